@@ -1,0 +1,110 @@
+"""One collect: what is missing is fetched, counted and published, through Dagster, in this process."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from winnow_dagster.definitions import build
+from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
+from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.instance import open_instance
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import date
+
+    from dagster._utils.error import SerializableErrorInfo
+
+    from winnow_dagster.config import Settings
+    from winnow_dagster.core.names import NormalizedName
+    from winnow_dagster.report import Progressing
+    from winnow_dagster.site.index import Row
+
+COUNTS = ("raw_downloads", "honest_downloads")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a collect came to: a row per package asked for, and why steps failed that failed as a whole."""
+
+    rows: Sequence[Row]
+    errors: Sequence[str]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether every badge of every package asked for is as of the newest day."""
+        return not self.errors and all(row.status is None for row in self.rows)
+
+
+def collect(
+    settings: Settings,
+    through: date | None,
+    packages: Collection[NormalizedName],
+    *,
+    progress: Progressing,
+    verbose: bool = False,
+) -> Result:
+    """Fill the gaps of these packages, or all where none is named, then publish every package with what there is.
+
+    Raises SampleOverRealError before anything is fetched.
+    """
+    winnow = Installation(settings, Clock(through), progress.answered)
+    winnow.refuse_sample_over_real()
+    selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
+    if not verbose:
+        logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    job = build(winnow).resolve_implicit_global_asset_job_def()
+    errors: list[str] = []
+    with open_instance(settings) as instance:
+        runs = _Runs(job, instance, "DEBUG" if verbose else "CRITICAL")
+        gaps = winnow.gaps(selectors)
+        progress.begin(gaps)
+        for gap in gaps:
+            chosen = {"config": {"packages": [str(s) for s in gap.selectors]}}
+            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": chosen})
+        keys = [str(selector) for selector in settings.windows]
+        errors += runs.execute(["badges"], (keys[0], keys[-1]))
+        errors += runs.execute(["index"])
+    return Result(winnow.rows(winnow.published(), packages), list(dict.fromkeys(errors)))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of one job in this process, recorded in an instance."""
+
+    job: dg.JobDefinition
+    instance: dg.DagsterInstance
+    log_level: str
+
+    def execute(
+        self,
+        assets: Collection[str],
+        partitions: tuple[str, str] | None = None,
+        ops: Mapping[str, object] | None = None,
+    ) -> Iterator[str]:
+        """Run these assets, over a range of partitions if one is given; yield why each failed step failed."""
+        result = self.job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            tags=dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else None,
+            run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
+            raise_on_error=False,
+        )
+        for event in result.all_events:
+            if event.is_step_failure:
+                yield _root_cause(event.step_failure_data.error, event.step_key or "")
+
+
+def _root_cause(error: SerializableErrorInfo | None, step: str) -> str:
+    """Return the cause of a step's failure in one line."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return f"{step} failed"
+    name, _, message = error.message.strip().partition(": ")
+    # Winnow's own errors are sentences for the user; of others the type helps.
+    return message if name.startswith("winnow_dagster.") else error.message.strip()

@@ -1,0 +1,306 @@
+"""Configuration: `winnow.yaml` and the environment to validated settings.
+
+What a key means and may be is said here and nowhere else. Every problem of a file is reported at once; nothing is
+fetched or written before the file is sound.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from winnow_dagster.config_errors import ConfigError, describe, read_yaml
+from winnow_dagster.core.names import Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["ConfigError", "PackageSettings", "Settings", "SourceSettings", "load_settings"]
+
+CI_KNOWN_SINCE = date(2024, 2, 23)
+"""PyPI's log has `details.ci` since this day; days before it cannot be winnowed."""
+
+CONFIG_VARIABLE = "WINNOW_CONFIG"
+CONFIG_NAME = "winnow.yaml"
+LONGEST_WINDOW = 3660
+SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
+
+
+def _refuse(why: str) -> PydanticCustomError:
+    """Return the error for a wrong value: a whole sentence, without pydantic's own words before it."""
+    return PydanticCustomError("winnow", "{why}", {"why": why})
+
+
+def _check_selector(value: str) -> str:
+    try:
+        Selector.parse(value)
+    except ValueError as error:
+        raise _refuse(str(error)) from None
+    return value
+
+
+def _check_start(value: date) -> date:
+    if value < CI_KNOWN_SINCE:
+        raise _refuse(f"{value} is too early: PyPI tells CI apart since {CI_KNOWN_SINCE}. Use that day or later")
+    return value
+
+
+def _check_url(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise _refuse(f"{value!r} is not a web address. Start it with https://")
+    return value.rstrip("/")
+
+
+def _check_path(value: str) -> str:
+    if "://" in value:
+        raise _refuse(f"{value!r} is not a local path. Use a directory or file of this machine")
+    if "\0" in value:
+        raise _refuse(f"{value!r} is not a path. Remove the null character")
+    return value
+
+
+def _number_in_quotes(value: object) -> object:
+    """Let `"30"` pass for 30, as pypi-winnow-downloads does."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+def _one_or_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+Whole = Annotated[int, Field(strict=True), BeforeValidator(_number_in_quotes)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+LocalPath = Annotated[Text, AfterValidator(_check_path)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServiceSection(_Section):
+    """`service:`: where things are, and when a number is stale."""
+
+    output_dir: LocalPath = "public"
+    data_dir: LocalPath = ""
+    base_url: Annotated[Text, AfterValidator(_check_url)] = ""
+    stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
+    credential_file: LocalPath = ""
+
+
+class SourceSection(_Section):
+    """`source:`: where raw counts come from."""
+
+    kind: Literal["bigquery", "parquet", "sample"]
+    path: LocalPath = ""
+    credential_file: LocalPath = ""
+    settle_days: Annotated[Whole, Field(ge=0, le=30)] = 3
+
+
+class PackageSection(_Section):
+    """An entry of `packages:`."""
+
+    name: Annotated[Text, AfterValidator(_check_selector)]
+    window_days: Annotated[
+        list[Annotated[Whole, Field(ge=1, le=LONGEST_WINDOW)]], BeforeValidator(_one_or_list), Field(min_length=1)
+    ] = [30]
+
+
+class ConfigFile(_Section):
+    """The whole file."""
+
+    service: ServiceSection = ServiceSection()
+    source: SourceSection | None = None
+    packages: Annotated[list[PackageSection], Field(min_length=1)]
+    start_date: Annotated[date, Field(strict=True), AfterValidator(_check_start)] = CI_KNOWN_SINCE
+
+
+KEYS = {
+    "": list(ConfigFile.model_fields),
+    "service": list(ServiceSection.model_fields),
+    "source": list(SourceSection.model_fields),
+    "packages": list(PackageSection.model_fields),
+}
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where raw counts come from. `path` (a file or a glob) is parquet's, `credential_file` BigQuery's."""
+
+    kind: str
+    path: str
+    credential_file: Path | None
+    settle_days: int
+
+
+@dataclass(frozen=True)
+class PackageSettings:
+    """One selector, as the config spells it, and its windows in days, the headline's first."""
+
+    selector: Selector
+    spelling: str
+    window_days: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A sound config: paths are absolute, names normalised. `config_file` is None without a config."""
+
+    config_file: Path | None
+    folder: Path
+    output_dir: Path
+    data_dir: Path
+    base_url: str
+    stale_threshold_days: int
+    source: SourceSettings
+    packages: tuple[PackageSettings, ...]
+    start_date: date
+
+    @property
+    def windows(self) -> dict[Selector, tuple[int, ...]]:
+        """The lengths of each selector's windows in days, the headline's first, in the config's order."""
+        return {package.selector: package.window_days for package in self.packages}
+
+    @property
+    def longest_windows(self) -> dict[Selector, int]:
+        """The length of each selector's longest window in days."""
+        return {package.selector: max(package.window_days) for package in self.packages}
+
+    @property
+    def spellings(self) -> dict[str, str]:
+        """How the config spells each package that it spells otherwise than normalised."""
+        return {
+            package.selector.stem: package.spelling
+            for package in self.packages
+            if not package.selector.is_prefix and package.spelling != package.selector.stem
+        }
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder of the stored days: one for each kind of source, so that they never mix."""
+        return self.data_dir / self.source.kind
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the config at `path`, else at $WINNOW_CONFIG, else ./winnow.yaml, else take the sample packages.
+
+    Raises ConfigError, which says everything that is wrong with the file.
+    """
+    if path is None and os.environ.get(CONFIG_VARIABLE):
+        path = Path(os.environ[CONFIG_VARIABLE])
+    if path is None and Path(CONFIG_NAME).exists():
+        path = Path(CONFIG_NAME)
+    if path is None:
+        packages = [PackageSection(name=name) for name in SAMPLE_PACKAGES]
+        return _settle(ConfigFile(packages=packages), None, Path.cwd())
+    content = read_yaml(path)
+    path = path.absolute()
+    problems = [*_cross_problems(content), *_private_path_problems(path, content)]
+    try:
+        file = ConfigFile.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(path, [*describe(error, content, KEYS), *problems]) from None
+    if problems:
+        raise ConfigError(path, problems)
+    return _settle(file, path, path.parent)
+
+
+def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
+    service = file.service
+    source = file.source or SourceSection(kind="bigquery" if service.credential_file else "sample")
+    output_dir = _resolve(folder, service.output_dir)
+    credential_file = source.credential_file or service.credential_file
+    return Settings(
+        config_file=path,
+        folder=folder,
+        output_dir=output_dir,
+        # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and may lie where nothing can be written.
+        data_dir=_resolve(folder, service.data_dir) if service.data_dir else output_dir.parent / "data",
+        base_url=service.base_url,
+        stale_threshold_days=service.stale_threshold_days,
+        source=SourceSettings(
+            kind=source.kind,
+            path=str(_resolve(folder, source.path)) if source.path else "",
+            credential_file=_resolve(folder, credential_file) if credential_file else None,
+            settle_days=source.settle_days,
+        ),
+        packages=tuple(PackageSettings(Selector.parse(p.name), p.name, tuple(p.window_days)) for p in file.packages),
+        start_date=file.start_date,
+    )
+
+
+def _resolve(folder: Path, path: str) -> Path:
+    # normpath, not resolve: a symlink is how many a web root is switched, and must stay one.
+    return Path(os.path.normpath(folder / Path(path).expanduser()))
+
+
+def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
+    """Find what is wrong between keys, in a file that may have wrong values too."""
+    packages = content.get("packages")
+    yield from _package_problems(packages if isinstance(packages, list) else [])
+    source, service = content.get("source"), content.get("service")
+    if isinstance(source, dict):
+        kind = source.get("kind")
+        if kind == "parquet" and "path" not in source:
+            yield "source.path: missing. Say where the Parquet files are: `path: exports/*.parquet`"
+        if kind in {"bigquery", "sample"} and "path" in source:
+            yield f"source.path: has no use with kind {kind}. Remove it, or set `kind: parquet`"
+        if kind in {"parquet", "sample"} and "credential_file" in source:
+            yield f"source.credential_file: has no use with kind {kind}. Remove it, or set `kind: bigquery`"
+        if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
+            yield "service.credential_file: source.credential_file is set too. Keep one"
+
+
+def _package_problems(packages: list[object]) -> Iterator[str]:
+    first: dict[Selector, int] = {}
+    for index, package in enumerate(packages):
+        if not isinstance(package, dict):
+            continue
+        days = package.get("window_days")
+        if isinstance(days, list):
+            repeated = [day for day, times in Counter(map(repr, days)).items() if times > 1]
+            for day in repeated:
+                yield f"packages[{index}].window_days: {day} stands twice. Keep one"
+        name = package.get("name")
+        try:
+            selector = Selector.parse(name) if isinstance(name, str) else None
+        except ValueError:
+            continue
+        if selector in first:
+            other = packages[first[selector]]["name"]  # type: ignore[index]  # first has indexes of mappings only
+            yield (
+                f"packages[{index}].name: {name!r} is the same package as packages[{first[selector]}] ({other!r}). "
+                "Keep one; for several windows write `window_days: [7, 30]`"
+            )
+        elif selector:
+            first[selector] = index
+
+
+def _private_path_problems(config_file: Path, content: Mapping[str, Any]) -> Iterator[str]:
+    """Find what would be served to the world because it lies in output_dir."""
+
+    def configured(section: str, key: str, default: str = "") -> Path | None:
+        keys = content.get(section)
+        value = keys.get(key, default) if isinstance(keys, dict) else default
+        usable = isinstance(value, str) and value and "\0" not in value
+        return _resolve(config_file.parent, value).resolve() if usable else None
+
+    output_dir = configured("service", "output_dir", ServiceSection().output_dir)
+    private = [
+        (configured("service", "data_dir"), "data_dir"),
+        (configured("service", "credential_file"), "credential_file"),
+        (configured("source", "credential_file"), "credential_file"),
+        (config_file.resolve(), "this config file"),
+    ]
+    for path, what in private:
+        if output_dir and path and path.is_relative_to(output_dir):
+            yield (
+                f"service.output_dir: {output_dir} is served to the world and holds {what} ({path}). "
+                "Use a directory of its own, such as `public`"
+            )

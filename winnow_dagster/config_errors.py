@@ -1,0 +1,158 @@
+"""What is wrong with a config file, in sentences that name file, place, culprit and fix.
+
+Reads YAML strictly and words pydantic's errors; what a key means is config.py's business.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+Location = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """A config file cannot be used. The message has one line per problem."""
+
+    def __init__(self, path: Path, problems: Iterable[str]) -> None:
+        """Say of the file at `path` everything that is wrong with it."""
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key stands once."""
+
+
+def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: list[object] = []
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+        if key in seen:
+            problem = f"the key {key!r} stands twice. Keep one"
+            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        seen.append(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML file of keys. Raises ConfigError where it is not readable or not that."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigError(path, [f"cannot be read: {error.strerror}. Check the path and its permissions"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError(path, ["is not UTF-8 text. Save it as UTF-8"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(path, [f"{where}{error.problem or error.context}"]) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: the loader's own, for a value such as the date 2026-13-45.
+        raise ConfigError(path, [f"is not YAML: {str(error).splitlines()[0]}"]) from None
+    if content is None:
+        raise ConfigError(path, ["is empty. List your packages: `packages: [{name: your-package}]`"])
+    if not isinstance(content, dict):
+        raise ConfigError(path, [f"is {type(content).__name__}, not keys and values. Start with `packages:`"])
+    return content
+
+
+def describe(error: ValidationError, content: Mapping[str, Any], keys: Mapping[str, list[str]]) -> list[str]:
+    """Return a sentence per problem that pydantic found in `content`.
+
+    `keys`: for each section (`''` is the top, `packages` its entries) the keys that it may have.
+    """
+    return list(dict.fromkeys(_sentence(e, content, keys) for e in error.errors(include_url=False)))
+
+
+def place(location: Location, content: object) -> str:
+    """Return where a problem is, as `packages[2].name`; no deeper than `content`, which has no index for a scalar."""
+    text = ""
+    for step in location:
+        if isinstance(step, int):
+            if not isinstance(content, list):
+                break
+            text += f"[{step}]"
+            content = content[step]
+        else:
+            text += f".{step}" if text else step
+            content = content.get(step) if isinstance(content, dict) else None
+    return text
+
+
+def _sentence(error: ErrorDetails, content: Mapping[str, Any], keys: Mapping[str, list[str]]) -> str:
+    where = place(error["loc"], content)
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key. {_suggest_key(error['loc'], keys)}"
+    if error["type"] == "missing":
+        return f"{where}: missing. {_example(error['loc'])}"
+    return f"{where}: {_wrong_value(error)}"
+
+
+def _wrong_value(error: ErrorDetails) -> str:
+    value, context = _shorten(error["input"]), error.get("ctx", {})
+    match error["type"]:
+        case "int_type" | "int_from_float" | "int_parsing":
+            return f"{value} is not a whole number"
+        case "greater_than_equal":
+            return f"{value} is too small. Use {context['ge']} or more"
+        case "less_than_equal":
+            return f"{value} is too large. Use {context['le']} or less"
+        case "string_type":
+            return f"{value} is not text. Write text, in quotes where YAML takes it for something else"
+        case "string_too_short" | "too_short":
+            return "is empty. Give at least one, or leave the key out where it has a default"
+        case "too_long":
+            return f"has too many entries. Use {context['max_length']} at most"
+        case "list_type":
+            return f"{value} is not a list. Begin each entry with '- '"
+        case "model_type" if isinstance(error["input"], str) and error["loc"][0] == "packages":
+            return f"{value} is not a section. Write `name: {error['input']}`"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return f"{value} is not a section. Indent its keys below it, as `key: value`"
+        case "literal_error":
+            known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{value} is not one of {', '.join(known)}.{_nearest(str(error['input']), known)}"
+        case "date_type" | "date_parsing" | "date_from_datetime_parsing" | "date_from_datetime_inexact":
+            return f"{value} is not a day. Write it as 2026-01-31, without quotes"
+        case _:
+            return error["msg"]
+
+
+def _suggest_key(location: Location, keys: Mapping[str, list[str]]) -> str:
+    *parents, key = location
+    section = next((step for step in parents if isinstance(step, str)), "")
+    here = keys[section]
+    if near := _nearest(str(key), here):
+        return near.strip()
+    for other, there in keys.items():
+        if key in there and other != section:
+            return f"It belongs {'at the top level' if other == '' else f'under {other}:'}"
+    return f"Known here: {', '.join(here)}"
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word.lower(), known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _example(location: Location) -> str:
+    if location == ("packages",):
+        return "List your packages: `packages: [{name: your-package}]`"
+    return "Add it"
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - what fits a line

@@ -1,0 +1,87 @@
+"""Package names and selectors: the one door through which a name becomes a normalised one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["NormalizedName", "Selector", "matches_any", "normalise"]
+
+# A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
+LONGEST_NAME = 200
+
+
+def normalise(name: str) -> NormalizedName:
+    """Return the PEP 503 form of `name`: lower case, runs of `-_.` become `-`.
+
+    Raises ValueError, saying what a name may be, where `name` is not a PyPI name.
+    """
+    if len(name) > LONGEST_NAME:
+        problem = f"a name of {len(name)} characters is too long. Use at most {LONGEST_NAME}"
+        raise ValueError(problem)
+    try:
+        # isascii: the library's pattern ignores case, and by Unicode's rules the Kelvin sign is a k.
+        if not name.isascii() or name.endswith("\n"):
+            raise InvalidName(name)
+        return canonicalize_name(name, validate=True)
+    except InvalidName:
+        problem = (
+            f"{name!r} is not a PyPI name. Use letters, digits, '-', '_' or '.', "
+            "with a letter or digit first and last"
+        )
+        raise ValueError(problem) from None
+
+
+@dataclass(frozen=True, order=True)
+class Selector:
+    """An entry of `packages:`: one package, or every package whose name starts with a prefix.
+
+    `stem` is the normalised name, or the normalised prefix with its closing '-'.
+    """
+
+    stem: str
+    is_prefix: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """Read `name` or `name-*`. Raises ValueError that says what is meant by what was written."""
+        if not text.endswith("*"):
+            return cls(normalise(text))
+        stem = text[:-1]
+        if stem == "":
+            problem = "'*' (every package) is not supported. Name packages, or a prefix as 'name-*'"
+            raise ValueError(problem)
+        if stem[-1] not in "-_.":
+            problem = f"{text!r} is not a selector. A prefix ends in '-*': write '{stem}-*'"
+            raise ValueError(problem)
+        return cls(normalise(stem.rstrip("-_.")) + "-", is_prefix=True)
+
+    def __str__(self) -> str:
+        """Return the selector as the config spells it, normalised."""
+        return self.stem + "*" if self.is_prefix else self.stem
+
+    def matches(self, package: str) -> bool:
+        """Tell whether this selector selects the package of that normalised name."""
+        return package.startswith(self.stem) if self.is_prefix else package == self.stem
+
+    def covers(self, other: Selector) -> bool:
+        """Tell whether every package that `other` selects is selected by this one too."""
+        if other.is_prefix and not self.is_prefix:
+            return False
+        return self.matches(other.stem)
+
+
+def matches_any(selectors: Iterable[Selector], column: str) -> pl.Expr:
+    """Return the polars condition that `column`, of normalised names, is selected by any of these."""
+    chosen = sorted(selectors)
+    condition = pl.col(column).is_in([s.stem for s in chosen if not s.is_prefix])
+    for selector in chosen:
+        if selector.is_prefix:
+            condition |= pl.col(column).str.starts_with(selector.stem)
+    return condition

@@ -1,0 +1,156 @@
+"""Windows: honest counts by day to totals over N days, with missing days explicit.
+
+Knows nothing of where counts come from or what is shown of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date
+
+    from winnow_dagster.core.names import NormalizedName
+
+SYSTEMS = ("Linux", "Darwin", "Windows")
+"""The systems counted apart, as the source spells them; honest downloads of others are in the totals only."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The `days` UTC days that end with `as_of`, inclusive."""
+
+    days: int
+    as_of: date
+
+    @property
+    def first_day(self) -> date:
+        """The oldest day of the window."""
+        return self.as_of - (self.days - 1) * ONE_DAY
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """One package's downloads over one window: raw by category, honest by installer and by system."""
+
+    window: Window
+    categories: Mapping[str, int]
+    by_installer: Mapping[str, int]
+    by_system: Mapping[str, int]
+
+    @property
+    def honest(self) -> int:
+        """The downloads that a badge shows."""
+        return self.categories["honest"]
+
+    @property
+    def raw(self) -> int:
+        """All downloads, honest and winnowed."""
+        return sum(self.categories.values())
+
+    @property
+    def pip_family(self) -> int:
+        """The honest downloads by pip, pipenv and pipx."""
+        return self.by_installer["pip"] + self.by_installer["pipenv"] + self.by_installer["pipx"]
+
+
+@dataclass(frozen=True)
+class WindowState:
+    """What is known of a window of `days` days: its newest counts, if any, and how many days are covered now."""
+
+    days: int
+    counts: WindowCounts | None
+    collected: int
+
+
+@dataclass(frozen=True)
+class PackageState:
+    """What is known of one package: its windows, the headline first, of which source, and what is wrong."""
+
+    package: NormalizedName
+    source: str
+    windows: tuple[WindowState, ...]
+    problem: str | None = None
+
+    @property
+    def headline(self) -> WindowState:
+        """The window that stands for the package."""
+        return self.windows[0]
+
+
+def newest_window(
+    days: int, covered: Callable[[date], bool], *, start: date, through: date
+) -> Window | None:
+    """Return the newest window of `days` covered days within `start` to `through`, or None if there is none."""
+    run = 0
+    for day in reversed(days_between(start, through)):
+        run = run + 1 if covered(day) else 0
+        if run == days:
+            return Window(days, day + (days - 1) * ONE_DAY)
+    return None
+
+
+def count_covered(days: int, covered: Callable[[date], bool], through: date) -> int:
+    """Return how many days of the window of `days` days up to `through` are covered."""
+    return sum(map(covered, days_between(Window(days, through).first_day, through)))
+
+
+def total(
+    honest: pl.LazyFrame, window: Window, packages: Iterable[NormalizedName]
+) -> dict[NormalizedName, WindowCounts]:
+    """Sum honest counts (HONEST_SCHEMA) over a covered window. A package without a row has counts of 0.
+
+    The caller knows that the window is covered: a day without rows counts as a day without downloads.
+    """
+    chosen = list(packages)
+    summed = (
+        honest.filter(
+            pl.col("date").is_between(window.first_day, window.as_of), pl.col("package").is_in(chosen)
+        )
+        .group_by("package", "category", "installer", "system")
+        .agg(pl.col("downloads").sum())
+        .collect()
+    )
+    categories, installers, systems = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for package, category, installer, system, downloads in summed.iter_rows():
+        categories[package, category] += downloads
+        if category == "honest":
+            installers[package, installer] += downloads
+            systems[package, system] += downloads
+    return {
+        package: WindowCounts(
+            window,
+            categories={c: categories[package, c] for c in CATEGORIES},
+            by_installer={i: installers[package, i] for i in INSTALLERS},
+            by_system={s: systems[package, s] for s in SYSTEMS},
+        )
+        for package in chosen
+    }
+
+
+def keep_newest(published: PackageState | None, computed: PackageState) -> PackageState:
+    """Return `computed` with each window whose published counts are newer kept as published (R5).
+
+    Counts of another kind of source are never mixed in: what the sample source published is no number.
+    """
+    if published is None or (published.source == "sample") != (computed.source == "sample"):
+        return computed
+    before = {state.days: state.counts for state in published.windows}
+    return replace(computed, windows=tuple(_newer(before.get(w.days), w) for w in computed.windows))
+
+
+def _newer(published: WindowCounts | None, computed: WindowState) -> WindowState:
+    """Return the state with the published counts where they are newer than its own."""
+    if published is None:
+        return computed
+    if computed.counts is not None and computed.counts.window.as_of >= published.window.as_of:
+        return computed
+    return replace(computed, counts=published)

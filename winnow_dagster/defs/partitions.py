@@ -1,0 +1,31 @@
+"""Partitions: counts happen on a day; a badge is the present state of what a selector selects."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from winnow_dagster.config import Settings
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+def day_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Return a partition for each UTC day that is over, from `start_date` on."""
+    return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), timezone="UTC")
+
+
+def selector_partitions(settings: Settings) -> dg.StaticPartitionsDefinition:
+    """Return a partition for each entry of `packages:`, in the config's order."""
+    return dg.StaticPartitionsDefinition([str(selector) for selector in settings.windows])
+
+
+def to_days(keys: Iterable[str]) -> list[date]:
+    """Return the days of these partition keys."""
+    return [date.fromisoformat(key) for key in keys]

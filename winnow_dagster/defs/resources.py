@@ -1,0 +1,206 @@
+"""The one resource: an installation, which is a config and the source, stores and clock that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import (
+    NOTHING,
+    ONE_DAY,
+    Failure,
+    Reader,
+    Reading,
+    days_between,
+    find_gaps,
+    plan_requests,
+)
+from winnow_dagster.core.days import package_states
+from winnow_dagster.core.window import Window
+from winnow_dagster.site.index import HEALTH_NAME, format_health, format_index, list_packages
+from winnow_dagster.sources import open_source
+from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.storage.days import honest_store, raw_store
+from winnow_dagster.storage.lock import fetching
+from winnow_dagster.storage.web import WebDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from winnow_dagster.config import Settings
+    from winnow_dagster.core.coverage import Coverage, Gap
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.window import PackageState
+    from winnow_dagster.site.index import Row
+    from winnow_dagster.sources.interface import Source
+    from winnow_dagster.storage.days import DayStore
+
+Answer = Reading | Failure
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What time it is, and for a replay of old days which day is the newest to include."""
+
+    replay_through: date | None = None
+
+    def now(self) -> datetime:
+        """Return the present moment, in UTC."""
+        return datetime.now(UTC)
+
+    @property
+    def through(self) -> date:
+        """The newest day that may be included: yesterday, or the day of a replay."""
+        return self.replay_through or self.now().date() - ONE_DAY
+
+    @property
+    def today(self) -> date:
+        """The day as of which staleness is judged."""
+        return self.through + ONE_DAY
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Answers of the source that are asked for only while they are iterated over, so that each is stored at once."""
+
+    ask: Callable[[], Iterator[Answer]]
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Ask, once more at each iteration."""
+        return self.ask()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A config at work. `on_answer` is told of each answer of the source once it is stored."""
+
+    settings: Settings
+    clock: Clock = Clock()
+    on_answer: Callable[[Answer], None] = lambda _: None
+    given_source: Source | None = None
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @cached_property
+    def source(self) -> Source:
+        """Where raw counts come from."""
+        return self.given_source or open_source(self.settings.source)
+
+    @cached_property
+    def raw(self) -> DayStore:
+        """The store of raw counts."""
+        return raw_store(self.settings.store_folder)
+
+    @cached_property
+    def honest(self) -> DayStore:
+        """The store of honest counts."""
+        return honest_store(self.settings.store_folder)
+
+    @cached_property
+    def web(self) -> WebDir:
+        """The directory that is served."""
+        s = self.settings
+        return WebDir(s.output_dir, s.stale_threshold_days, s.spellings)
+
+    @property
+    def reader(self) -> Reader:
+        """What decides whether a reading has to be made now."""
+        return Reader(self.clock.now(), self.settings.source.settle_days)
+
+    def gaps(self, selectors: Collection[Selector] | None = None) -> list[Gap]:
+        """Return what has to be read to bring these selectors, or all, up to date."""
+        longest = self.settings.longest_windows
+        wanted = {s: days for s, days in longest.items() if selectors is None or s in selectors}
+        return find_gaps(
+            wanted, self._covered(), self.reader, start=self.settings.start_date, through=self.clock.through
+        )
+
+    def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
+        """Return what will ask the source for what these days do not cover yet.
+
+        `packages`: the selectors to ask for, as text; none means all.
+        """
+        chosen = [s for s in self.settings.windows if not packages or str(s) in packages]
+        return Fetch(lambda: self._ask(days, chosen, refetch=refetch))
+
+    def _ask(self, days: Collection[date], selectors: Collection[Selector], *, refetch: bool) -> Iterator[Answer]:
+        """Ask while holding the store's lock: it is free again once the last answer was stored.
+
+        Raises SourceError, after a failure for each request, where the source answers nothing at all.
+        """
+        with fetching(self.settings.store_folder):
+            requests = plan_requests(days, selectors, self.raw.coverages(days), self.reader, refetch=refetch)
+            try:
+                for answer in self.source.read(requests) if requests else ():
+                    yield answer
+                    self.on_answer(answer)
+            except SourceError as error:
+                for request in requests:
+                    yield Failure(request, str(error))
+                raise
+
+    def missing(self) -> dict[str, str]:
+        """Return the selectors that are not covered on each day of their longest window: on which days, and why."""
+        covered = self._covered()
+        found: dict[str, str] = {}
+        for selector, longest in self.settings.longest_windows.items():
+            window = Window(longest, self.clock.through)
+            days = [d for d in days_between(window.first_day, window.as_of) if d >= self.settings.start_date]
+            gone = [d for d in days if not covered.get(d, NOTHING).covers(selector)]
+            if gone:
+                why = (self.raw.coverage(gone[-1]) or NOTHING).failure(selector) or "not asked for yet"
+                found[str(selector)] = f"{len(gone)} days, {gone[0]} to {gone[-1]}: {why}"
+        return found
+
+    def states(self, selectors: Collection[str]) -> dict[str, list[PackageState]]:
+        """Return what the store says of each package of these selectors, by the selector's text."""
+        stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
+        states = package_states(
+            self.honest.load(stored),
+            self.settings.windows,
+            self.raw.coverages(self.raw.stored_days()),
+            through=self.clock.through,
+            source=self.settings.source.kind,
+        )
+        return {str(selector): found for selector, found in states.items() if str(selector) in selectors}
+
+    def published(self) -> Mapping[Selector, list[PackageState]]:
+        """Return what is published of each package of each selector, in the config's order."""
+        named = {s.stem for s in self.settings.windows if not s.is_prefix}
+        return {s: self.web.read_selected(s, named) for s in self.settings.windows}
+
+    def refuse_sample_over_real(self) -> None:
+        """Raise SampleOverRealError if this is sample data and real numbers are published."""
+        for states in self.published().values():
+            for state in states:
+                self.web.check_source(state, self.settings.source.kind)
+
+    def rows(
+        self, published: Mapping[Selector, list[PackageState]], packages: Collection[str] = ()
+    ) -> list[Row]:
+        """Return a row for each published package, or for these only, in the config's order."""
+        return list_packages(
+            [s for states in published.values() for s in states if not packages or s.package in packages],
+            self.settings.spellings,
+            through=self.clock.through,
+            today=self.clock.today,
+            stale_threshold_days=self.settings.stale_threshold_days,
+        )
+
+    def site_files(self, published: Mapping[Selector, list[PackageState]]) -> dict[str, bytes]:
+        """Return the files that span packages, by name, from what is published of each."""
+        settings, clock, rows = self.settings, self.clock, self.rows(published)
+        as_of = max((row.counts.window.as_of for row in rows if row.counts), default=None)
+        sample = settings.source.kind == "sample"
+        return {
+            "index.html": format_index(rows, as_of=as_of, sample=sample),
+            HEALTH_NAME: format_health(
+                rows, source=settings.source.kind, through=clock.through, started=self.started, finished=clock.now()
+            ),
+        }
+
+    def _covered(self) -> dict[date, Coverage]:
+        """Return what is covered all the way: in the raw counts and in the honest counts made from them."""
+        honest = self.honest.coverages(self.honest.stored_days())
+        return {day: coverage for day, coverage in honest.items() if self.raw.coverage(day) is not None}

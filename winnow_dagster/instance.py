@@ -1,0 +1,58 @@
+"""Which Dagster instance a config's runs belong to, so that the Dagster UI and `winnow collect` share one history."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from winnow_dagster.storage.files import make_folder, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from winnow_dagster.config import Settings
+
+HOME_VARIABLE = "DAGSTER_HOME"
+INSTANCE_FILE = "dagster.yaml"
+DEFAULT_INSTANCE = b"telemetry:\n  enabled: false\n"
+
+# Nothing that a collect's steps print is of use, and keeping it costs two processes per step.
+_NO_STEP_OUTPUT = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
+
+
+def default_home(settings: Settings) -> Path:
+    """Return the folder of the instance that is used where the user has none."""
+    return settings.data_dir / "dagster"
+
+
+@contextlib.contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of $DAGSTER_HOME; else of the config's folder, if it has a dagster.yaml; else of `data_dir`."""
+    home = default_home(settings)
+    given = os.environ.get(HOME_VARIABLE)
+    if given:
+        reference = InstanceRef.from_dir(os.path.expanduser(given), overrides=_NO_STEP_OUTPUT)  # noqa: PTH111 - a str
+        folder = settings.folder
+    elif (settings.folder / INSTANCE_FILE).exists():
+        make_folder(home)
+        reference = InstanceRef.from_dir(str(home), config_dir=str(settings.folder), overrides=_NO_STEP_OUTPUT)
+        folder = settings.folder
+    else:
+        make_folder(home)
+        if not (home / INSTANCE_FILE).exists():
+            replace_file(home / INSTANCE_FILE, DEFAULT_INSTANCE)
+        reference = InstanceRef.from_dir(str(home), overrides=_NO_STEP_OUTPUT)
+        folder = home
+    # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
+    with contextlib.chdir(folder), dg.DagsterInstance.from_ref(reference) as instance:
+        yield instance

@@ -1,0 +1,83 @@
+"""The record of what is published of a package: `counts.json`, the exact numbers behind its badges.
+
+It is read back before anything newer is published, so that no number ever goes back to an older day (R5).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+FILE_NAME = "counts.json"
+FORMAT = 1
+
+
+def to_json(content: Mapping[str, object]) -> bytes:
+    """Return published JSON: indented, keys in the order given, a newline at the end."""
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def format_record(state: PackageState) -> bytes:
+    """Return the content of a package's `counts.json`."""
+    return to_json(
+        {
+            "format": FORMAT,
+            "package": state.package,
+            "source": state.source,
+            "problem": state.problem,
+            "windows": {str(w.days): _format_window(w) for w in state.windows},
+        }
+    )
+
+
+def parse_record(content: bytes) -> PackageState | None:
+    """Return what a `counts.json` says; None where it is of another format or was not written by Winnow."""
+    try:
+        fields = json.loads(content)
+        if fields["format"] != FORMAT:
+            return None
+        return PackageState(
+            package=fields["package"],
+            source=fields["source"],
+            windows=tuple(_parse_window(int(days), w) for days, w in fields["windows"].items()),
+            problem=fields["problem"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def summary(counts: WindowCounts) -> dict[str, object]:
+    """Return one window's numbers: days, raw and honest downloads, the honest ones by installer and by system."""
+    return {
+        "first_day": str(counts.window.first_day),
+        "as_of": str(counts.window.as_of),
+        "raw": counts.raw,
+        "honest": counts.honest,
+        "categories": dict(counts.categories),
+        "by_installer": dict(counts.by_installer),
+        "by_system": dict(counts.by_system),
+    }
+
+
+def _format_window(state: WindowState) -> dict[str, object]:
+    counts = summary(state.counts) if state.counts else {}
+    return {"collected_days": state.collected, **counts}
+
+
+def _parse_window(days: int, fields: Mapping[str, Any]) -> WindowState:
+    if "as_of" not in fields:
+        return WindowState(days, None, fields["collected_days"])
+    counts = WindowCounts(
+        Window(days, date.fromisoformat(fields["as_of"])),
+        categories=fields["categories"],
+        by_installer=fields["by_installer"],
+        by_system=fields["by_system"],
+    )
+    return WindowState(days, counts, fields["collected_days"])

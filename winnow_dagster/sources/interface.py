@@ -1,0 +1,25 @@
+"""What a source is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from winnow_dagster.core.coverage import Failure, Reading, Request
+
+
+class SourceError(Exception):
+    """The source can answer nothing as it is set up. The message names the culprit and the fix."""
+
+
+class Source(Protocol):
+    """Counts of these packages over these days, for whole UTC days only."""
+
+    def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Answer requests as answers come in: each requested (day, selector) is in one reading or one failure.
+
+        A reading may answer several requests, or a part of one's days. Raises SourceError.
+        """
+        ...

@@ -1,0 +1,126 @@
+"""Raw counts from Parquet files in the schema of `file_downloads`: one row per download, in files split anyhow.
+
+Reads lazily, only the columns and days needed. A day on which the files hold no row of any package is not in them,
+which is something else than a day without downloads.
+"""
+
+from __future__ import annotations
+
+import glob
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous, end_of
+from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.core.names import matches_any
+from winnow_dagster.sources.interface import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+COLUMNS = {
+    "timestamp": "a timestamp in UTC",
+    "project": "text",
+    "details.installer.name": "text",
+    "details.system.name": "text",
+    "details.ci": "true or false",
+}
+"""The columns needed, and what each has to be."""
+
+
+class ParquetSource:
+    """Files at a path or a glob."""
+
+    def __init__(self, path: str) -> None:
+        """Take the absolute path or glob of the files; they are looked up at each reading."""
+        self._path = path
+
+    def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Answer all requests from one pass over the files. Raises SourceError that names file and column."""
+        if not requests:
+            return
+        first, last = min(r.first for r in requests), max(r.last for r in requests)
+        downloads = pl.concat([_scan(file, first, last) for file in self._files()])
+        days_held = set(downloads.select("date").unique().collect()["date"])
+        counts = (
+            downloads.filter(matches_any({r.selector for r in requests}, "package"))
+            .group_by("date", "package", "installer", "system", "ci")
+            .agg(downloads=pl.len().cast(pl.Int64))
+            .select(RAW_SCHEMA.names())
+            .collect()
+        )
+        held = [part for request in requests for part in _parts(request, days_held, held=True)]
+        if held:
+            yield Reading(held, counts)
+        for request in requests:
+            for part in _parts(request, days_held, held=False):
+                yield Failure(part, f"{self._path} has no row of that day. Add the file that does")
+
+    def _files(self) -> list[str]:
+        files = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute
+        if not files:
+            problem = f"source.path: no file at {self._path}. Correct the path, or export the files there"
+            raise SourceError(problem)
+        return files
+
+
+def _parts(request: Request, days_held: set[date], *, held: bool) -> Iterator[Request]:
+    """Split off a request the contiguous days that the files hold, or those that they do not."""
+    for run in contiguous(day for day in request.days() if (day in days_held) is held):
+        yield Request(request.selector, run[0], run[-1])
+
+
+def _scan(file: str, first: date, last: date) -> pl.LazyFrame:
+    """Return the downloads in one file from `first` to `last`: date, package, installer, system, ci."""
+    start = datetime.combine(first, time.min, tzinfo=end_of(first).tzinfo)
+    _check_columns(file)
+    timestamp, details = pl.col("timestamp"), pl.col("details").struct
+    return (
+        pl.scan_parquet(file, glob=False)
+        .filter(timestamp >= start, timestamp < end_of(last))
+        .select(
+            date=timestamp.dt.date(),
+            package=pl.col("project"),
+            installer=details.field("installer").struct.field("name"),
+            system=details.field("system").struct.field("name"),
+            ci=details.field("ci"),
+        )
+        .filter(pl.col("package").is_not_null())
+    )
+
+
+def _check_columns(file: str) -> None:
+    """Raise SourceError unless the file has every column needed, of the right type."""
+    try:
+        schema = pl.read_parquet_schema(file)
+    except (pl.exceptions.ComputeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        problem = f"{file}: cannot be read as Parquet ({reason}). Remove it from source.path, or export it again"
+        raise SourceError(problem) from None
+    for column, expected in COLUMNS.items():
+        found = _type_of(column, schema)
+        if found is None:
+            problem = f"{file}: has no column {column}. Export it with the schema of file_downloads"
+            raise SourceError(problem)
+        if not _fits(column, found):
+            problem = f"{file}: column {column} is {found}, not {expected}. Export it as file_downloads has it"
+            raise SourceError(problem)
+
+
+def _type_of(column: str, schema: pl.Schema | dict[str, pl.DataType]) -> pl.DataType | None:
+    """Return the type of a column, or of a field of a struct by its dotted name; None where there is none."""
+    outer, *fields = column.split(".")
+    found = schema.get(outer)
+    for name in fields:
+        inner = found.fields if isinstance(found, pl.Struct) else []
+        found = next((pl.Field(f.name, f.dtype).dtype for f in inner if f.name == name), None)  # type: ignore[assignment]
+    return found
+
+
+def _fits(column: str, found: pl.DataType) -> bool:
+    if column == "timestamp":
+        return isinstance(found, pl.Datetime) and found.time_zone == "UTC"
+    return found == (pl.Boolean if column == "details.ci" else pl.String)

@@ -1,0 +1,75 @@
+"""Made-up raw counts, so that Winnow can be tried without an account; everything published of them says `sample`.
+
+The same day and package always get the same counts, and every category a believable share.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.coverage import Reading
+from winnow_dagster.core.honesty import RAW_SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from winnow_dagster.core.coverage import Failure, Request
+    from winnow_dagster.core.names import Selector
+
+SYSTEMS = (("Linux", 0.7), ("Darwin", 0.16), ("Windows", 0.13), ("FreeBSD", 0.01))
+
+# Shares of a package's downloads, by what the source says of them: near what popular packages show.
+INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
+    ("pip", True, 0.26),
+    ("uv", True, 0.09),
+    ("pip", None, 0.34),
+    ("uv", None, 0.12),
+    ("poetry", None, 0.04),
+    ("pdm", None, 0.01),
+    ("pipenv", None, 0.004),
+    ("pipx", None, 0.006),
+    ("bandersnatch", None, 0.03),
+    ("Nexus", None, 0.012),
+    ("Artifactory", None, 0.008),
+    ("Browser", None, 0.02),
+    ("requests", None, 0.018),
+    ("conda", None, 0.01),
+    ("Homebrew", None, 0.002),
+    (None, None, 0.03),
+)
+WITHOUT_SYSTEM = frozenset({"bandersnatch", "Nexus", "Artifactory", "Browser", "requests", "Homebrew", None})
+PREFIX_MEMBERS = ("cli", "core", "extras")
+WEEKEND = 5
+WEEKEND_SHARE = 0.6
+
+
+class SampleSource:
+    """Deterministic counts for any day and any package."""
+
+    def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Answer each request at once."""
+        for request in requests:
+            rows = [row for p in _packages(request.selector) for day in request.days() for row in _day(p, day)]
+            yield Reading([request], pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row"))
+
+
+def _packages(selector: Selector) -> list[str]:
+    return [selector.stem + member for member in PREFIX_MEMBERS] if selector.is_prefix else [selector.stem]
+
+
+def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
+    """Yield the raw counts (RAW_SCHEMA) of one package on one day."""
+    # A text seed is hashed with SHA-512 by the library: the same on every machine and in every process.
+    usual = 10 ** random.Random(package).uniform(1.7, 4.3)  # noqa: S311 - sample data, no secret
+    chance = random.Random(f"{package} {day}")  # noqa: S311 - as above
+    busy = usual * (WEEKEND_SHARE if day.weekday() >= WEEKEND else 1) * chance.uniform(0.85, 1.15)
+    for installer, ci, share in INSTALLERS:
+        systems = ((None, 1.0),) if installer in WITHOUT_SYSTEM else (("Linux", 1.0),) if ci else SYSTEMS
+        for system, part in systems:
+            downloads = round(busy * share * part * chance.uniform(0.7, 1.3))
+            if downloads:
+                yield day, package, installer, system, ci, downloads
