@@ -9,14 +9,14 @@ import difflib
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any
 
 import click
 
 from winnow_dagster import __version__
 from winnow_dagster.config import ConfigError, Settings, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.names import NormalizedName, Selector, normalise
+from winnow_dagster.core.names import NormalizedName, normalise
 
 CURRENT, INCOMPLETE, UNUSABLE = 0, 1, 2
 
@@ -27,6 +27,18 @@ config_option = click.option(
     type=click.Path(path_type=Path),
     help="The config file. [default: $WINNOW_CONFIG, else ./winnow.yaml, else four sample packages]",
 )
+
+
+class Failure(click.ClickException):
+    """What ends a command: one line per problem, and the exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares it for the class, and reads the instance's
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the problem on standard error."""
+        click.echo(f"winnow: {self.message}", file=file, err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,16 +61,19 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
     settings = _load(config_path)
     newest = _parse_through(through, settings) if through else None
     names = [_configured(name, settings) for name in packages]
-    from winnow_dagster import collect as collecting, report  # noqa: PLC0415 - see above
+    from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
+    from winnow_dagster import report  # noqa: PLC0415
     from winnow_dagster.storage.web import SampleOverRealError  # noqa: PLC0415
 
     try:
         with report.Progressing() as progress:
             result = collecting.collect(settings, newest, names, progress=progress, verbose=verbose)
     except SampleOverRealError as error:
-        _fail(str(error), UNUSABLE)
+        raise Failure(str(error), UNUSABLE) from None
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}. Make it a directory that this user can write to", INCOMPLETE)
+        raise Failure(
+            f"{error.filename}: {error.strerror}. Make it a directory that this user can write to", INCOMPLETE
+        ) from None
     report.print_result(result)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)
 
@@ -83,11 +98,11 @@ def serve(config_path: Path | None, port: int) -> None:
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
     if not settings.output_dir.is_dir():
-        _fail(f"{settings.output_dir}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
+        raise Failure(f"{settings.output_dir}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:
         run(settings.output_dir, port)
     except OSError as error:
-        _fail(f"port {port}: {error.strerror}. Choose another with --port", UNUSABLE)
+        raise Failure(f"port {port}: {error.strerror}. Choose another with --port", UNUSABLE) from None
 
 
 def collect_like_predecessor() -> None:
@@ -99,7 +114,7 @@ def _load(path: Path | None) -> Settings:
     try:
         return load_settings(path)
     except ConfigError as error:
-        _fail(str(error), UNUSABLE)
+        raise Failure(str(error), UNUSABLE) from None
 
 
 def _parse_through(text: str, settings: Settings) -> date:
@@ -107,11 +122,11 @@ def _parse_through(text: str, settings: Settings) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        _fail(f"--through: {text!r} is not a day. Write it as {today - ONE_DAY}", UNUSABLE)
+        raise Failure(f"--through: {text!r} is not a day. Write it as {today - ONE_DAY}", UNUSABLE) from None
     if day >= today:
-        _fail(f"--through: {day} is not over yet (UTC). The newest day is {today - ONE_DAY}", UNUSABLE)
+        raise Failure(f"--through: {day} is not over yet (UTC). The newest day is {today - ONE_DAY}", UNUSABLE)
     if day < settings.start_date:
-        _fail(f"--through: {day} is before start_date, {settings.start_date}. Choose a later day", UNUSABLE)
+        raise Failure(f"--through: {day} is before start_date, {settings.start_date}. Choose a later day", UNUSABLE)
     return day
 
 
@@ -120,18 +135,13 @@ def _configured(text: str, settings: Settings) -> NormalizedName:
     try:
         name = normalise(text)
     except ValueError as error:
-        _fail(f"--package: {error}", UNUSABLE)
+        raise Failure(f"--package: {error}", UNUSABLE) from None
     if any(selector.matches(name) for selector in settings.windows):
         return name
     known = {selector.stem: str(selector) for selector in settings.windows}
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else "Add it under packages: first"
-    _fail(f"--package: {text} is not in the config. {hint}", UNUSABLE)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"winnow: {message}", err=True)
-    sys.exit(code)
+    raise Failure(f"--package: {text} is not in the config. {hint}", UNUSABLE)
 
 
 if __name__ == "__main__":

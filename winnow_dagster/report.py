@@ -67,7 +67,15 @@ class Progressing:
 def print_result(result: Result) -> None:
     """Print a row per package: its headline, honest of raw, as-of and what is wrong; then what failed as a whole."""
     console = _console()
-    table = Table("package", "headline", Column("honest", justify="right"), Column("of raw", justify="right"), "as of", "what is wrong", box=box.SIMPLE)
+    table = Table(
+        "package",
+        "headline",
+        Column("honest", justify="right"),
+        Column("of raw", justify="right"),
+        "as of",
+        "what is wrong",
+        box=box.SIMPLE,
+    )
     for row in result.rows:
         counts = row.counts
         table.add_row(
@@ -87,7 +95,9 @@ def print_plan(winnow: Installation) -> None:
     """Print what a config comes to: source, packages, windows, days to fetch, files to publish."""
     settings, console = winnow.settings, _console()
     gaps = winnow.gaps()
-    files = sum((1 + len(KINDS) * len(p.window_days)) * (1 + (p.spelling != str(p.selector))) for p in settings.packages)
+    files = sum(
+        (1 + len(KINDS) * len(p.window_days)) * (1 + (p.spelling != str(p.selector))) for p in settings.packages
+    )
     prefixes = sum(p.selector.is_prefix for p in settings.packages)
     lines = {
         "config": settings.config_file or "none: sample packages",
@@ -96,7 +106,8 @@ def print_plan(winnow: Installation) -> None:
         "data_dir": settings.data_dir,
         "first day": settings.start_date,
         "newest day": winnow.clock.through,
-        "to publish": f"{files + 2} files" + (f", as many again per package of {prefixes} prefixes" if prefixes else ""),
+        "to publish": f"{files + 2} files"
+        + (f", as many again per package of {prefixes} prefixes" if prefixes else ""),
         "to fetch": ", ".join(f"{g.first} to {g.last} ({g.days * len(g.selectors)} days of packages)" for g in gaps)
         or "nothing",
     }
@@ -107,4 +118,3 @@ def print_plan(winnow: Installation) -> None:
         folders = dict.fromkeys([str(package.selector), package.spelling])
         table.add_row(package.spelling, ", ".join(map(str, package.window_days)), ", ".join(f"{f}/" for f in folders))
     console.print(table)
-

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
 
+THOUSAND = 1000
 LOW_COUNT = 10
 """From this count up a badge is blue."""
 
@@ -68,14 +69,13 @@ def format_count(count: int) -> str:
     Rounded to one decimal first, so that 999 999 is `1M`. Raises ValueError below 0.
     """
     if count < 0:
-        problem = f"a count is 0 or more, not {count}"
-        raise ValueError(problem)
-    if count < 1000:
+        raise ValueError(f"a count is 0 or more, not {count}")
+    if count < THOUSAND:
         return str(count)
-    thousands = round(count / 1_000, 1)
-    if thousands < 1000:
+    thousands = round(count / THOUSAND, 1)
+    if thousands < THOUSAND:
         return f"{thousands:.1f}".removesuffix(".0") + "k"
-    return f"{count / 1_000_000:.1f}".removesuffix(".0") + "M"
+    return f"{count / THOUSAND**2:.1f}".removesuffix(".0") + "M"
 
 
 def badges_of(state: PackageState, *, today: date, stale_threshold_days: int) -> list[Badge]:
@@ -117,9 +117,7 @@ def _is_number(payload: Mapping[str, object]) -> bool:
     return message != "" and not label.startswith(SAMPLE_LABEL) and _PLACEHOLDER.fullmatch(message) is None
 
 
-def _message_and_colour(
-    kind: Kind, state: WindowState, today: date, stale_threshold_days: int
-) -> dict[str, str]:
+def _message_and_colour(kind: Kind, state: WindowState, today: date, stale_threshold_days: int) -> dict[str, str]:
     if state.counts is None:
         return {"message": f"collecting {state.collected}/{state.days}d", "color": "lightgrey"}
     count, as_of = kind.count(state.counts), state.counts.window.as_of

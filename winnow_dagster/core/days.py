@@ -87,9 +87,7 @@ def _newest(honest: Days, selector: Selector, days: int, through: date) -> Windo
     return newest_window(days, _covered(honest, selector), start=start, through=through)
 
 
-def _members(
-    honest: Days, windows: Mapping[Selector, Sequence[int]]
-) -> dict[Selector, list[NormalizedName]]:
+def _members(honest: Days, windows: Mapping[Selector, Sequence[int]]) -> dict[Selector, list[NormalizedName]]:
     """Return the packages of each selector: a name's own, and for a prefix each that was ever downloaded."""
     named = {s.stem for s in windows if not s.is_prefix}
     prefixes = [s for s in windows if s.is_prefix]
@@ -118,9 +116,7 @@ def _count(
     return {window: total(honest.counts, window, sorted(packages)) for window, packages in wanted.items()}
 
 
-def _problem(
-    raw_coverage: Mapping[date, Coverage], selector: Selector, longest: int, through: date
-) -> str | None:
+def _problem(raw_coverage: Mapping[date, Coverage], selector: Selector, longest: int, through: date) -> str | None:
     """Return why the newest day of the longest window that could not be read could not; None if all could."""
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)

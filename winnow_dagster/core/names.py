@@ -23,19 +23,14 @@ def normalise(name: str) -> NormalizedName:
     Raises ValueError, saying what a name may be, where `name` is not a PyPI name.
     """
     if len(name) > LONGEST_NAME:
-        problem = f"a name of {len(name)} characters is too long. Use at most {LONGEST_NAME}"
-        raise ValueError(problem)
+        raise ValueError(f"a name of {len(name)} characters is too long. Use at most {LONGEST_NAME}")
     try:
         # isascii: the library's pattern ignores case, and by Unicode's rules the Kelvin sign is a k.
-        if not name.isascii() or name.endswith("\n"):
-            raise InvalidName(name)
-        return canonicalize_name(name, validate=True)
+        return canonicalize_name(name if name.isascii() else "", validate=True)
     except InvalidName:
-        problem = (
-            f"{name!r} is not a PyPI name. Use letters, digits, '-', '_' or '.', "
-            "with a letter or digit first and last"
-        )
-        raise ValueError(problem) from None
+        raise ValueError(
+            f"{name!r} is not a PyPI name. Use letters, digits, '-', '_' or '.', with a letter or digit first and last"
+        ) from None
 
 
 @dataclass(frozen=True, order=True)
@@ -55,11 +50,9 @@ class Selector:
             return cls(normalise(text))
         stem = text[:-1]
         if stem == "":
-            problem = "'*' (every package) is not supported. Name packages, or a prefix as 'name-*'"
-            raise ValueError(problem)
+            raise ValueError("'*' (every package) is not supported. Name packages, or a prefix as 'name-*'")
         if stem[-1] not in "-_.":
-            problem = f"{text!r} is not a selector. A prefix ends in '-*': write '{stem}-*'"
-            raise ValueError(problem)
+            raise ValueError(f"{text!r} is not a selector. A prefix ends in '-*': write '{stem}-*'")
         return cls(normalise(stem.rstrip("-_.")) + "-", is_prefix=True)
 
     def __str__(self) -> str:

@@ -86,9 +86,7 @@ class PackageState:
         return self.windows[0]
 
 
-def newest_window(
-    days: int, covered: Callable[[date], bool], *, start: date, through: date
-) -> Window | None:
+def newest_window(days: int, covered: Callable[[date], bool], *, start: date, through: date) -> Window | None:
     """Return the newest window of `days` covered days within `start` to `through`, or None if there is none."""
     run = 0
     for day in reversed(days_between(start, through)):
@@ -112,9 +110,7 @@ def total(
     """
     chosen = list(packages)
     summed = (
-        honest.filter(
-            pl.col("date").is_between(window.first_day, window.as_of), pl.col("package").is_in(chosen)
-        )
+        honest.filter(pl.col("date").is_between(window.first_day, window.as_of), pl.col("package").is_in(chosen))
         .group_by("package", "category", "installer", "system")
         .agg(pl.col("downloads").sum())
         .collect()

@@ -5,6 +5,7 @@
 import warnings
 
 import dagster as dg
+from pydantic import Field
 
 from winnow_dagster.config import Settings
 from winnow_dagster.core import honesty
@@ -24,7 +25,7 @@ class RawConfig(dg.Config):
     refetch: bool = False
     """Ask again for what is covered already."""
 
-    packages: list[str] = []
+    packages: list[str] = Field(default=[])
     """Ask only for these entries of `packages:`; for all where the list is empty."""
 
 

@@ -106,8 +106,9 @@ class SiteIO(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: nothing is made from a page."""
-        problem = f"{context.asset_key.to_user_string()} is published for readers and not read back"
-        raise dg.DagsterInvariantViolationError(problem)
+        raise dg.DagsterInvariantViolationError(
+            f"{context.asset_key.to_user_string()} is published for readers and not read back"
+        )
 
 
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
@@ -137,6 +138,4 @@ def _headlines(states: list[PackageState]) -> dict[str, Any]:
     """Return the newest counts of a selector of one package; a prefix has no one number."""
     if len(states) != 1:
         return {}
-    return {
-        f"honest_{w.days}d": w.counts.honest for w in states[0].windows if w.counts is not None
-    }
+    return {f"honest_{w.days}d": w.counts.honest for w in states[0].windows if w.counts is not None}

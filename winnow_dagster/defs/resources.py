@@ -176,9 +176,7 @@ class Installation:
             for state in states:
                 self.web.check_source(state, self.settings.source.kind)
 
-    def rows(
-        self, published: Mapping[Selector, list[PackageState]], packages: Collection[str] = ()
-    ) -> list[Row]:
+    def rows(self, published: Mapping[Selector, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
         """Return a row for each published package, or for these only, in the config's order."""
         return list_packages(
             [s for states in published.values() for s in states if not packages or s.package in packages],

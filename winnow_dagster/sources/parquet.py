@@ -7,7 +7,7 @@ which is something else than a day without downloads.
 from __future__ import annotations
 
 import glob
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +62,7 @@ class ParquetSource:
     def _files(self) -> list[str]:
         files = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute
         if not files:
-            problem = f"source.path: no file at {self._path}. Correct the path, or export the files there"
-            raise SourceError(problem)
+            raise SourceError(f"source.path: no file at {self._path}. Correct the path, or export the files there")
         return files
 
 
@@ -98,16 +97,15 @@ def _check_columns(file: str) -> None:
         schema = pl.read_parquet_schema(file)
     except (pl.exceptions.ComputeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        problem = f"{file}: cannot be read as Parquet ({reason}). Remove it from source.path, or export it again"
-        raise SourceError(problem) from None
+        raise SourceError(
+            f"{file}: cannot be read as Parquet ({reason}). Remove it from source.path, or export it again"
+        ) from None
     for column, expected in COLUMNS.items():
         found = _type_of(column, schema)
         if found is None:
-            problem = f"{file}: has no column {column}. Export it with the schema of file_downloads"
-            raise SourceError(problem)
+            raise SourceError(f"{file}: has no column {column}. Export it with the schema of file_downloads")
         if not _fits(column, found):
-            problem = f"{file}: column {column} is {found}, not {expected}. Export it as file_downloads has it"
-            raise SourceError(problem)
+            raise SourceError(f"{file}: column {column} is {found}, not {expected}. Export it as file_downloads has it")
 
 
 def _type_of(column: str, schema: pl.Schema | dict[str, pl.DataType]) -> pl.DataType | None:

@@ -72,11 +72,10 @@ class WebDir:
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
         if source == "sample" != published.source and any(w.counts for w in published.windows):
-            problem = (
+            raise SampleOverRealError(
                 f"{self.folder / published.package} holds real numbers, and sample data does not replace them. "
                 "Set service.output_dir to another directory, or source.kind to where the numbers came from"
             )
-            raise SampleOverRealError(problem)
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
         """Publish files that span packages, by name; return how many changed."""

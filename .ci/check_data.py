@@ -1,0 +1,131 @@
+"""Collect the rows in ../shared/data and hold every published number against expected.json.
+
+Run with the interpreter that has Winnow installed. Three collects: the files as they are; split anew; in three steps.
+All three must publish the same bytes, `_health.json` aside.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+EXPECTED = json.loads((DATA / "expected.json").read_text())
+WINDOWS = [30, 1, 7]
+SYSTEM_FILES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
+
+
+def write_config(folder: Path, rows: str) -> Path:
+    """Write a config for all seven packages of the data."""
+    config = {
+        "service": {"output_dir": "public", "data_dir": "data"},
+        "source": {"kind": "parquet", "path": rows},
+        "packages": [
+            {"name": package["configured_as"], "window_days": WINDOWS} for package in EXPECTED["packages"].values()
+        ],
+    }
+    folder.mkdir()
+    path = folder / "winnow.yaml"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def collect(config: Path, through: str, status: int = 0) -> None:
+    """Run `winnow collect` as a process."""
+    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--config", str(config), "--through", through]
+    done = subprocess.run(command, check=False)
+    if done.returncode != status:
+        sys.exit(f"{command} exited with {done.returncode}, not {status}")
+
+
+def split_anew(target: Path) -> None:
+    """Write the same rows as three files that are cut anywhere but between days."""
+    target.mkdir()
+    rows = pl.read_parquet(DATA / "file_downloads" / "*.parquet").sample(fraction=1, shuffle=True, seed=7)
+    for number, part in enumerate(rows.iter_slices(rows.height // 3 + 1)):
+        part.write_parquet(target / f"part-{number}.parquet")
+
+
+def read_published(public: Path) -> dict[str, bytes]:
+    """Return every published file but the health file."""
+    files = {str(p.relative_to(public)): p.read_bytes() for p in public.rglob("*") if p.is_file()}
+    del files["_health.json"]
+    return files
+
+
+def format_like_a_badge(count: int) -> str:
+    """Format the counts of the data, none of which reaches a million."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}".removesuffix(".0") + "k"
+
+
+def compare(public: Path) -> int:
+    """Hold every badge and every count against expected.json; return how many numbers were compared."""
+    compared = 0
+
+    def same(found: object, wanted: object, where: str) -> None:
+        nonlocal compared
+        compared += 1
+        if found != wanted:
+            sys.exit(f"{where}: {found!r}, not {wanted!r}")
+
+    health = json.loads((public / "_health.json").read_text())
+    for name, package in EXPECTED["packages"].items():
+        for folder in {name, package["configured_as"]}:
+            record = json.loads((public / folder / "counts.json").read_text())
+            for days, expected in package["windows"].items():
+                found = record["windows"][days]
+                where = f"{folder} {days}d"
+                same(found["as_of"], EXPECTED["as_of"], where)
+                same(found["first_day"], expected["first_day"], where)
+                same(found["raw"], expected["total"], where)
+                for key in ("categories", "by_installer", "by_system"):
+                    for each, count in expected[key].items():
+                        same(found[key][each], count, f"{where} {each}")
+                installers = expected["by_installer"]
+                badges = {"downloads": expected["categories"]["honest"]}
+                badges |= {f"installer-{installer}": count for installer, count in installers.items()}
+                badges["installer-pip-family"] = installers["pip"] + installers["pipenv"] + installers["pipx"]
+                badges |= {f"os-{SYSTEM_FILES[system]}": count for system, count in expected["by_system"].items()}
+                for slug, count in badges.items():
+                    badge = json.loads((public / folder / f"{slug}-{days}d-non-ci.json").read_text())
+                    same(badge["message"], format_like_a_badge(count), f"{where} {slug}")
+                    same(badge["color"], "blue" if count >= 10 else "lightgrey", f"{where} {slug}")
+        headline = package["windows"]["30"]["categories"]["honest"]
+        same(health["packages"][package["configured_as"]]["count"], headline, f"_health.json {name}")
+    return compared
+
+
+def main() -> None:
+    """Run the three collects and compare."""
+    through = EXPECTED["as_of"]
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        whole = write_config(root / "whole", str(DATA / "file_downloads" / "*.parquet"))
+        collect(whole, through)
+        numbers = compare(root / "whole" / "public")
+        files = read_published(root / "whole" / "public")
+
+        split_anew(root / "rows")
+        split = write_config(root / "split", str(root / "rows" / "*.parquet"))
+        collect(split, through)
+
+        steps = write_config(root / "steps", str(DATA / "file_downloads" / "*.parquet"))
+        # Through the 10th, the rows of the 30th day back are there: the data begins on 2026-10-12.
+        for day in ("2026-11-10", "2026-11-15", through):
+            collect(steps, day)
+
+        for other in ("split", "steps"):
+            if read_published(root / other / "public") != files:
+                sys.exit(f"{other}: other bytes published than by one collect of the files as they are")
+    print(f"{numbers} numbers in {len(files)} files as expected; the same bytes from split files and in three steps")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What tests share: a source that answers from rows and can fail, and an installation in a temporary folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from winnow_dagster.config import PackageSettings, Settings, SourceSettings
+from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
+from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.core.names import Selector, matches_any
+from winnow_dagster.definitions import build
+from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
+from winnow_dagster.defs.resources import Clock, Installation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Row = tuple[date, str, str | None, str | None, bool | None, int]
+"""A raw count: date, package, installer, system, ci, downloads."""
+
+DAY = date(2025, 6, 30)
+"""Yesterday, by the clock that tests use."""
+
+NOW = datetime.combine(DAY + ONE_DAY, time(4), tzinfo=UTC)
+
+
+@dataclass
+class RowSource:
+    """A source that answers from rows, fails for some selectors, and remembers what it was asked."""
+
+    rows: Sequence[Row] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+    asked: list[Request] = field(default_factory=list)
+
+    def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        for request in requests:
+            self.asked.append(request)
+            if str(request.selector) in self.failing:
+                yield Failure(request, "the source is on fire. Put it out")
+                continue
+            frame = pl.DataFrame(self.rows, schema=RAW_SCHEMA, orient="row")
+            wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
+            yield Reading([request], frame.filter(*wanted))
+
+
+@dataclass(frozen=True)
+class FixedClock(Clock):
+    """A clock that stands still, early on the day after DAY."""
+
+    moment: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.moment
+
+    @classmethod
+    def after(cls, day: date) -> FixedClock:
+        return cls(moment=datetime.combine(day, time(4), tzinfo=UTC) + timedelta(days=1))
+
+
+@dataclass
+class House:
+    """An installation with a Dagster instance of its own."""
+
+    winnow: Installation
+    instance: dg.DagsterInstance
+
+    def run(
+        self, *assets: str, days: tuple[date, date] | None = None, refetch: bool = False, packages: Sequence[str] = ()
+    ) -> dg.ExecuteInProcessResult:
+        """Materialise assets, over a range of days or over all selectors."""
+        keys = [str(selector) for selector in self.winnow.settings.windows]
+        first, last = days or (keys[0], keys[-1])
+        config = {"raw_downloads": {"config": {"refetch": refetch, "packages": list(packages)}}}
+        return (
+            build(self.winnow)
+            .resolve_implicit_global_asset_job_def()
+            .execute_in_process(
+                instance=self.instance,
+                asset_selection=[dg.AssetKey(asset) for asset in assets],
+                tags={} if assets == ("index",) else {RANGE_START: str(first), RANGE_END: str(last)},
+                run_config={"ops": config if "raw_downloads" in assets else {}},
+                raise_on_error=False,
+            )
+        )
+
+    def count(self, first: date, last: date, *, refetch: bool = False) -> dg.ExecuteInProcessResult:
+        return self.run("raw_downloads", "honest_downloads", days=(first, last), refetch=refetch)
+
+    def publish(self) -> None:
+        assert self.run("badges").success
+        assert self.run("index").success
+
+
+def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str = "parquet") -> Settings:
+    """Return settings for these entries of `packages:`, as spelled, with their windows."""
+    return Settings(
+        config_file=None,
+        folder=folder,
+        output_dir=folder / "public",
+        data_dir=folder / "data",
+        base_url="",
+        stale_threshold_days=3,
+        source=SourceSettings(kind=kind, path="", credential_file=None, settle_days=0),
+        packages=tuple(PackageSettings(Selector.parse(name), name, days) for name, days in packages.items()),
+        start_date=date(2024, 2, 23),
+    )
+
+
+@pytest.fixture
+def source() -> RowSource:
+    return RowSource()
+
+
+@pytest.fixture
+def make_house(tmp_path: Path, source: RowSource) -> Iterator[MakeHouse]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield MakeHouse(tmp_path, source, instance)
+
+
+@dataclass
+class MakeHouse:
+    """Makes houses that share a folder, a source and an instance, as runs at different times and configs do."""
+
+    folder: Path
+    source: RowSource
+    instance: dg.DagsterInstance
+
+    def __call__(
+        self, packages: dict[str, tuple[int, ...]], clock: Clock | None = None, kind: str = "parquet"
+    ) -> House:
+        settings = make_settings(self.folder, packages, kind)
+        return House(Installation(settings, clock or FixedClock(), given_source=self.source), self.instance)

@@ -1,0 +1,134 @@
+"""What a badge says: the predecessor's payloads and file names, and what it says when there is no present number."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow_dagster.core.badge import Badge, badges_of, format_count, may_replace
+from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
+from winnow_dagster.core.names import normalise
+from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
+
+AS_OF = date(2025, 6, 30)
+counts = st.integers(0, 10**12)
+
+
+def badges(honest: int | None, *, source: str = "parquet", today: date = AS_OF + timedelta(days=1)) -> dict[str, Badge]:
+    number = None
+    if honest is not None:
+        number = WindowCounts(
+            Window(30, AS_OF),
+            {**dict.fromkeys(CATEGORIES, 7), "honest": honest},
+            {installer: place for place, installer in enumerate(INSTALLERS, start=1)},
+            {system: place for place, system in enumerate(SYSTEMS, start=11)},
+        )
+    state = PackageState(normalise("a"), source, (WindowState(30, number, 12),))
+    found = badges_of(state, today=today, stale_threshold_days=3)
+    return {badge.file_name.removesuffix("-30d-non-ci.json"): badge for badge in found}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1k"),
+        (1049, "1k"),
+        (1200, "1.2k"),
+        (12_655, "12.7k"),
+        (999_900, "999.9k"),
+        (999_949, "999.9k"),
+        (999_999, "1M"),
+        (1_000_000, "1M"),
+        (1_250_000, "1.2M"),
+        (1_234_600_000, "1234.6M"),
+    ],
+)
+def test_counts_are_formatted_as_the_predecessor_formats_them(count: int, text: str) -> None:
+    assert format_count(count) == text
+
+
+def value_of(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.[1-9])?)([kM]?)", text)
+    assert match, text
+    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]]
+
+
+@given(counts, counts)
+def test_a_formatted_number_never_goes_down_as_the_count_goes_up(one: int, other: int) -> None:
+    low, high = sorted((one, other))
+    assert value_of(format_count(low)) <= value_of(format_count(high))
+
+
+@given(counts | st.integers(999_000, 1_001_000))
+def test_a_formatted_number_is_near_its_count_and_never_reads_1000k(count: int) -> None:
+    text = format_count(count)
+    assert not text.startswith("1000k")
+    assert abs(value_of(text) - count) <= max(0, count * 0.051)
+
+
+def test_a_negative_count_is_refused() -> None:
+    with pytest.raises(ValueError, match="not -1"):
+        format_count(-1)
+
+
+def test_a_package_has_the_predecessors_badges_with_their_keys_in_their_order() -> None:
+    found = badges(1234)
+    assert list(found["downloads"].payload.items()) == [
+        ("schemaVersion", 1),
+        ("label", "pip*/uv/poetry/pdm (30d)"),
+        ("message", "1.2k"),
+        ("color", "blue"),
+    ]
+    assert {slug: (badge.payload["label"], badge.payload["message"]) for slug, badge in found.items()} == {
+        "downloads": ("pip*/uv/poetry/pdm (30d)", "1.2k"),
+        "installer-pip": ("pip (30d)", "1"),
+        "installer-pipenv": ("pipenv (30d)", "2"),
+        "installer-pipx": ("pipx (30d)", "3"),
+        "installer-uv": ("uv (30d)", "4"),
+        "installer-poetry": ("poetry (30d)", "5"),
+        "installer-pdm": ("pdm (30d)", "6"),
+        "installer-pip-family": ("pip* (30d)", "6"),
+        "os-linux": ("linux (30d)", "11"),
+        "os-macos": ("macos (30d)", "12"),
+        "os-windows": ("windows (30d)", "13"),
+    }
+
+
+@pytest.mark.parametrize(("honest", "color"), [(0, "lightgrey"), (9, "lightgrey"), (10, "blue")])
+def test_a_badge_is_blue_from_ten_up(honest: int, color: str) -> None:
+    assert badges(honest)["downloads"].payload["color"] == color
+
+
+def test_before_its_first_complete_window_every_badge_is_a_placeholder() -> None:
+    for badge in badges(None).values():
+        assert badge.payload["message"] == "collecting 12/30d"
+        assert badge.payload["color"] == "lightgrey"
+
+
+def test_a_number_older_than_the_threshold_says_its_day_and_one_at_the_threshold_does_not() -> None:
+    fresh = badges(1234, today=AS_OF + timedelta(days=3))["downloads"].payload
+    stale = badges(1234, today=AS_OF + timedelta(days=4))["downloads"].payload
+    assert (fresh["message"], fresh["color"]) == ("1.2k", "blue")
+    assert (stale["message"], stale["color"]) == ("1.2k to 2025-06-30", "lightgrey")
+
+
+@pytest.mark.parametrize("honest", [1234, None])
+def test_every_badge_of_sample_data_says_sample(honest: int | None) -> None:
+    assert all(str(b.payload["label"]).startswith("sample: ") for b in badges(honest, source="sample").values())
+
+
+def test_a_number_gives_way_to_a_number_only() -> None:
+    number, placeholder = badges(5)["downloads"], badges(None)["downloads"]
+    sample = badges(5, source="sample")["downloads"]
+    for better in (number, badges(5, today=AS_OF + timedelta(days=9))["downloads"]):
+        assert may_replace(better.payload, number)
+        assert not may_replace(better.payload, placeholder)
+        assert not may_replace(better.payload, sample)
+    for worse in (placeholder.payload, sample.payload, {}):
+        assert all(may_replace(worse, badge) for badge in (number, placeholder, sample))

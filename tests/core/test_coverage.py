@@ -1,0 +1,115 @@
+"""What is missing is found and asked for once; what is covered is left alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow_dagster.core.coverage import Coverage, Gap, Reader, Request, end_of, find_gaps, plan_requests
+from winnow_dagster.core.names import Selector
+
+A, B, PREFIX, MEMBER = (Selector.parse(text) for text in ("a", "b", "x-*", "x-y"))
+START = date(2025, 1, 1)
+THROUGH = date(2025, 6, 30)
+NOW = datetime(2025, 7, 1, 4, tzinfo=UTC)
+READER = Reader(NOW, settle_days=3)
+
+
+def ago(days: int) -> date:
+    return THROUGH - timedelta(days=days)
+
+
+def read(*selectors: Selector, at: datetime = NOW) -> Coverage:
+    return Coverage(read=dict.fromkeys(selectors, at))
+
+
+def gaps(longest: dict[Selector, int], stored: dict[date, Coverage], reader: Reader = READER) -> list[Gap]:
+    return find_gaps(longest, stored, reader, start=START, through=THROUGH)
+
+
+def test_an_empty_store_is_one_gap_of_the_longest_window() -> None:
+    assert gaps({A: 30, B: 30}, {}) == [Gap(ago(29), THROUGH, (A, B))]
+
+
+def test_a_full_store_has_no_gap() -> None:
+    assert gaps({A: 30}, {ago(n): read(A) for n in range(30)}) == []
+
+
+def test_a_package_is_not_asked_for_beyond_its_own_window() -> None:
+    assert gaps({A: 3, B: 1}, {}) == [Gap(ago(2), ago(1), (A,)), Gap(THROUGH, THROUGH, (A, B))]
+
+
+def test_days_off_and_a_package_added_are_gaps_of_their_own() -> None:
+    stored = {ago(n): read(A) for n in range(2, 5)}
+    assert gaps({A: 5, B: 5}, stored) == [Gap(ago(4), ago(2), (B,)), Gap(ago(1), THROUGH, (A, B))]
+
+
+def test_nothing_before_the_start_date_is_a_gap() -> None:
+    found = find_gaps({A: 400}, {}, READER, start=START, through=THROUGH)
+    assert [gap.first for gap in found] == [START]
+
+
+def test_a_provisional_day_is_a_gap_once_it_has_settled_and_not_before() -> None:
+    stored = {ago(n): read(A, at=end_of(ago(n)) + timedelta(hours=4)) for n in range(6)}
+    assert gaps({A: 6}, stored) == [Gap(ago(5), ago(3), (A,))]
+
+
+def test_a_day_first_read_after_it_settled_is_not_read_again() -> None:
+    stored = {ago(n): read(A, at=end_of(ago(n)) + timedelta(days=3)) for n in range(6)}
+    assert gaps({A: 6}, stored) == []
+
+
+def test_without_settling_no_day_is_read_twice() -> None:
+    stored = {ago(n): read(A, at=end_of(ago(n))) for n in range(6)}
+    assert gaps({A: 6}, stored, Reader(NOW, settle_days=0)) == []
+
+
+def test_a_prefix_covers_its_members_and_not_the_other_way_round() -> None:
+    assert read(PREFIX).covers(MEMBER)
+    assert not read(MEMBER).covers(PREFIX)
+
+
+def test_a_package_is_not_asked_for_beside_a_prefix_that_selects_it() -> None:
+    assert plan_requests([THROUGH], [MEMBER, PREFIX], {}, READER) == [Request(PREFIX, THROUGH, THROUGH)]
+
+
+def test_a_range_is_asked_for_once_per_package_and_run_of_missing_days() -> None:
+    days = [ago(n) for n in range(5)]
+    stored = {ago(2): read(A)}
+    assert plan_requests(days, [A, B], stored, READER) == [
+        Request(A, ago(4), ago(3)),
+        Request(A, ago(1), THROUGH),
+        Request(B, ago(4), THROUGH),
+    ]
+
+
+def test_a_refetch_asks_for_what_is_covered_too() -> None:
+    stored = {THROUGH: read(A)}
+    assert plan_requests([THROUGH], [A], stored, READER) == []
+    assert plan_requests([THROUGH], [A], stored, READER, refetch=True) == [Request(A, THROUGH, THROUGH)]
+
+
+def test_a_day_that_is_not_over_is_never_asked_for() -> None:
+    assert plan_requests([NOW.date()], [A], {}, READER, refetch=True) == []
+    midnight = datetime.combine(NOW.date(), time.min, tzinfo=UTC) + timedelta(days=1)
+    assert plan_requests([NOW.date()], [A], {}, Reader(midnight)) == [Request(A, NOW.date(), NOW.date())]
+
+
+@given(
+    st.dictionaries(st.integers(0, 20), st.sets(st.sampled_from([A, B, PREFIX, MEMBER]))),
+    st.dictionaries(st.sampled_from([A, B, PREFIX, MEMBER]), st.integers(1, 21), min_size=1),
+)
+def test_once_what_is_asked_for_is_read_there_is_no_gap_left(
+    held: dict[int, set[Selector]], longest: dict[Selector, int]
+) -> None:
+    stored = {ago(n): read(*selectors) for n, selectors in held.items()}
+    for gap in gaps(longest, stored):
+        days = [gap.first + timedelta(days=n) for n in range(gap.days)]
+        for request in plan_requests(days, gap.selectors, stored, READER):
+            for day in request.days():
+                before = stored.get(day, Coverage())
+                assert not before.covers(request.selector)
+                stored[day] = Coverage(read={**before.read, request.selector: NOW})
+    assert gaps(longest, stored) == []

@@ -1,0 +1,138 @@
+"""A window is the sum of its days, exists only where each of them is covered, and never goes back."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow_dagster.core.badge import badges_of
+from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, MIRRORS, RAW_SCHEMA, winnow
+from winnow_dagster.core.names import normalise
+from winnow_dagster.core.window import (
+    SYSTEMS,
+    PackageState,
+    Window,
+    WindowCounts,
+    WindowState,
+    count_covered,
+    keep_newest,
+    newest_window,
+    total,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FIRST = date(2025, 6, 1)
+LAST = FIRST + timedelta(days=9)
+A = normalise("a")
+
+days = st.integers(0, 9).map(lambda n: FIRST + timedelta(days=n))
+installers = st.sampled_from([*INSTALLERS, *MIRRORS, "Browser", "requests", "conda", None])
+raw_rows = st.tuples(
+    days,
+    st.sampled_from(["a", "b"]),
+    installers,
+    st.sampled_from([*SYSTEMS, "FreeBSD", None]),
+    st.sampled_from([True, None]),
+    st.integers(1, 2**50),
+)
+winnowed_rows = st.tuples(
+    days,
+    st.just("a"),
+    st.sampled_from([*MIRRORS, "Browser", "requests", "rye", None]),
+    st.none(),
+    st.none(),
+    st.integers(1),
+).map(lambda row: (*row[:5], row[5] % 10**6 + 1)) | st.tuples(
+    days, st.just("a"), installers, st.sampled_from(SYSTEMS), st.just(value=True), st.integers(1, 10**6)
+)
+
+
+def count(rows: Sequence[tuple[object, ...]], window: Window) -> WindowCounts:
+    raw = pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row")
+    return total(winnow(raw.lazy()), window, [A])[A]
+
+
+def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts:
+    def sums(one: object, other: object) -> dict[str, int]:
+        assert isinstance(one, dict)
+        assert isinstance(other, dict)
+        return {key: one[key] + other[key] for key in one}
+
+    return WindowCounts(
+        window,
+        sums(left.categories, right.categories),
+        sums(left.by_installer, right.by_installer),
+        sums(left.by_system, right.by_system),
+    )
+
+
+def state_of(counts: WindowCounts | None, source: str = "parquet", length: int = 10) -> PackageState:
+    return PackageState(A, source, (WindowState(length, counts, length),))
+
+
+@given(st.lists(raw_rows), st.randoms(use_true_random=False), st.integers(1, 9))
+def test_a_window_equals_the_sum_of_its_days_in_any_order_and_grouping(
+    rows: list[tuple[object, ...]], random: object, cut: int
+) -> None:
+    whole = Window(10, LAST)
+    shuffled = sorted(rows, key=lambda _: random.random())  # type: ignore[attr-defined]
+    split = FIRST + timedelta(days=cut - 1)
+    left, right = count(rows, Window(cut, split)), count(shuffled, Window(10 - cut, LAST))
+    assert count(shuffled, whole) == add(left, right, whole)
+
+
+@given(st.lists(raw_rows))
+def test_a_window_counts_each_raw_download_of_its_package_once(rows: list[tuple[object, ...]]) -> None:
+    counts = count(rows, Window(10, LAST))
+    assert counts.raw == sum(row[5] for row in rows if row[1] == "a")  # type: ignore[misc]
+    assert counts.honest == sum(counts.by_installer.values())
+    assert sum(counts.by_system.values()) <= counts.honest
+
+
+@given(st.lists(raw_rows), st.lists(winnowed_rows, min_size=1))
+def test_adding_a_ci_mirror_or_unknown_row_never_changes_a_badge(
+    rows: list[tuple[object, ...]], more: list[tuple[object, ...]]
+) -> None:
+    before, after = count(rows, Window(10, LAST)), count([*rows, *more], Window(10, LAST))
+    assert after.raw > before.raw
+    badges = [badges_of(state_of(counts), today=LAST, stale_threshold_days=3) for counts in (before, after)]
+    assert badges[0] == badges[1]
+
+
+def test_a_package_without_a_row_in_a_covered_window_has_zero_and_not_nothing() -> None:
+    counts = count([], Window(10, LAST))
+    assert counts.raw == 0
+    assert dict(counts.categories) == dict.fromkeys(CATEGORIES, 0)
+
+
+@given(st.sets(days), st.integers(1, 12))
+def test_the_newest_window_is_the_newest_run_of_covered_days(covered: set[date], length: int) -> None:
+    found = newest_window(length, covered.__contains__, start=FIRST, through=LAST)
+    ends = [
+        FIRST + timedelta(days=n)
+        for n in range(length - 1, 10)
+        if all(FIRST + timedelta(days=n - back) in covered for back in range(length))
+    ]
+    assert found == (Window(length, ends[-1]) if ends else None)
+    assert count_covered(10, covered.__contains__, LAST) == len(covered)
+
+
+def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does() -> None:
+    rows = [(LAST, "a", "pip", None, None, 5)]
+    old, new = count([], Window(9, LAST - timedelta(days=1))), count(rows, Window(9, LAST))
+    reread = count([*rows, *rows], Window(9, LAST))
+    assert keep_newest(state_of(new, length=9), state_of(old, length=9)).headline.counts == new
+    assert keep_newest(state_of(old, length=9), state_of(new, length=9)).headline.counts == new
+    assert keep_newest(state_of(new, length=9), state_of(reread, length=9)).headline.counts == reread
+    assert keep_newest(state_of(new, length=9), state_of(None, length=9)).headline.counts == new
+
+
+def test_a_sample_number_is_never_kept_for_a_real_one() -> None:
+    sample = count([(LAST, "a", "pip", None, None, 5)], Window(10, LAST))
+    assert keep_newest(state_of(sample, source="sample"), state_of(None)).headline.counts is None

@@ -1,0 +1,130 @@
+"""Days through Dagster: each is asked for once, topped up, and counted whatever else fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+from tests.conftest import DAY, FixedClock
+from winnow_dagster.core.coverage import Request
+from winnow_dagster.core.names import Selector
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from tests.conftest import MakeHouse, RowSource
+
+A, B = Selector.parse("a"), Selector.parse("b")
+
+
+def ago(days: int) -> date:
+    return DAY - timedelta(days=days)
+
+
+@pytest.fixture(autouse=True)
+def _rows(source: RowSource) -> None:
+    source.rows = [(ago(n), name, "pip", "Linux", None, 10) for n in range(40) for name in ("a", "b")]
+
+
+def metadata(house_instance: dg.DagsterInstance, asset: str, day: date) -> dict[str, object]:
+    records = house_instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[str(day)]), limit=1
+    ).records
+    (record,) = records
+    assert record.asset_materialization is not None
+    return {key: value.value for key, value in record.asset_materialization.metadata.items()}
+
+
+def check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def test_one_run_over_a_range_asks_the_source_once_per_package(make_house: MakeHouse, source: RowSource) -> None:
+    result = make_house({"a": (30,), "b": (30,)}).count(ago(29), DAY)
+    assert result.success
+    assert source.asked == [Request(A, ago(29), DAY), Request(B, ago(29), DAY)]
+    assert check(result).passed
+
+
+def test_a_second_run_asks_for_nothing(make_house: MakeHouse, source: RowSource) -> None:
+    house = make_house({"a": (2,)})
+    house.count(ago(1), DAY)
+    source.asked.clear()
+    assert house.count(ago(1), DAY).success
+    assert source.asked == []
+
+
+def test_a_package_added_later_is_all_that_is_asked_for(make_house: MakeHouse, source: RowSource) -> None:
+    make_house({"a": (2,)}).count(ago(1), DAY)
+    source.asked.clear()
+    house = make_house({"a": (2,), "b": (2,)})
+    house.count(ago(1), DAY)
+    assert source.asked == [Request(B, ago(1), DAY)]
+    assert metadata(house.instance, "honest_downloads", DAY)["honest"] == 20
+
+
+def test_a_refetch_asks_again_and_takes_the_new_answer(make_house: MakeHouse, source: RowSource) -> None:
+    house = make_house({"a": (1,)})
+    house.count(DAY, DAY)
+    source.rows = [(DAY, "a", "pip", "Linux", None, 11), (DAY, "a", "bandersnatch", None, None, 3)]
+    house.count(DAY, DAY)
+    assert metadata(house.instance, "honest_downloads", DAY)["raw_downloads"] == 10
+    house.count(DAY, DAY, refetch=True)
+    found = metadata(house.instance, "honest_downloads", DAY)
+    assert (found["raw_downloads"], found["honest"], found["mirror"]) == (14, 11, 3)
+
+
+def test_a_run_can_be_kept_to_some_packages(make_house: MakeHouse, source: RowSource) -> None:
+    make_house({"a": (1,), "b": (1,)}).run("raw_downloads", days=(DAY, DAY), packages=["b"])
+    assert source.asked == [Request(B, DAY, DAY)]
+
+
+def test_each_day_of_a_range_has_numbers_of_its_own(make_house: MakeHouse, source: RowSource) -> None:
+    source.rows = [*source.rows, (DAY, "a", "uv", None, True, 5)]
+    house = make_house({"a": (2,)})
+    house.count(ago(1), DAY)
+    yesterday, today = (metadata(house.instance, "honest_downloads", day) for day in (ago(1), DAY))
+    assert (yesterday["raw_downloads"], yesterday["ci"], yesterday["honest_share_percent"]) == (10, 0, 100)
+    assert (today["raw_downloads"], today["ci"], today["honest_share_percent"]) == (15, 5, 66.67)
+    assert metadata(house.instance, "raw_downloads", DAY)["raw_downloads"] == 15
+
+
+def test_a_package_that_fails_does_not_take_the_others_down_and_is_asked_for_again(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    house = make_house({"a": (2,), "b": (2,)})
+    source.failing = {"a"}
+    result = house.count(ago(1), DAY)
+    assert result.success
+    assert not check(result).passed
+    assert check(result).metadata["missing"].value == {
+        "a": f"2 days, {ago(1)} to {DAY}: the source is on fire. Put it out"
+    }
+    assert metadata(house.instance, "honest_downloads", DAY)["raw_downloads"] == 10
+    source.failing = set()
+    source.asked.clear()
+    result = house.count(ago(1), DAY)
+    assert source.asked == [Request(A, ago(1), DAY)]
+    assert check(result).passed
+
+
+def test_the_check_names_what_was_never_asked_for(make_house: MakeHouse) -> None:
+    result = make_house({"a": (3,)}).count(DAY, DAY)
+    assert check(result).metadata["missing"].value == {"a": f"2 days, {ago(2)} to {ago(1)}: not asked for yet"}
+
+
+def test_a_provisional_day_is_read_again_after_it_settled(make_house: MakeHouse, source: RowSource) -> None:
+    house = make_house({"a": (1,)})
+    object.__setattr__(house.winnow.settings.source, "settle_days", 3)
+    house.count(DAY, DAY)
+    source.rows = [*source.rows, (DAY, "a", "uv", None, None, 1)]
+    house.count(DAY, DAY)
+    assert metadata(house.instance, "honest_downloads", DAY)["honest"] == 10
+    later = make_house({"a": (1,)}, FixedClock.after(DAY + timedelta(days=3)))
+    object.__setattr__(later.winnow.settings.source, "settle_days", 3)
+    later.count(DAY, DAY)
+    assert metadata(later.instance, "honest_downloads", DAY)["honest"] == 11

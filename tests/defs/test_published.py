@@ -1,0 +1,241 @@
+"""What is published: never a number that is not known, never an older one, and only what changed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import DAY, FixedClock
+from winnow_dagster.storage.web import SampleOverRealError
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from tests.conftest import House, MakeHouse, RowSource
+
+HEADLINE = "downloads-3d-non-ci.json"
+
+
+def ago(days: int) -> date:
+    return DAY - timedelta(days=days)
+
+
+@pytest.fixture(autouse=True)
+def _rows(source: RowSource) -> None:
+    source.rows = [(ago(n), "a", "pip", "Linux", None, 400) for n in range(-9, 40)]
+
+
+def badge(house: House, name: str = "a", file: str = HEADLINE) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((house.winnow.settings.output_dir / name / file).read_bytes())
+    return found
+
+
+def health(house: House) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((house.winnow.settings.output_dir / "_health.json").read_bytes())
+    return found
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "_health.json"
+    }
+
+
+def test_a_complete_window_is_published_byte_for_byte_as_the_predecessor_does(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    assert (house.winnow.settings.output_dir / "a" / HEADLINE).read_bytes() == (
+        b'{\n  "schemaVersion": 1,\n  "label": "pip*/uv/poetry/pdm (3d)",\n  "message": "1.2k",\n  "color": "blue"\n}\n'
+    )
+
+
+def test_a_package_is_published_under_the_configs_spelling_too(make_house: MakeHouse, source: RowSource) -> None:
+    source.rows = [(ago(n), "ruamel-yaml-clib", "pip", None, None, 1) for n in range(3)]
+    house = make_house({"ruamel.yaml_Clib": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    public = house.winnow.settings.output_dir
+    plain, spelled = files(public / "ruamel-yaml-clib"), files(public / "ruamel.yaml_Clib")
+    assert {name: content for name, (_, content) in plain.items()} == {
+        name: content for name, (_, content) in spelled.items()
+    }
+    assert "ruamel.yaml_Clib" in health(house)["packages"]
+
+
+def test_before_its_first_complete_window_a_package_has_placeholders(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3, 1), "b": (3,)})
+    house.count(ago(1), DAY)
+    house.publish()
+    assert badge(house)["message"] == "collecting 2/3d"
+    assert badge(house, file="downloads-1d-non-ci.json")["message"] == "400"
+    assert badge(house, "b")["message"] == "collecting 2/3d"
+    assert health(house)["packages"]["a"] == {"window_days": 3, "error": "2 of 3 days collected"}
+
+
+def test_a_number_is_never_replaced_by_a_placeholder_or_an_older_one(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    before = files(house.winnow.settings.output_dir)
+    for path in house.winnow.settings.data_dir.rglob("*.parquet"):
+        path.unlink()
+    house.publish()
+    record = json.loads((house.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    assert record["windows"]["3"]["as_of"] == str(DAY)
+    assert badge(house)["message"] == "1.2k"
+    house.count(ago(9), ago(7))
+    house.publish()
+    assert badge(house)["message"] == "1.2k"
+    assert {name for name, found in files(house.winnow.settings.output_dir).items() if found != before[name]} <= {
+        "a/counts.json",
+        "index.html",
+    }
+
+
+def test_a_number_of_the_predecessor_stays_until_there_is_a_better_one(make_house: MakeHouse) -> None:
+    house = make_house({"A": (3,)})
+    folder = house.winnow.settings.output_dir / "A"
+    folder.mkdir(parents=True)
+    (folder / HEADLINE).write_text('{"schemaVersion": 1, "label": "x", "message": "7k", "color": "blue"}')
+    house.count(DAY, DAY)
+    house.publish()
+    assert badge(house, "A")["message"] == "7k"
+    assert badge(house, "a")["message"] == "collecting 1/3d"
+    house.count(ago(2), DAY)
+    house.publish()
+    assert badge(house, "A")["message"] == badge(house, "a")["message"] == "1.2k"
+
+
+def test_a_backfill_of_an_old_day_leaves_todays_badge_alone(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    before = files(house.winnow.settings.output_dir)
+    house.count(ago(20), ago(10))
+    house.publish()
+    assert files(house.winnow.settings.output_dir) == before
+
+
+def test_publishing_twice_touches_no_file_but_the_health_file(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,), "b": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    before = files(house.winnow.settings.output_dir)
+    house.publish()
+    assert files(house.winnow.settings.output_dir) == before
+
+
+def test_a_number_grows_stale_and_recovers(make_house: MakeHouse) -> None:
+    make_house({"a": (3,)}).count(ago(2), DAY)
+    make_house({"a": (3,)}).publish()
+    late = make_house({"a": (3,)}, FixedClock.after(DAY + timedelta(days=3)))
+    late.publish()
+    assert badge(late)["message"] == f"1.2k to {DAY}"
+    assert badge(late)["color"] == "lightgrey"
+    assert health(late)["packages"]["a"]["error"] == f"the newest complete window of 3 days ends on {DAY}"
+    late.count(ago(-1), ago(-3))
+    late.publish()
+    assert badge(late)["message"] == "1.2k"
+    assert "error" not in health(late)["packages"]["a"]
+
+
+def test_a_missing_day_in_the_middle_holds_the_number_back(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,)})
+    house.count(ago(9), ago(2))
+    house.count(DAY, DAY)
+    house.publish()
+    record = json.loads((house.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    assert record["windows"]["3"]["as_of"] == str(ago(2))
+
+
+def test_a_failing_package_keeps_its_last_badge_and_the_health_file_says_why(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    make_house({"a": (3,), "b": (3,)}).count(ago(2), DAY)
+    make_house({"a": (3,), "b": (3,)}).publish()
+    source.failing = {"a"}
+    house = make_house({"a": (3,), "b": (3,)}, FixedClock.after(DAY + timedelta(days=1)))
+    house.count(ago(-1), ago(-1))
+    house.publish()
+    assert badge(house)["message"] == "1.2k"
+    entry = health(house)["packages"]["a"]
+    assert entry["error"] == f"{ago(-1)}: the source is on fire. Put it out"
+    assert (entry["count"], entry["as_of"]) == (1200, str(DAY))
+    assert health(house)["packages"]["b"]["as_of"] == str(ago(-1))
+    assert "error" not in health(house)["packages"]["b"]
+
+
+def test_the_health_file_has_the_predecessors_keys(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    found = health(house)
+    assert {"started", "finished", "packages"} <= set(found)
+    entry = found["packages"]["a"]
+    assert (entry["count"], entry["window_days"]) == (1200, 3)
+    assert entry["counts"] == {
+        "pip": 1200, "pipenv": 0, "pipx": 0, "uv": 0, "poetry": 0, "pdm": 0, "pip-family": 1200
+    }  # fmt: skip
+    assert entry["counts_by_system"] == {"Linux": 1200, "Darwin": 0, "Windows": 0}
+
+
+def test_a_prefix_publishes_each_of_its_packages_but_those_named_for_themselves(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    source.rows = [(ago(n), name, "pip", None, None, 1) for n in range(3) for name in ("x", "x-a", "x-b", "xy")] + [
+        (ago(5), "x-old", "pip", None, None, 9)
+    ]
+    house = make_house({"x-*": (3,), "x-b": (1,)})
+    house.count(ago(5), DAY)
+    house.publish()
+    public = house.winnow.settings.output_dir
+    assert {path.name for path in public.iterdir() if path.is_dir()} == {"x-a", "x-b", "x-old"}
+    assert badge(house, "x-a")["message"] == "3"
+    assert badge(house, "x-old")["message"] == "0"
+    assert badge(house, "x-b", "downloads-1d-non-ci.json")["message"] == "1"
+    assert not (public / "x-b" / HEADLINE).exists()
+    assert {str(request.selector) for request in source.asked} == {"x-*"}
+
+
+def test_sample_numbers_say_so_everywhere_and_give_way_to_real_ones(make_house: MakeHouse) -> None:
+    sample = make_house({"a": (3,)}, kind="sample")
+    sample.count(ago(2), DAY)
+    sample.publish()
+    assert badge(sample)["label"] == "sample: pip*/uv/poetry/pdm (3d)"
+    assert health(sample)["sample"] is True
+    page = (sample.winnow.settings.output_dir / "index.html").read_text()
+    assert "Sample data" in page
+    real = make_house({"a": (3,)})
+    real.count(DAY, DAY)
+    real.publish()
+    assert badge(real)["message"] == "collecting 1/3d"
+    assert "sample" not in badge(real)["label"]
+
+
+def test_sample_data_does_not_take_the_place_of_real_numbers(make_house: MakeHouse) -> None:
+    real = make_house({"a": (3,)})
+    real.count(ago(2), DAY)
+    real.publish()
+    before = files(real.winnow.settings.output_dir)
+    sample = make_house({"a": (3,)}, kind="sample")
+    with pytest.raises(SampleOverRealError, match="sample data does not replace them"):
+        sample.winnow.refuse_sample_over_real()
+    sample.count(ago(2), DAY)
+    assert not sample.run("badges").success
+    assert files(real.winnow.settings.output_dir) == before
+
+
+def test_the_page_lists_every_package_with_its_number_and_day(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,), "b": (3,), "c": (9,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    page = (house.winnow.settings.output_dir / "index.html").read_text()
+    for text in ("a/downloads-3d-non-ci.json", "1,200", str(DAY), "collecting 3/9d", "3 of 9 days collected"):
+        assert text in page

@@ -1,0 +1,92 @@
+"""The store: a day's rows and its coverage are one file, topped up and never mixed up."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
+from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.core.names import Selector
+from winnow_dagster.storage.days import DayStore, raw_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY, NEXT = date(2025, 6, 29), date(2025, 6, 30)
+AT = datetime(2025, 7, 1, 4, tzinfo=UTC)
+A, B, PREFIX = (Selector.parse(text) for text in ("a", "b", "a-*"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DayStore:
+    return raw_store(tmp_path)
+
+
+def reading(selector: Selector, *rows: tuple[date, str, int], last: date = NEXT) -> Reading:
+    frame = pl.DataFrame(
+        [(day, package, "pip", None, None, downloads) for day, package, downloads in rows], RAW_SCHEMA, orient="row"
+    )
+    return Reading([Request(selector, DAY, last)], frame)
+
+
+def stored(store: DayStore, *days: date) -> dict[tuple[date, str], int]:
+    rows = store.load(days).counts.collect().iter_rows()
+    return {(row[0], row[1]): row[-1] for row in rows}
+
+
+def test_nothing_stored_is_no_coverage_and_no_rows(store: DayStore) -> None:
+    assert store.stored_days() == []
+    assert store.coverage(DAY) is None
+    assert store.load([DAY]).counts.collect().schema == RAW_SCHEMA
+
+
+def test_a_reading_without_rows_covers_its_days(store: DayStore) -> None:
+    store.add_reading(reading(A), AT)
+    assert store.stored_days() == [DAY, NEXT]
+    assert store.load([DAY, NEXT]).coverage == {day: Coverage(read={A: AT}) for day in (DAY, NEXT)}
+
+
+def test_a_second_package_joins_the_first_and_a_second_reading_takes_the_place_of_the_first(store: DayStore) -> None:
+    store.add_reading(reading(A, (DAY, "a", 1), (NEXT, "a", 2)), AT)
+    store.add_reading(reading(B, (NEXT, "b", 3)), AT)
+    store.add_reading(reading(A, (DAY, "a", 9)), AT)
+    assert stored(store, DAY, NEXT) == {(DAY, "a"): 9, (NEXT, "b"): 3}
+
+
+def test_a_prefix_takes_the_place_of_its_members_only(store: DayStore) -> None:
+    store.add_reading(reading(Selector.parse("a-b"), (DAY, "a-b", 1), last=DAY), AT)
+    store.add_reading(reading(A, (DAY, "a", 2), last=DAY), AT)
+    store.add_reading(reading(PREFIX, (DAY, "a-c", 3), last=DAY), AT)
+    assert stored(store, DAY) == {(DAY, "a"): 2, (DAY, "a-c"): 3}
+
+
+def test_rows_that_no_request_of_the_day_asked_for_are_not_stored(store: DayStore) -> None:
+    answer = reading(A, (DAY, "a", 1), (DAY, "b", 1), (NEXT, "a", 1))
+    store.add_reading(Reading([Request(A, DAY, DAY)], answer.counts), AT)
+    assert stored(store, DAY, NEXT) == {(DAY, "a"): 1}
+
+
+def test_a_failure_is_noted_with_its_days_and_forgotten_once_they_are_read(store: DayStore) -> None:
+    store.add_reading(reading(A, (DAY, "a", 1), last=DAY), AT)
+    store.add_failure(Failure(Request(B, DAY, DAY), "why"))
+    coverage = store.coverage(DAY)
+    assert coverage is not None
+    assert coverage.failure(B) == "why"
+    assert coverage.covers(A)
+    assert not coverage.covers(B)
+    store.add_reading(reading(B, last=DAY), AT)
+    assert store.coverage(DAY) == Coverage(read={A: AT, B: AT})
+    assert stored(store, DAY) == {(DAY, "a"): 1}
+
+
+def test_another_stores_changes_are_seen(store: DayStore) -> None:
+    store.add_reading(reading(A, last=DAY), AT)
+    assert store.coverage(DAY) is not None
+    DayStore(store.folder, store.schema).add_reading(reading(B, last=DAY), AT)
+    coverage = store.coverage(DAY)
+    assert coverage is not None
+    assert coverage.covers(B)

@@ -1,0 +1,69 @@
+"""A file is all there or not there, and is touched only when it changes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from winnow_dagster.storage.files import STAGED_PREFIX, make_folder, replace_changed, replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_an_unchanged_file_is_not_touched_and_a_changed_one_is_replaced(tmp_path: Path) -> None:
+    assert replace_changed(tmp_path, {"a": b"1", "b": b"1"}) == 2
+    before = (tmp_path / "a").stat()
+    assert replace_changed(tmp_path, {"a": b"1", "b": b"2"}) == 1
+    after = (tmp_path / "a").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (tmp_path / "b").read_bytes() == b"2"
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "kept").touch()
+    with pytest.raises(OSError, match="a"):
+        replace_file(target, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_reader_never_sees_a_part_of_a_file_while_it_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    replace_file(target, b"0" * 100_000)
+    program = (
+        "import sys, pathlib; from winnow_dagster.storage.files import replace_file\n"
+        "for n in range(300): replace_file(pathlib.Path(sys.argv[1]), str(n % 10).encode() * 100_000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(target)]) as writer:
+        while writer.poll() is None:
+            content = target.read_bytes()
+            assert len(content) == 100_000
+            assert len(set(content)) == 1
+    assert writer.returncode == 0
+
+
+def test_what_a_dead_run_left_is_removed_and_what_a_living_one_stages_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    (tmp_path / f"{STAGED_PREFIX}{dead.pid}-aa").touch()
+    living = tmp_path / f"{STAGED_PREFIX}{os.getpid()}-bb"
+    living.touch()
+    replace_changed(tmp_path, {"a": b"1"})
+    assert {p.name for p in tmp_path.iterdir()} == {"a", living.name}
+
+
+def test_files_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        make_folder(tmp_path / "x" / "y")
+        replace_file(tmp_path / "x" / "y" / "a", b"")
+    finally:
+        os.umask(umask)
+    modes = [oct(p.stat().st_mode & 0o777) for p in (tmp_path / "x", tmp_path / "x" / "y", tmp_path / "x" / "y" / "a")]
+    assert modes == ["0o755", "0o755", "0o644"]

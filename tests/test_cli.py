@@ -1,0 +1,265 @@
+"""The command: what it publishes, what it says, how it exits, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.downloads import download, write
+from winnow_dagster.cli import collect_like_predecessor, main
+from winnow_dagster.config import CONFIG_VARIABLE
+from winnow_dagster.instance import HOME_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DAY = date(2025, 6, 30)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    return tmp_path
+
+
+def configure(packages: Sequence[str], *, days: int = 3, path: str = "rows/*.parquet") -> Path:
+    """Write a config for packages over files of ten downloads a day each, of ten days up to DAY."""
+    for back in range(10):
+        day = DAY - timedelta(days=back)
+        write(Path(f"rows/{day}.parquet"), [download(day, name) for name in ("a", "b", "x-y") for _ in range(10)])
+    config = {
+        "source": {"kind": "parquet", "path": path},
+        "packages": [{"name": name, "window_days": days} for name in packages],
+    }
+    Path("winnow.yaml").write_text(json.dumps(config))
+    return Path("winnow.yaml")
+
+
+def winnow(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+def message(package: str, days: int = 3) -> str:
+    badge = json.loads(Path(f"public/{package}/downloads-{days}d-non-ci.json").read_bytes())
+    text: str = badge["message"]
+    return text
+
+
+def published() -> dict[str, int]:
+    return {
+        str(path): path.stat().st_mtime_ns
+        for path in Path("public").rglob("*")
+        if path.is_file() and path.name != "_health.json"
+    }
+
+
+def recorded_runs(home: Path) -> int:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        return len(instance.get_runs())
+
+
+def test_without_a_config_four_sample_packages_are_published_through_yesterday() -> None:
+    result = winnow("collect")
+    assert result.exit_code == 0
+    health = json.loads(Path("public/_health.json").read_bytes())
+    assert health["sample"] is True
+    assert len(health["packages"]) == 4
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    for name, entry in health["packages"].items():
+        assert entry["as_of"] == str(yesterday)
+        assert name in result.stdout
+
+
+def test_a_collect_publishes_and_a_second_one_reads_nothing_and_touches_nothing() -> None:
+    configure(["a", "b"])
+    assert winnow("collect", "--through", str(DAY)).exit_code == 0
+    assert message("a") == "30"
+    before = published()
+    health = Path("public/_health.json").read_bytes()
+    for file in Path("rows").iterdir():
+        file.unlink()
+    assert winnow("collect", "--through", str(DAY)).exit_code == 0
+    assert published() == before
+    assert Path("public/_health.json").read_bytes() != health
+
+
+def test_the_table_tells_package_headline_honest_of_raw_as_of_and_what_is_wrong() -> None:
+    configure(["a", "b"], days=30)
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 1
+    assert "2025-06-01 to 2025-06-30 for 2 entries of packages" in result.stdout
+    assert "collecting 10/30d" in result.stdout
+    assert "2025-06-20: " in result.stdout
+    assert "has no row of that day. Add the file that does" in result.stdout
+    row = winnow("collect", "--config", str(configure(["a"], days=2)), "--through", str(DAY)).stdout.splitlines()[-2]
+    assert row.split() == ["a", "pip*/uv/poetry/pdm", "(2d)", "20", "20", "20", str(DAY)]
+
+
+def test_a_package_that_is_incomplete_does_not_hold_the_others_back() -> None:
+    configure(["a", "b"])
+    config = json.loads(Path("winnow.yaml").read_text())
+    config["packages"][1]["window_days"] = 30
+    Path("winnow.yaml").write_text(json.dumps(config))
+    assert winnow("collect", "--through", str(DAY)).exit_code == 1
+    assert message("a") == "30"
+    assert message("b", 30) == "collecting 10/30d"
+
+
+def test_a_replay_of_old_days_is_not_stale() -> None:
+    configure(["a"])
+    assert winnow("collect", "--through", str(DAY - timedelta(days=5))).exit_code == 0
+    assert message("a") == "30"
+
+
+def test_collecting_an_older_day_later_takes_nothing_back() -> None:
+    configure(["a"])
+    winnow("collect", "--through", str(DAY))
+    before = published()
+    winnow("collect", "--through", str(DAY - timedelta(days=2)))
+    assert published() == before
+
+
+def test_one_package_can_be_collected_by_itself() -> None:
+    configure(["A", "b", "x-*"])
+    result = winnow("collect", "--through", str(DAY), "--package", "a", "--package", "x.y")
+    assert result.exit_code == 0
+    assert (message("a"), message("x-y"), message("b")) == ("30", "30", "collecting 0/3d")
+    assert "collecting" not in result.stdout
+
+
+def test_a_file_that_lacks_a_column_is_named_and_what_was_published_stays() -> None:
+    import polars as pl  # noqa: PLC0415 - one test's file
+
+    configure(["a"])
+    winnow("collect", "--through", str(DAY - timedelta(days=1)))
+    before = published()
+    wrong = Path("rows") / f"{DAY}.parquet"
+    pl.read_parquet(wrong).drop("project").write_parquet(wrong)
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 1
+    assert f"{wrong.absolute()}: has no column project. Export it" in result.stdout
+    assert message("a") == "30"
+    changed = {name for name, at in published().items() if before.get(name) != at}
+    assert changed <= {"public/a/counts.json", "public/index.html"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--through", "tomorrow"], "--through: 'tomorrow' is not a day. Write it as "),
+        (["--through", "2024-01-01"], "--through: 2024-01-01 is before start_date, 2024-02-23. Choose a later day"),
+        (["--through", str(datetime.now(UTC).date() + timedelta(days=1))], "is not over yet (UTC). The newest day is "),
+        (["--through", str(datetime.now(UTC).date())], "is not over yet (UTC). The newest day is "),
+        (["--package", "aa"], "--package: aa is not in the config. Did you mean a?"),
+        (["--package", "zzz"], "--package: zzz is not in the config. Add it under packages: first"),
+        (["--package", "../a"], "--package: '../a' is not a PyPI name. Use "),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
+        (["--pakage", "a"], "No such option"),
+    ],
+)
+def test_bad_arguments_exit_with_2_before_anything_is_read_or_written(arguments: list[str], complaint: str) -> None:
+    configure(["a"])
+    result = winnow("collect", *arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert not Path("public").exists()
+    assert not Path("data").exists()
+
+
+def test_a_bad_config_exits_with_2_and_a_line_for_each_problem() -> None:
+    Path("winnow.yaml").write_text("packages: [{name: a/b}]\nservice: {outputdir: x}")
+    result = winnow("collect")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 2
+    assert [path.name for path in Path().iterdir()] == ["winnow.yaml"]
+
+
+def test_sample_data_over_real_numbers_is_refused_before_anything_is_written() -> None:
+    configure(["a"])
+    winnow("collect", "--through", str(DAY))
+    before = published()
+    Path("winnow.yaml").write_text("packages: [{name: a, window_days: 3}]")
+    result = winnow("collect")
+    assert result.exit_code == 2
+    assert "holds real numbers, and sample data does not replace them" in result.stderr
+    assert published() == before
+
+
+def test_the_predecessors_command_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configure(["a"])
+    monkeypatch.setattr(sys, "argv", ["winnow-collect", "--config", str(config), "--through", str(DAY)])
+    with pytest.raises(SystemExit) as ended:
+        collect_like_predecessor()
+    assert ended.value.code == 0
+    assert message("a") == "30"
+
+
+def test_runs_are_recorded_in_data_dir_where_there_is_no_other_instance() -> None:
+    configure(["a"])
+    winnow("collect", "--through", str(DAY))
+    assert recorded_runs(Path("data/dagster")) == 3
+    assert "enabled: false" in Path("data/dagster/dagster.yaml").read_text()
+
+
+def test_runs_are_recorded_in_the_configs_folder_if_it_has_an_instance(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(["a"]).absolute()
+    instance = "storage: {sqlite: {base_dir: history}}\ntelemetry: {enabled: false}\n"
+    Path("dagster.yaml").write_text(instance)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert winnow("collect", "--config", str(config), "--through", str(DAY)).exit_code == 0
+    assert list(Path().iterdir()) == []
+    monkeypatch.chdir(folder)
+    assert recorded_runs(folder) == 3
+
+
+def test_runs_are_recorded_in_dagster_home_if_it_is_set(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    configure(["a"])
+    winnow("collect", "--through", str(DAY))
+    assert recorded_runs(home) == 3
+    assert not Path("data/dagster").exists()
+
+
+def test_check_prints_what_the_config_comes_to_and_writes_nothing() -> None:
+    configure(["A.b", "x-*"], days=7)
+    result = winnow("check")
+    assert result.exit_code == 0
+    for text in ("parquet", "rows/*.parquet", "A.b", "a-b/, A.b/", "x-*", "7", "2024-02-23", "to fetch", "files"):
+        assert text in result.stdout
+    assert not Path("public").exists()
+    assert not Path("data").exists()
+
+
+def test_an_output_dir_that_cannot_be_made_is_one_line_that_names_it() -> None:
+    configure(["a"])
+    Path("public").write_text("a file where a directory should be")
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 1
+    assert str(Path("public").absolute()) in result.stderr
+    assert len(result.output.splitlines()) == 1
+
+
+def test_as_a_process_it_keeps_dagsters_log_to_itself_and_exits_with_1_where_it_is_incomplete() -> None:
+    configure(["a"], days=30)
+    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(DAY)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert "dagster" not in done.stdout

@@ -1,0 +1,229 @@
+"""A config is sound as a whole, or every problem of it is named at once with its place and its fix."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import date
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from winnow_dagster.config import CONFIG_NAME, CONFIG_VARIABLE, KEYS, SAMPLE_PACKAGES, ConfigError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+
+
+def write(text: str, path: str = CONFIG_NAME) -> Path:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(dedent(text))
+    return file
+
+
+def problems(text: str) -> list[str]:
+    path = write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    lines = str(caught.value).splitlines()
+    prefix = f"{path.absolute()}: "
+    assert all(line.startswith((prefix, f"{path}: ")) for line in lines)
+    return [line.partition(": ")[2] for line in lines]
+
+
+def test_no_config_at_all_means_four_sample_packages(tmp_path: Path) -> None:
+    found = load_settings()
+    assert found.source.kind == "sample"
+    assert [package.spelling for package in found.packages] == list(SAMPLE_PACKAGES)
+    assert (found.output_dir, found.data_dir) == (tmp_path / "public", tmp_path / "data")
+
+
+def test_the_config_is_the_one_named_else_the_variables_else_the_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("packages: [{name: here}]")
+    assert [p.spelling for p in load_settings().packages] == ["here"]
+    monkeypatch.setenv(CONFIG_VARIABLE, str(write("packages: [{name: there}]", "etc/there.yaml")))
+    assert [p.spelling for p in load_settings().packages] == ["there"]
+    assert [p.spelling for p in load_settings(write("packages: [{name: named}]", "n.yaml")).packages] == ["named"]
+
+
+def test_everything_but_the_packages_has_a_default(tmp_path: Path) -> None:
+    found = load_settings(write("packages: [{name: A.b}, {name: c-*, window_days: [7, 30]}]"))
+    assert {str(selector): days for selector, days in found.windows.items()} == {"a-b": (30,), "c-*": (7, 30)}
+    assert {str(selector): days for selector, days in found.longest_windows.items()} == {"a-b": 30, "c-*": 30}
+    assert found.spellings == {"a-b": "A.b"}
+    assert found.start_date == date(2024, 2, 23)
+    assert found.stale_threshold_days == 3
+    assert found.folder == tmp_path
+
+
+def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
+    text = """
+        service: {output_dir: ../www, data_dir: state, base_url: "https://badges.example.com/"}
+        source: {kind: parquet, path: exports/*.parquet}
+        packages: [{name: a}]
+        start_date: 2025-01-01
+        """
+    found = load_settings(write(text, "etc/winnow.yaml"))
+    assert found.output_dir == tmp_path / "www"
+    assert found.data_dir == tmp_path / "etc" / "state"
+    assert found.source.path == str(tmp_path / "etc" / "exports" / "*.parquet")
+    assert found.base_url == "https://badges.example.com"
+    assert found.start_date == date(2025, 1, 1)
+
+
+def test_a_config_of_the_predecessor_is_accepted_unchanged() -> None:
+    found = load_settings(
+        write(
+            """
+            # Written for pypi-winnow-downloads 0.3.0.
+            service:
+              output_dir: /var/lib/badges/output
+              credential_file: /etc/badges/gcp.json
+              stale_threshold_days: 5
+            packages:
+              - name: mcp-clipboard
+                window_days: 30
+              - name: Mcp_Synology
+                window_days: "7"
+            """
+        )
+    )
+    assert found.source.kind == "bigquery"
+    assert found.source.credential_file == Path("/etc/badges/gcp.json")
+    assert found.output_dir == Path("/var/lib/badges/output")
+    assert found.data_dir == Path("/var/lib/badges/data")
+    assert found.stale_threshold_days == 5
+    assert {p.spelling: p.window_days for p in found.packages} == {"mcp-clipboard": (30,), "Mcp_Synology": (7,)}
+
+
+def test_all_problems_are_told_at_once_each_with_its_place_and_fix() -> None:
+    found = problems(
+        """
+        service:
+          outputdir: x
+          stale_threshold_days: 0
+          base_url: badges.example.com
+          data_dir: public/in
+        source: {kind: parqet}
+        sorce: {}
+        output_dir: x
+        start_date: 2020-01-01
+        packages:
+          - name: foo/bar
+            window_days: [0, 7, 7, x]
+          - nam: x
+          - name: A.b
+          - name: a-b
+            window_days: yes
+          - rich
+          - name: 7
+          - name: tidy*
+        """
+    )
+    assert sorted(line.split(" ")[0] + " " + line.split(" ", 1)[1] for line in found) == sorted(
+        [
+            "service.outputdir: unknown key. Did you mean output_dir?",
+            "service.stale_threshold_days: 0 is too small. Use 1 or more",
+            "service.base_url: 'badges.example.com' is not a web address. Start it with https://",
+            (
+                f"service.output_dir: {Path.cwd() / 'public'} is served to the world and holds data_dir "
+                f"({Path.cwd() / 'public' / 'in'}). Use a directory of its own, such as `public`"
+            ),
+            "source.kind: 'parqet' is not one of bigquery, parquet, sample. Did you mean parquet?",
+            "sorce: unknown key. Did you mean source?",
+            "output_dir: unknown key. It belongs under service:",
+            "start_date: 2020-01-01 is too early: PyPI tells CI apart since 2024-02-23. Use that day or later",
+            (
+                "packages[0].name: 'foo/bar' is not a PyPI name. Use letters, digits, '-', '_' or '.', "
+                "with a letter or digit first and last"
+            ),
+            "packages[0].window_days[0]: 0 is too small. Use 1 or more",
+            "packages[0].window_days[3]: 'x' is not a whole number",
+            "packages[0].window_days: 7 stands twice. Keep one",
+            "packages[1].name: missing. Add it",
+            "packages[1].nam: unknown key. Did you mean name?",
+            (
+                "packages[3].name: 'a-b' is the same package as packages[2] ('A.b'). Keep one; "
+                "for several windows write `window_days: [7, 30]`"
+            ),
+            "packages[3].window_days: True is not a whole number",
+            "packages[4]: 'rich' is not a section. Write `name: rich`",
+            "packages[5].name: 7 is not text. Write text, in quotes where YAML takes it for something else",
+            "packages[6].name: 'tidy*' is not a selector. A prefix ends in '-*': write 'tidy-*'",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is empty. List your packages: `packages: [{name: your-package}]`"),
+        ("service: {}", "packages: missing. List your packages: `packages: [{name: your-package}]`"),
+        ("packages: []", "packages: is empty. Give at least one, or leave the key out where it has a default"),
+        ("packages: {name: a}", "packages: {'name': 'a'} is not a list. Begin each entry with '- '"),
+        ("- a", "is list, not keys and values. Start with `packages:`"),
+        ("packages: [{name: a}]\npackages: []", "line 2, column 1: the key 'packages' stands twice. Keep one"),
+        ("a: [", "line 1, column 5: expected the node content, but found '<stream end>'"),
+        ("packages: [{name: a}]\nsource: {kind: parquet}", "source.path: missing. Say where the Parquet files are"),
+        ("packages: [{name: a}]\nsource: {kind: sample, path: x}", "source.path: has no use with kind sample"),
+        ("packages: [{name: a}]\nservice: {output_dir: .}", "is served to the world and holds this config file"),
+        ("packages: [{name: a}]\nservice: {output_dir: 's3://x'}", "service.output_dir: 's3://x' is not a local path"),
+        ("packages: [{name: a}]\nservice: {output_dir: 3}", "service.output_dir: 3 is not text"),
+        ("packages: [{name: a}]\nservice: 3", "service: 3 is not a section. Indent its keys below it"),
+        ("packages: [{name: a, window_days: 99999}]", "packages[0].window_days: 99999 is too large. Use 3660 or less"),
+        ("packages: [{name: a}]\nstart_date: soon", "start_date: 'soon' is not a day. Write it as 2026-01-31"),
+        ("packages: [{name: a}]\nstart_date: 2026-13-45", "is not YAML: month must be in 1..12"),
+        (
+            "packages: [{name: a}]\nservice: {output_dir: www, credential_file: www/key.json}",
+            "is served to the world and holds credential_file",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_to_do(text: str, problem: str) -> None:
+    found = problems(text)
+    assert len(found) == 1
+    assert problem in found[0]
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^nowhere\.yaml: cannot be read: No such file or directory"):
+        load_settings(Path("nowhere.yaml"))
+
+
+def test_a_symlinked_output_dir_that_leads_to_the_stored_days_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "public").symlink_to("state")
+    assert "holds data_dir" in problems("packages: [{name: a}]\nservice: {data_dir: state/days}")[0]
+
+
+keys = st.sampled_from([*(key for section in KEYS.values() for key in section), "kind", "bigquery"])
+yaml_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys | st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.dictionaries(keys, yaml_values, max_size=5) | yaml_values)
+def test_whatever_the_file_holds_it_is_settings_or_a_config_error(content: object) -> None:
+    path = Path("any.yaml")
+    path.write_text(yaml.safe_dump(content))
+    with contextlib.suppress(ConfigError):
+        assert load_settings(path).packages
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.binary(max_size=40))
+def test_whatever_bytes_the_file_holds_it_is_settings_or_a_config_error(content: bytes) -> None:
+    path = Path("any.yaml")
+    path.write_bytes(content)
+    with contextlib.suppress(ConfigError):
+        assert load_settings(path).packages
