@@ -74,7 +74,7 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
         raise Failure(
             f"{error.filename}: {error.strerror}. Make it a directory that this user can write to", INCOMPLETE
         ) from None
-    report.print_result(result)
+    report.print_result(result, progress.cost)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)
 
 
@@ -87,6 +87,25 @@ def check(config_path: Path | None) -> None:
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
 
     report.print_plan(Installation(settings))
+
+
+@main.command()
+@config_option
+@click.option("--dry-run", is_flag=True, help="Ask BigQuery for its upper bound for a day's queries; costs nothing.")
+def estimate(config_path: Path | None, *, dry_run: bool) -> None:
+    """Print what the config costs with BigQuery, per day and month; send no query."""
+    settings = _load(config_path)
+    from winnow_dagster import report  # noqa: PLC0415 - see above
+    from winnow_dagster.sources.interface import SourceError  # noqa: PLC0415
+
+    if settings.source.kind != "bigquery":
+        click.echo(f"The source is {settings.source.kind}, which costs nothing; with `kind: bigquery` it would be:")
+    report.print_estimate(settings)
+    if dry_run:
+        try:
+            report.print_dry_run(settings)
+        except SourceError as error:
+            raise Failure(str(error), INCOMPLETE) from None
 
 
 @main.command()

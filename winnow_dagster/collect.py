@@ -52,7 +52,7 @@ def collect(
 
     Raises SampleOverRealError before anything is fetched.
     """
-    winnow = Installation(settings, Clock(through), progress.answered)
+    winnow = Installation(settings, Clock(through), progress.answered, waits=False)
     winnow.refuse_sample_over_real()
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:

@@ -7,8 +7,9 @@ fetched or written before the file is sound.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from winnow_dagster.config_errors import ConfigError, describe, read_yaml
+from winnow_dagster.core.cost import GB, MB, TIB, Figures
 from winnow_dagster.core.names import Selector
 
 if TYPE_CHECKING:
@@ -58,6 +60,19 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_project(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
+        raise _refuse(f"{value!r} is not a Google Cloud project. Use its id, such as my-project-123")
+    return value
+
+
+def _check_table(value: str) -> str:
+    # The name goes into the query's text, where no parameter can stand.
+    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_$-]+", value):
+        raise _refuse(f"{value!r} is not a table. Write it as project.dataset.table")
+    return value
+
+
 def _check_path(value: str) -> str:
     if "://" in value:
         raise _refuse(f"{value!r} is not a local path. Use a directory or file of this machine")
@@ -94,13 +109,38 @@ class ServiceSection(_Section):
     credential_file: LocalPath = ""
 
 
+class FiguresSection(_Section):
+    """`source.figures:`: what is known of the source's size and price; Figures says from where."""
+
+    package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
+    scan_day_gb: Annotated[float, Field(gt=0)] = Figures.scan_day_bytes / GB
+    usd_per_tib: Annotated[float, Field(ge=0)] = Figures.usd_per_tib
+    free_tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
+
+
 class SourceSection(_Section):
     """`source:`: where raw counts come from."""
 
     kind: Literal["bigquery", "parquet", "sample"]
     path: LocalPath = ""
-    credential_file: LocalPath = ""
     settle_days: Annotated[Whole, Field(ge=0, le=30)] = 3
+    credential_file: LocalPath = ""
+    project: Annotated[Text, AfterValidator(_check_project)] = ""
+    location: Text = ""
+    table: Annotated[Text, AfterValidator(_check_table)] = "bigquery-public-data.pypi.file_downloads"
+    strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
+    parallel: Annotated[Whole, Field(ge=1, le=50)] = 4
+    deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
+    # On a clustered table BigQuery holds the cap against whole partitions, not against what it will read: a cap below
+    # a day's size refuses cheap queries.
+    maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] = int(2 * Figures.scan_day_bytes)
+    figures: FiguresSection = FiguresSection()
+
+
+class BudgetSection(_Section):
+    """`budget:`: how much BigQuery may bill in a month (UTC). The default is what it gives away."""
+
+    tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
 
 
 class PackageSection(_Section):
@@ -117,6 +157,7 @@ class ConfigFile(_Section):
 
     service: ServiceSection = ServiceSection()
     source: SourceSection | None = None
+    budget: BudgetSection = BudgetSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     start_date: Annotated[date, Field(strict=True), AfterValidator(_check_start)] = CI_KNOWN_SINCE
 
@@ -126,7 +167,26 @@ KEYS = {
     "service": list(ServiceSection.model_fields),
     "source": list(SourceSection.model_fields),
     "packages": list(PackageSection.model_fields),
+    "figures": list(FiguresSection.model_fields),
+    "budget": list(BudgetSection.model_fields),
 }
+
+BIGQUERY_KEYS = set(SourceSection.model_fields) - {"kind", "path", "settle_days"}
+
+
+@dataclass(frozen=True)
+class BigQuerySettings:
+    """How BigQuery is asked. `project` and `location` are empty where Google's defaults hold."""
+
+    project: str = ""
+    location: str = ""
+    table: str = "bigquery-public-data.pypi.file_downloads"
+    strategy: str = "auto"
+    parallel: int = 4
+    deadline_seconds: int = 600
+    maximum_bytes_billed_per_day: int = int(2 * Figures.scan_day_bytes)
+    figures: Figures = field(default_factory=Figures)
+    budget_bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +197,7 @@ class SourceSettings:
     path: str
     credential_file: Path | None
     settle_days: int
+    bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
 
 
 @dataclass(frozen=True)
@@ -229,9 +290,30 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
             path=str(_resolve(folder, source.path)) if source.path else "",
             credential_file=_resolve(folder, credential_file) if credential_file else None,
             settle_days=source.settle_days,
+            bigquery=_settle_bigquery(source, file.budget),
         ),
         packages=tuple(PackageSettings(Selector.parse(p.name), p.name, tuple(p.window_days)) for p in file.packages),
         start_date=file.start_date,
+    )
+
+
+def _settle_bigquery(source: SourceSection, budget: BudgetSection) -> BigQuerySettings:
+    figures = source.figures
+    return BigQuerySettings(
+        project=source.project,
+        location=source.location,
+        table=source.table,
+        strategy=source.strategy,
+        parallel=source.parallel,
+        deadline_seconds=source.deadline_seconds,
+        maximum_bytes_billed_per_day=source.maximum_bytes_billed_per_day,
+        figures=Figures(
+            package_day_bytes=figures.package_day_mb * MB,
+            scan_day_bytes=figures.scan_day_gb * GB,
+            usd_per_tib=figures.usd_per_tib,
+            free_tib_per_month=figures.free_tib_per_month,
+        ),
+        budget_bytes=budget.tib_per_month * TIB,
     )
 
 
@@ -251,8 +333,8 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield "source.path: missing. Say where the Parquet files are: `path: exports/*.parquet`"
         if kind in {"bigquery", "sample"} and "path" in source:
             yield f"source.path: has no use with kind {kind}. Remove it, or set `kind: parquet`"
-        if kind in {"parquet", "sample"} and "credential_file" in source:
-            yield f"source.credential_file: has no use with kind {kind}. Remove it, or set `kind: bigquery`"
+        for key in sorted(BIGQUERY_KEYS & set(source)) if kind in {"parquet", "sample"} else ():
+            yield f"source.{key}: has no use with kind {kind}. Remove it, or set `kind: bigquery`"
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from rich import box
@@ -11,12 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from winnow_dagster.core.badge import KINDS
-from winnow_dagster.core.coverage import Failure
+from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
+from winnow_dagster.core.coverage import Cost, Failure
+from winnow_dagster.core.query import STRATEGIES
+from winnow_dagster.defs.resources import Clock
+from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from winnow_dagster.collect import Result
+    from winnow_dagster.config import Settings
+    from winnow_dagster.core.cost import Figures
     from winnow_dagster.core.coverage import Gap
     from winnow_dagster.defs.resources import Answer, Installation
 
@@ -34,6 +41,7 @@ class Progressing:
     def __init__(self) -> None:
         """Show nothing until a collect begins."""
         self._console = _console()
+        self.cost = Cost()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("days of packages read", total=None, visible=False)
@@ -57,6 +65,12 @@ class Progressing:
     def answered(self, answer: Answer) -> None:
         """Tell what was read, and what failed why."""
         requests = [answer.request] if isinstance(answer, Failure) else answer.requests
+        if not isinstance(answer, Failure):
+            self.cost = Cost(
+                self.cost.queries + answer.cost.queries,
+                self.cost.bytes_processed + answer.cost.bytes_processed,
+                self.cost.bytes_billed + answer.cost.bytes_billed,
+            )
         self._bar.advance(self._task, sum(len(request.days()) for request in requests))
         if isinstance(answer, Failure):
             request = answer.request
@@ -64,8 +78,8 @@ class Progressing:
             self._console.print(f"{request.selector}, {days}: {answer.reason}", markup=False, soft_wrap=True)
 
 
-def print_result(result: Result) -> None:
-    """Print a row per package: its headline, honest of raw, as-of and what is wrong; then what failed as a whole."""
+def print_result(result: Result, cost: Cost) -> None:
+    """Print a row per package: headline, honest of raw, as-of, what is wrong; what failed as a whole; the cost."""
     console = _console()
     table = Table(
         "package",
@@ -89,6 +103,78 @@ def print_result(result: Result) -> None:
     console.print(table)
     for error in result.errors:
         console.print(error, markup=False, soft_wrap=True)
+    if cost.queries:
+        line = f"BigQuery: {cost.queries} queries, {format_bytes(cost.bytes_billed)} billed before the free tier"
+        console.print(line, markup=False)
+
+
+def print_estimate(settings: Settings) -> None:
+    """Print what a config costs with BigQuery by each strategy, from the ledger's figures where it has some."""
+    console, bigquery = _console(), settings.source.bigquery
+    entries = ledger_of(settings.data_dir).entries()
+    figures = learn(bigquery.figures, entries)
+    settles = settings.source.settle_days > 0
+    titles = ("first fill", "a day", "a month", "settling", "first month", "later months", "queries: fill", "a day")
+    table = Table("strategy", *(Column(title, justify="right") for title in titles), box=box.SIMPLE)
+    yesterday = Clock().through
+    for strategy in STRATEGIES:
+        found, _ = estimate_plan(settings.longest_windows, yesterday, strategy, figures)
+        later = found.month_bytes * (2 if settles else 1)
+        table.add_row(
+            strategy + (" (set)" if strategy == bigquery.strategy else ""),
+            format_bytes(found.fill_bytes),
+            format_bytes(found.day_bytes),
+            format_bytes(found.month_bytes),
+            format_bytes(found.month_bytes if settles else 0),
+            _price(found.fill_bytes + later, figures),
+            _price(later, figures),
+            str(found.fill_queries),
+            str(found.day_queries),
+        )
+    console.print(table)
+    sources = {
+        f"{format_bytes(figures.package_day_bytes)} per package and day": "package_day_bytes",
+        f"{format_bytes(figures.scan_day_bytes)} per scan of a day": "scan_day_bytes",
+    }
+    for figure, name in sources.items():
+        console.print(f"{figure}: from {'the ledger' if name in figures.learned else 'the defaults'}", soft_wrap=True)
+    month = month_total(entries, datetime.now(UTC))
+    again = (
+        f"settling reads each day again after {settings.source.settle_days} days" if settles else "no day is settled"
+    )
+    for line in (
+        f"a month is 30 days, each read once; {again}; the first month has the first fill besides",
+        f"dollars: {figures.usd_per_tib} a TiB above the free {figures.free_tib_per_month} TiB a month",
+        f"this month so far: {format_bytes(month)} of a budget of {format_bytes(bigquery.budget_bytes or 0)}",
+        *(["a prefix counts as one package here, whatever it selects"] if _has_prefix(settings) else []),
+    ):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def print_dry_run(settings: Settings) -> None:
+    """Print BigQuery's upper bound for the queries of one day. Raises SourceError."""
+    # Google's libraries take seconds to import, and nothing else here needs them.
+    from winnow_dagster.sources.bigquery import BigQuerySource  # noqa: PLC0415
+
+    ledger = ledger_of(settings.data_dir)
+    source = BigQuerySource(settings.source.bigquery, settings.source.credential_file, ledger)
+    _, queries = estimate_plan(
+        settings.longest_windows, Clock().through, settings.source.bigquery.strategy, source.figures()
+    )
+    bound = source.dry_run(queries[0])
+    line = f"BigQuery's upper bound for one of a day's {len(queries)} queries, clusters not counted in: "
+    _console().print(line + format_bytes(bound), markup=False, soft_wrap=True)
+
+
+def _price(size: float, figures: Figures) -> str:
+    """Return a month's bytes, what they cost above the free ones, and their share of those."""
+    free = figures.free_tib_per_month * TIB
+    share = f", {size / free:.0%} of free" if free else ""
+    return f"{format_bytes(size)}, ${figures.dollars(max(0.0, size - free)):,.2f}{share}"
+
+
+def _has_prefix(settings: Settings) -> bool:
+    return any(package.selector.is_prefix for package in settings.packages)
 
 
 def print_plan(winnow: Installation) -> None:

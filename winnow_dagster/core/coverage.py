@@ -53,10 +53,21 @@ class Request:
     selector: Selector
     first: date
     last: date
+    is_second: bool = False
+    """Whether the days are covered already, and are read once more only because they have settled."""
 
     def days(self) -> list[date]:
         """Return the days asked for, oldest first."""
         return days_between(self.first, self.last)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an answer cost: how many queries, and the bytes that they processed and billed."""
+
+    queries: int = 0
+    bytes_processed: int = 0
+    bytes_billed: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ class Reading:
 
     requests: Sequence[Request]
     counts: pl.DataFrame
+    cost: Cost = field(default_factory=Cost)
 
 
 @dataclass(frozen=True)
@@ -87,11 +99,13 @@ class Reader:
 
     def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` is not covered on `day`, or provisional although the day has settled."""
+        return not coverage.covers(selector) or self.has_to_settle(day, coverage, selector)
+
+    def has_to_settle(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` was read on `day` before the day settled, and the day has settled since."""
         last_read = coverage.last_read(selector)
-        if last_read is None:
-            return True
         settles = end_of(day) + self.settle_days * ONE_DAY
-        return self.settle_days > 0 and last_read < settles <= self.now
+        return self.settle_days > 0 and last_read is not None and last_read < settles <= self.now
 
 
 @dataclass(frozen=True)
@@ -152,21 +166,22 @@ def plan_requests(
 ) -> list[Request]:
     """Return the requests that top these days up: one per selector and contiguous range of days.
 
-    A selector is not asked for on a day for which a wider one is. With `refetch` all is asked for again. A day
-    that is not over is never asked for.
+    What was never read and what is read for a second time are requests apart. A selector is not asked for on a day for
+    which a wider one is. With `refetch` all is asked for again. A day that is not over is never asked for.
     """
     chosen = list(selectors)
-    wanted: dict[Selector, list[date]] = defaultdict(list)
+    wanted: dict[tuple[Selector, bool], list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
         missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
         wider = [s for s in missing if s.is_prefix]
         for selector in missing:
             if not any(w != selector and w.covers(selector) for w in wider):
-                wanted[selector].append(day)
+                settles = not refetch and coverage.covers(selector)
+                wanted[selector, settles].append(day)
     return [
-        Request(selector, run[0], run[-1])
-        for selector, days_wanted in wanted.items()
+        Request(selector, run[0], run[-1], is_second)
+        for (selector, is_second), days_wanted in wanted.items()
         for run in contiguous(days_wanted)
     ]
 

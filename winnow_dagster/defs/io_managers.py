@@ -5,6 +5,7 @@ Each handles one partition or a range of them, and notes numbers per partition f
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,14 +14,20 @@ import polars as pl
 from winnow_dagster.core.coverage import Failure
 from winnow_dagster.core.honesty import CATEGORIES
 from winnow_dagster.defs.partitions import to_days
+from winnow_dagster.sources.interface import NotThereYetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from datetime import date
 
+    from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.defs.resources import Answer, Installation
+    from winnow_dagster.defs.resources import Fetch, Installation
+
+TRIES_TO_WAIT = 6
+SECONDS_TO_WAIT = 1800
 
 
 class RawDaysIO(dg.IOManager):
@@ -30,26 +37,45 @@ class RawDaysIO(dg.IOManager):
         """Write to and read from the installation's raw store."""
         self._winnow = winnow
 
-    def handle_output(self, context: dg.OutputContext, obj: Iterator[Answer]) -> None:
-        """Top up the day files with each answer."""
-        for answer in obj:
-            if isinstance(answer, Failure):
-                context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
-                self._winnow.raw.add_failure(answer)
-            else:
-                self._winnow.raw.add_reading(answer, self._winnow.clock.now())
+    def handle_output(self, context: dg.OutputContext, obj: Fetch) -> None:
+        """Top up the day files with each answer; ask to be run again later where the source has no such day yet."""
+        costs: dict[date, Counter[str]] = defaultdict(Counter)
+        try:
+            for answer in obj:
+                if isinstance(answer, Failure):
+                    context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
+                    self._winnow.raw.add_failure(answer)
+                    continue
+                for day, more in self._winnow.raw.add_reading(answer, self._winnow.clock.now()).items():
+                    costs[day]["late_rows"] += more
+                _add_cost(costs, answer)
+        except NotThereYetError as error:
+            if self._winnow.waits:
+                raise dg.RetryRequested(max_retries=TRIES_TO_WAIT, seconds_to_wait=SECONDS_TO_WAIT) from error
+            raise
         stored = self._winnow.raw.load(to_days(context.asset_partition_keys))
         totals = _sum_by(stored.counts, "date")
         for day, coverage in stored.coverage.items():
-            _note(
-                context,
-                str(day),
-                {
-                    "raw_downloads": totals.get(day, 0),
-                    "selectors_covered": len(coverage.read),
-                    "selectors_failed": len(coverage.failed),
-                },
-            )
+            numbers = {
+                "raw_downloads": totals.get(day, 0),
+                "selectors_covered": len(coverage.read),
+                "selectors_failed": len(coverage.failed),
+                "late_rows": costs[day]["late_rows"],
+            }
+            _note(context, str(day), numbers | self._cost_numbers(costs[day]))
+
+    def _cost_numbers(self, cost: Counter[str]) -> dict[str, float]:
+        """Return what a day's readings cost; nothing for a source that costs nothing."""
+        if not cost["queries"]:
+            return {}
+        figures = self._winnow.settings.source.bigquery.figures
+        return {
+            "queries": cost["queries"],
+            "rows": cost["rows"],
+            "bytes_processed": cost["bytes_processed"],
+            "bytes_billed": cost["bytes_billed"],
+            "dollars": round(figures.dollars(cost["bytes_billed"]), 6),
+        }
 
     def load_input(self, context: dg.InputContext) -> Days:
         """Return the stored raw days of these partitions."""
@@ -114,6 +140,19 @@ class SiteIO(dg.IOManager):
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
     """Attach numbers to one partition of a run that may cover many; add_output_metadata would give all the same."""
     context.step_context.add_asset_metadata(numbers, partition_key=partition)
+
+
+def _add_cost(costs: dict[date, Counter[str]], reading: Reading) -> None:
+    """Share an answer's cost among its days: bytes evenly, and the query with each day that it read."""
+    days = sorted({day for request in reading.requests for day in request.days()})
+    rows = dict(reading.counts.group_by("date").len().iter_rows())
+    for day in days if reading.cost.queries else ():
+        costs[day].update(
+            queries=reading.cost.queries,
+            rows=rows.get(day, 0),
+            bytes_processed=reading.cost.bytes_processed // len(days),
+            bytes_billed=reading.cost.bytes_billed // len(days),
+        )
 
 
 def _culprit(failure: Failure) -> tuple[str, str, str]:

@@ -80,12 +80,15 @@ class Installation:
     clock: Clock = Clock()
     on_answer: Callable[[Answer], None] = lambda _: None
     given_source: Source | None = None
+    waits: bool = True
+    """Whether a run waits for a day that the source does not have yet, instead of failing."""
+
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @cached_property
     def source(self) -> Source:
         """Where raw counts come from."""
-        return self.given_source or open_source(self.settings.source)
+        return self.given_source or open_source(self.settings.source, self.settings.data_dir)
 
     @cached_property
     def raw(self) -> DayStore:
@@ -127,18 +130,25 @@ class Installation:
     def _ask(self, days: Collection[date], selectors: Collection[Selector], *, refetch: bool) -> Iterator[Answer]:
         """Ask while holding the store's lock: it is free again once the last answer was stored.
 
-        Raises SourceError, after a failure for each request, where the source answers nothing at all.
+        Raises SourceError, once each failure is stored, where the source answers nothing at all.
         """
         with fetching(self.settings.store_folder):
             requests = plan_requests(days, selectors, self.raw.coverages(days), self.reader, refetch=refetch)
+            answered: set[tuple[Selector, date]] = set()
             try:
                 for answer in self.source.read(requests) if requests else ():
                     yield answer
                     self.on_answer(answer)
+                    if isinstance(answer, Reading):
+                        answered.update(
+                            (request.selector, day) for request in answer.requests for day in request.days()
+                        )
             except SourceError as error:
                 for request in requests:
-                    yield Failure(request, str(error))
-                raise
+                    if any((request.selector, day) not in answered for day in request.days()):
+                        yield Failure(request, str(error))
+                if not answered:
+                    raise
 
     def missing(self) -> dict[str, str]:
         """Return the selectors that are not covered on each day of their longest window: on which days, and why."""

@@ -14,12 +14,17 @@ class SourceError(Exception):
     """The source can answer nothing as it is set up. The message names the culprit and the fix."""
 
 
+class NotThereYetError(SourceError):
+    """None of the days asked for is complete at the source yet; trying later helps."""
+
+
 class Source(Protocol):
     """Counts of these packages over these days, for whole UTC days only."""
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer requests as answers come in: each requested (day, selector) is in one reading or one failure.
 
-        A reading may answer several requests, or a part of one's days. Raises SourceError.
+        A reading may answer several requests, or a part of one's days. A second reading may go unanswered where it
+        costs too much. Raises SourceError.
         """
         ...

@@ -79,22 +79,29 @@ class DayStore:
         ordered.write_parquet(buffer, metadata={METADATA_KEY: _format_coverage(coverage)})
         replace_file(self.path(day), buffer.getvalue())
 
-    def add_reading(self, reading: Reading, at: datetime) -> None:
-        """Store the source's answer to some requests on each of their days, in place of what was stored of it."""
+    def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
+        """Store the source's answer to some requests on each of their days, in place of what was stored of it.
+
+        Returns, for each day that was read before, how many downloads more the source has now (less is negative).
+        """
+        late: dict[date, int] = {}
         for day in sorted({day for request in reading.requests for day in request.days()}):
             selectors = [r.selector for r in reading.requests if r.first <= day <= r.last]
             before = self.coverage(day) or Coverage()
-            kept = self.load([day]).counts.filter(~matches_any(selectors, "package")).collect()
+            stored = self.load([day]).counts.collect()
             fresh = reading.counts.filter(pl.col("date") == day, matches_any(selectors, "package"))
-            covered = {s for s in before.failed if any(new.covers(s) for new in selectors)}
+            if again := [s for s in selectors if before.covers(s)]:
+                reread = matches_any(again, "package")
+                late[day] = _total(fresh.filter(reread)) - _total(stored.filter(reread))
             self.write(
                 day,
-                pl.concat([kept, fresh]),
+                pl.concat([stored.filter(~matches_any(selectors, "package")), fresh]),
                 Coverage(
                     read={**before.read, **dict.fromkeys(selectors, at)},
-                    failed={s: why for s, why in before.failed.items() if s not in covered},
+                    failed={s: why for s, why in before.failed.items() if not any(new.covers(s) for new in selectors)},
                 ),
             )
+        return late
 
     def add_failure(self, failure: Failure) -> None:
         """Store on each of its days why a request failed; what is covered stays covered."""
@@ -112,6 +119,10 @@ def raw_store(folder: Path) -> DayStore:
 def honest_store(folder: Path) -> DayStore:
     """Return the store of honest counts below `folder`."""
     return DayStore(folder / "honest_downloads", HONEST_SCHEMA)
+
+
+def _total(counts: pl.DataFrame) -> int:
+    return int(counts["downloads"].sum())
 
 
 def _format_coverage(coverage: Coverage) -> str:

@@ -1,0 +1,191 @@
+"""BigQuery, emulated and over HTTP: the same counts as from the same rows in Parquet, in as few queries as promised."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from google.cloud import bigquery
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import emulator
+from tests.downloads import SCHEMA, download
+from winnow_dagster.cli import main
+from winnow_dagster.config import BigQuerySettings
+from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.names import Selector
+from winnow_dagster.sources.bigquery import BigQuerySource
+from winnow_dagster.sources.bigquery_client import EMULATOR_VARIABLE
+from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.storage.ledger import Ledger
+
+DAY, NEXT = date(2025, 6, 30), date(2025, 7, 1)
+START = datetime(2025, 6, 30, tzinfo=UTC)
+
+Counts = dict[tuple[object, ...], int]
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[bigquery.Client]:
+    with emulator.emulator() as host, emulator.client(host) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _emulator(client: bigquery.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EMULATOR_VARIABLE, client._connection.API_BASE_URL)  # noqa: SLF001 - where the client was told to go
+
+
+def make_table(client: bigquery.Client, rows: list[dict[str, Any]]) -> str:
+    name = f"winnow-test.d{uuid.uuid4().hex}.file_downloads"
+    emulator.create_file_downloads(client, name)
+    if rows:
+        emulator.insert_downloads(client, [row | {"timestamp": row["timestamp"].isoformat()} for row in rows], name)
+    return name
+
+
+@pytest.fixture
+def make_source(client: bigquery.Client, tmp_path: Path) -> Callable[..., BigQuerySource]:
+    def make(rows: list[dict[str, Any]], **changes: Any) -> BigQuerySource:
+        table = make_table(client, rows)
+        return BigQuerySource(BigQuerySettings(table=table, **changes), None, Ledger(tmp_path / "ledger.jsonl"))
+
+    return make
+
+
+def ask(name: str, first: date = DAY, last: date = DAY) -> Request:
+    return Request(Selector.parse(name), first, last)
+
+
+def counts(source: Any, *requests: Request) -> Counts:
+    answers = list(source.read(requests))
+    assert not [answer for answer in answers if isinstance(answer, Failure)]
+    assert sorted(r for a in answers if isinstance(a, Reading) for r in a.requests) == sorted(requests)
+    return {row[:-1]: row[-1] for answer in answers for row in answer.counts.iter_rows()}
+
+
+def test_null_at_each_level_of_details_is_counted_as_null(make_source: Callable[..., BigQuerySource]) -> None:
+    row = download(DAY, "a")
+    rows = [
+        row | {"details": None},
+        row | {"details": {"installer": None, "system": None, "ci": None}},
+        row | {"details": {"installer": {"name": None, "version": "1"}, "system": {"name": None}, "ci": None}},
+        download(DAY, "a", "pip", None, ci=True),
+        download(DAY, "a", "pip", None, ci=False),
+    ]
+    assert counts(make_source(rows), ask("a")) == {
+        (DAY, "a", None, None, None): 3,
+        (DAY, "a", "pip", None, True): 1,
+        (DAY, "a", "pip", None, False): 1,
+    }
+
+
+def test_a_day_runs_from_its_first_to_its_last_microsecond_in_utc(make_source: Callable[..., BigQuerySource]) -> None:
+    inside = [START, START + timedelta(days=1, microseconds=-1)]
+    outside = [START - timedelta(microseconds=1), START + timedelta(days=1)]
+    source = make_source([download(moment, "a") for moment in inside + outside])
+    assert counts(source, ask("a")) == {(DAY, "a", "pip", "Linux", None): 2}
+
+
+@pytest.mark.parametrize("strategy", ["per_package", "batched", "scan", "auto"])
+def test_each_strategy_counts_what_was_asked_for_and_no_neighbour(
+    make_source: Callable[..., BigQuerySource], strategy: str
+) -> None:
+    names = ["foo", "foo-bar", "foo-bar-baz", "foobar", "x-a", "x-b", "x"]
+    source = make_source([download(DAY, name) for name in names], strategy=strategy)
+    found = counts(source, ask(Selector.parse("Foo_Bar").stem), ask("x-*"), ask("asleep"))
+    assert {key[1] for key in found} == {"foo-bar", "x-a", "x-b"}
+    assert set(found.values()) == {1}
+
+
+def test_a_first_collect_of_12_packages_over_30_days_is_12_queries_and_a_daily_one_12_more(
+    make_source: Callable[..., BigQuerySource], tmp_path: Path
+) -> None:
+    names = [f"p{n}" for n in range(12)]
+    source = make_source([download(DAY, name) for name in names])
+    counts(source, *(ask(name, DAY - timedelta(days=29), DAY) for name in names))
+    entries = Ledger(tmp_path / "ledger.jsonl").entries()
+    assert [(e.first, e.last, len(e.selectors)) for e in entries] == [(DAY - timedelta(days=29), DAY, 1)] * 12
+    counts(source, *(ask(name, NEXT, NEXT) for name in names))
+    assert len(Ledger(tmp_path / "ledger.jsonl").entries()) == 24
+
+
+def test_the_ledger_tells_what_each_query_was(make_source: Callable[..., BigQuerySource], tmp_path: Path) -> None:
+    source = make_source([download(DAY, "a"), download(DAY, "a", "uv"), download(DAY, "b")], strategy="batched")
+    counts(source, ask("a"), ask("b"))
+    (entry,) = Ledger(tmp_path / "ledger.jsonl").entries()
+    assert (entry.first, entry.last, entry.strategy, entry.rows) == (DAY, DAY, "batched", 3)
+    assert list(entry.selectors) == ["a", "b"]
+    assert (entry.billed, entry.processed) == (0, 0)  # All that the emulator ever bills.
+    assert entry.job_id.startswith("winnow-")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
+@given(
+    rows=st.lists(
+        st.builds(
+            download,
+            st.datetimes(datetime(2025, 6, 29, 23), datetime(2025, 7, 2, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+            st.sampled_from(["a", "a-b", "a-b-c", "d"]),
+            st.sampled_from(["pip", "uv", "Browser", None]) | st.text(max_size=4),
+            st.sampled_from(["Linux", "Windows", None]),
+            ci=st.sampled_from([True, False, None]),
+        )
+        | st.builds(lambda row: row | {"details": None}, st.builds(download, st.just(START), st.just("a"))),
+        max_size=25,
+    )
+)
+def test_the_same_rows_through_parquet_and_through_bigquery_give_identical_raw_counts(
+    client: bigquery.Client, tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    # Each day has a row of some package, without which the files would not hold the day.
+    rows = [*rows, download(DAY, "other"), download(NEXT, "other")]
+    folder = tmp_path_factory.mktemp("rows")
+    pl.DataFrame(rows, schema=SCHEMA).write_parquet(folder / "rows.parquet")
+    settings = BigQuerySettings(table=make_table(client, rows), strategy="batched")
+    requests = [ask("a", DAY, NEXT), ask("a-*", DAY, NEXT), ask("d", DAY, NEXT)]
+    from_bigquery = counts(BigQuerySource(settings, None, Ledger(folder / "ledger.jsonl")), *requests)
+    assert from_bigquery == counts(ParquetSource(str(folder / "rows.parquet")), *requests)
+
+
+def test_a_table_that_is_not_there_is_named_with_what_to_set(make_source: Callable[..., BigQuerySource]) -> None:
+    source = make_source([])
+    source._settings = replace(source._settings, table="winnow-test.nowhere.file_downloads")  # noqa: SLF001
+    with pytest.raises(SourceError, match=r"notFound.*Correct source\.table"):
+        list(source.read([ask("a")]))
+
+
+def test_winnow_collect_reads_bigquery_and_tells_what_it_cost(
+    client: bigquery.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    table = make_table(client, [download(DAY, "a"), download(DAY, "a", ci=True), download(DAY, "b")])
+    config = {"source": {"kind": "bigquery", "table": table}, "packages": [{"name": "a", "window_days": 1}]}
+    Path("winnow.yaml").write_text(json.dumps(config))
+    result = CliRunner().invoke(main, ["collect", "--through", str(DAY)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "BigQuery: 1 queries, 0 MB billed" in result.stdout
+    assert json.loads(Path("public/a/downloads-1d-non-ci.json").read_bytes())["message"] == "1"
+    assert json.loads(Path("public/a/counts.json").read_bytes())["windows"]["1"]["raw"] == 2
+    again = CliRunner().invoke(main, ["collect", "--through", str(DAY)], catch_exceptions=False)
+    assert "BigQuery" not in again.stdout
+    assert len(Ledger(Path("data/ledger.jsonl")).entries()) == 1
+
+
+def test_a_dry_run_asks_bigquery_for_its_upper_bound(client: bigquery.Client, tmp_path: Path) -> None:
+    config = {"source": {"kind": "bigquery", "table": make_table(client, [])}, "packages": [{"name": "a"}]}
+    (tmp_path / "winnow.yaml").write_text(json.dumps(config))
+    result = CliRunner().invoke(main, ["estimate", "--dry-run", "--config", str(tmp_path / "winnow.yaml")])
+    assert result.exit_code == 0, result.output
+    assert "upper bound for one of a day's 1 queries, clusters not counted in: 0 MB" in result.stdout
