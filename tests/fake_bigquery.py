@@ -16,6 +16,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import defaultdict, deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -121,6 +122,10 @@ class Service:
 
     url: str = ""
     rows: Sequence[tuple[object, ...]] = ()
+    rows_for: Callable[[dict[str, str]], Sequence[tuple[object, ...]]] | None = None
+    """What a query returns, from its parameters, where it is not `rows`."""
+    seconds: float = 0
+    """How long each query takes."""
     page: int = 1000
     columns: Sequence[tuple[str, str]] = COLUMNS
     modified: str = "4102444800000"
@@ -205,6 +210,7 @@ class Service:
         return Answer(scripted.status, body)
 
     def _insert(self, call: Call) -> Json:
+        time.sleep(self.seconds)
         reference = {"location": "US", **call.body["jobReference"]}
         self._jobs[reference["jobId"]] = {
             "kind": "bigquery#job",
@@ -228,17 +234,21 @@ class Service:
     def _results(self, call: Call) -> Json:
         size = min(int(call.query.get("maxResults", [str(self.page)])[0]), self.page)
         first = int(call.query.get("pageToken", ["0"])[0])
-        rows = self.rows[first : first + size]
+        found = self.rows
+        if self.rows_for:
+            given = self._jobs[call.job]["configuration"]["query"]["queryParameters"]
+            found = self.rows_for({p["name"]: p["parameterValue"].get("value", "") for p in given})
+        rows = found[first : first + size]
         body: Json = {
             "kind": "bigquery#getQueryResultsResponse",
             "jobReference": self._jobs[call.job]["jobReference"],
             "jobComplete": True,
-            "totalRows": str(len(self.rows)),
+            "totalRows": str(len(found)),
             "schema": {"fields": [{"name": n, "type": t, "mode": "NULLABLE"} for n, t in self.columns]},
         }
         if rows:
             body["rows"] = [{"f": [{"v": _wire(value)} for value in row]} for row in rows]
-        if 0 < size < len(self.rows) - first:
+        if 0 < size < len(found) - first:
             body["pageToken"] = str(first + size)
         return body
 

@@ -43,7 +43,7 @@ def client() -> Iterator[bigquery.Client]:
 
 @pytest.fixture(autouse=True)
 def _emulator(client: bigquery.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(EMULATOR_VARIABLE, client._connection.API_BASE_URL)  # noqa: SLF001 - where the client was told to go
+    monkeypatch.setenv(EMULATOR_VARIABLE, str(client._connection.API_BASE_URL))  # noqa: SLF001 - where the client was told to go
 
 
 def make_table(client: bigquery.Client, rows: list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 @pytest.fixture
-def make_source(service: Service, ledger: Ledger) -> Callable[..., BigQuerySource]:  # noqa: ARG001 - it has to run
+def make_source(service: Service, ledger: Ledger) -> Callable[..., BigQuerySource]:
     def make(*, key: Path | None = None, **changes: Any) -> BigQuerySource:
         return BigQuerySource(BigQuerySettings(**changes), key, ledger, PATIENCE)
 
@@ -212,6 +212,7 @@ def test_a_cancelled_run_cancels_its_jobs(make_source: Callable[..., BigQuerySou
     answers = make_source(parallel=1).read([ask("a"), ask("b"), ask("c")])
     assert isinstance(next(answers), Reading)
     service.wait_until(lambda calls: calls.count("insert") == 2 and calls[-1] == "results")
+    assert isinstance(answers, Generator)
     closing = threading.Thread(target=answers.close)
     closing.start()
     service.wait_until(lambda calls: "cancel" in calls)

@@ -1,0 +1,1 @@
+"""What is timed. Not tests: a figure here passes or fails nothing."""

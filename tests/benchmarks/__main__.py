@@ -1,0 +1,23 @@
+"""Time what users wait for: `python -m tests.benchmarks [CASE ...]`, each figure beside a yardstick of the same run."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.benchmarks import latency, month
+
+CASES = {"latency": latency.run, "month": month.run}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(CASES)
+    if unknown := set(chosen) - set(CASES):
+        sys.exit(f"no such case: {', '.join(sorted(unknown))}. There are {', '.join(CASES)}")
+    for name in chosen:
+        print(f"\n{name}: {sys.modules[CASES[name].__module__].__doc__}")
+        for line in CASES[name]():
+            print(f"  {line}")
+
+
+if __name__ == "__main__":
+    main()
