@@ -11,13 +11,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from winnow_dagster.config import PackageSettings, Settings, SourceSettings
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,14 +9,17 @@ import difflib
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from winnow_dagster import __version__
-from winnow_dagster.config import ConfigError, Settings, load_settings
+from winnow_dagster.config import ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import NormalizedName, normalise
+
+if TYPE_CHECKING:
+    from winnow_dagster.settings import Settings
 
 CURRENT, INCOMPLETE, UNUSABLE = 0, 1, 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
@@ -19,12 +19,25 @@ if TYPE_CHECKING:
 
     from dagster_shared.error import SerializableErrorInfo
 
-    from winnow_dagster.config import Settings
+    from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import NormalizedName
-    from winnow_dagster.report import Progressing
+    from winnow_dagster.defs.resources import Answer
+    from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
 
 COUNTS = ("raw_downloads", "honest_downloads")
+
+
+class Progress(Protocol):
+    """Who is told how far a collect is."""
+
+    def begin(self, gaps: Sequence[Gap]) -> None:
+        """Take note of what is about to be read."""
+        ...
+
+    def answered(self, answer: Answer) -> None:
+        """Take note of an answer that is stored."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ def collect(
     through: date | None,
     packages: Collection[NormalizedName],
     *,
-    progress: Progressing,
+    progress: Progress,
     verbose: bool = False,
 ) -> Result:
     """Fill the gaps of these packages, or all where none is named, then publish every package with what there is.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,11 +19,12 @@ from pydantic_core import PydanticCustomError
 from winnow_dagster.config_errors import ConfigError, describe, read_yaml
 from winnow_dagster.core.cost import GB, MB, TIB, Figures
 from winnow_dagster.core.names import Selector
+from winnow_dagster.settings import BigQuerySettings, PackageSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ConfigError", "PackageSettings", "Settings", "SourceSettings", "load_settings"]
+__all__ = ["ConfigError", "load_settings"]
 
 CI_KNOWN_SINCE = date(2024, 2, 23)
 """PyPI's log has `details.ci` since this day; days before it cannot be winnowed."""
@@ -172,80 +172,6 @@ KEYS = {
 }
 
 BIGQUERY_KEYS = set(SourceSection.model_fields) - {"kind", "path", "settle_days"}
-
-
-@dataclass(frozen=True)
-class BigQuerySettings:
-    """How BigQuery is asked. `project` and `location` are empty where Google's defaults hold."""
-
-    project: str = ""
-    location: str = ""
-    table: str = "bigquery-public-data.pypi.file_downloads"
-    strategy: str = "auto"
-    parallel: int = 4
-    deadline_seconds: int = 600
-    maximum_bytes_billed_per_day: int = int(2 * Figures.scan_day_bytes)
-    figures: Figures = field(default_factory=Figures)
-    budget_bytes: float | None = None
-
-
-@dataclass(frozen=True)
-class SourceSettings:
-    """Where raw counts come from. `path` (a file or a glob) is parquet's, `credential_file` BigQuery's."""
-
-    kind: str
-    path: str
-    credential_file: Path | None
-    settle_days: int
-    bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
-
-
-@dataclass(frozen=True)
-class PackageSettings:
-    """One selector, as the config spells it, and its windows in days, the headline's first."""
-
-    selector: Selector
-    spelling: str
-    window_days: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A sound config: paths are absolute, names normalised. `config_file` is None without a config."""
-
-    config_file: Path | None
-    folder: Path
-    output_dir: Path
-    data_dir: Path
-    base_url: str
-    stale_threshold_days: int
-    source: SourceSettings
-    packages: tuple[PackageSettings, ...]
-    start_date: date
-
-    @property
-    def windows(self) -> dict[Selector, tuple[int, ...]]:
-        """The lengths of each selector's windows in days, the headline's first, in the config's order."""
-        return {package.selector: package.window_days for package in self.packages}
-
-    @property
-    def longest_windows(self) -> dict[Selector, int]:
-        """The length of each selector's longest window in days."""
-        return {package.selector: max(package.window_days) for package in self.packages}
-
-    @property
-    def spellings(self) -> dict[str, str]:
-        """How the config spells each package that it spells otherwise than normalised."""
-        return {
-            package.selector.stem: package.spelling
-            for package in self.packages
-            if not package.selector.is_prefix and package.spelling != package.selector.stem
-        }
-
-    @property
-    def store_folder(self) -> Path:
-        """The folder of the stored days: one for each kind of source, so that they never mix."""
-        return self.data_dir / self.source.kind
 
 
 def load_settings(path: Path | None = None) -> Settings:

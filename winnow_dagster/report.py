@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from winnow_dagster.collect import Result
-    from winnow_dagster.config import Settings
     from winnow_dagster.core.cost import Figures
     from winnow_dagster.core.coverage import Gap
     from winnow_dagster.defs.resources import Answer, Installation
+    from winnow_dagster.settings import Settings
 
 LOG_WIDTH = 240
 """The width of a table in a log, which has none of its own."""

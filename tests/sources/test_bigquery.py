@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from tests import emulator
 from tests.downloads import SCHEMA, download
 from winnow_dagster.cli import main
-from winnow_dagster.config import BigQuerySettings
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
+from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery import BigQuerySource
 from winnow_dagster.sources.bigquery_client import EMULATOR_VARIABLE
 from winnow_dagster.sources.interface import SourceError

@@ -25,10 +25,10 @@ from tests.fake_bigquery import (
     refused,
     reset,
 )
-from winnow_dagster.config import BigQuerySettings
 from winnow_dagster.core.cost import GB, Entry, Figures
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
+from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
 from winnow_dagster.sources.bigquery import BigQuerySource, Patience
 from winnow_dagster.sources.interface import NotThereYetError, SourceError

@@ -7,13 +7,13 @@ import warnings
 import dagster as dg
 from pydantic import Field
 
-from winnow_dagster.config import Settings
 from winnow_dagster.core import honesty
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
 from winnow_dagster.defs.resources import Fetch, Installation
+from winnow_dagster.settings import Settings
 
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()

@@ -29,10 +29,10 @@ from winnow_dagster.storage.web import WebDir
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from winnow_dagster.config import Settings
     from winnow_dagster.core.coverage import Coverage, Gap
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.window import PackageState
+    from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Source
     from winnow_dagster.storage.days import DayStore

@@ -11,7 +11,7 @@ from winnow_dagster.storage.ledger import ledger_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from winnow_dagster.config import SourceSettings
+    from winnow_dagster.settings import SourceSettings
     from winnow_dagster.sources.interface import Source
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from winnow_dagster.config import BigQuerySettings
+    from winnow_dagster.settings import BigQuerySettings
     from winnow_dagster.storage.ledger import Ledger
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from winnow_dagster.config import BigQuerySettings
+    from winnow_dagster.settings import BigQuerySettings
 
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 ENCODED_VARIABLE = "GCP_CREDENTIALS"
