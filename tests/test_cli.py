@@ -17,7 +17,9 @@ from click.testing import CliRunner, Result
 from tests.downloads import download, write
 from winnow_dagster.cli import collect_like_predecessor, main
 from winnow_dagster.config import CONFIG_VARIABLE
+from winnow_dagster.core.cost import Entry
 from winnow_dagster.instance import HOME_VARIABLE
+from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,6 +247,27 @@ def test_check_prints_what_the_config_comes_to_and_writes_nothing() -> None:
         assert text in result.stdout
     assert not Path("public").exists()
     assert not Path("data").exists()
+
+
+def test_estimate_tells_what_a_config_costs_from_the_defaults_and_then_from_the_ledger() -> None:
+    packages = [{"name": f"p{n}"} for n in range(100)]
+    Path("winnow.yaml").write_text(json.dumps({"source": {"kind": "bigquery"}, "packages": packages}))
+    result = winnow("estimate")
+    assert result.exit_code == 0
+    (auto,) = [line.split() for line in result.stdout.splitlines() if "auto (set)" in line]
+    text = " ".join(auto)
+    assert text.startswith(
+        "auto (set) 0.42 TiB 15.3 GB 0.42 TiB 0.42 TiB 1.25 TiB, $1.58, 125% of free 0.83 TiB, $0.00"
+    )
+    assert text.endswith(" 100 100")
+    assert "153 MB per package and day: from the defaults" in result.stdout
+    now = datetime.now(UTC)
+    ledger_of(Path("data")).enter(Entry("1", now, DAY, DAY, ["p0", "p1"], "per_package", 0, billed=80_000_000))
+    again = winnow("estimate").stdout
+    assert "40 MB per package and day: from the ledger" in again
+    assert "0.15 TiB per scan of a day: from the defaults" in again
+    assert "this month so far: 80 MB of a budget of 1.00 TiB" in again
+    assert not Path("public").exists()
 
 
 def test_an_output_dir_that_cannot_be_made_is_one_line_that_names_it() -> None:

@@ -94,6 +94,14 @@ def test_what_may_pass_is_tried_again(
     assert service.operations().count(operation) > len(answers)
 
 
+def test_a_call_that_hangs_is_given_up_and_made_again(
+    make_source: Callable[..., BigQuerySource], service: Service
+) -> None:
+    service.script("insert", hang())
+    assert downloads(list(make_source().read([ask()]))) == 7
+    assert service.operations().count("insert") == 2
+
+
 @pytest.mark.parametrize("reason", ["jobInternalError", "backendError", "internalError", "jobBackendError"])
 def test_a_job_that_failed_inside_bigquery_is_started_anew(
     make_source: Callable[..., BigQuerySource], service: Service, reason: str, ledger: Ledger
