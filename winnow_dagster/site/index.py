@@ -35,6 +35,7 @@ class Row:
     state: PackageState
     label: str
     message: str
+    color: str
     status: str | None
 
     @property
@@ -61,6 +62,7 @@ def list_packages(
                 state,
                 str(headline["label"]),
                 str(headline["message"]),
+                str(headline["color"]),
                 describe_problem(state, through),
             )
         )
