@@ -140,6 +140,30 @@ def test_one_package_can_be_collected_by_itself() -> None:
     assert "collecting" not in result.stdout
 
 
+def test_a_prefix_that_could_not_be_read_is_told_though_it_lists_no_package() -> None:
+    configure(["x-*"], days=30)
+    for file in Path("rows").iterdir():
+        file.unlink()
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 1
+    assert "x-*: 30 days, 2025-06-01 to 2025-06-30: source.path: no file at" in result.stdout
+
+
+def test_a_package_that_only_a_prefix_selects_and_nobody_downloads_is_told() -> None:
+    configure(["x-*"])
+    result = winnow("collect", "--through", str(DAY), "--package", "x-yy")
+    assert result.exit_code == 1
+    assert "x-yy: not one download in the days read" in result.stdout
+
+
+def test_a_dagster_home_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(["a"])
+    monkeypatch.setenv(HOME_VARIABLE, "nowhere")
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 2
+    assert "nowhere: $DAGSTER_HOME is not a directory. Make it, or unset the variable" in result.stderr
+
+
 def test_a_file_that_lacks_a_column_is_named_and_what_was_published_stays() -> None:
     import polars as pl  # noqa: PLC0415 - one test's file
 

@@ -71,7 +71,7 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
     try:
         with report.Progressing() as progress:
             result = collecting.collect(settings, newest, names, progress=progress, verbose=verbose)
-    except SampleOverRealError as error:
+    except (ConfigError, SampleOverRealError) as error:
         raise Failure(str(error), UNUSABLE) from None
     except OSError as error:
         raise Failure(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
 
     from winnow_dagster.core.coverage import Gap
-    from winnow_dagster.core.names import NormalizedName
+    from winnow_dagster.core.names import NormalizedName, Selector
     from winnow_dagster.defs.resources import Answer
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
@@ -82,7 +82,21 @@ def collect(
         keys = [str(selector) for selector in settings.windows]
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
-    return Result(winnow.rows(winnow.published(), packages), list(dict.fromkeys(errors)))
+    rows = winnow.rows(winnow.published(), packages)
+    errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
+    return Result(rows, list(dict.fromkeys(errors)))
+
+
+def _not_listed(
+    winnow: Installation, selectors: Collection[Selector], packages: Collection[str], listed: Collection[str]
+) -> Iterator[str]:
+    """Say of prefixes, which have no row of their own, what they lack, and of packages without a row, that they do."""
+    missing = winnow.missing()
+    for selector in selectors:
+        if selector.is_prefix and str(selector) in missing:
+            yield f"{selector}: {missing[str(selector)]}"
+    for package in sorted(set(packages) - set(listed)):
+        yield f"{package}: not one download in the days read, and no entry of its own. Check the spelling"
 
 
 @dataclass(frozen=True)

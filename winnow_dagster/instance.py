@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from winnow_dagster.config_errors import ConfigError
 from winnow_dagster.storage.files import make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from winnow_dagster.settings import Settings
 
@@ -41,7 +42,10 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     home = default_home(settings)
     given = os.environ.get(HOME_VARIABLE)
     if given:
-        reference = InstanceRef.from_dir(os.path.expanduser(given), overrides=_NO_STEP_OUTPUT)  # noqa: PTH111 - a str
+        chosen = Path(given).expanduser().absolute()
+        if not chosen.is_dir():
+            raise ConfigError(chosen, [f"${HOME_VARIABLE} is not a directory. Make it, or unset the variable"])
+        reference = InstanceRef.from_dir(str(chosen), overrides=_NO_STEP_OUTPUT)
         folder = settings.folder
     elif (settings.folder / INSTANCE_FILE).exists():
         make_folder(home)
