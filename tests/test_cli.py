@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +19,7 @@ from tests.downloads import download, write
 from winnow_dagster.cli import collect_like_predecessor, main
 from winnow_dagster.config import CONFIG_VARIABLE
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.instance import HOME_VARIABLE
+from winnow_dagster.instance import HOME_VARIABLE, PROCESS_TAG
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -310,3 +311,26 @@ def test_as_a_process_it_keeps_dagsters_log_to_itself_and_exits_with_1_where_it_
     assert done.returncode == 1
     assert done.stderr == ""
     assert "dagster" not in done.stdout
+
+
+def test_a_message_that_reads_as_markup_is_printed_as_it_is() -> None:
+    configure(["a"], path="rows[/b]/*.parquet")
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 1
+    assert "rows[/b]/*.parquet" in result.stdout
+
+
+def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(["a"])
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    tag = {PROCESS_TAG: f"{dead.pid}@{socket.gethostname()}"}
+    winnow("collect", "--through", str(DAY - timedelta(days=1)))
+    with dg.DagsterInstance.from_config("data/dagster") as instance:
+        run = instance.get_runs()[0]
+        instance.add_run(run._replace(run_id="died", status=dg.DagsterRunStatus.STARTED, tags=tag))
+    winnow("collect", "--through", str(DAY))
+    with dg.DagsterInstance.from_config("data/dagster") as instance:
+        died = instance.get_run_by_id("died")
+        assert died is not None
+        assert died.status == dg.DagsterRunStatus.FAILURE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
@@ -76,6 +77,33 @@ def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
     assert found.source.path == str(tmp_path / "etc" / "exports" / "*.parquet")
     assert found.base_url == "https://badges.example.com"
     assert found.start_date == date(2025, 1, 1)
+
+
+def test_entries_can_be_merged_as_yaml_does(tmp_path: Path) -> None:
+    text = "packages:\n- &usual {name: a, window_days: 7}\n- {<<: *usual, name: b}\n"
+    assert [p.window_days for p in load_settings(write(text)).packages] == [(7,), (7,)]
+
+
+def test_a_folder_with_magic_in_its_name_is_meant_as_it_is() -> None:
+    text = "packages: [{name: a}]\nsource: {kind: parquet, path: rows/*.parquet}"
+    found = load_settings(write(text, "in[1]/winnow.yaml"))
+    Path("in[1]/rows").mkdir()
+    Path("in[1]/rows/x.parquet").touch()
+    assert [Path(path).name for path in glob.glob(found.source.path)] == ["x.parquet"]  # noqa: PTH207 - as the source does
+
+
+def test_another_path_or_table_has_days_of_its_own() -> None:
+    folders = {
+        load_settings(write("packages: [{name: a}]\nsource: " + source)).store_folder.name
+        for source in (
+            "{kind: parquet, path: x}",
+            "{kind: parquet, path: y}",
+            "{kind: bigquery}",
+            "{kind: bigquery, table: p.d.t}",
+        )
+    }
+    assert len(folders) == 4
+    assert "bigquery" in folders
 
 
 def test_a_config_of_the_predecessor_is_accepted_unchanged() -> None:
@@ -178,6 +206,13 @@ def test_all_problems_are_told_at_once_each_with_its_place_and_fix() -> None:
         ("packages: [{name: a}]\nservice: {output_dir: 3}", "service.output_dir: 3 is not text"),
         ("packages: [{name: a}]\nservice: 3", "service: 3 is not a section. Indent its keys below it"),
         ("packages: [{name: a, window_days: 99999}]", "packages[0].window_days: 99999 is too large. Use 3660 or less"),
+        ("packages: [{name: a}]\n1: x", "1 is not a key. Keys are words, such as `packages:`"),
+        ('packages: [{name: a, window_days: [7, "7"]}]', "packages[0].window_days: 7 stands twice. Keep one"),
+        ("packages: [{name: a}]\nservice: {output_dir: ~nosuch/x}", "is in the home of a user who is not known here"),
+        (
+            "packages: [{name: a}]\nsource: {kind: bigquery, figures: {package_day: 1}}",
+            "source.figures.package_day: unknown key. Did you mean package_day_mb?",
+        ),
         ("packages: [{name: a}]\nstart_date: soon", "start_date: 'soon' is not a day. Write it as 2026-01-31"),
         ("packages: [{name: a}]\nstart_date: 2026-13-45", "is not YAML: month must be in 1..12"),
         (

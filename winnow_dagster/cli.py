@@ -75,7 +75,8 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
         raise Failure(str(error), UNUSABLE) from None
     except OSError as error:
         raise Failure(
-            f"{error.filename}: {error.strerror}. Make it a directory that this user can write to", INCOMPLETE
+            f"{error.filename}: {error.strerror}. Directories have to be directories that this user can write to",
+            INCOMPLETE,
         ) from None
     report.print_result(result, progress.cost)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
+from winnow_dagster.core.names import selector_of
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.instance import open_instance
+from winnow_dagster.instance import close_dead_runs, open_instance, process_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
 
+# What Dagster makes of Ctrl-C within a step: it ends the run, and would let the next begin.
+INTERRUPTED = "DagsterExecutionInterruptedError"
 COUNTS = ("raw_downloads", "honest_downloads")
 
 
@@ -63,9 +68,11 @@ def collect(
 ) -> Result:
     """Fill the gaps of these packages, or all where none is named, then publish every package with what there is.
 
-    Raises SampleOverRealError before anything is fetched.
+    Raises SampleOverRealError, and OSError where a directory cannot be used, before anything is fetched.
     """
     winnow = Installation(settings, Clock(through), progress.answered, waits=False)
+    if settings.output_dir.exists() and not settings.output_dir.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(settings.output_dir))
     winnow.refuse_sample_over_real()
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
@@ -73,18 +80,29 @@ def collect(
     job = build(winnow).resolve_implicit_global_asset_job_def()
     errors: list[str] = []
     with open_instance(settings) as instance:
+        close_dead_runs(instance)
         runs = _Runs(job, instance, "DEBUG" if verbose else "CRITICAL")
         gaps = winnow.gaps(selectors)
         progress.begin(gaps)
         for gap in gaps:
             chosen = {"config": {"packages": [str(s) for s in gap.selectors]}}
             errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": chosen})
+            if errors:
+                # The source answered nothing, and asking for other days would only be told the same.
+                break
         keys = [str(selector) for selector in settings.windows]
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
-    rows = winnow.rows(winnow.published(), packages)
+    rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     return Result(rows, list(dict.fromkeys(errors)))
+
+
+def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
+    """Say in the rows of packages that could not be read why, which what is published does not say."""
+    missing = winnow.missing()
+    reasons = {row.package: missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows}
+    return [replace(row, status=reasons[row.package] or row.status) if row.state.problem else row for row in rows]
 
 
 def _not_listed(
@@ -117,12 +135,14 @@ class _Runs:
         result = self.job.execute_in_process(
             instance=self.instance,
             asset_selection=[dg.AssetKey(asset) for asset in assets],
-            tags=dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else None,
+            tags=process_tag() | (dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}),
             run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
             raise_on_error=False,
         )
         for event in result.all_events:
             if event.is_step_failure:
+                if INTERRUPTED in str(event.step_failure_data.error):
+                    raise KeyboardInterrupt
                 yield _root_cause(event.step_failure_data.error, event.step_key or "")
 
 

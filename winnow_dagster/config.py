@@ -6,6 +6,7 @@ fetched or written before the file is sound.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections import Counter
@@ -19,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from winnow_dagster.config_errors import ConfigError, describe, read_yaml
 from winnow_dagster.core.cost import GB, MB, TIB, Figures
 from winnow_dagster.core.names import Selector
-from winnow_dagster.settings import BigQuerySettings, PackageSettings, Settings, SourceSettings
+from winnow_dagster.settings import PUBLIC_TABLE, BigQuerySettings, PackageSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,6 +79,10 @@ def _check_path(value: str) -> str:
         raise _refuse(f"{value!r} is not a local path. Use a directory or file of this machine")
     if "\0" in value:
         raise _refuse(f"{value!r} is not a path. Remove the null character")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise _refuse(f"{value!r} is in the home of a user who is not known here. Write the whole path") from None
     return value
 
 
@@ -127,7 +132,7 @@ class SourceSection(_Section):
     credential_file: LocalPath = ""
     project: Annotated[Text, AfterValidator(_check_project)] = ""
     location: Text = ""
-    table: Annotated[Text, AfterValidator(_check_table)] = "bigquery-public-data.pypi.file_downloads"
+    table: Annotated[Text, AfterValidator(_check_table)] = PUBLIC_TABLE
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 4
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
@@ -213,7 +218,8 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
         stale_threshold_days=service.stale_threshold_days,
         source=SourceSettings(
             kind=source.kind,
-            path=str(_resolve(folder, source.path)) if source.path else "",
+            path=_resolve_glob(folder, source.path) if source.path else "",
+            table_or_files=source.path or ("" if source.table == PUBLIC_TABLE else source.table),
             credential_file=_resolve(folder, credential_file) if credential_file else None,
             settle_days=source.settle_days,
             bigquery=_settle_bigquery(source, file.budget),
@@ -248,6 +254,12 @@ def _resolve(folder: Path, path: str) -> Path:
     return Path(os.path.normpath(folder / Path(path).expanduser()))
 
 
+def _resolve_glob(folder: Path, path: str) -> str:
+    """Return an absolute glob; what is magic in the folder's own name is not meant as such."""
+    expanded = str(Path(path).expanduser())
+    return os.path.normpath(os.path.join(glob.escape(str(folder)), expanded))  # noqa: PTH118 - a glob is no Path
+
+
 def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
     """Find what is wrong between keys, in a file that may have wrong values too."""
     packages = content.get("packages")
@@ -272,7 +284,7 @@ def _package_problems(packages: list[object]) -> Iterator[str]:
             continue
         days = package.get("window_days")
         if isinstance(days, list):
-            repeated = [day for day, times in Counter(map(repr, days)).items() if times > 1]
+            repeated = [day for day, times in Counter(repr(_number_in_quotes(d)) for d in days).items() if times > 1]
             for day in repeated:
                 yield f"packages[{index}].window_days: {day} stands twice. Keep one"
         name = package.get("name")
@@ -297,7 +309,10 @@ def _private_path_problems(config_file: Path, content: Mapping[str, Any]) -> Ite
         keys = content.get(section)
         value = keys.get(key, default) if isinstance(keys, dict) else default
         usable = isinstance(value, str) and value and "\0" not in value
-        return _resolve(config_file.parent, value).resolve() if usable else None
+        try:
+            return _resolve(config_file.parent, value).resolve() if usable else None
+        except RuntimeError:  # An unknown user's home, which the field itself is refused for.
+            return None
 
     output_dir = configured("service", "output_dir", ServiceSection().output_dir)
     private = [

@@ -36,6 +36,8 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: list[object] = []
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node)
         if key in seen:
             problem = f"the key {key!r} stands twice. Keep one"
@@ -117,6 +119,8 @@ def _sentence(error: ErrorDetails, content: Mapping[str, Any], keys: Mapping[str
     where = place(error["loc"], content)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key. {_suggest_key(error['loc'], keys)}"
+    if error["type"] == "invalid_key":
+        return f"{_shorten(error['input'])} is not a key. Keys are words, such as `packages:`"
     if error["type"] == "missing":
         return f"{where}: missing. {_example(error['loc'])}"
     return f"{where}: {_wrong_value(error)}"
@@ -136,7 +140,7 @@ def _wrong_value(error: ErrorDetails) -> str:
 
 def _suggest_key(location: Location, keys: Mapping[str, list[str]]) -> str:
     *parents, key = location
-    section = next((step for step in parents if isinstance(step, str)), "")
+    section = next((step for step in reversed(parents) if isinstance(step, str)), "")
     here = keys[section]
     if near := _nearest(str(key), here):
         return near.strip()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
+from filelock import FileLock
 
 from winnow_dagster.config_errors import ConfigError
-from winnow_dagster.storage.files import make_folder, replace_file
+from winnow_dagster.storage.files import is_alive, make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from winnow_dagster.settings import Settings
 
 HOME_VARIABLE = "DAGSTER_HOME"
+PROCESS_TAG = "winnow/process"
 INSTANCE_FILE = "dagster.yaml"
 DEFAULT_INSTANCE = b"telemetry:\n  enabled: false\n"
 
@@ -58,5 +61,23 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         reference = InstanceRef.from_dir(str(home), overrides=_NO_STEP_OUTPUT)
         folder = home
     # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
-    with contextlib.chdir(folder), dg.DagsterInstance.from_ref(reference) as instance:
-        yield instance
+    with contextlib.chdir(folder):
+        make_folder(settings.data_dir)
+        # Two processes that make the tables of a new instance at the same time get in each other's way.
+        with FileLock(settings.data_dir / ".instance.lock"):
+            instance = dg.DagsterInstance.from_ref(reference)
+        with instance:
+            yield instance
+
+
+def process_tag() -> dict[str, str]:
+    """Return the tag that says which process a run is in."""
+    return {PROCESS_TAG: f"{os.getpid()}@{socket.gethostname()}"}
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Report as failed the runs of this machine whose process has died, which nobody else can know of."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        pid, _, host = run.tags.get(PROCESS_TAG, "").partition("@")
+        if host == socket.gethostname() and pid.isdecimal() and not is_alive(int(pid)):
+            instance.report_run_failed(run, f"The process {pid} that ran this has died")

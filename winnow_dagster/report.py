@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from winnow_dagster.core.badge import KINDS
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
@@ -92,7 +93,7 @@ def print_result(result: Result, cost: Cost) -> None:
     )
     for row in result.rows:
         counts = row.counts
-        table.add_row(
+        cells = (
             row.package,
             f"{row.label} {row.message}",
             f"{counts.honest:,}" if counts else "-",
@@ -100,6 +101,8 @@ def print_result(result: Result, cost: Cost) -> None:
             str(counts.window.as_of) if counts else "-",
             row.status or "",
         )
+        # As Text: a path or a message may hold what reads as markup.
+        table.add_row(*map(Text, cells))
     console.print(table)
     for error in result.errors:
         console.print(error, markup=False, soft_wrap=True)
@@ -118,7 +121,7 @@ def print_estimate(settings: Settings) -> None:
     table = Table("strategy", *(Column(title, justify="right") for title in titles), box=box.SIMPLE)
     yesterday = Clock().through
     for strategy in STRATEGIES:
-        found, _ = estimate_plan(settings.longest_windows, yesterday, strategy, figures)
+        found, _ = estimate_plan(settings.longest_windows, settings.start_date, yesterday, strategy, figures)
         later = found.month_bytes * (2 if settles else 1)
         table.add_row(
             strategy + (" (set)" if strategy == bigquery.strategy else ""),
@@ -159,7 +162,11 @@ def print_dry_run(settings: Settings) -> None:
     ledger = ledger_of(settings.data_dir)
     source = BigQuerySource(settings.source.bigquery, settings.source.credential_file, ledger)
     _, queries = estimate_plan(
-        settings.longest_windows, Clock().through, settings.source.bigquery.strategy, source.figures()
+        settings.longest_windows,
+        settings.start_date,
+        Clock().through,
+        settings.source.bigquery.strategy,
+        source.figures(),
     )
     bound = source.dry_run(queries[0])
     line = f"BigQuery's upper bound for one of a day's {len(queries)} queries, clusters not counted in: "
@@ -181,8 +188,9 @@ def print_plan(winnow: Installation) -> None:
     """Print what a config comes to: source, packages, windows, days to fetch, files to publish."""
     settings, console = winnow.settings, _console()
     gaps = winnow.gaps()
-    files = sum(
-        (1 + len(KINDS) * len(p.window_days)) * (1 + (p.spelling != str(p.selector))) for p in settings.packages
+    each = [1 + len(KINDS) * len(p.window_days) for p in settings.packages if not p.selector.is_prefix]
+    files = sum(each) + sum(
+        1 + len(KINDS) * len(p.window_days) for p in settings.packages if p.selector.stem in settings.spellings
     )
     prefixes = sum(p.selector.is_prefix for p in settings.packages)
     lines = {
@@ -201,6 +209,7 @@ def print_plan(winnow: Installation) -> None:
         console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
     for package in settings.packages:
-        folders = dict.fromkeys([str(package.selector), package.spelling])
-        table.add_row(package.spelling, ", ".join(map(str, package.window_days)), ", ".join(f"{f}/" for f in folders))
+        folders = dict.fromkeys([str(package.selector), settings.spellings.get(package.selector.stem, "")])
+        names = ", ".join(f"{folder}/" for folder in folders if folder)
+        table.add_row(*map(Text, (package.spelling, ", ".join(map(str, package.window_days)), names)))
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.names import Selector
 
+PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
+
 
 @dataclass(frozen=True)
 class BigQuerySettings:
@@ -20,7 +23,7 @@ class BigQuerySettings:
 
     project: str = ""
     location: str = ""
-    table: str = "bigquery-public-data.pypi.file_downloads"
+    table: str = PUBLIC_TABLE
     strategy: str = "auto"
     parallel: int = 4
     deadline_seconds: int = 600
@@ -37,6 +40,9 @@ class SourceSettings:
     path: str
     credential_file: Path | None
     settle_days: int
+    table_or_files: str = ""
+    """What tells two sources of one kind apart: the path as written, or the table if it is not the public one."""
+
     bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
 
 
@@ -84,5 +90,8 @@ class Settings:
 
     @property
     def store_folder(self) -> Path:
-        """The folder of the stored days: one for each kind of source, so that they never mix."""
-        return self.data_dir / self.source.kind
+        """The folder of the stored days: one for each source, so that days of two never add up to one number."""
+        if not self.source.table_or_files:
+            return self.data_dir / self.source.kind
+        digest = hashlib.sha256(self.source.table_or_files.encode()).hexdigest()[:8]
+        return self.data_dir / f"{self.source.kind}-{digest}"

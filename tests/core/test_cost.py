@@ -27,6 +27,7 @@ from winnow_dagster.core.names import Selector
 from winnow_dagster.core.query import CountQuery
 
 DAY = date(2025, 6, 30)
+START = date(2024, 2, 23)
 NOW = datetime(2025, 7, 1, 4, tzinfo=UTC)
 FIGURES = Figures()
 ENTRY = Entry("1", NOW, DAY, DAY, ["a"], "per_package", 153 * MB, billed=100 * MB)
@@ -39,16 +40,22 @@ def query(packages: int = 1, days: int = 1, strategy: str = "per_package", *, se
 
 def test_100_packages_cost_the_free_tier_less_than_half_to_fill_and_as_much_a_month() -> None:
     windows = {Selector.parse(f"p{n}"): 30 for n in range(100)}
-    found, day_queries = estimate_plan(windows, DAY, "auto", FIGURES)
+    found, day_queries = estimate_plan(windows, START, DAY, "auto", FIGURES)
     assert (found.fill_queries, found.day_queries, len(day_queries)) == (100, 100, 100)
     assert found.fill_bytes == found.month_bytes == 100 * 30 * 153 * MB
     assert round(found.fill_bytes / TIB, 2) == 0.42
 
 
+def test_the_first_fill_begins_at_the_start_date_and_asks_for_no_package_beside_its_prefix() -> None:
+    windows = {Selector.parse("a"): 365, Selector.parse("b-*"): 30, Selector.parse("b-c"): 30}
+    found, day_queries = estimate_plan(windows, DAY - timedelta(days=9), DAY, "per_package", FIGURES)
+    assert (found.fill_queries, found.fill_bytes, len(day_queries)) == (2, 2 * 10 * 153 * MB, 2)
+
+
 def test_above_1111_packages_a_scan_of_the_day_is_cheaper() -> None:
     assert 1111 < FIGURES.scan_above < 1112
     windows = {Selector.parse(f"p{n}"): 1 for n in range(1112)}
-    assert estimate_plan(windows, DAY, "auto", FIGURES)[0].day_bytes == 170 * GB
+    assert estimate_plan(windows, START, DAY, "auto", FIGURES)[0].day_bytes == 170 * GB
 
 
 def test_a_query_costs_at_least_what_bigquery_bills_for_any() -> None:

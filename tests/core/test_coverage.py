@@ -113,3 +113,16 @@ def test_once_what_is_asked_for_is_read_there_is_no_gap_left(
                 assert not before.covers(request.selector)
                 stored[day] = Coverage(read={**before.read, request.selector: NOW})
     assert gaps(longest, stored) == []
+
+
+def test_days_never_read_come_before_days_to_settle() -> None:
+    stored = {ago(n): read(A, at=end_of(ago(n)) + timedelta(hours=4)) for n in range(1, 6)}
+    assert gaps({A: 6}, stored) == [Gap(THROUGH, THROUGH, (A,)), Gap(ago(5), ago(3), (A,))]
+
+
+def test_a_package_is_asked_for_by_itself_where_the_prefix_that_selects_it_failed() -> None:
+    failed = Coverage(failed={PREFIX: "why"})
+    assert plan_requests([THROUGH], [MEMBER, PREFIX], {THROUGH: failed}, READER) == [
+        Request(MEMBER, THROUGH, THROUGH),
+        Request(PREFIX, THROUGH, THROUGH),
+    ]

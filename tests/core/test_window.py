@@ -62,13 +62,14 @@ def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts
     def sums(one: object, other: object) -> dict[str, int]:
         assert isinstance(one, dict)
         assert isinstance(other, dict)
-        return {key: one[key] + other[key] for key in one}
+        return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
 
     return WindowCounts(
         window,
         sums(left.categories, right.categories),
         sums(left.by_installer, right.by_installer),
         sums(left.by_system, right.by_system),
+        sums(left.unlisted, right.unlisted),
     )
 
 

@@ -177,3 +177,20 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, content: bytes) -> 
 def test_no_file_at_all_is_an_error_that_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no file at"):
         read(tmp_path / "*.parquet", ask("a"))
+
+
+def test_a_symlink_beside_its_file_counts_nothing_twice(tmp_path: Path) -> None:
+    write(tmp_path / "1.parquet", [download(DAY, "a")])
+    (tmp_path / "latest.parquet").symlink_to("1.parquet")
+    assert read(tmp_path / "*.parquet", ask("a"))[0] == {(DAY, "a", "pip", "Linux", None): 1}
+
+
+def test_a_file_whose_rows_are_damaged_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    write(file, [download(DAY, f"p{n}") for n in range(1000)])
+    content = bytearray(file.read_bytes())
+    end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[4:end] = bytes(end - 4)
+    file.write_bytes(content)
+    with pytest.raises(SourceError, match="a file is damaged"):
+        read(file, ask("p1"))

@@ -90,3 +90,19 @@ def test_another_stores_changes_are_seen(store: DayStore) -> None:
     coverage = store.coverage(DAY)
     assert coverage is not None
     assert coverage.covers(B)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(50) + b"PAR1"])
+def test_a_damaged_day_counts_as_not_read_and_is_replaced_by_the_next_reading(store: DayStore, content: bytes) -> None:
+    store.add_reading(reading(A, (DAY, "a", 1), last=DAY), AT)
+    store.path(DAY).write_bytes(content)
+    assert store.coverage(DAY) is None
+    assert store.coverages([DAY]) == {}
+    store.add_reading(reading(A, (DAY, "a", 2), last=DAY), AT)
+    assert stored(store, DAY) == {(DAY, "a"): 2}
+
+
+def test_a_file_of_a_day_that_is_none_is_passed_over(store: DayStore) -> None:
+    store.add_reading(reading(A, last=DAY), AT)
+    (store.folder / "2025-02-30.parquet").touch()
+    assert store.stored_days() == [DAY]

@@ -93,7 +93,7 @@ def badges_of(state: PackageState, *, today: date, stale_threshold_days: int) ->
                 **_message_and_colour(kind, window, today, stale_threshold_days),
             },
         )
-        for window in state.windows
+        for window in (*state.windows, *state.former)
         for kind in KINDS
     ]
 

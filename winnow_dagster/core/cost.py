@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import Request
+from winnow_dagster.core.coverage import Reader, days_between, end_of, find_gaps, plan_requests
 from winnow_dagster.core.query import BATCHED, PER_PACKAGE, SCAN, CountQuery, plan_queries
-from winnow_dagster.core.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,11 +153,19 @@ class Estimate:
 
 
 def estimate_plan(
-    windows: Mapping[Selector, int], through: date, strategy: str, figures: Figures
+    windows: Mapping[Selector, int], start: date, through: date, strategy: str, figures: Figures
 ) -> tuple[Estimate, list[CountQuery]]:
-    """Return what a config costs by one strategy, and the queries of one day. `windows`: the longest, in days."""
-    fill = [Request(s, Window(days, through).first_day, through) for s, days in windows.items()]
-    day = [Request(s, through, through) for s in windows]
+    """Return what a config costs by one strategy, and the queries of one day. `windows`: the longest, in days.
+
+    The first fill is what a collect would send for an empty store, with no day before `start`.
+    """
+    reader = Reader(end_of(through))
+    fill = [
+        request
+        for gap in find_gaps(windows, {}, reader, start=start, through=through)
+        for request in plan_requests(days_between(gap.first, gap.last), gap.selectors, {}, reader)
+    ]
+    day = plan_requests([through], windows, {}, reader)
     fill_queries, day_queries = (plan_queries(r, strategy, figures.scan_above) for r in (fill, day))
     estimate = Estimate(
         strategy,

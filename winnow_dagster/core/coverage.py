@@ -140,15 +140,25 @@ def find_gaps(
     start: date,
     through: date,
 ) -> list[Gap]:
-    """Return what has to be read so that each selector has its longest window (in days) up to `through`."""
-    missing: dict[date, tuple[Selector, ...]] = {}
+    """Return what has to be read so that each selector has its longest window (in days) up to `through`.
+
+    Days that were never read come before those that are only to be settled: where money is short, they go first.
+    """
     first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
+    missing: dict[date, tuple[Selector, ...]] = {}
+    settling: dict[date, tuple[Selector, ...]] = {}
     for day in days_between(first, through):
         coverage = stored.get(day, NOTHING)
         wanted = [s for s, days in longest.items() if (through - day).days < days]
-        missing[day] = tuple(s for s in wanted if reader.has_to_read(day, coverage, s))
+        missing[day] = tuple(s for s in wanted if not coverage.covers(s))
+        settling[day] = tuple(s for s in wanted if reader.has_to_settle(day, coverage, s))
+    return [*_group(missing), *_group(settling)]
+
+
+def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
+    """Join contiguous days, oldest first, that the same selectors want."""
     gaps: list[Gap] = []
-    for day, selectors in missing.items():
+    for day, selectors in wanted.items():
         if gaps and gaps[-1].last == day - ONE_DAY and gaps[-1].selectors == selectors:
             gaps[-1] = Gap(gaps[-1].first, day, selectors)
         elif selectors:
@@ -174,7 +184,8 @@ def plan_requests(
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
         missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
-        wider = [s for s in missing if s.is_prefix]
+        # A prefix that fails must not take the packages down that have an entry of their own.
+        wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
         for selector in missing:
             if not any(w != selector and w.covers(selector) for w in wider):
                 settles = not refetch and coverage.covers(selector)

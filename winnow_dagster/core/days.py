@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
-from winnow_dagster.core.names import NormalizedName, Selector, matches_any
+from winnow_dagster.core.names import NormalizedName, Selector, matches_any, selector_of
 from winnow_dagster.core.window import (
     PackageState,
     Window,
@@ -52,7 +52,7 @@ def package_states(
     """Return what the stored honest days up to `through` say of each package that each selector selects.
 
     `windows` has the lengths of the windows in days, the headline's first. A package that has a selector of its own
-    is left out of the prefixes that select it too. `raw_coverage` tells why a day is not covered.
+    is left out of the prefixes that select it too. `raw_coverage` tells which days could not be read.
     """
     members = _members(honest, windows)
     newest = {s: [_newest(honest, s, days, through) for days in windows[s]] for s in windows}
@@ -89,18 +89,15 @@ def _newest(honest: Days, selector: Selector, days: int, through: date) -> Windo
 
 def _members(honest: Days, windows: Mapping[Selector, Sequence[int]]) -> dict[Selector, list[NormalizedName]]:
     """Return the packages of each selector: a name's own, and for a prefix each that was ever downloaded."""
-    named = {s.stem for s in windows if not s.is_prefix}
+    members = {s: [] if s.is_prefix else [cast("NormalizedName", s.stem)] for s in windows}
     prefixes = [s for s in windows if s.is_prefix]
-    seen = honest.counts.filter(matches_any(prefixes, "package")).select("package").unique()
-    downloaded = sorted(set(seen.collect()["package"]) - named) if prefixes else []
-    return {
-        selector: [
-            cast("NormalizedName", package)
-            for package in (downloaded if selector.is_prefix else [selector.stem])
-            if selector.matches(package)
-        ]
-        for selector in windows
-    }
+    if prefixes:
+        seen = honest.counts.filter(matches_any(prefixes, "package")).select("package").unique().collect()
+        for package in sorted(seen["package"]):
+            selector = selector_of(package, windows)
+            if selector and selector.is_prefix:
+                members[selector].append(package)
+    return members
 
 
 def _count(
@@ -117,10 +114,12 @@ def _count(
 
 
 def _problem(raw_coverage: Mapping[date, Coverage], selector: Selector, longest: int, through: date) -> str | None:
-    """Return why the newest day of the longest window that could not be read could not; None if all could."""
+    """Return which day of the longest window could not be read, the newest; None if each asked for could.
+
+    Not why: this is published, and reasons name accounts and paths.
+    """
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
-        reason = coverage.failure(selector)
-        if reason is not None and not coverage.covers(selector):
-            return f"{day}: {reason}"
+        if coverage.failure(selector) is not None and not coverage.covers(selector):
+            return f"{day} could not be read"
     return None

@@ -11,7 +11,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NormalizedName", "Selector", "matches_any", "normalise"]
+__all__ = ["NormalizedName", "Selector", "matches_any", "normalise", "selector_of"]
 
 # A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
 LONGEST_NAME = 200
@@ -68,6 +68,11 @@ class Selector:
         if other.is_prefix and not self.is_prefix:
             return False
         return self.matches(other.stem)
+
+
+def selector_of(package: str, selectors: Iterable[Selector]) -> Selector | None:
+    """Return the selector that a package is published by: its own, else the longest prefix; None if none selects it."""
+    return max((s for s in selectors if s.matches(package)), key=lambda s: (not s.is_prefix, len(s.stem)), default=None)
 
 
 def matches_any(selectors: Iterable[Selector], column: str) -> pl.Expr:

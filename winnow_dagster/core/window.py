@@ -5,8 +5,8 @@ Knows nothing of where counts come from or what is shown of them.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -45,6 +45,8 @@ class WindowCounts:
     categories: Mapping[str, int]
     by_installer: Mapping[str, int]
     by_system: Mapping[str, int]
+    unlisted: Mapping[str, int] = field(default_factory=dict)
+    """The downloads of category `other`, by installer: not counted, but never hidden (R4)."""
 
     @property
     def honest(self) -> int:
@@ -79,6 +81,8 @@ class PackageState:
     source: str
     windows: tuple[WindowState, ...]
     problem: str | None = None
+    former: tuple[WindowState, ...] = ()
+    """Windows that were published and are no longer configured: their badges stay, and grow stale."""
 
     @property
     def headline(self) -> WindowState:
@@ -116,8 +120,11 @@ def total(
         .collect()
     )
     categories, installers, systems = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    unlisted: dict[str, Counter[str]] = defaultdict(Counter)
     for package, category, installer, system, downloads in summed.iter_rows():
         categories[package, category] += downloads
+        if category == "other":
+            unlisted[package][installer] += downloads
         if category == "honest":
             installers[package, installer] += downloads
             systems[package, system] += downloads
@@ -127,6 +134,7 @@ def total(
             categories={c: categories[package, c] for c in CATEGORIES},
             by_installer={i: installers[package, i] for i in INSTALLERS},
             by_system={s: systems[package, s] for s in SYSTEMS},
+            unlisted=dict(sorted(unlisted[package].items())),
         )
         for package in chosen
     }
@@ -139,8 +147,13 @@ def keep_newest(published: PackageState | None, computed: PackageState) -> Packa
     """
     if published is None or (published.source == "sample") != (computed.source == "sample"):
         return computed
-    before = {state.days: state.counts for state in published.windows}
-    return replace(computed, windows=tuple(_newer(before.get(w.days), w) for w in computed.windows))
+    before = {state.days: state for state in (*published.windows, *published.former)}
+    configured = {state.days for state in computed.windows}
+    return replace(
+        computed,
+        windows=tuple(_newer(before[w.days].counts if w.days in before else None, w) for w in computed.windows),
+        former=tuple(before[days] for days in sorted(before) if days not in configured and before[days].counts),
+    )
 
 
 def _newer(published: WindowCounts | None, computed: WindowState) -> WindowState:

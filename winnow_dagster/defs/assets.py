@@ -32,7 +32,7 @@ class RawConfig(dg.Config):
 def make_assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets of a config, source first."""
     with warnings.catch_warnings():
-        # backfill_policy is in beta; test_dagster.py pins what is relied on, so that a change of it shows.
+        # backfill_policy is in beta; tests/defs/test_counts.py pins what is relied on, so that a change of it shows.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
         return [_source_table(settings), *_count_assets(settings), *_published_assets(settings)]
 

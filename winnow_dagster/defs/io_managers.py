@@ -110,9 +110,11 @@ class BadgesIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, list[PackageState]]) -> None:
         """Publish each package of each selector: changed files only, never an older number."""
+        web, through = self._winnow.web, self._winnow.clock.through
         for key, states in obj.items():
-            changed = sum(self._winnow.web.publish(state, self._winnow.clock.today) for state in states)
+            changed = sum(web.publish(state, through) for state in states)
             _note(context, key, {"packages": len(states), "files_changed": changed, **_headlines(states)})
+        web.refresh(through, [state.package for states in obj.values() for state in states])
 
     def load_input(self, context: dg.InputContext) -> Mapping[Selector, list[PackageState]]:  # noqa: ARG002
         """Return what is published, by selector."""

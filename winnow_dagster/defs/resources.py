@@ -18,6 +18,7 @@ from winnow_dagster.core.coverage import (
     plan_requests,
 )
 from winnow_dagster.core.days import package_states
+from winnow_dagster.core.names import selector_of
 from winnow_dagster.core.window import Window
 from winnow_dagster.site.index import HEALTH_NAME, format_health, format_index, list_packages
 from winnow_dagster.sources import open_source
@@ -177,14 +178,18 @@ class Installation:
 
     def published(self) -> Mapping[Selector, list[PackageState]]:
         """Return what is published of each package of each selector, in the config's order."""
-        named = {s.stem for s in self.settings.windows if not s.is_prefix}
-        return {s: self.web.read_selected(s, named) for s in self.settings.windows}
+        found: dict[Selector, list[PackageState]] = {selector: [] for selector in self.settings.windows}
+        for name, state in self.web.read_all().items():
+            selector = selector_of(state.package, self.settings.windows)
+            # A folder of another spelling holds a copy.
+            if selector and name == state.package:
+                found[selector].append(state)
+        return found
 
     def refuse_sample_over_real(self) -> None:
-        """Raise SampleOverRealError if this is sample data and real numbers are published."""
-        for states in self.published().values():
-            for state in states:
-                self.web.check_source(state, self.settings.source.kind)
+        """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""
+        for state in self.web.read_all().values():
+            self.web.check_source(state, self.settings.source.kind)
 
     def rows(self, published: Mapping[Selector, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
         """Return a row for each published package, or for these only, in the config's order."""

@@ -9,7 +9,8 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
+from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ def format_record(state: PackageState) -> bytes:
             "source": state.source,
             "problem": state.problem,
             "windows": {str(w.days): _format_window(w) for w in state.windows},
+            **({"former_windows": {str(w.days): _format_window(w) for w in state.former}} if state.former else {}),
         }
     )
 
@@ -48,6 +50,7 @@ def parse_record(content: bytes) -> PackageState | None:
             source=fields["source"],
             windows=tuple(_parse_window(int(days), w) for days, w in fields["windows"].items()),
             problem=fields["problem"],
+            former=tuple(_parse_window(int(days), w) for days, w in fields.get("former_windows", {}).items()),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -63,6 +66,7 @@ def summary(counts: WindowCounts) -> dict[str, object]:
         "categories": dict(counts.categories),
         "by_installer": dict(counts.by_installer),
         "by_system": dict(counts.by_system),
+        "unlisted_installers": dict(counts.unlisted),
     }
 
 
@@ -76,8 +80,10 @@ def _parse_window(days: int, fields: Mapping[str, Any]) -> WindowState:
         return WindowState(days, None, fields["collected_days"])
     counts = WindowCounts(
         Window(days, date.fromisoformat(fields["as_of"])),
-        categories=fields["categories"],
-        by_installer=fields["by_installer"],
-        by_system=fields["by_system"],
+        # What an older Winnow did not list was not counted then.
+        categories=dict.fromkeys(CATEGORIES, 0) | fields["categories"],
+        by_installer=dict.fromkeys(INSTALLERS, 0) | fields["by_installer"],
+        by_system=dict.fromkeys(SYSTEMS, 0) | fields["by_system"],
+        unlisted=fields.get("unlisted_installers", {}),
     )
     return WindowState(days, counts, fields["collected_days"])

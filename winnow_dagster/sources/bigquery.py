@@ -43,6 +43,10 @@ class OddAnswerError(Exception):
     """An answer holds what no answer can hold; nothing of it is a number."""
 
 
+class NotSentError(Exception):
+    """A query was given up before it was sent; whatever the reason, another query tells it."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long a call that may succeed later is tried again: jittered, doubling from `initial` to `maximum` seconds."""
@@ -81,6 +85,7 @@ class BigQuerySource:
         self._credential_file = credential_file
         self._ledger = ledger
         self._patience = patience or Patience()
+        self._figures = settings.figures
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer requests as queries end. Second readings that the budget does not allow stay unanswered.
@@ -127,7 +132,7 @@ class BigQuerySource:
 
     def _afford(self, requests: Sequence[Request]) -> list[CountQuery]:
         entries = self._ledger.entries()
-        figures = learn(self._settings.figures, entries)
+        figures = self._figures = learn(self._settings.figures, entries)
         queries = plan_queries(requests, self._settings.strategy, figures.scan_above)
         budget, spent = Budget(self._settings.budget_bytes), month_total(entries, datetime.now(UTC))
         try:
@@ -156,16 +161,22 @@ class BigQuerySource:
 
     def _run(self, client: bigquery.Client, query: CountQuery, jobs: _Jobs) -> Reading:
         """Run one query to its end, again from the start where BigQuery failed inside."""
+        if jobs.given_up.is_set():
+            raise NotSentError
         tries = Tries(self._patience.tries, jobs.given_up.is_set)
         attempt = self._retry(tries)(lambda: self._attempt(client, query, jobs, tries))
-        reading: Reading = attempt()
+        try:
+            reading: Reading = attempt()
+        except GOOGLE_ERRORS as error:
+            if concerns_all(error):
+                jobs.given_up.set()
+            raise
         return reading
 
     def _attempt(self, client: bigquery.Client, query: CountQuery, jobs: _Jobs, tries: Tries) -> Reading:
-        figures = self._settings.figures
         entry = Entry(
             f"winnow-{uuid.uuid4()}", datetime.now(UTC), query.first, query.last, query.names, query.strategy,
-            figures.estimate(query),
+            self._figures.estimate(query),
         )  # fmt: skip
         self._ledger.enter(entry)
         try:
@@ -233,6 +244,8 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
     """Give what a query came to. Raises SourceError where it failed of something that fails every query."""
     try:
         yield future.result()
+    except NotSentError:
+        return
     except (*GOOGLE_ERRORS, OddAnswerError) as error:
         if concerns_all(error):
             raise SourceError(describe(error)) from None

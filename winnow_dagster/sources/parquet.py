@@ -7,6 +7,7 @@ which is something else than a day without downloads.
 from __future__ import annotations
 
 import glob
+import os
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,14 +45,18 @@ class ParquetSource:
             return
         first, last = min(r.first for r in requests), max(r.last for r in requests)
         downloads = pl.concat([_scan(file, first, last) for file in self._files()])
-        days_held = set(downloads.select("date").unique().collect()["date"])
-        counts = (
-            downloads.filter(matches_any({r.selector for r in requests}, "package"))
-            .group_by("date", "package", "installer", "system", "ci")
-            .agg(downloads=pl.len().cast(pl.Int64))
-            .select(RAW_SCHEMA.names())
-            .collect()
-        )
+        try:
+            days_held = set(downloads.select("date").unique().collect()["date"])
+            counts = (
+                downloads.filter(matches_any({r.selector for r in requests}, "package"))
+                .group_by("date", "package", "installer", "system", "ci")
+                .agg(downloads=pl.len().cast(pl.Int64))
+                .select(RAW_SCHEMA.names())
+                .collect()
+            )
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise SourceError(f"{self._path}: a file is damaged ({reason}). Export it again") from None
         held = [part for request in requests for part in _parts(request, days_held, held=True)]
         if held:
             yield Reading(held, counts)
@@ -60,7 +65,9 @@ class ParquetSource:
                 yield Failure(part, f"{self._path} has no row of that day. Add the file that does")
 
     def _files(self) -> list[str]:
-        files = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute
+        found = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute
+        # A symlink beside its file, such as latest.parquet, must not count the same rows twice.
+        files = list({os.path.realpath(file): file for file in found}.values())
         if not files:
             raise SourceError(f"source.path: no file at {self._path}. Correct the path, or export the files there")
         return files

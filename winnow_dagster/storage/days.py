@@ -6,8 +6,10 @@ were read when. Knows nothing of what counts mean.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from winnow_dagster.core.coverage import Failure, Reading
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "1"
 METADATA_KEY = "winnow"
@@ -44,7 +48,11 @@ class DayStore:
 
     def stored_days(self) -> list[date]:
         """Return the days that have a file, oldest first."""
-        return sorted(date.fromisoformat(p.stem) for p in self.folder.glob("????-??-??.parquet"))
+        days = []
+        for path in self.folder.glob("????-??-??.parquet"):
+            with contextlib.suppress(ValueError):  # 2025-02-30 is nothing of ours.
+                days.append(date.fromisoformat(path.stem))
+        return sorted(days)
 
     def coverage(self, day: date) -> Coverage | None:
         """Return what the file of a day covers; None where there is no file."""
@@ -54,8 +62,12 @@ class DayStore:
             return None
         version = (stat.st_mtime_ns, stat.st_ino)
         if self._coverage.get(day, (None,))[0] != version:
-            metadata = pl.read_parquet_metadata(self.path(day))
-            self._coverage[day] = (version, _parse_coverage(metadata[METADATA_KEY]))
+            try:
+                metadata = pl.read_parquet_metadata(self.path(day))
+                self._coverage[day] = (version, _parse_coverage(metadata[METADATA_KEY]))
+            except (pl.exceptions.PolarsError, KeyError, ValueError):
+                logger.warning("%s is damaged or not of this version; its day counts as not read", self.path(day))
+                return None
         return self._coverage[day][1]
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
@@ -137,6 +149,8 @@ def _format_coverage(coverage: Coverage) -> str:
 
 def _parse_coverage(text: str) -> Coverage:
     content = json.loads(text)
+    if content["format"] != FORMAT:
+        raise ValueError(content["format"])
     return Coverage(
         read={Selector.parse(s): datetime.fromisoformat(at) for s, at in content["read"].items()},
         failed={Selector.parse(s): why for s, why in content["failed"].items()},

@@ -63,11 +63,12 @@ def remove_staged(folder: Path) -> None:
     """Remove what runs that died left half-written in `folder`."""
     for path in folder.glob(STAGED_PREFIX + "*"):
         pid = path.name.removeprefix(STAGED_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _is_alive(int(pid)):
+        if pid.isdecimal() and not is_alive(int(pid)):
             path.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

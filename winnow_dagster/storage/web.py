@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import badges_of, may_replace
+from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.window import keep_newest
 from winnow_dagster.site.record import FILE_NAME, format_record, parse_record, to_json
 from winnow_dagster.storage.files import read_if_there, replace_changed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from datetime import date
     from pathlib import Path
 
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.names import Selector
     from winnow_dagster.core.window import PackageState
+
+
+PAGE_NAME = "index.html"
 
 
 class SampleOverRealError(Exception):
@@ -42,32 +45,41 @@ class WebDir:
         content = read_if_there(self.folder / package / FILE_NAME)
         return None if content is None else parse_record(content)
 
-    def read_selected(self, selector: Selector, named: Collection[str]) -> list[PackageState]:
-        """Return what is published of the packages of a selector; for a prefix, of those that are not `named`."""
-        packages = [selector.stem]
-        if selector.is_prefix:
-            folders = sorted(p.parent.name for p in self.folder.glob(f"{selector.stem}*/{FILE_NAME}"))
-            packages = [p for p in folders if p not in named and p not in self.spellings.values()]
-        found = [self.read(package) for package in packages]
-        return [state for state in found if state is not None]
+    def read_all(self) -> dict[str, PackageState]:
+        """Return what is published in each package's folder, by the folder's name, be it configured or not."""
+        found = {path.parent.name: self.read(path.parent.name) for path in sorted(self.folder.glob(f"*/{FILE_NAME}"))}
+        return {name: state for name, state in found.items() if state is not None}
 
-    def publish(self, computed: PackageState, today: date) -> int:
-        """Publish a package's record and badges as they read on `today`; return how many files changed.
+    def publish(self, computed: PackageState, through: date) -> int:
+        """Publish a package's record and badges as they read on the day after `through`; return how many changed.
 
-        Each window keeps the newest counts of the published and the computed ones. Raises SampleOverRealError.
+        Each window keeps the newest counts of the published and the computed ones. Where something newer than `through`
+        is published, an old day is being replayed: what is there stays as it is. Raises SampleOverRealError.
         """
         published = self.read(computed.package)
         if published:
             self.check_source(published, computed.source)
         state = keep_newest(published, computed)
-        badges = badges_of(state, today=today, stale_threshold_days=self.stale_threshold_days)
-        folders = {state.package, self.spellings.get(state.package, state.package)}
+        # The spelling index.html would take the place of the page.
+        names = {state.package, self.spellings.get(state.package, state.package)} - {PAGE_NAME}
+        return sum(self._write(name, state, through) for name in sorted(names))
+
+    def refresh(self, through: date, published: Collection[str]) -> int:
+        """Let the badges of all packages but those just published grow stale; return how many files changed.
+
+        Packages, windows and spellings that are no longer configured are still shown where somebody put their badges.
+        """
+        fresh = {*published, *(self.spellings.get(name, name) for name in published)}
+        return sum(self._write(name, state, through) for name, state in self.read_all().items() if name not in fresh)
+
+    def _write(self, name: str, state: PackageState, through: date) -> int:
+        folder = self.folder / name
+        badges = badges_of(state, today=through + ONE_DAY, stale_threshold_days=self.stale_threshold_days)
+        content = {badge.file_name: to_json(badge.payload) for badge in badges if _may_replace(folder, badge)}
+        if any(w.counts and w.counts.window.as_of > through for w in (*state.windows, *state.former)):
+            return replace_changed(folder, {k: v for k, v in content.items() if not (folder / k).exists()})
         # The record first: it may name a day that the badges do not show yet, never the other way round.
-        record = {FILE_NAME: format_record(state)}
-        return sum(
-            replace_changed(self.folder / name, record | _replaceable(self.folder / name, badges))
-            for name in sorted(folders)
-        )
+        return replace_changed(folder, {FILE_NAME: format_record(state)} | content)
 
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
@@ -82,13 +94,9 @@ class WebDir:
         return replace_changed(self.folder, files)
 
 
-def _replaceable(folder: Path, badges: Sequence[Badge]) -> dict[str, bytes]:
-    """Return the content of those badges that may replace what stands in `folder`, by file name."""
-    return {
-        badge.file_name: to_json(badge.payload)
-        for badge in badges
-        if may_replace(_payload(folder / badge.file_name), badge)
-    }
+def _may_replace(folder: Path, badge: Badge) -> bool:
+    """Tell whether a badge may take the place of what stands in `folder`."""
+    return may_replace(_payload(folder / badge.file_name), badge)
 
 
 def _payload(path: Path) -> Mapping[str, object]:
