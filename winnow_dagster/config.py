@@ -148,6 +148,14 @@ class BudgetSection(_Section):
     tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
 
 
+class ScheduleSection(_Section):
+    """`schedule:`: when Dagster reads the day that is over, in UTC."""
+
+    enabled: Annotated[bool, Field(strict=True)] = True
+    hour: Annotated[Whole, Field(ge=0, le=23)] = 3
+    minute: Annotated[Whole, Field(ge=0, le=59)] = 30
+
+
 class PackageSection(_Section):
     """An entry of `packages:`."""
 
@@ -163,6 +171,7 @@ class ConfigFile(_Section):
     service: ServiceSection = ServiceSection()
     source: SourceSection | None = None
     budget: BudgetSection = BudgetSection()
+    schedule: ScheduleSection = ScheduleSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     start_date: Annotated[date, Field(strict=True), AfterValidator(_check_start)] = CI_KNOWN_SINCE
 
@@ -174,6 +183,7 @@ KEYS = {
     "packages": list(PackageSection.model_fields),
     "figures": list(FiguresSection.model_fields),
     "budget": list(BudgetSection.model_fields),
+    "schedule": list(ScheduleSection.model_fields),
 }
 
 BIGQUERY_KEYS = set(SourceSection.model_fields) - {"kind", "path", "settle_days"}
@@ -226,6 +236,9 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
         ),
         packages=tuple(PackageSettings(Selector.parse(p.name), p.name, tuple(p.window_days)) for p in file.packages),
         start_date=file.start_date,
+        schedule_enabled=file.schedule.enabled,
+        schedule_hour=file.schedule.hour,
+        schedule_minute=file.schedule.minute,
     )
 
 

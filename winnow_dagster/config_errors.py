@@ -106,6 +106,7 @@ _SENTENCES = {
     "string_type": "{value} is not text. Write text, in quotes where YAML takes it for something else",
     "string_too_short": _EMPTY,
     "too_short": _EMPTY,
+    "bool_type": "{value} is not true or false",
     "list_type": "{value} is not a list. Begin each entry with '- '",
     "model_type": _NOT_A_SECTION,
     "dict_type": _NOT_A_SECTION,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from winnow_dagster.config import load_settings
 from winnow_dagster.defs.assets import make_assets
+from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.checks import every_package_covered
 from winnow_dagster.defs.io_managers import BadgesIO, HonestDaysIO, RawDaysIO, SiteIO
 from winnow_dagster.defs.resources import Installation
@@ -13,6 +14,7 @@ from winnow_dagster.defs.resources import Installation
 
 def build(winnow: Installation) -> dg.Definitions:
     """Return the definitions of an installation."""
+    automation = make_automation(winnow)
     return dg.Definitions(
         assets=make_assets(winnow.settings),
         asset_checks=[every_package_covered],
@@ -24,6 +26,8 @@ def build(winnow: Installation) -> dg.Definitions:
             "site_io": SiteIO(winnow),
         },
         # A process per step costs more than all of a step's work.
+        schedules=[a for a in automation if isinstance(a, dg.ScheduleDefinition)],
+        sensors=[a for a in automation if isinstance(a, dg.SensorDefinition)],
         executor=dg.in_process_executor,
     )
 

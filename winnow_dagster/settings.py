@@ -68,6 +68,14 @@ class Settings:
     source: SourceSettings
     packages: tuple[PackageSettings, ...]
     start_date: date
+    schedule_enabled: bool = True
+    schedule_hour: int = 3
+    schedule_minute: int = 30
+
+    @property
+    def cron(self) -> str:
+        """When the daily schedule ticks, in UTC, as cron writes it."""
+        return f"{self.schedule_minute} {self.schedule_hour} * * *"
 
     @property
     def windows(self) -> dict[Selector, tuple[int, ...]]:

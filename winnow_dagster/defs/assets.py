@@ -11,6 +11,7 @@ from winnow_dagster.core import honesty
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
+from winnow_dagster.defs.automation import publishing_version, when_to_publish
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
 from winnow_dagster.defs.resources import Fetch, Installation
 from winnow_dagster.settings import Settings
@@ -90,6 +91,8 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         backfill_policy=ONE_RUN,
         deps=[all_days],
         io_manager_key="badges_io",
+        automation_condition=when_to_publish(settings),
+        code_version=publishing_version(settings),
         group_name="published",
         kinds={"json"},
     )
@@ -102,7 +105,13 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         """
         return winnow.states(context.partition_keys)
 
-    @dg.asset(io_manager_key="site_io", group_name="published", kinds={"html", "json"})
+    @dg.asset(
+        io_manager_key="site_io",
+        group_name="published",
+        kinds={"html", "json"},
+        automation_condition=when_to_publish(settings),
+        code_version=publishing_version(settings),
+    )
     def index(badges: dict[Selector, list[PackageState]], winnow: dg.ResourceParam[Installation]) -> dict[str, bytes]:
         """The page that lists all packages, and `_health.json`."""
         return winnow.site_files(badges)

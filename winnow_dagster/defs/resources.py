@@ -112,12 +112,12 @@ class Installation:
         """What decides whether a reading has to be made now."""
         return Reader(self.clock.now(), self.settings.source.settle_days)
 
-    def gaps(self, selectors: Collection[Selector] | None = None) -> list[Gap]:
-        """Return what has to be read to bring these selectors, or all, up to date."""
+    def gaps(self, selectors: Collection[Selector] | None = None, through: date | None = None) -> list[Gap]:
+        """Return what has to be read to bring these selectors, or all, up to date, or to `through`."""
         longest = self.settings.longest_windows
         wanted = {s: days for s, days in longest.items() if selectors is None or s in selectors}
         return find_gaps(
-            wanted, self._covered(), self.reader, start=self.settings.start_date, through=self.clock.through
+            wanted, self._covered(), self.reader, start=self.settings.start_date, through=through or self.clock.through
         )
 
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
