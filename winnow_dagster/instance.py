@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HOME_VARIABLE = "DAGSTER_HOME"
 PROCESS_TAG = "winnow/process"
 INSTANCE_FILE = "dagster.yaml"
-DEFAULT_INSTANCE = b"telemetry:\n  enabled: false\n"
+DEFAULT_INSTANCE = b"telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 # Nothing that a collect's steps print is of use, and keeping it costs two processes per step.
 _NO_STEP_OUTPUT = {
