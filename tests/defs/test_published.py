@@ -235,6 +235,15 @@ def test_sample_data_does_not_take_the_place_of_real_numbers(make_house: MakeHou
     assert files(real.winnow.settings.output_dir) == before
 
 
+def test_sample_data_is_refused_where_only_a_former_window_holds_real_numbers(make_house: MakeHouse) -> None:
+    real = make_house({"a": (3,)})
+    real.count(ago(2), DAY)
+    real.publish()
+    make_house({"a": (30,)}).publish()
+    with pytest.raises(SampleOverRealError):
+        make_house({"a": (30,)}, kind="sample").winnow.refuse_sample_over_real()
+
+
 def test_the_page_lists_every_package_with_its_number_and_day(make_house: MakeHouse) -> None:
     house = make_house({"a": (3,), "b": (3,), "c": (9,)})
     house.count(ago(2), DAY)

@@ -25,7 +25,7 @@ from winnow_dagster.sources import open_source
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.storage.days import honest_store, raw_store
 from winnow_dagster.storage.lock import fetching
-from winnow_dagster.storage.web import WebDir
+from winnow_dagster.storage.web import PAGE_NAME, WebDir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -207,7 +207,7 @@ class Installation:
         as_of = max((row.counts.window.as_of for row in rows if row.counts), default=None)
         sample = settings.source.kind == "sample"
         return {
-            "index.html": format_index(rows, as_of=as_of, sample=sample),
+            PAGE_NAME: format_index(rows, as_of=as_of, sample=sample),
             HEALTH_NAME: format_health(
                 rows, source=settings.source.kind, through=clock.through, started=self.started, finished=clock.now()
             ),

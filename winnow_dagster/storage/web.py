@@ -83,7 +83,7 @@ class WebDir:
 
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
-        if source == "sample" != published.source and any(w.counts for w in published.windows):
+        if source == "sample" != published.source and any(w.counts for w in (*published.windows, *published.former)):
             raise SampleOverRealError(
                 f"{self.folder / published.package} holds real numbers, and sample data does not replace them. "
                 "Set service.output_dir to another directory, or source.kind to where the numbers came from"
