@@ -49,6 +49,9 @@ class RowSource:
             wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
             yield Reading([request], frame.filter(*wanted))
 
+    def newest_day(self, today: date) -> date | None:
+        return max((row[0] for row in self.rows if row[0] < today), default=None)
+
 
 @dataclass(frozen=True)
 class FixedClock(Clock):

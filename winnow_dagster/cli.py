@@ -128,6 +128,36 @@ def serve(config_path: Path | None, port: int) -> None:
         raise Failure(f"port {port}: {error.strerror}. Choose another with --port", UNUSABLE) from None
 
 
+@main.command()
+@config_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def prune(config_path: Path | None, *, yes: bool) -> None:
+    """Remove published files of packages and windows that the config no longer has.
+
+    Asks first. Badges that somebody still shows are gone then. Days read so far stay, and so do files that Winnow did
+    not publish.
+    """
+    settings = _load(config_path)
+    if settings.config_file is None:
+        raise Failure("there is no config to tell what is still wanted. Name it with --config", UNUSABLE)
+    from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - see above
+    from winnow_dagster.storage.lock import publishing  # noqa: PLC0415
+    from winnow_dagster.storage.orphans import find_orphans, remove_orphans  # noqa: PLC0415
+
+    web = Installation(settings).web
+    orphans = find_orphans(web, settings.windows)
+    if not orphans:
+        click.echo("There is nothing to remove: the config accounts for every published file.")
+        return
+    for folder, files in orphans.items():
+        click.echo(f"{web.folder / folder}: {', '.join(files)}")
+    number = sum(map(len, orphans.values()))
+    if yes or click.confirm(f"Remove these {number} files for good?"):
+        with publishing(settings.data_dir):
+            remove_orphans(web, orphans)
+        click.echo(f"Removed {number} files.")
+
+
 def collect_like_predecessor() -> None:
     """Run `winnow collect` under the name of pypi-winnow-downloads' command."""
     collect.main(prog_name="winnow-collect")

@@ -12,15 +12,15 @@ import dagster as dg
 
 from winnow_dagster.core.names import selector_of
 from winnow_dagster.definitions import build
+from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.instance import close_dead_runs, open_instance, process_tag
+from winnow_dagster.instance import open_instance
+from winnow_dagster.runs import close_dead_runs, forget_old_runs, process_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
-
-    from dagster_shared.error import SerializableErrorInfo
 
     from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import NormalizedName, Selector
@@ -93,6 +93,7 @@ def collect(
         keys = [str(selector) for selector in settings.windows]
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
+        forget_old_runs(instance, winnow.oldest_kept_run)
     rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     return Result(rows, list(dict.fromkeys(errors)))
@@ -143,15 +144,4 @@ class _Runs:
             if event.is_step_failure:
                 if INTERRUPTED in str(event.step_failure_data.error):
                     raise KeyboardInterrupt
-                yield _root_cause(event.step_failure_data.error, event.step_key or "")
-
-
-def _root_cause(error: SerializableErrorInfo | None, step: str) -> str:
-    """Return the cause of a step's failure in one line."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return f"{step} failed"
-    name, _, message = error.message.strip().partition(": ")
-    # Winnow's own errors are sentences for the user; of others the type helps.
-    return message if name.startswith("winnow_dagster.") else error.message.strip()
+                yield root_cause(event.step_failure_data.error, event.step_key or "")

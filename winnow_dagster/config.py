@@ -61,6 +61,13 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_webhook(value: str) -> str:
+    # Not shown: whoever knows the address can post to it.
+    if not value.startswith(("https://", "http://")):
+        raise _refuse("is not a web address. Start it with https://")
+    return value
+
+
 def _check_project(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
         raise _refuse(f"{value!r} is not a Google Cloud project. Use its id, such as my-project-123")
@@ -154,6 +161,13 @@ class ScheduleSection(_Section):
     enabled: Annotated[bool, Field(strict=True)] = True
     hour: Annotated[Whole, Field(ge=0, le=23)] = 3
     minute: Annotated[Whole, Field(ge=0, le=59)] = 30
+    keep_runs_days: Annotated[Whole, Field(ge=30, le=3660)] = 90
+
+
+class AlertsSection(_Section):
+    """`alerts:`: who is told of failed runs and red checks."""
+
+    webhook: Annotated[Text, AfterValidator(_check_webhook)]
 
 
 class PackageSection(_Section):
@@ -172,6 +186,7 @@ class ConfigFile(_Section):
     source: SourceSection | None = None
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
+    alerts: AlertsSection | None = None
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     start_date: Annotated[date, Field(strict=True), AfterValidator(_check_start)] = CI_KNOWN_SINCE
 
@@ -184,6 +199,7 @@ KEYS = {
     "figures": list(FiguresSection.model_fields),
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
+    "alerts": list(AlertsSection.model_fields),
 }
 
 BIGQUERY_KEYS = set(SourceSection.model_fields) - {"kind", "path", "settle_days"}
@@ -239,6 +255,8 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
         schedule_enabled=file.schedule.enabled,
         schedule_hour=file.schedule.hour,
         schedule_minute=file.schedule.minute,
+        keep_runs_days=file.schedule.keep_runs_days,
+        alerts_webhook=file.alerts.webhook if file.alerts else "",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
 
 from winnow_dagster.config_errors import ConfigError
-from winnow_dagster.storage.files import is_alive, make_folder, replace_file
+from winnow_dagster.storage.files import make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     from winnow_dagster.settings import Settings
 
 HOME_VARIABLE = "DAGSTER_HOME"
-PROCESS_TAG = "winnow/process"
 INSTANCE_FILE = "dagster.yaml"
-DEFAULT_INSTANCE = b"telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+DEFAULT_INSTANCE = Path(__file__).with_name("instance.yaml")
 
 # Nothing that a collect's steps print is of use, and keeping it costs two processes per step.
 _NO_STEP_OUTPUT = {
@@ -57,7 +55,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     else:
         make_folder(home)
         if not (home / INSTANCE_FILE).exists():
-            replace_file(home / INSTANCE_FILE, DEFAULT_INSTANCE)
+            replace_file(home / INSTANCE_FILE, DEFAULT_INSTANCE.read_bytes())
         reference = InstanceRef.from_dir(str(home), overrides=_NO_STEP_OUTPUT)
         folder = home
     # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
@@ -68,16 +66,3 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             instance = dg.DagsterInstance.from_ref(reference)
         with instance:
             yield instance
-
-
-def process_tag() -> dict[str, str]:
-    """Return the tag that says which process a run is in."""
-    return {PROCESS_TAG: f"{os.getpid()}@{socket.gethostname()}"}
-
-
-def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Report as failed the runs of this machine whose process has died, which nobody else can know of."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        pid, _, host = run.tags.get(PROCESS_TAG, "").partition("@")
-        if host == socket.gethostname() and pid.isdecimal() and not is_alive(int(pid)):
-            instance.report_run_failed(run, f"The process {pid} that ran this has died")

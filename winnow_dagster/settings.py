@@ -71,6 +71,8 @@ class Settings:
     schedule_enabled: bool = True
     schedule_hour: int = 3
     schedule_minute: int = 30
+    keep_runs_days: int = 90
+    alerts_webhook: str = field(default="", repr=False)
 
     @property
     def cron(self) -> str:

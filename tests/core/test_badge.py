@@ -127,8 +127,8 @@ def test_a_number_gives_way_to_a_number_only() -> None:
     number, placeholder = badges(5)["downloads"], badges(None)["downloads"]
     sample = badges(5, source="sample")["downloads"]
     for better in (number, badges(5, today=AS_OF + timedelta(days=9))["downloads"]):
-        assert may_replace(better.payload, number)
-        assert not may_replace(better.payload, placeholder)
-        assert not may_replace(better.payload, sample)
+        assert may_replace(better.payload, number.payload)
+        assert not may_replace(better.payload, placeholder.payload)
+        assert not may_replace(better.payload, sample.payload)
     for worse in (placeholder.payload, sample.payload, {}):
-        assert all(may_replace(worse, badge) for badge in (number, placeholder, sample))
+        assert all(may_replace(worse, badge.payload) for badge in (number, placeholder, sample))

@@ -10,21 +10,23 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse
-from winnow_dagster.defs.automation import last_due_day, make_automation
+from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
 
 
 def tick(house: House) -> list[dg.RunRequest]:
-    (daily,) = [a for a in make_automation(house.winnow) if isinstance(a, dg.ScheduleDefinition)]
+    (daily,) = [a for a in make_automation(house.winnow) if a.name == "daily"]
+    assert isinstance(daily, dg.ScheduleDefinition)
     requests = daily(dg.build_schedule_context(scheduled_execution_time=TICK))
     assert isinstance(requests, Iterator)
     return [request for request in requests if isinstance(request, dg.RunRequest)]
 
 
 def gaps(house: House) -> list[dg.RunRequest]:
-    (sensor,) = [a for a in make_automation(house.winnow) if isinstance(a, dg.SensorDefinition) and a.name == "gaps"]
+    (sensor,) = [a for a in make_automation(house.winnow) if a.name == "gaps"]
+    assert isinstance(sensor, dg.SensorDefinition)
     data = sensor.evaluate_tick(dg.build_sensor_context(house.instance))
     return list(data.run_requests or [])
 
@@ -45,7 +47,7 @@ def test_without_settling_a_tick_reads_yesterday_only(make_house: MakeHouse) -> 
     ("now", "due"), [(datetime(2025, 7, 1, 3, 29, tzinfo=UTC), date(2025, 6, 29)), (TICK, date(2025, 6, 30))]
 )
 def test_between_midnight_and_the_tick_yesterday_is_not_due(make_house: MakeHouse, now: datetime, due: date) -> None:
-    assert last_due_day(make_house({"a": (7,)}).winnow.settings, now) == due
+    assert make_house({"a": (7,)}, FixedClock(moment=now)).winnow.due_day == due
 
 
 def test_a_gap_is_asked_for_as_one_run_under_the_same_key_all_day(make_house: MakeHouse) -> None:
@@ -73,16 +75,18 @@ def test_a_full_store_asks_for_nothing(make_house: MakeHouse) -> None:
     assert gaps(house) == []
 
 
-@pytest.mark.parametrize("selection", [None, frozenset({dg.AssetKey("raw_downloads")})])
+@pytest.mark.parametrize(
+    ("job", "selection"), [("read_days", None), ("__ASSET_JOB", frozenset({dg.AssetKey("raw_downloads")}))]
+)
 def test_nothing_is_asked_for_while_days_are_being_read(
-    make_house: MakeHouse, selection: frozenset[dg.AssetKey] | None
+    make_house: MakeHouse, job: str, selection: frozenset[dg.AssetKey] | None
 ) -> None:
     # The instance stamps runs with the machine's clock, and the sensor looks back by its own.
     house = make_house({"a": (7,)}, FixedClock(moment=datetime.fromtimestamp(time.time(), UTC)))
     house.run("badges")
     finished = house.instance.get_runs()[0]
     house.instance.add_run(
-        finished._replace(run_id="busy", status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
+        finished._replace(run_id="busy", job_name=job, status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
     )
     assert gaps(house) == []
     house.instance.add_run(finished._replace(run_id="publishing", status=dg.DagsterRunStatus.STARTED))

@@ -78,7 +78,7 @@ def test_what_was_answered_before_the_source_gave_up_is_kept(make_house: MakeHou
 def test_a_run_asks_to_be_tried_later_while_the_day_is_not_there(
     make_house: MakeHouse, source: CostlySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("winnow_dagster.defs.io_managers.SECONDS_TO_WAIT", 0)
+    monkeypatch.setattr(NotThereYetError, "seconds_to_wait", 0)
     source.refusal = NotThereYetError("reaches to noon only. Run again later")
     house = make_house({"a": (1,)})
     result = house.count(DAY, DAY)

@@ -25,6 +25,7 @@ SAMPLE_LABEL = "sample: "
 """What the label of a badge of sample data starts with (R8)."""
 
 _PLACEHOLDER = re.compile(r"collecting \d+/\d+d")
+_FILE_NAME = re.compile(r"(?P<slug>[a-z-]+)-(?P<days>[1-9]\d*)d-non-ci\.json")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ KINDS = (
 """Every badge counts honest downloads only (R3)."""
 
 
+def file_name(kind: Kind, days: int) -> str:
+    """Return the name of the file of a badge over a window of `days` days."""
+    return f"{kind.slug}-{days}d-non-ci.json"
+
+
+def window_of(name: str) -> int | None:
+    """Return the length in days of the window that a badge's file is of, by its name; None if it names no badge."""
+    found = _FILE_NAME.fullmatch(name)
+    return int(found["days"]) if found and found["slug"] in {kind.slug for kind in KINDS} else None
+
+
 def format_count(count: int) -> str:
     """Return a count as a badge shows it: `999`, `1k`, `1.2k`, `999.9k`, `1M`, `1234.6M`.
 
@@ -86,7 +98,7 @@ def badges_of(state: PackageState, *, today: date, stale_threshold_days: int) ->
     prefix = SAMPLE_LABEL if state.source == "sample" else ""
     return [
         Badge(
-            f"{kind.slug}-{window.days}d-non-ci.json",
+            file_name(kind, window.days),
             {
                 "schemaVersion": 1,
                 "label": f"{prefix}{kind.label} ({window.days}d)",
@@ -103,12 +115,12 @@ def is_stale(as_of: date, today: date, stale_threshold_days: int) -> bool:
     return (today - as_of).days > stale_threshold_days
 
 
-def may_replace(published: Mapping[str, object], badge: Badge) -> bool:
-    """Tell whether `badge` may take the place of a published payload: a number gives way to a number only (R5).
+def may_replace(published: Mapping[str, object], payload: Mapping[str, object]) -> bool:
+    """Tell whether `payload` may take the place of a published one: a number gives way to a number only (R5).
 
     A sample number is no number, and gives way to anything.
     """
-    return not _is_number(published) or _is_number(badge.payload)
+    return not _is_number(published) or _is_number(payload)
 
 
 def _is_number(payload: Mapping[str, object]) -> bool:

@@ -42,6 +42,11 @@ class Coverage:
         """Return why the last reading of `selector`, or of a wider one, failed; None if it did not."""
         return next((why for other, why in self.failed.items() if other.covers(selector)), None)
 
+    def is_later_than(self, other: Coverage) -> bool:
+        """Tell whether this holds a later reading of some selector than `other` does."""
+        never = datetime.min.replace(tzinfo=UTC)
+        return any(at > other.read.get(selector, never) for selector, at in self.read.items())
+
 
 NOTHING = Coverage()
 
@@ -85,6 +90,8 @@ class Failure:
 
     request: Request
     reason: str
+    is_passing: bool = False
+    """Whether asking again in some minutes may help."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ The only place that knows installers. Raw counts go in, honest counts come out; 
 
 from __future__ import annotations
 
+import hashlib
+
 import polars as pl
 
 INSTALLERS = ("pip", "pipenv", "pipx", "uv", "poetry", "pdm")
@@ -16,6 +18,9 @@ SCRIPTS = ("requests",)
 
 CATEGORIES = ("honest", "ci", "mirror", "browser", "script", "unknown", "other")
 """The seven categories; each raw download falls in exactly one."""
+
+RULES = hashlib.sha256(repr((INSTALLERS, MIRRORS, BROWSERS, SCRIPTS, CATEGORIES)).encode()).hexdigest()[:8]
+"""What tells these lists from others: counts made by different ones are never summed."""
 
 RAW_SCHEMA = pl.Schema(
     {
@@ -40,6 +45,18 @@ HONEST_SCHEMA = pl.Schema(
     }
 )
 """One honest count: as a raw count, with the category it fell in instead of `ci`."""
+
+
+COLUMNS = {
+    "date": "the UTC day",
+    "package": "the normalised name",
+    "installer": "details.installer.name as the source has it; may be NULL",
+    "system": "details.system.name as the source has it; may be NULL",
+    "ci": "details.ci: TRUE where the client said that it ran in CI, else NULL",
+    "category": f"one of {', '.join(CATEGORIES)}",
+    "downloads": "how many downloads",
+}
+"""What the columns of both schemas mean."""
 
 
 def category() -> pl.Expr:

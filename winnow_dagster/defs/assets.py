@@ -3,21 +3,30 @@
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
 import warnings
+from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from winnow_dagster.core import honesty
+from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
-from winnow_dagster.defs.automation import publishing_version, when_to_publish
+from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
+from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
 from winnow_dagster.defs.resources import Fetch, Installation
 from winnow_dagster.settings import Settings
+from winnow_dagster.storage.days import FORMAT
 
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()
+
+OWNERS = ["team:maintainers"]
+
+# The schedule materialises all of it once a day; a day and a half leaves the source time to be late.
+EVERY_DAY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=28))
 
 
 class RawConfig(dg.Config):
@@ -30,21 +39,43 @@ class RawConfig(dg.Config):
     """Ask only for these entries of `packages:`; for all where the list is empty."""
 
 
-def make_assets(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """Return the assets of a config, source first."""
+def make_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return the assets of a config, source first, each with links to its code."""
     with warnings.catch_warnings():
-        # backfill_policy is in beta; tests/defs/test_counts.py pins what is relied on, so that a change of it shows.
-        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
-        return [_source_table(settings), *_count_assets(settings), *_published_assets(settings)]
+        # These are in beta; tests/defs pins what is relied on, so that a change of them shows.
+        for what in ("Parameter `backfill_policy`", "Function `multi_observable_source_asset`", "Class `LocalFile"):
+            warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
+        for what in ("Function `with_source_code_references`", "Class `CodeReferences"):
+            warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
+        assets = [_source_table(settings), *_count_assets(settings), *_published_assets(settings)]
+        return [a for a in dg.with_source_code_references(assets) if isinstance(a, dg.AssetsDefinition)]
 
 
-def _source_table(settings: Settings) -> dg.AssetSpec:
-    return dg.AssetSpec(
+def _source_table(settings: Settings) -> dg.AssetsDefinition:
+    source = dg.AssetSpec(
         "pypi_file_downloads",
-        description="PyPI's download log, one row per download. Winnow reads it and never writes it.",
+        description="PyPI's download log, one row per download. Winnow reads it and never writes it. "
+        "Observed once a day: which is the newest day that it holds whole?",
         group_name="source",
+        owners=OWNERS,
         kinds={settings.source.kind},
+        automation_condition=when_to_observe(settings),
     )
+
+    def pypi_file_downloads(winnow: dg.ResourceParam[Installation]) -> dg.ObserveResult:
+        today = winnow.clock.today
+        newest = winnow.source.newest_day(today)
+        return dg.ObserveResult(
+            asset_key="pypi_file_downloads",
+            data_version=dg.DataVersion(str(newest)),
+            metadata={
+                "newest_whole_day": str(newest or "not known"),
+                "yesterday_is_whole": dg.MetadataValue.bool(newest == today - ONE_DAY),
+            },
+        )
+
+    observed: dg.AssetsDefinition = dg.multi_observable_source_asset(specs=[source])(pypi_file_downloads)
+    return observed
 
 
 def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -56,7 +87,12 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         deps=["pypi_file_downloads"],
         io_manager_key="raw_days",
         group_name="counts",
+        owners=OWNERS,
         kinds={"parquet"},
+        pool="bigquery" if settings.source.kind == "bigquery" else None,
+        code_version=FORMAT,
+        metadata=column_schema(honesty.RAW_SCHEMA),
+        freshness_policy=EVERY_DAY,
     )
     def raw_downloads(
         context: dg.AssetExecutionContext, config: RawConfig, winnow: dg.ResourceParam[Installation]
@@ -72,11 +108,21 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         partitions_def=days,
         backfill_policy=ONE_RUN,
         io_manager_key="honest_days",
+        # For what it notes of the run.
+        required_resource_keys={"winnow"},
         group_name="counts",
+        owners=OWNERS,
         kinds={"parquet", "polars"},
+        code_version=honesty.RULES,
+        metadata=column_schema(honesty.HONEST_SCHEMA),
+        freshness_policy=EVERY_DAY,
     )
     def honest_downloads(raw_downloads: Days) -> Days:
-        """What people installed on these days and what was winnowed, per package, category, installer and system."""
+        """What people installed on these days and what was winnowed, per package, category, installer and system.
+
+        `honest` is what badges show: downloads by pip, pipenv, pipx, uv, poetry or pdm that did not say they were in
+        CI. The six other categories hold the rest; all seven sum to the raw total.
+        """
         return raw_downloads.derive(honesty.winnow)
 
     return [raw_downloads, honest_downloads]
@@ -94,7 +140,9 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         automation_condition=when_to_publish(settings),
         code_version=publishing_version(settings),
         group_name="published",
+        owners=OWNERS,
         kinds={"json"},
+        freshness_policy=EVERY_DAY,
     )
     def badges(
         context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]
@@ -108,9 +156,11 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(
         io_manager_key="site_io",
         group_name="published",
+        owners=OWNERS,
         kinds={"html", "json"},
-        automation_condition=when_to_publish(settings),
+        automation_condition=when_to_list(settings),
         code_version=publishing_version(settings),
+        freshness_policy=EVERY_DAY,
     )
     def index(badges: dict[Selector, list[PackageState]], winnow: dg.ResourceParam[Installation]) -> dict[str, bytes]:
         """The page that lists all packages, and `_health.json`."""

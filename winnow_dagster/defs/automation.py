@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
+from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
+from winnow_dagster.runs import READS_DAYS, close_dead_runs, forget_old_runs, reads_days
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
-
     from winnow_dagster.defs.resources import Installation
     from winnow_dagster.settings import Settings
 
-COUNTS = dg.AssetSelection.assets("raw_downloads", "honest_downloads")
-PUBLISHED = dg.AssetSelection.assets("badges", "index")
-TICK_SECONDS = 30
+COUNTS = dg.define_asset_job(
+    READS_DAYS,
+    dg.AssetSelection.assets("raw_downloads", "honest_downloads"),
+    description="Reads days from the source and counts them.",
+)
+CHECKING = dg.define_asset_job(
+    "check_all", dg.AssetSelection.all_asset_checks(), description="Runs every check and materialises nothing."
+)
+AUTOMATED = dg.AssetSelection.assets("pypi_file_downloads", "badges", "index")
+
+LOOKS = "50 */6 * * *"
+"""When everything is checked, in UTC: four times a day, and not while the daily run may be at work."""
 
 # A run that has been under way for longer is taken for dead: its process may not have lived to say so.
-LONGEST_RUN = timedelta(hours=2)
+LONGEST_RUN = timedelta(hours=4)
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -34,14 +42,22 @@ UNDER_WAY = [
 
 def make_automation(winnow: Installation) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
     """Return the schedule and sensors of an installation."""
-    return [_daily(winnow), _gaps(winnow), _publish(winnow.settings)]
+    return [_daily(winnow), _gaps(winnow), _publish(winnow.settings), _look(winnow.settings), _tidy(winnow)]
 
 
 def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """Return when a selector's badges are due: new days, a new package, another config, and once a day.
 
-    Once a day, because a number that nothing renews has to say so (R6). Nothing while days are being read.
+    Once a day, because a number that nothing renews has to say so (R6). Nothing while days are being read, but for a
+    new package: it has a placeholder at once, however long its days take.
     """
+    done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    is_new = dg.AutomationCondition.newly_missing().since(done) & ~dg.AutomationCondition.in_progress()
+    return is_new | when_to_list(settings)
+
+
+def when_to_list(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return when what spans packages is due: as their badges, and never before them."""
     due = (
         dg.AutomationCondition.any_deps_updated()
         | dg.AutomationCondition.newly_missing()
@@ -53,16 +69,17 @@ def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     return due.since(done) & ~busy
 
 
-def publishing_version(settings: Settings) -> str:
+def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return when to ask the source for its newest day: with each tick of the schedule, and once at first."""
+    due = dg.AutomationCondition.newly_missing() | dg.AutomationCondition.cron_tick_passed(settings.cron)
+    done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    return due.since(done) & ~dg.AutomationCondition.in_progress()
+
+
+def publishing_version(s: Settings) -> str:
     """Return a code version that changes with what the config says of publishing."""
-    said = repr((settings.packages, settings.stale_threshold_days, settings.source.kind, settings.output_dir))
+    said = repr((s.packages, s.stale_threshold_days, s.source.kind, s.output_dir, s.base_url))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def last_due_day(settings: Settings, now: datetime) -> date:
-    """Return the newest day that the schedule should have read: yesterday, once the tick of today has passed."""
-    tick = now.replace(hour=settings.schedule_hour, minute=settings.schedule_minute, second=0, microsecond=0)
-    return now.date() - (ONE_DAY if now >= tick else 2 * ONE_DAY)
 
 
 def _daily(winnow: Installation) -> dg.ScheduleDefinition:
@@ -100,11 +117,12 @@ def _gaps(winnow: Installation) -> dg.SensorDefinition:
     )
     def gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = winnow.clock.now()
+        close_dead_runs(context.instance)
         recent = dg.RunsFilter(statuses=UNDER_WAY, created_after=now - LONGEST_RUN)
-        if any(_reads(run) for run in context.instance.get_runs(recent)):
+        if any(reads_days(run) for run in context.instance.get_runs(recent)):
             yield dg.SkipReason("a run that reads days is under way")
             return
-        for gap in winnow.gaps(through=last_due_day(winnow.settings, now)):
+        for gap in winnow.gaps(through=winnow.due_day):
             packages = [str(selector) for selector in gap.selectors]
             # The same gap is asked for once a day: what fails again and again must not be paid for again and again.
             named = hashlib.sha256(repr(packages).encode()).hexdigest()[:12]
@@ -120,10 +138,31 @@ def _gaps(winnow: Installation) -> dg.SensorDefinition:
 def _publish(settings: Settings) -> dg.SensorDefinition:
     status = dg.DefaultSensorStatus.RUNNING if settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
     return dg.AutomationConditionSensorDefinition(
-        "publish", target=PUBLISHED, minimum_interval_seconds=TICK_SECONDS, default_status=status
+        "publish", target=AUTOMATED, minimum_interval_seconds=TICK_SECONDS, default_status=status
     )
 
 
-def _reads(run: dg.DagsterRun) -> bool:
-    # A run of the schedule or of this sensor names no assets: all that its job has are the counts.
-    return run.asset_selection is None or dg.AssetKey("raw_downloads") in run.asset_selection
+def _look(settings: Settings) -> dg.ScheduleDefinition:
+    status = dg.DefaultScheduleStatus.RUNNING if settings.schedule_enabled else dg.DefaultScheduleStatus.STOPPED
+    return dg.ScheduleDefinition(
+        name="look",
+        cron_schedule=LOOKS,
+        execution_timezone="UTC",
+        target=CHECKING,
+        default_status=status,
+        description="Checks everything, whether or not anything was materialised: that is how a missed day shows.",
+    )
+
+
+def _tidy(winnow: Installation) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="tidy",
+        minimum_interval_seconds=3600,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Forgets old runs, but for those that read days.",
+    )
+    def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        oldest = winnow.oldest_kept_run
+        return dg.SkipReason(f"forgot {forget_old_runs(context.instance, oldest)} runs from before {oldest:%Y-%m-%d}")
+
+    return tidy

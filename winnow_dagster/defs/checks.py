@@ -5,18 +5,152 @@ Not partitioned: each looks at all days that the windows need, and names the bad
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import dagster as dg
 
+from winnow_dagster.core import verdicts
+from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.site import audit
+from winnow_dagster.storage.files import read_if_there
+from winnow_dagster.storage.orphans import find_orphans
+
+MOST_NAMED = 100
+"""How many culprits a check names; it counts the others."""
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
-@dg.asset_check(asset="raw_downloads")
-def every_package_covered(winnow: dg.ResourceParam[Installation]) -> dg.AssetCheckResult:
-    """Every configured package is covered on every day that its longest window needs."""
-    missing = winnow.missing()
+@dataclass(frozen=True)
+class Check:
+    """One line of the table: what has to hold of an asset, how bad it is if not, and what tells."""
+
+    name: str
+    asset: str
+    severity: dg.AssetCheckSeverity
+    description: str
+    judge: Callable[[Installation], Verdict]
+
+
+def _coverage(winnow: Installation) -> Verdict:
+    return Verdict(winnow.missing(winnow.due_day), len(winnow.settings.packages))
+
+
+def _newest_day(winnow: Installation) -> Verdict:
+    return verdicts.judge_newest_day(winnow.honest.load(winnow.window_days(winnow.due_day)), winnow.due_day)
+
+
+def _totals(winnow: Installation) -> Verdict:
+    days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS))
+    return verdicts.judge_totals(days, winnow.settings.windows, winnow.window_days(winnow.due_day))
+
+
+def _sums(winnow: Installation) -> Verdict:
+    days = winnow.window_days(winnow.clock.through)
+    return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days))
+
+
+def _unlisted(winnow: Installation) -> Verdict:
+    return verdicts.judge_unlisted(winnow.honest.load(winnow.window_days(winnow.clock.through)))
+
+
+def _as_of(winnow: Installation) -> Verdict:
+    states = [state for found in winnow.published().values() for state in found]
+    return verdicts.judge_as_of(states, winnow.clock.today, winnow.settings.stale_threshold_days)
+
+
+def _published(winnow: Installation) -> Verdict:
+    # What another source published is not for this one's store to tell.
+    published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
+    recount = winnow.recount(audit.windows_of(published))
+    return audit.judge_published(published, recount, lambda f, name: read_if_there(winnow.web.folder / f / name))
+
+
+def _orphans(winnow: Installation) -> Verdict:
+    orphans = find_orphans(winnow.web, winnow.settings.windows)
+    bad = {
+        folder: f"{len(files)} files of no entry of packages: {', '.join(files)}" for folder, files in orphans.items()
+    }
+    return Verdict(bad, len(winnow.web.read_all()))
+
+
+CHECKS = (
+    Check(
+        "every_package_covered", "raw_downloads", ERROR,
+        "Every entry of `packages` was read on every day that its longest window needs.", _coverage,
+    ),
+    Check(
+        "newest_day_is_recent", "raw_downloads", ERROR,
+        "Something was read of the last due day, or of the day before it. Freshness policies cannot tell: a backfill "
+        "of an old day is a fresh materialisation too.", _newest_day,
+    ),
+    Check(
+        "day_totals_are_usual", "raw_downloads", WARN,
+        "Each day's raw total is between a third and three times what its weekday had in the weeks before: fewer may "
+        "mean that PyPI lost rows, more that somebody loops.", _totals,
+    ),
+    Check(
+        "categories_sum_to_raw", "honest_downloads", ERROR,
+        "The seven categories of each package and day sum to its raw total: nothing is lost, nothing counted twice.",
+        _sums,
+    ),
+    Check(
+        "no_unlisted_installer_stands_out", "honest_downloads", WARN,
+        "No installer outside the lists has more than 1 % of a day. Such downloads are never counted; a new installer "
+        "that people use would have to be listed.", _unlisted,
+    ),
+    Check(
+        "as_of_is_recent", "badges", ERROR,
+        "Every badge's number is as of a day within `stale_threshold_days`.", _as_of,
+    ),
+    Check(
+        "published_equals_store", "badges", ERROR,
+        "Every published file is, byte for byte, what the store says for the file's own as-of.", _published,
+    ),
+    Check(
+        "no_orphaned_files", "badges", WARN,
+        "No published file belongs to a package or window that the config no longer has. `winnow prune` removes them.",
+        _orphans,
+    ),
+)  # fmt: skip
+
+
+def make_checks() -> list[dg.AssetChecksDefinition]:
+    """Return the checks, those of one asset as one step."""
+    assets = dict.fromkeys(check.asset for check in CHECKS)
+    return [_checks_of(asset, [check for check in CHECKS if check.asset == asset]) for asset in assets]
+
+
+def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name=f"{asset}_checks",
+        specs=[dg.AssetCheckSpec(c.name, asset=c.asset, description=c.description) for c in checks],
+        can_subset=True,
+    )
+    def judge(
+        context: dg.AssetCheckExecutionContext, winnow: dg.ResourceParam[Installation]
+    ) -> Iterator[dg.AssetCheckResult]:
+        chosen = {key.name for key in context.selected_asset_check_keys}
+        yield from (_result(check, check.judge(winnow)) for check in checks if check.name in chosen)
+
+    return judge
+
+
+def _result(check: Check, verdict: Verdict) -> dg.AssetCheckResult:
+    named = list(verdict.bad.items())[:MOST_NAMED]
+    records = [dg.TableRecord({"what": what, "why": why}) for what, why in named]
     return dg.AssetCheckResult(
-        passed=not missing,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(missing)} of {len(winnow.settings.packages)} packages are not covered" if missing else None,
-        metadata={"missing": dg.MetadataValue.json(missing)},
+        check_name=check.name,
+        asset_key=check.asset,
+        passed=not verdict.bad,
+        severity=check.severity,
+        description="; ".join(f"{what}: {why}" for what, why in named[:3]) or None,
+        metadata={
+            "bad": len(verdict.bad),
+            "looked_at": verdict.looked_at,
+            **verdict.facts,
+            **({"culprits": dg.MetadataValue.table(records)} if records else {}),
+        },
     )

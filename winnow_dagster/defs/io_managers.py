@@ -5,29 +5,23 @@ Each handles one partition or a range of them, and notes numbers per partition f
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import polars as pl
 
 from winnow_dagster.core.coverage import Failure
-from winnow_dagster.core.honesty import CATEGORIES
+from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
-from winnow_dagster.sources.interface import NotThereYetError
+from winnow_dagster.sources.interface import PassingError
+from winnow_dagster.storage.lock import counting, publishing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
 
-    from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.resources import Fetch, Installation
-
-TRIES_TO_WAIT = 6
-SECONDS_TO_WAIT = 1800
 
 
 class RawDaysIO(dg.IOManager):
@@ -38,44 +32,34 @@ class RawDaysIO(dg.IOManager):
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Fetch) -> None:
-        """Top up the day files with each answer; ask to be run again later where the source has no such day yet."""
-        costs: dict[date, Counter[str]] = defaultdict(Counter)
+        """Top up the day files with each answer; ask to be run again later where that can mend what failed."""
+        costs, may_pass = DayCosts(), False
         try:
             for answer in obj:
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
                     self._winnow.raw.add_failure(answer)
+                    may_pass |= answer.is_passing
                     continue
                 for day, more in self._winnow.raw.add_reading(answer, self._winnow.clock.now()).items():
-                    costs[day]["late_rows"] += more
-                _add_cost(costs, answer)
-        except NotThereYetError as error:
+                    costs.add_late(day, more)
+                costs.add(answer)
+        except PassingError as error:
             if self._winnow.waits:
-                raise dg.RetryRequested(max_retries=TRIES_TO_WAIT, seconds_to_wait=SECONDS_TO_WAIT) from error
+                raise dg.RetryRequested(error.tries, error.seconds_to_wait) from error
             raise
+        # What was answered is stored, and is not asked for again. In the end the rest is counted without what failed.
+        if may_pass and self._winnow.waits and context.step_context.previous_attempt_count < PassingError.tries:
+            raise dg.RetryRequested(PassingError.tries, PassingError.seconds_to_wait)
         stored = self._winnow.raw.load(to_days(context.asset_partition_keys))
-        totals = _sum_by(stored.counts, "date")
+        totals = sum_by(stored.counts, "date")
         for day, coverage in stored.coverage.items():
             numbers = {
                 "raw_downloads": totals.get(day, 0),
                 "selectors_covered": len(coverage.read),
                 "selectors_failed": len(coverage.failed),
-                "late_rows": costs[day]["late_rows"],
             }
-            _note(context, str(day), numbers | self._cost_numbers(costs[day]))
-
-    def _cost_numbers(self, cost: Counter[str]) -> dict[str, float]:
-        """Return what a day's readings cost; nothing for a source that costs nothing."""
-        if not cost["queries"]:
-            return {}
-        figures = self._winnow.settings.source.bigquery.figures
-        return {
-            "queries": cost["queries"],
-            "rows": cost["rows"],
-            "bytes_processed": cost["bytes_processed"],
-            "bytes_billed": cost["bytes_billed"],
-            "dollars": round(figures.dollars(cost["bytes_billed"]), 6),
-        }
+            _note(context, str(day), numbers | costs.numbers(day, self._winnow.settings.source.bigquery.figures))
 
     def load_input(self, context: dg.InputContext) -> Days:
         """Return the stored raw days of these partitions."""
@@ -90,11 +74,14 @@ class HonestDaysIO(dg.IOManager):
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Days) -> None:
-        """Replace the file of each of the days."""
+        """Replace the file of each of the days, unless another process has counted a later reading of it since."""
         for day, coverage in obj.coverage.items():
             counts = obj.of(day)
-            self._winnow.honest.write(day, counts, coverage)
-            _note(context, str(day), _category_numbers(counts))
+            with counting(self._winnow.settings.store_folder):
+                before = self._winnow.honest.coverage(day)
+                if before is None or not before.is_later_than(coverage):
+                    self._winnow.honest.write(day, counts, coverage)
+            _note(context, str(day), category_numbers(counts))
 
     def load_input(self, context: dg.InputContext) -> Days:
         """Return the stored honest days of these partitions."""
@@ -110,11 +97,14 @@ class BadgesIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, list[PackageState]]) -> None:
         """Publish each package of each selector: changed files only, never an older number."""
-        web, through = self._winnow.web, self._winnow.clock.through
-        for key, states in obj.items():
-            changed = sum(web.publish(state, through) for state in states)
-            _note(context, key, {"packages": len(states), "files_changed": changed, **_headlines(states)})
-        web.refresh(through, [state.package for states in obj.values() for state in states])
+        settings, web, clock = self._winnow.settings, self._winnow.web, self._winnow.clock
+        with publishing(settings.data_dir):
+            for key, states in obj.items():
+                changed = sum(web.publish(state, clock.through) for state in states)
+                numbers = {"packages": len(states), "files_changed": changed}
+                shown = [web.read(state.package) or state for state in states]
+                _note(context, key, numbers | package_notes(shown, settings, clock.today))
+            web.refresh(clock.through, [state.package for states in obj.values() for state in states])
 
     def load_input(self, context: dg.InputContext) -> Mapping[Selector, list[PackageState]]:  # noqa: ARG002
         """Return what is published, by selector."""
@@ -130,7 +120,8 @@ class SiteIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, bytes]) -> None:
         """Publish files by name: changed ones only."""
-        context.add_output_metadata({"files_changed": self._winnow.web.publish_files(obj)})
+        with publishing(self._winnow.settings.data_dir):
+            context.add_output_metadata({"files_changed": self._winnow.web.publish_files(obj)})
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: nothing is made from a page."""
@@ -144,39 +135,6 @@ def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any])
     context.step_context.add_asset_metadata(numbers, partition_key=partition)
 
 
-def _add_cost(costs: dict[date, Counter[str]], reading: Reading) -> None:
-    """Share an answer's cost among its days: bytes evenly, and the query with each day that it read."""
-    days = sorted({day for request in reading.requests for day in request.days()})
-    rows = dict(reading.counts.group_by("date").len().iter_rows())
-    for day in days if reading.cost.queries else ():
-        costs[day].update(
-            queries=reading.cost.queries,
-            rows=rows.get(day, 0),
-            bytes_processed=reading.cost.bytes_processed // len(days),
-            bytes_billed=reading.cost.bytes_billed // len(days),
-        )
-
-
 def _culprit(failure: Failure) -> tuple[str, str, str]:
     request = failure.request
     return str(request.selector), str(request.first), str(request.last)
-
-
-def _sum_by(counts: pl.LazyFrame, column: str) -> dict[Any, int]:
-    return dict(counts.group_by(column).agg(pl.col("downloads").sum()).collect().iter_rows())
-
-
-def _category_numbers(counts: pl.DataFrame) -> dict[str, float]:
-    """Return the day's downloads by category, raw in all, and the honest share in percent where there are any."""
-    found = _sum_by(counts.lazy(), "category")
-    numbers: dict[str, float] = {category: found.get(category, 0) for category in CATEGORIES}
-    raw = sum(found.values())
-    share = {"honest_share_percent": round(100 * numbers["honest"] / raw, 2)} if raw else {}
-    return {"raw_downloads": raw, **numbers, **share}
-
-
-def _headlines(states: list[PackageState]) -> dict[str, Any]:
-    """Return the newest counts of a selector of one package; a prefix has no one number."""
-    if len(states) != 1:
-        return {}
-    return {f"honest_{w.days}d": w.counts.honest for w in states[0].windows if w.counts is not None}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
+TICK_SECONDS = 30
+"""How often Dagster looks whether something is to be done."""
+
 
 def day_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Return a partition for each UTC day that is over, from `start_date` on."""

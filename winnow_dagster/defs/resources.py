@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ from winnow_dagster.core.coverage import (
     plan_requests,
 )
 from winnow_dagster.core.days import package_states
-from winnow_dagster.core.names import selector_of
-from winnow_dagster.core.window import Window
+from winnow_dagster.core.names import Selector, normalise, selector_of
+from winnow_dagster.core.window import Window, total
 from winnow_dagster.site.index import HEALTH_NAME, format_health, format_index, list_packages
 from winnow_dagster.sources import open_source
 from winnow_dagster.sources.interface import SourceError
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from winnow_dagster.core.coverage import Coverage, Gap
-    from winnow_dagster.core.names import Selector
-    from winnow_dagster.core.window import PackageState
+    from winnow_dagster.core.names import NormalizedName
+    from winnow_dagster.core.window import PackageState, WindowCounts
     from winnow_dagster.settings import Settings
+    from winnow_dagster.site.audit import Recount
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Source
     from winnow_dagster.storage.days import DayStore
@@ -108,6 +109,23 @@ class Installation:
         return WebDir(s.output_dir, s.stale_threshold_days, s.spellings)
 
     @property
+    def due_day(self) -> date:
+        """The newest day that the schedule should have read: yesterday, once the tick of today has passed."""
+        now, s = self.clock.now(), self.settings
+        tick = now.replace(hour=s.schedule_hour, minute=s.schedule_minute, second=0, microsecond=0)
+        return now.date() - (ONE_DAY if now >= tick else 2 * ONE_DAY)
+
+    @property
+    def oldest_kept_run(self) -> datetime:
+        """The moment before which runs are forgotten."""
+        return self.clock.now() - timedelta(days=self.settings.keep_runs_days)
+
+    def window_days(self, through: date, *, weeks_before: int = 0) -> list[date]:
+        """Return the days of the longest window up to `through`, oldest first, and of so many weeks before it."""
+        window = Window(max(self.settings.longest_windows.values()) + 7 * weeks_before, through)
+        return [day for day in days_between(window.first_day, through) if day >= self.settings.start_date]
+
+    @property
     def reader(self) -> Reader:
         """What decides whether a reading has to be made now."""
         return Reader(self.clock.now(), self.settings.source.settle_days)
@@ -151,12 +169,15 @@ class Installation:
                 if not answered:
                     raise
 
-    def missing(self) -> dict[str, str]:
-        """Return the selectors that are not covered on each day of their longest window: on which days, and why."""
+    def missing(self, through: date | None = None) -> dict[str, str]:
+        """Return the selectors that are not covered on each day of their longest window: on which days, and why.
+
+        The window ends with `through`, by default the newest day that may be included.
+        """
         covered = self._covered()
         found: dict[str, str] = {}
         for selector, longest in self.settings.longest_windows.items():
-            window = Window(longest, self.clock.through)
+            window = Window(longest, through or self.clock.through)
             days = [d for d in days_between(window.first_day, window.as_of) if d >= self.settings.start_date]
             gone = [d for d in days if not covered.get(d, NOTHING).covers(selector)]
             if gone:
@@ -185,6 +206,16 @@ class Installation:
             if selector and name == state.package:
                 found[selector].append(state)
         return found
+
+    def recount(self, windows: Mapping[Window, Collection[str]]) -> Recount:
+        """Return what the store says now of these windows' packages, where it covers every day of the window."""
+        stored = self.honest.load(self.honest.stored_days())
+        covered: dict[Window, dict[NormalizedName, WindowCounts]] = {}
+        for window, packages in windows.items():
+            days = [stored.coverage.get(day, NOTHING) for day in days_between(window.first_day, window.as_of)]
+            known = [normalise(p) for p in packages if all(day.covers(Selector.parse(p)) for day in days)]
+            covered[window] = total(stored.counts, window, known) if known else {}
+        return covered
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""

@@ -25,6 +25,15 @@ def to_json(content: Mapping[str, object]) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
+def parse_payload(content: bytes | None) -> Mapping[str, object]:
+    """Return the endpoint payload in a badge's file; nothing of a file that is none or is not there."""
+    try:
+        payload = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
 def format_record(state: PackageState) -> bytes:
     """Return the content of a package's `counts.json`."""
     return to_json(

@@ -19,16 +19,17 @@ from google.cloud import bigquery
 from requests.exceptions import RequestException
 
 from winnow_dagster.core.cost import Budget, Entry, Figures, affordable, learn, month_total
-from winnow_dagster.core.coverage import Cost, Failure, Reading, Request, contiguous, end_of
+from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, contiguous, end_of
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.core.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery_client import connect
 from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe, is_passing
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import date
     from pathlib import Path
 
     from winnow_dagster.settings import BigQuerySettings
@@ -108,6 +109,12 @@ class BigQuerySource:
         """Return what queries cost, from the ledger where it knows."""
         return learn(self._settings.figures, self._ledger.entries())
 
+    def newest_day(self, today: date) -> date | None:
+        """Return the newest day before `today` that was over when the table was last written to. Asks for no row."""
+        with connect(self._settings, self._credential_file) as client:
+            modified = self._last_modified(client)
+        return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
+
     def dry_run(self, query: CountQuery) -> int:
         """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""
         with connect(self._settings, self._credential_file) as client:
@@ -127,7 +134,7 @@ class BigQuerySource:
             # A table that is not there is for the query to say, which may be allowed where this is not.
             return None
         except GOOGLE_ERRORS as error:
-            raise SourceError(describe(error)) from None
+            raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
         return modified if isinstance(modified, datetime) else None
 
     def _afford(self, requests: Sequence[Request]) -> list[CountQuery]:
@@ -249,7 +256,7 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
     except (*GOOGLE_ERRORS, OddAnswerError) as error:
         if concerns_all(error):
             raise SourceError(describe(error)) from None
-        yield from (Failure(request, describe(error)) for request in query.requests)
+        yield from (Failure(request, describe(error), is_passing(error)) for request in query.requests)
 
 
 def check_answer(frame: pl.DataFrame, query: CountQuery) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import date
 
     from winnow_dagster.core.coverage import Failure, Reading, Request
 
@@ -14,8 +15,18 @@ class SourceError(Exception):
     """The source can answer nothing as it is set up. The message names the culprit and the fix."""
 
 
-class NotThereYetError(SourceError):
-    """None of the days asked for is complete at the source yet; trying later helps."""
+class PassingError(SourceError):
+    """The source can answer nothing now; trying later helps."""
+
+    seconds_to_wait = 300
+    tries = 3
+
+
+class NotThereYetError(PassingError):
+    """None of the days asked for is complete at the source yet."""
+
+    seconds_to_wait = 1800
+    tries = 6
 
 
 class Source(Protocol):
@@ -26,5 +37,12 @@ class Source(Protocol):
 
         A reading may answer several requests, or a part of one's days. A second reading may go unanswered where it
         costs too much. Raises SourceError.
+        """
+        ...
+
+    def newest_day(self, today: date) -> date | None:
+        """Return the newest day before `today` that the source holds whole; None where it cannot tell.
+
+        Costs nothing. Raises SourceError.
         """
         ...

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous, end_of
+from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, contiguous, end_of
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+NO_DAY_BEFORE = date(2000, 1, 1)
+"""PyPI is younger."""
 
 COLUMNS = {
     "timestamp": "a timestamp in UTC",
@@ -63,6 +66,12 @@ class ParquetSource:
         for request in requests:
             for part in _parts(request, days_held, held=False):
                 yield Failure(part, f"{self._path} has no row of that day. Add the file that does")
+
+    def newest_day(self, today: date) -> date | None:
+        """Return the newest day before `today` of which the files hold a row."""
+        downloads = pl.concat([_scan(file, NO_DAY_BEFORE, today - ONE_DAY) for file in self._files()])
+        newest = downloads.select(pl.col("date").max()).collect().item()
+        return newest if isinstance(newest, date) else None
 
     def _files(self) -> list[str]:
         found = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute

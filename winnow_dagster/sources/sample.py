@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Reading
+from winnow_dagster.core.coverage import ONE_DAY, Reading
 from winnow_dagster.core.honesty import RAW_SCHEMA
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class SampleSource:
         for request in requests:
             rows = [row for p in _packages(request.selector) for day in request.days() for row in _day(p, day)]
             yield Reading([request], pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row"))
+
+    def newest_day(self, today: date) -> date:
+        """Return yesterday: there is a sample of every day."""
+        return today - ONE_DAY
 
 
 def _packages(selector: Selector) -> list[str]:

@@ -17,7 +17,7 @@ import polars as pl
 
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import Days
-from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA
+from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA, RULES
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.storage.files import make_folder, remove_staged, replace_file
 
@@ -36,10 +36,11 @@ METADATA_KEY = "winnow"
 class DayStore:
     """Day files of one schema in one folder."""
 
-    def __init__(self, folder: Path, schema: pl.Schema) -> None:
-        """Use `folder`, which need not exist yet."""
+    def __init__(self, folder: Path, schema: pl.Schema, version: str = FORMAT) -> None:
+        """Use `folder`, which need not exist yet. Files of another `version` count as not read."""
         self.folder = folder
         self.schema = schema
+        self.version = version
         self._coverage: dict[date, tuple[tuple[int, int], Coverage]] = {}
 
     def path(self, day: date) -> Path:
@@ -64,7 +65,7 @@ class DayStore:
         if self._coverage.get(day, (None,))[0] != version:
             try:
                 metadata = pl.read_parquet_metadata(self.path(day))
-                self._coverage[day] = (version, _parse_coverage(metadata[METADATA_KEY]))
+                self._coverage[day] = (version, _parse_coverage(metadata[METADATA_KEY], self.version))
             except (pl.exceptions.PolarsError, KeyError, ValueError):
                 logger.warning("%s is damaged or not of this version; its day counts as not read", self.path(day))
                 return None
@@ -88,7 +89,7 @@ class DayStore:
         remove_staged(self.folder)
         buffer = io.BytesIO()
         ordered = counts.select(self.schema.names()).sort(self.schema.names())
-        ordered.write_parquet(buffer, metadata={METADATA_KEY: _format_coverage(coverage)})
+        ordered.write_parquet(buffer, metadata={METADATA_KEY: _format_coverage(coverage, self.version)})
         replace_file(self.path(day), buffer.getvalue())
 
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
@@ -129,27 +130,27 @@ def raw_store(folder: Path) -> DayStore:
 
 
 def honest_store(folder: Path) -> DayStore:
-    """Return the store of honest counts below `folder`."""
-    return DayStore(folder / "honest_downloads", HONEST_SCHEMA)
+    """Return the store of honest counts below `folder`: those made by the present rules only."""
+    return DayStore(folder / "honest_downloads", HONEST_SCHEMA, f"{FORMAT}/{RULES}")
 
 
 def _total(counts: pl.DataFrame) -> int:
     return int(counts["downloads"].sum())
 
 
-def _format_coverage(coverage: Coverage) -> str:
+def _format_coverage(coverage: Coverage, version: str) -> str:
     return json.dumps(
         {
-            "format": FORMAT,
+            "format": version,
             "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
             "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
         }
     )
 
 
-def _parse_coverage(text: str) -> Coverage:
+def _parse_coverage(text: str, version: str) -> Coverage:
     content = json.loads(text)
-    if content["format"] != FORMAT:
+    if content["format"] != version:
         raise ValueError(content["format"])
     return Coverage(
         read={Selector.parse(s): datetime.fromisoformat(at) for s, at in content["read"].items()},

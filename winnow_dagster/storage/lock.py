@@ -1,6 +1,6 @@
-"""The lock on fetching: two processes at work on one store never send the same query.
+"""Locks: two processes at work on one installation never send the same query, nor undo what the other wrote.
 
-The operating system frees it when its process ends, however it ends.
+The operating system frees a lock when its process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -21,17 +21,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+def fetching(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the right to ask the source for days of the store in `folder`."""
+    return _alone(folder, "fetching")
+
+
+def counting(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the right to write honest days into the store in `folder`."""
+    return _alone(folder, "counting")
+
+
+def publishing(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the right to change what is published of the installation whose data is in `folder`."""
+    return _alone(folder, "publishing")
+
+
 @contextlib.contextmanager
-def fetching(folder: Path) -> Iterator[None]:
-    """Hold the lock of the store in `folder`; wait, and say for which process, while another holds it."""
+def _alone(folder: Path, what: str) -> Iterator[None]:
+    """Hold a lock; wait, and say for which process, while another holds it."""
     make_folder(folder)
-    holder = folder / ".fetching.pid"
-    lock = FileLock(folder / ".fetching.lock")
+    holder = folder / f".{what}.pid"
+    lock = FileLock(folder / f".{what}.lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
         pid = (read_if_there(holder) or b"unknown").decode(errors="replace")
-        logger.warning("waiting for process %s, which is fetching into %s", pid, folder)
+        logger.warning("waiting for process %s, which is %s in %s", pid, what, folder)
         lock.acquire()
     try:
         holder.write_text(str(os.getpid()))

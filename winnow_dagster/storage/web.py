@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import badges_of, may_replace
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.window import keep_newest
-from winnow_dagster.site.record import FILE_NAME, format_record, parse_record, to_json
+from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload, parse_record, to_json
 from winnow_dagster.storage.files import read_if_there, replace_changed
 
 if TYPE_CHECKING:
@@ -75,11 +74,14 @@ class WebDir:
     def _write(self, name: str, state: PackageState, through: date) -> int:
         folder = self.folder / name
         badges = badges_of(state, today=through + ONE_DAY, stale_threshold_days=self.stale_threshold_days)
-        content = {badge.file_name: to_json(badge.payload) for badge in badges if _may_replace(folder, badge)}
+        content = {badge.file_name: to_json(badge.payload) for badge in badges if self._may_replace(folder, badge)}
         if any(w.counts and w.counts.window.as_of > through for w in (*state.windows, *state.former)):
             return replace_changed(folder, {k: v for k, v in content.items() if not (folder / k).exists()})
         # The record first: it may name a day that the badges do not show yet, never the other way round.
         return replace_changed(folder, {FILE_NAME: format_record(state)} | content)
+
+    def _may_replace(self, folder: Path, badge: Badge) -> bool:
+        return may_replace(parse_payload(read_if_there(folder / badge.file_name)), badge.payload)
 
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
@@ -92,17 +94,3 @@ class WebDir:
     def publish_files(self, files: Mapping[str, bytes]) -> int:
         """Publish files that span packages, by name; return how many changed."""
         return replace_changed(self.folder, files)
-
-
-def _may_replace(folder: Path, badge: Badge) -> bool:
-    """Tell whether a badge may take the place of what stands in `folder`."""
-    return may_replace(_payload(folder / badge.file_name), badge)
-
-
-def _payload(path: Path) -> Mapping[str, object]:
-    """Return the badge in a file; a file that is none has a placeholder's standing."""
-    try:
-        payload = json.loads(read_if_there(path) or b"{}")
-    except ValueError:
-        return {}
-    return payload if isinstance(payload, dict) else {}

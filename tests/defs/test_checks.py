@@ -1,0 +1,185 @@
+"""Checks: each turns red for what it is there for, names it, and is green otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from tests.conftest import DAY, FixedClock, House, MakeHouse, Row, RowSource
+from tests.defs.test_counts import culprits
+from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.definitions import build
+from winnow_dagster.defs.checks import CHECKS
+
+HEADLINE = "downloads-7d-non-ci.json"
+
+
+def ago(days: int) -> date:
+    return DAY - timedelta(days=days)
+
+
+@pytest.fixture
+def source() -> RowSource:
+    return RowSource(rows=[(ago(n), name, "pip", "Linux", None, 500) for n in range(60) for name in ("a", "b")])
+
+
+@pytest.fixture
+def house(make_house: MakeHouse) -> House:
+    """Two packages, collected and published for sixty days."""
+    house = make_house({"a": (7,), "b": (7,)})
+    house.count(ago(59), DAY)
+    house.publish()
+    return house
+
+
+def look(house: House) -> dict[str, dg.AssetCheckEvaluation]:
+    """Run all checks by themselves, as their schedule does."""
+    job = build(house.winnow).resolve_job_def("check_all")
+    result = job.execute_in_process(instance=house.instance, raise_on_error=False)
+    assert result.success
+    return {found.check_name: found for found in result.get_asset_check_evaluations()}
+
+
+def red(house: House) -> dict[str, dict[str, str]]:
+    """Return what each check that is red names, and why."""
+    return {name: culprits(found) for name, found in look(house).items() if not found.passed}
+
+
+def edit(path: Path, changes: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | changes, indent=2) + "\n")
+
+
+def test_all_checks_are_green_where_all_is_well(house: House) -> None:
+    found = look(house)
+    assert set(found) == {check.name for check in CHECKS}
+    assert all(evaluation.passed for evaluation in found.values())
+    looked_at = {name: evaluation.metadata["looked_at"].value for name, evaluation in found.items()}
+    assert looked_at["categories_sum_to_raw"] == 14
+    assert looked_at["day_totals_are_usual"] == 7
+    assert looked_at["published_equals_store"] == 24
+
+
+def test_an_uncovered_package_is_named_with_the_reason(make_house: MakeHouse, source: RowSource) -> None:
+    source.failing = {"b"}
+    house = make_house({"a": (7,), "b": (7,)})
+    house.count(ago(6), DAY)
+    assert red(house)["every_package_covered"] == {
+        "b": f"7 days, {ago(6)} to {DAY}: the source is on fire. Put it out",
+    }
+
+
+def test_yesterday_is_not_missed_before_the_tick(make_house: MakeHouse) -> None:
+    make_house({"a": (7,)}).count(ago(7), ago(1))
+    early = datetime.combine(DAY + timedelta(days=1), datetime.min.time(), tzinfo=FixedClock().now().tzinfo)
+    house = make_house({"a": (7,)}, FixedClock(moment=early))
+    house.publish()
+    assert red(house) == {}
+    assert set(red(make_house({"a": (7,)}))) == {"every_package_covered"}
+
+
+def test_days_that_were_missed_show_although_nothing_was_materialised(house: House, make_house: MakeHouse) -> None:
+    late = make_house({"a": (7,), "b": (7,)}, FixedClock.after(DAY + timedelta(days=4)))
+    found = red(late)
+    assert found["newest_day_is_recent"] == {str(DAY): f"is the newest day read, and {ago(-4)} is due"}
+    assert found["as_of_is_recent"] == dict.fromkeys(
+        ("a (7d)", "b (7d)"), f"as of {DAY}, which is more than 3 days ago"
+    )
+    # An old day that is filled again makes the asset fresh, and no badge younger.
+    late.count(ago(59), ago(59), refetch=True)
+    assert set(red(late)) == {"every_package_covered", "newest_day_is_recent", "as_of_is_recent"}
+
+
+@pytest.mark.parametrize(("downloads", "is_usual"), [(150, False), (200, True), (1400, True), (1600, False)])
+def test_a_day_unlike_its_weekday_is_named(
+    make_house: MakeHouse, source: RowSource, downloads: int, *, is_usual: bool
+) -> None:
+    source.rows = [row for row in source.rows if row[0] != ago(2)] + [(ago(2), "a", "pip", None, None, downloads)]
+    house = make_house({"a": (7,)})
+    house.count(ago(59), DAY)
+    found = red(house).get("day_totals_are_usual", {})
+    assert list(found) == ([] if is_usual else [str(ago(2))])
+    if not is_usual:
+        assert f"{downloads:,} raw downloads" in found[str(ago(2))]
+
+
+def test_a_package_added_later_is_not_taken_for_a_jump(make_house: MakeHouse) -> None:
+    make_house({"a": (7,)}).count(ago(59), DAY)
+    house = make_house({"a": (7,), "b": (7,)})
+    house.count(ago(6), DAY)
+    found = look(house)["day_totals_are_usual"]
+    assert found.passed
+    assert found.metadata["looked_at"].value == 7
+
+
+def test_categories_that_do_not_sum_to_raw_are_named(house: House) -> None:
+    raw = house.winnow.raw
+    coverage = raw.coverage(DAY)
+    assert coverage
+    more = pl.DataFrame([(DAY, "a", "uv", None, None, 1)], schema=RAW_SCHEMA, orient="row")
+    raw.write(DAY, pl.concat([raw.load([DAY]).counts.collect(), more]), coverage)
+    found = red(house)
+    assert found["categories_sum_to_raw"] == {f"{DAY} a": "501 raw downloads, and 500 in the seven categories"}
+
+
+def test_an_unlisted_installer_above_one_percent_of_a_day_is_named(make_house: MakeHouse, source: RowSource) -> None:
+    extra: list[Row] = [(DAY, "a", "newcomer", None, None, 11), (ago(1), "a", "rare", None, None, 5)]
+    source.rows = [*source.rows, *extra]
+    house = make_house({"a": (7,), "b": (7,)})
+    house.count(ago(6), DAY)
+    assert red(house)["no_unlisted_installer_stands_out"] == {f"{DAY} newcomer": "11 downloads, 1.1% of the day"}
+
+
+def test_a_published_file_that_is_not_what_the_store_says_is_named(house: House) -> None:
+    public = house.winnow.settings.output_dir
+    edit(public / "a" / HEADLINE, {"message": "9M"})
+    (public / "b" / "os-linux-7d-non-ci.json").unlink()
+    assert red(house)["published_equals_store"] == {
+        f"a/{HEADLINE}": "is '9M'; the store says '3.5k'",
+        "b/os-linux-7d-non-ci.json": "is missing",
+    }
+
+
+def test_a_record_that_was_tampered_with_does_not_vouch_for_its_badges(house: House) -> None:
+    public = house.winnow.settings.output_dir
+    record = json.loads((public / "a" / "counts.json").read_bytes())
+    record["windows"]["7"]["categories"]["honest"] = record["windows"]["7"]["honest"] = 9_000_000
+    edit(public / "a" / "counts.json", record)
+    edit(public / "a" / HEADLINE, {"message": "9M"})
+    found = red(house)["published_equals_store"]
+    assert set(found) == {"a/counts.json", f"a/{HEADLINE}"}
+    assert found["a/counts.json"] == "is 9000000 of 3500 in 7d; the store says 3500 of 3500 in 7d"
+
+
+def test_stale_and_unfinished_badges_are_what_the_store_says_too(house: House, make_house: MakeHouse) -> None:
+    late = make_house({"a": (7,), "b": (7,), "c": (7,)}, FixedClock.after(DAY + timedelta(days=9)))
+    late.publish()
+    assert "published_equals_store" not in red(late)
+
+
+def test_numbers_that_the_store_cannot_tell_are_counted_and_not_judged(house: House) -> None:
+    for day in house.winnow.honest.stored_days():
+        house.winnow.honest.path(day).unlink()
+    found = look(house)["published_equals_store"]
+    assert found.passed
+    assert found.metadata["windows_not_in_store"].value == 2
+
+
+def test_files_of_a_removed_package_and_window_are_orphans(house: House, make_house: MakeHouse) -> None:
+    less = make_house({"a": (3,)})
+    less.publish()
+    found = red(less)["no_orphaned_files"]
+    assert set(found) == {"a", "b"}
+    assert HEADLINE in found["a"]
+    assert "counts.json" not in found["a"]
+    assert "counts.json" in found["b"]
+
+
+def test_checks_run_with_what_they_check(house: House) -> None:
+    names = {e.check_name for e in house.run("badges").get_asset_check_evaluations()}
+    assert names == {check.name for check in CHECKS if check.asset == "badges"}

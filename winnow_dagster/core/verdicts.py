@@ -1,0 +1,146 @@
+"""Verdicts: what has to hold of the stored counts, and what breaks it, by name.
+
+Each looks at all the days it is given. Nothing found bad means that it holds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.badge import is_stale
+from winnow_dagster.core.coverage import ONE_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import date
+
+    from winnow_dagster.core.days import Days
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.window import PackageState
+
+UNLISTED_SHARE = 0.01
+"""From this share of a day's raw downloads up, an installer that nobody listed is worth a look."""
+
+WEEKS = 6
+"""How far back a day is compared with its weekday."""
+
+FEWEST_WEEKS = 3
+FEWEST_DOWNLOADS = 100
+"""Below this many downloads a day's total says nothing."""
+
+USUAL = (1 / 3, 3.0)
+"""Between which multiples of its weekday's median a day's total is usual."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is bad, each culprit with what is wrong with it, of how many looked at."""
+
+    bad: Mapping[str, str]
+    looked_at: int
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    """What is worth knowing even if nothing is bad."""
+
+
+def judge_newest_day(days: Days, due: date) -> Verdict:
+    """Hold that something was read of the last due day or the one before it, which a late source is forgiven."""
+    newest = max((day for day, coverage in days.coverage.items() if coverage.read), default=None)
+    facts = {"newest_day": str(newest or "none"), "due_day": str(due)}
+    late = newest is None or newest < due - ONE_DAY
+    return Verdict({f"{newest or 'no day'}": f"is the newest day read, and {due} is due"} if late else {}, 1, facts)
+
+
+def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[date]) -> Verdict:
+    """Hold that each day's raw total is near the median of its weekday in the weeks before.
+
+    Two days are compared over what both cover: a package that was added later tells nothing of the days before it.
+    """
+    totals = _totals_by_selector(days, selectors)
+    bad: dict[str, str] = {}
+    compared = 0
+    for day in judged:
+        weeks = [day - timedelta(weeks=n) for n in range(1, WEEKS + 1)]
+        ratios = [r for week in weeks if (r := _ratio(totals.get(day, {}), totals.get(week, {}))) is not None]
+        if len(ratios) >= FEWEST_WEEKS:
+            compared += 1
+            times = median(ratios)
+            if not USUAL[0] <= times <= USUAL[1]:
+                total = sum(totals[day].values())
+                bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times what its weekday has as a rule"
+    return Verdict(bad, compared)
+
+
+def judge_sums(raw: Days, honest: Days) -> Verdict:
+    """Hold that the seven categories of each package and day sum to its raw total (R2)."""
+    keys = ("date", "package")
+    both = (
+        _sum(raw.counts, keys, "raw")
+        .join(_sum(honest.counts, keys, "categories"), on=keys, how="full", coalesce=True)
+        .with_columns(pl.col("raw", "categories").fill_null(0))
+        .sort(keys)
+        .collect()
+    )
+    unequal = both.filter(pl.col("raw") != pl.col("categories"))
+    bad = {
+        f"{day} {package}": f"{total:,} raw downloads, and {summed:,} in the seven categories"
+        for day, package, total, summed in unequal.select(*keys, "raw", "categories").iter_rows()
+    }
+    return Verdict(bad, both.height)
+
+
+def judge_unlisted(honest: Days) -> Verdict:
+    """Hold that no installer that nobody listed has a share of a day that would matter if it were honest (R4)."""
+    totals = dict(_sum(honest.counts, ("date",), "raw").collect().iter_rows())
+    others = _sum(honest.counts.filter(pl.col("category") == "other"), ("date", "installer"), "downloads")
+    bad = {
+        f"{day} {installer}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
+        for day, installer, downloads in others.sort("date", "installer").collect().iter_rows()
+        if downloads > UNLISTED_SHARE * totals[day]
+    }
+    return Verdict(bad, len(honest.coverage))
+
+
+def judge_as_of(states: Iterable[PackageState], today: date, stale_threshold_days: int) -> Verdict:
+    """Hold that no published number is older than the threshold (R6)."""
+    numbers = [(s.package, w.days, w.counts.window.as_of) for s in states for w in s.windows if w.counts]
+    bad = {
+        f"{package} ({days}d)": f"as of {as_of}, which is more than {stale_threshold_days} days ago"
+        for package, days, as_of in numbers
+        if is_stale(as_of, today, stale_threshold_days)
+    }
+    oldest = min((as_of for *_, as_of in numbers), default=None)
+    return Verdict(bad, len(numbers), {"oldest_as_of": str(oldest or "none")})
+
+
+def _totals_by_selector(days: Days, selectors: Collection[Selector]) -> dict[date, dict[Selector, int]]:
+    """Return the raw downloads of each selector on each day that covers it."""
+    by_package: dict[date, dict[str, int]] = defaultdict(dict)
+    for day, package, total in _sum(days.counts, ("date", "package"), "raw").collect().iter_rows():
+        by_package[day][package] = total
+    return {
+        day: {s: _total(by_package[day], s) for s in selectors if coverage.covers(s)}
+        for day, coverage in days.coverage.items()
+    }
+
+
+def _total(by_package: Mapping[str, int], selector: Selector) -> int:
+    if not selector.is_prefix:
+        return by_package.get(selector.stem, 0)
+    return sum(total for package, total in by_package.items() if selector.matches(package))
+
+
+def _ratio(day: Mapping[Selector, int], before: Mapping[Selector, int]) -> float | None:
+    """Return how many times the downloads of `before` a day has; None where too few are comparable."""
+    common = day.keys() & before.keys()
+    usual = sum(before[selector] for selector in common)
+    return sum(day[selector] for selector in common) / usual if usual >= FEWEST_DOWNLOADS else None
+
+
+def _sum(counts: pl.LazyFrame, keys: Collection[str], name: str) -> pl.LazyFrame:
+    return counts.group_by(keys).agg(pl.col("downloads").sum().alias(name))

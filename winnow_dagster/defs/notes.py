@@ -1,0 +1,118 @@
+"""Notes: what a materialisation says of itself in the Dagster UI, numbers to plot and badges to look at."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import dagster as dg
+import polars as pl
+
+from winnow_dagster.core.badge import badges_of
+from winnow_dagster.core.honesty import CATEGORIES, COLUMNS
+from winnow_dagster.site.svg import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from winnow_dagster.core.cost import Figures
+    from winnow_dagster.core.coverage import Reading
+    from winnow_dagster.core.window import PackageState
+    from winnow_dagster.settings import Settings
+
+MOST_PICTURES = 30
+"""How many badges of a prefix are shown."""
+
+SHIELDS = "https://img.shields.io/endpoint?url="
+
+
+def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
+    """Return the metadata that lets the UI show the columns of an asset."""
+    columns = [
+        dg.TableColumn(
+            name, str(dtype), COLUMNS[name], dg.TableColumnConstraints(nullable=name in {"installer", "system", "ci"})
+        )
+        for name, dtype in schema.items()
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns)}
+
+
+class DayCosts:
+    """What the readings of a run cost each of its days, and how many rows came late."""
+
+    def __init__(self) -> None:
+        """Start with nothing read."""
+        self._days: dict[date, Counter[str]] = defaultdict(Counter)
+
+    def add_late(self, day: date, rows: int) -> None:
+        """Add downloads that a second reading found more than the first (less is negative)."""
+        self._days[day]["late_rows"] += rows
+
+    def add(self, reading: Reading) -> None:
+        """Share an answer's cost among its days: bytes evenly, and the query with each day that it read."""
+        days = sorted({day for request in reading.requests for day in request.days()})
+        rows = dict(reading.counts.group_by("date").len().iter_rows())
+        for day in days if reading.cost.queries else ():
+            self._days[day].update(
+                queries=reading.cost.queries,
+                rows=rows.get(day, 0),
+                bytes_processed=reading.cost.bytes_processed // len(days),
+                bytes_billed=reading.cost.bytes_billed // len(days),
+            )
+
+    def numbers(self, day: date, figures: Figures) -> dict[str, float]:
+        """Return what a day's readings cost; late rows only for a source that costs nothing."""
+        cost = self._days[day]
+        if not cost["queries"]:
+            return {"late_rows": cost["late_rows"]}
+        names = ("late_rows", "queries", "rows", "bytes_processed", "bytes_billed")
+        dollars = round(figures.dollars(cost["bytes_billed"]), 6)
+        return {name: cost[name] for name in names} | {"dollars": dollars}
+
+
+def sum_by(counts: pl.LazyFrame, column: str) -> dict[Any, int]:
+    """Return the downloads by what a column holds."""
+    return dict(counts.group_by(column).agg(pl.col("downloads").sum()).collect().iter_rows())
+
+
+def category_numbers(counts: pl.DataFrame) -> dict[str, float]:
+    """Return the day's downloads by category, raw in all, and the honest share in percent where there are any."""
+    found = sum_by(counts.lazy(), "category")
+    numbers: dict[str, float] = {category: found.get(category, 0) for category in CATEGORIES}
+    raw = sum(found.values())
+    share = {"honest_share_percent": round(100 * numbers["honest"] / raw, 2)} if raw else {}
+    return {"raw_downloads": raw, **numbers, **share}
+
+
+def package_notes(states: Sequence[PackageState], settings: Settings, today: date) -> dict[str, Any]:
+    """Return what to show of the packages of one selector: numbers of one package, the badges of several."""
+    shown = {state.package: _picture(state, settings, today) for state in states[:MOST_PICTURES]}
+    if len(states) != 1:
+        table = ["| package | badge |", "|---|---|", *(f"| {name} | {badge} |" for name, badge in shown.items())]
+        return {"badge": dg.MetadataValue.md("\n".join(table))} if states else {}
+    (state,) = states
+    folder = settings.output_dir / state.package
+    notes: dict[str, Any] = {"badge": dg.MetadataValue.md(shown[state.package]), "files": dg.MetadataValue.path(folder)}
+    for window in state.windows:
+        if window.counts is not None:
+            notes[f"honest_{window.days}d"] = window.counts.honest
+            notes[f"raw_{window.days}d"] = window.counts.raw
+    if state.headline.counts is not None:
+        notes["as_of"] = str(state.headline.counts.window.as_of)
+    if settings.base_url:
+        address = f"{settings.base_url}/{state.package}/"
+        headline = badges_of(state, today=today, stale_threshold_days=settings.stale_threshold_days)[0]
+        endpoint = SHIELDS + quote(address + headline.file_name, safe="")
+        notes["endpoint"] = dg.MetadataValue.url(address + headline.file_name)
+        notes["page"] = dg.MetadataValue.url(f"{settings.base_url}/")
+        notes["markdown"] = dg.MetadataValue.text(f"[![downloads]({endpoint})]({settings.base_url}/)")
+    return notes
+
+
+def _picture(state: PackageState, settings: Settings, today: date) -> str:
+    """Return the headline's badge as a Markdown image that needs no server."""
+    payload = badges_of(state, today=today, stale_threshold_days=settings.stale_threshold_days)[0].payload
+    return f"![{payload['message']}](data:image/svg+xml;base64,{base64.b64encode(draw(payload)).decode()})"

@@ -1,0 +1,73 @@
+"""Runs in the instance: which process each is in, those whose process has died, and those too old to keep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from winnow_dagster.storage.files import is_alive
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+PROCESS_TAG = "winnow/process"
+
+# What is still to come of a run that is one of these depends on its process.
+IN_A_PROCESS = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+READS_DAYS = "read_days"
+RAW = dg.AssetKey("raw_downloads")
+MOST_AT_ONCE = 200
+
+
+def process_tag() -> dict[str, str]:
+    """Return the tag that says which process a run is in: this one."""
+    return {PROCESS_TAG: f"{os.getpid()}.{_started(os.getpid())}@{socket.gethostname()}"}
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Report as failed the runs of this machine whose process has died, which nobody else may know of."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_A_PROCESS)):
+        process, _, host = run.tags.get(PROCESS_TAG, "").partition("@")
+        pid, _, started = process.partition(".")
+        if host != socket.gethostname() or not pid.isdecimal():
+            continue
+        if not is_alive(int(pid)) or _started(int(pid)) != started:
+            instance.report_run_failed(run, f"The process {pid} that ran this has died")
+
+
+def reads_days(run: dg.DagsterRun) -> bool:
+    """Tell whether a run reads days. A run of the job that does may name no assets."""
+    return run.job_name == READS_DAYS or RAW in (run.asset_selection or ())
+
+
+def forget_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Delete runs created before that moment; return how many.
+
+    Successful runs that read days stay: they are the history of those days. Of all else there is newer.
+    """
+    found = instance.get_runs(dg.RunsFilter(statuses=OVER, created_before=before), ascending=True)
+    old = [run for run in found if not (run.is_success and reads_days(run))][:MOST_AT_ONCE]
+    storage = instance.event_log_storage
+    for run in old:
+        instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+        instance.delete_run(run.run_id)
+        if isinstance(storage, SqliteEventLogStorage):
+            # Each run has a database of its own, which Dagster empties and leaves.
+            for suffix in ("", "-shm", "-wal"):
+                Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
+    return len(old)
+
+
+def _started(pid: int) -> str:
+    """Return when a process was started, since a dead one's number is given away again; '' where nobody tells."""
+    with contextlib.suppress(OSError):
+        # The name before it, in brackets, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return ""
