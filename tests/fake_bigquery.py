@@ -140,6 +140,10 @@ class Service:
         """Append answers to an operation's script."""
         self._scripts[operation].extend(answers)
 
+    def heal(self) -> None:
+        """Forget what is still scripted: be healthy from now on."""
+        self._scripts.clear()
+
     def operations(self) -> list[str]:
         """Return the operations called, in order."""
         return [call.operation for call in self.calls]

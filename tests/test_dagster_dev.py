@@ -1,100 +1,197 @@
-"""`dagster dev` as a process: from nothing to badges without a click, and a package more after a reload."""
+"""Winnow in a real `dagster dev`: it runs by itself, makes up for what was missed, and survives what is done to it."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
 
-ROOT = Path(__file__).parents[1]
-DEADLINE = 300.0
+from tests.dagster_dev import CHECKS, Dev, make_dev
+from tests.fake_bigquery import Service, fake, incomplete, job
+from tests.postgres import find_postgres, running_postgres
+from winnow_dagster.storage.days import honest_store, raw_store
 
-
-@pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number: int = free.getsockname()[1]
-        return number
+SAMPLES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
 
 @pytest.fixture
-def dev(tmp_path: Path, port: int) -> Iterator[Path]:
-    for name in ("dagster.yaml", "workspace.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "WINNOW"))}
-    command = [str(Path(sys.executable).parent / "dagster"), "dev", "--port", str(port)]
-    log = (tmp_path / "dev.log").open("wb")
-    with log, subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True,
-        # A process in a shell's background ignores SIGINT, and so would this one.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - one thread here
-    ) as process:  # fmt: skip
-        yield tmp_path
-        os.killpg(process.pid, signal.SIGINT)
+def dev(tmp_path: Path) -> Dev:
+    return make_dev(tmp_path)
 
 
-def await_files(folder: Path, there: Callable[[], bool]) -> None:
-    """Wait for changes of files below `folder` until what is awaited is there."""
-    changed = threading.Event()
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any
-            changed.set()
-
-    observer = Observer()
-    observer.schedule(Handler(), str(folder), recursive=True)
-    observer.start()
-    try:
-        while not there():
-            assert changed.wait(DEADLINE), (folder / "dev.log").read_text()[-3000:]
-            changed.clear()
-    finally:
-        observer.stop()
-        observer.join()
+def all_there(dev: Dev) -> bool:
+    return all(dev.has_number(name) for name in SAMPLES) and (dev.folder / "public/index.html").exists()
 
 
-def message(folder: Path, package: str, days: int) -> str:
-    try:
-        badge = json.loads((folder / "public" / package / f"downloads-{days}d-non-ci.json").read_bytes())
-    except FileNotFoundError:
-        return ""
-    text: str = badge["message"]
-    return text
+def entries(*names: str, days: int = 30) -> list[dict[str, object]]:
+    return [{"name": name, "window_days": days} for name in names]
 
 
-def ask(port: int, query: str) -> dict[str, Any]:
-    answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, timeout=60)
-    data: dict[str, Any] = answer.json()["data"]
-    return data
+def test_badges_come_without_a_click_and_packages_come_and_go(dev: Dev) -> None:
+    with dev.running():
+        dev.wait(lambda: all_there(dev))
+        dev.configure(packages=[*entries(*SAMPLES), *entries("new-one", days=7)])
+        dev.reload()
+        dev.wait(lambda: dev.message("new-one", 7) != "")
+        # Its days may have been read before its placeholder was due.
+        assert dev.message("new-one", 7) == "collecting 0/7d" or dev.has_number("new-one", 7)
+        dev.wait(lambda: dev.has_number("new-one", 7))
+        before = {run["runId"] for run in dev.runs()}
+
+    dev.configure(packages=entries(*SAMPLES))
+    with dev.running():
+        # It comes up with its history, and without the package that the config has lost.
+        assert before <= {run["runId"] for run in dev.runs()}
+        assert dev.partitions("badges") == sorted(SAMPLES)
+        dev.wait(lambda: "new-one" in str(evaluation(dev, "badges", "no_orphaned_files")))
+        assert dev.has_number("new-one", 7)
 
 
-def test_badges_come_without_a_click_and_a_package_that_is_added_follows(dev: Path, port: int) -> None:
-    samples = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
+def evaluation(dev: Dev, asset: str, check: str) -> dict[str, Any]:
+    """Return what a check last came to; nothing while it never ran."""
+    checks = dev.ask(CHECKS, key={"path": [asset]})["assetNodeOrError"]["assetChecksOrError"]["checks"]
+    last = next(c["executionForLatestMaterialization"] for c in checks if c["name"] == check)
+    return (last or {}).get("evaluation") or {}
 
-    def has_number(package: str, days: int) -> bool:
-        return message(dev, package, days).removesuffix("k").replace(".", "").isdecimal()
 
-    def is_idle(wanted: int) -> bool:
-        runs = ask(port, "{runsOrError{... on Runs{results{status}}}}")["runsOrError"]["results"]
-        return len(runs) >= wanted and all(run["status"] == "SUCCESS" for run in runs)
+TICK_IN = timedelta(seconds=120)
 
-    await_files(dev, lambda: all(has_number(name, 30) for name in samples) and (dev / "public/index.html").exists())
-    await_files(dev, lambda: is_idle(3))
-    packages = [{"name": name} for name in samples] + [{"name": "new-one", "window_days": 7}]
-    (dev / "winnow.yaml").write_text(json.dumps({"packages": packages}))
-    ask(port, 'mutation{reloadRepositoryLocation(repositoryLocationName:"winnow-dagster"){__typename}}')
-    await_files(dev, lambda: has_number("new-one", 7))
-    assert message(dev, "sample-oat", 30) != ""
+
+class Log:
+    """A made-up download log behind BigQuery's interface: ten installs a day, and one package that can be broken."""
+
+    broken = ""
+
+    def rows(self, given: dict[str, str]) -> list[tuple[object, ...]]:
+        first, end = date.fromisoformat(given["start"][:10]), date.fromisoformat(given["end"][:10])
+        # An answer that names another package than the one asked for is no answer.
+        package = "somebody-else" if given["package"] == self.broken else given["package"]
+        return [(first + timedelta(n), package, "pip", "Linux", None, 10) for n in range((end - first).days)]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def bigquery(log: Log) -> Iterator[Service]:
+    with fake() as service:
+        service.rows_for = log.rows
+        yield service
+
+
+def as_of(dev: Dev, package: str) -> str:
+    record = json.loads((dev.folder / "public" / package / "counts.json").read_bytes())
+    return str(record["windows"]["7"].get("as_of"))
+
+
+def collect(dev: Dev, *arguments: str) -> int:
+    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "WINNOW"))} | dev.environment
+    return subprocess.run(command, cwd=dev.folder, env=environment, check=False, capture_output=True).returncode
+
+
+def tags(run: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run["tags"]}
+
+
+def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
+    dev: Dev, bigquery: Service, log: Log
+) -> None:
+    tick = datetime.now(UTC) + TICK_IN
+    today = tick.date()
+
+    def ago(days: int) -> date:
+        return today - timedelta(days=days)
+
+    dev.environment = {"BIGQUERY_EMULATOR_HOST": bigquery.url}
+    dev.configure(
+        source={"kind": "bigquery", "settle_days": 0},
+        schedule={"hour": tick.hour, "minute": tick.minute},
+        packages=entries("good", "bad", days=7),
+    )
+    assert collect(dev, "--through", str(ago(5))) == 0
+    log.broken = "bad"
+    with dev.running():
+        # Three days off: one run for the three, before the tick reads yesterday.
+        dev.wait(lambda: as_of(dev, "good") >= str(ago(2)))
+        gap = [tags(run) for run in dev.runs() if tags(run).get("dagster/sensor_name") == "gaps"][-1]
+        days = (gap["dagster/asset_partition_range_start"], gap["dagster/asset_partition_range_end"])
+        assert days == (str(ago(4)), str(ago(2)))
+        assert dev.message("bad", 7) == f"70 to {ago(5)}"
+        assert as_of(dev, "bad") == str(ago(5))
+        assert "a package that was not asked for" in str(evaluation(dev, "raw_downloads", "every_package_covered"))
+
+        # The schedule, backfills of old days at once, and the badges of one package.
+        old = [str(ago(days)) for days in range(20, 12, -1)]
+        first, second = (dev.backfill(["raw_downloads", "honest_downloads"], old) for _ in range(2))
+        dev.wait(lambda: as_of(dev, "good") == str(ago(1)))
+        daily = [tags(run) for run in dev.runs() if tags(run).get("dagster/schedule_name") == "daily"]
+        assert [run["dagster/partition"] for run in daily] == [str(ago(1))]
+        dev.wait(lambda: {run["status"] for run in (*dev.runs_of(first), *dev.runs_of(second))} == {"SUCCESS"})
+        assert [len(dev.runs_of(first)), len(dev.runs_of(second))] == [1, 1]
+        starts = [q["start"][:10] for q in queries(bigquery) if q["package"] == "good"]
+        assert starts.count(old[0]) == 1
+        one = dev.launch("badges", ("good", "good"))
+        dev.wait(lambda: dev.status(one) == "SUCCESS")
+        assert (as_of(dev, "good"), dev.message("good", 7)) == (str(ago(1)), "70")
+
+        # A run that is cancelled while BigQuery is at work: its job is cancelled there too, and nothing is lost.
+        stored = {day: path.read_bytes() for day, path in files(dev).items()}
+        bigquery.script("insert", job("RUNNING"))
+        bigquery.script("get", *[job("RUNNING")] * 10_000)
+        bigquery.script("results", *[incomplete()] * 10_000)
+        refetch = {"ops": {"raw_downloads": {"config": {"refetch": True, "packages": ["good"]}}}}
+        asked = bigquery.operations().count("results")
+        run = dev.launch("raw_downloads", (str(ago(4)), str(ago(2))), refetch)
+        bigquery.wait_until(lambda operations: operations.count("results") > asked, 60)
+        dev.terminate(run)
+        dev.wait(lambda: dev.status(run) == "CANCELED")
+        bigquery.wait_until(lambda operations: "cancel" in operations)
+        bigquery.heal()
+        assert {day: path.read_bytes() for day, path in files(dev).items()} == stored
+
+        # Somebody calls `winnow collect` beside all this, once the package can be read again.
+        log.broken = ""
+        assert collect(dev) == 0
+        assert as_of(dev, "bad") == as_of(dev, "good") == str(ago(1))
+    honest = honest_store(dev.folder / "data/bigquery")
+    assert {day: honest.load([day]).counts.collect()["downloads"].sum() for day in (ago(20), ago(1))} == {
+        ago(20): 10,
+        ago(1): 20,
+    }
+
+
+def queries(service: Service) -> list[dict[str, str]]:
+    """Return the parameters of each query that the service was sent."""
+    sent = [call.body["configuration"]["query"] for call in service.calls if call.operation == "insert"]
+    return [{p["name"]: p["parameterValue"].get("value", "") for p in query["queryParameters"]} for query in sent]
+
+
+def files(dev: Dev) -> dict[date, Path]:
+    store = raw_store(dev.folder / "data/bigquery")
+    return {day: store.path(day) for day in store.stored_days()}
+
+
+@pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
+def test_the_same_runs_on_postgresql(tmp_path: Path) -> None:
+    folder = tmp_path / "winnow"
+    folder.mkdir()
+    dev = make_dev(folder, "deploy/dagster.postgres.yaml")
+    with running_postgres(tmp_path / "postgres") as variables:
+        dev.environment = variables
+        with dev.running():
+            dev.wait(lambda: all_there(dev))
+            # What a collect adds is in the same history.
+            before = len(dev.runs())
+            assert collect(dev) == 0
+            assert len(dev.runs()) > before
+    assert not (dev.folder / "data/dagster/history").exists()

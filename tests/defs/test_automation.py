@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse
+from winnow_dagster.definitions import build
 from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 
@@ -92,3 +95,98 @@ def test_nothing_is_asked_for_while_days_are_being_read(
     house.instance.add_run(finished._replace(run_id="publishing", status=dg.DagsterRunStatus.STARTED))
     house.instance.delete_run("busy")
     assert gaps(house) != []
+
+
+TEN = timedelta(minutes=10)
+
+
+class Daemon:
+    """Evaluates the automation conditions tick by tick, and runs what they ask for, by a clock of its own."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.now = TICK + TEN
+        self.cursor: Any = None
+
+    def tick(self, house: House, *, runs: bool = True) -> dict[str, set[str | None]]:
+        """Return the partitions of each asset that one tick asks for, and materialise them."""
+        self.now += TEN
+        with warnings.catch_warnings():
+            # Of its own making: it selects all assets with a parameter in beta.
+            warnings.filterwarnings("ignore", message="Parameter `include_sources`", category=dg.BetaWarning)
+            result = dg.evaluate_automation_conditions(
+                build(house.winnow), self.instance, cursor=self.cursor, evaluation_time=self.now
+            )
+        self.cursor = result.cursor
+        keys = [dg.AssetKey(name) for name in ("badges", "index", "pypi_file_downloads")]
+        asked = {key.path[0]: result.get_requested_partitions(key) for key in keys if result.get_num_requested(key)}
+        for asset in asked if runs else ():
+            house.run(asset)
+        return asked
+
+    def settle(self, house: House) -> list[dict[str, set[str | None]]]:
+        """Return what tick after tick asks for, until three ask for nothing."""
+        asked: list[dict[str, set[str | None]]] = []
+        while asked[-3:] != [{}, {}, {}]:
+            asked.append(self.tick(house))
+            assert len(asked) < 20
+        return [each for each in asked if each]
+
+
+@pytest.fixture
+def daemon(make_house: MakeHouse) -> Daemon:
+    return Daemon(make_house.instance)
+
+
+def test_from_nothing_placeholders_come_at_once_and_numbers_once_after_the_days(
+    make_house: MakeHouse, daemon: Daemon
+) -> None:
+    house = make_house({"a": (3,), "b": (3,)})
+    everything: dict[str, set[str | None]] = {"badges": {"a", "b"}, "index": {None}, "pypi_file_downloads": {None}}
+    assert daemon.settle(house) == [everything]
+    house.count(DAY - timedelta(days=2), DAY)
+    assert daemon.settle(house) == [{"badges": {"a", "b"}}, {"index": {None}}]
+
+
+def test_a_new_day_asks_for_all_badges_once(make_house: MakeHouse, daemon: Daemon) -> None:
+    house = make_house({"a": (3,), "b": (3,)})
+    daemon.settle(house)
+    house.count(DAY, DAY)
+    assert [set(asked) for asked in daemon.settle(house)] == [{"badges"}, {"index"}]
+
+
+def test_an_added_package_has_its_placeholder_although_days_are_being_read(
+    make_house: MakeHouse, daemon: Daemon
+) -> None:
+    house = make_house({"a": (3,), "b": (3,)})
+    daemon.settle(make_house({"a": (3,)}))
+    house.instance.create_run_for_job(
+        build(house.winnow).resolve_job_def("read_days"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={RANGE_START: str(DAY), RANGE_END: str(DAY)},
+    )
+    assert daemon.tick(house)["badges"] == {"b"}
+    folder = house.winnow.settings.output_dir / "b"
+    assert "collecting 0/3d" in (folder / "downloads-3d-non-ci.json").read_text()
+    assert daemon.settle(house) == []
+
+
+def test_a_changed_config_asks_once_and_so_does_each_day(make_house: MakeHouse, daemon: Daemon) -> None:
+    daemon.settle(make_house({"a": (3,)}))
+    changed = make_house({"a": (3, 7)})
+    assert [set(asked) for asked in daemon.settle(changed)] == [{"badges", "index"}]
+    daemon.now += timedelta(days=1)
+    assert {"badges", "index", "pypi_file_downloads"} == set().union(*daemon.settle(changed))
+    assert daemon.settle(changed) == []
+
+
+def test_a_failed_run_is_asked_for_again_the_next_day_and_not_before(make_house: MakeHouse, daemon: Daemon) -> None:
+    house = make_house({"a": (3,)})
+    daemon.settle(house)
+    house.winnow.settings.output_dir.rename(house.winnow.settings.folder / "away")
+    house.winnow.settings.output_dir.write_text("in the way")
+    house.count(DAY, DAY)
+    assert [set(asked) for asked in daemon.settle(house)] == [{"badges"}]
+    assert daemon.settle(house) == []
+    daemon.now += timedelta(days=1)
+    assert "badges" in set().union(*daemon.settle(house))

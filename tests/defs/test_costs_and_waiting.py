@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import DAY, FixedClock, MakeHouse, Row, RowSource
 from tests.defs.test_counts import metadata
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
 
 ROWS: list[Row] = [(DAY - timedelta(days=n), "a", "pip", "Linux", None, 10) for n in range(5)]
 
@@ -23,12 +23,18 @@ class CostlySource(RowSource):
 
     refusal: SourceError | None = None
     answers: int = 0
+    passing: set[str] = field(default_factory=set)
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         for number, answer in enumerate(super().read(requests)):
             if self.refusal and number >= self.answers:
                 raise self.refusal
-            assert isinstance(answer, Reading)
+            if isinstance(answer, Failure):
+                yield answer
+                continue
+            if (selector := str(answer.requests[0].selector)) in self.passing:
+                yield Failure(answer.requests[0], f"{selector}: the line is cut", is_passing=True)
+                continue
             yield replace(answer, cost=Cost(1, 300, 2**40 // 100))
 
 
@@ -113,3 +119,24 @@ def test_each_day_is_read_provisionally_once_and_once_more_after_it_settled(
     assert {day for day, second in readings if not second} == set(first_days)
     assert {day for day, second in readings if second} == {DAY + timedelta(days=n) for n in range(-2, 5)}
     assert set(readings.values()) == {1}
+
+
+def test_packages_that_may_be_read_later_are_asked_for_again_and_in_the_end_the_rest_is_counted(
+    make_house: MakeHouse, source: CostlySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PassingError, "seconds_to_wait", 0)
+    source.passing = {"b"}
+    house = make_house({"a": (1,), "b": (1,)})
+    assert house.count(DAY, DAY).success
+    assert Counter(str(request.selector) for request in source.asked) == {"a": 1, "b": 4}
+    assert metadata(house.instance, "honest_downloads", DAY)["honest"] == 10
+    source.passing = set()
+    assert house.count(DAY, DAY).success
+    assert house.winnow.missing() == {}
+
+
+def test_what_asking_again_cannot_mend_is_not_asked_for_again(make_house: MakeHouse, source: CostlySource) -> None:
+    source.failing = {"b"}
+    house = make_house({"a": (1,), "b": (1,)})
+    assert house.count(DAY, DAY).success
+    assert Counter(str(request.selector) for request in source.asked) == {"a": 1, "b": 1}

@@ -1,0 +1,171 @@
+"""`dagster dev` as a process of its own in a folder of its own, driven through GraphQL as its UI does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+ROOT = Path(__file__).parents[1]
+DEADLINE = 150.0
+LOCATION = {"repositoryLocationName": "winnow-dagster", "repositoryName": "__repository__"}
+
+RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId status jobName tags { key value } assetSelection { path } } } } }"
+LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+PARTITIONS = "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { partitionKeys } } }"
+CHECKS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  assetChecksOrError { ... on AssetChecks { checks {
+    name executionForLatestMaterialization { evaluation { success description } } } } } } } }"""
+
+
+@dataclass
+class Dev:
+    """A running `dagster dev` in `folder`."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def configure(self, **config: object) -> None:
+        """Write winnow.yaml."""
+        (self.folder / "winnow.yaml").write_text(json.dumps(config))
+
+    def message(self, package: str, days: int = 30) -> str:
+        """Return the message of a package's headline badge; '' while there is none."""
+        try:
+            badge = json.loads((self.folder / "public" / package / f"downloads-{days}d-non-ci.json").read_bytes())
+        except FileNotFoundError:
+            return ""
+        text: str = badge["message"]
+        return text
+
+    def has_number(self, package: str, days: int = 30) -> bool:
+        return self.message(package, days).removesuffix("k").replace(".", "").isdecimal()
+
+    def wait(self, there: Callable[[], bool]) -> None:
+        """Wait until what is awaited is there, looking whenever something was published or Dagster logged a line.
+
+        Not at any change: to look is to read, which touches databases.
+        """
+        changed = threading.Event()
+        end = time.monotonic() + DEADLINE
+
+        class Handler(FileSystemEventHandler):
+            def on_any_event(self, event: FileSystemEvent) -> None:
+                if event.event_type in {"modified", "moved"} and (
+                    "dev.log" in paths(event) or "/public/" in paths(event)
+                ):
+                    changed.set()
+
+        observer = Observer()
+        observer.schedule(Handler(), str(self.folder), recursive=True)
+        observer.start()
+        try:
+            while not there():
+                assert changed.wait(max(0.0, end - time.monotonic())), "\n".join(self.log().splitlines()[-40:])
+                changed.clear()
+        finally:
+            observer.stop()
+            observer.join()
+
+    def log(self) -> str:
+        return (self.folder / "dev.log").read_text(errors="replace")
+
+    def ask(self, query: str, **variables: object) -> dict[str, Any]:
+        """Return what the webserver answers to a query."""
+        content = {"query": query, "variables": variables}
+        answer = httpx.post(f"http://127.0.0.1:{self.port}/graphql", json=content, timeout=60).json()
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def reload(self) -> None:
+        """Press Reload."""
+        self.ask(RELOAD, name="winnow-dagster")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return all runs, newest first."""
+        found: list[dict[str, Any]] = self.ask(RUNS)["runsOrError"]["results"]
+        return found
+
+    def status(self, run_id: str) -> str:
+        return next((str(run["status"]) for run in self.runs() if run["runId"] == run_id), "")
+
+    def launch(self, asset: str, partitions: tuple[str, str], config: Mapping[str, object] | None = None) -> str:
+        """Materialise a range of an asset's partitions as one run; return its id."""
+        names = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+        params = {
+            "selector": {**LOCATION, "jobName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}]},
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in zip(names, partitions, strict=True)]},
+            "mode": "default",
+            "runConfigData": config or {},
+        }
+        run_id: str = self.ask(LAUNCH, params=params)["launchRun"]["run"]["runId"]
+        return run_id
+
+    def backfill(self, assets: list[str], partitions: list[str]) -> str:
+        """Launch a backfill; return its id."""
+        params = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": partitions}
+        backfill_id: str = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
+        return backfill_id
+
+    def runs_of(self, backfill_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a backfill."""
+        tag = {"key": "dagster/backfill", "value": backfill_id}
+        return [run for run in self.runs() if tag in run["tags"]]
+
+    def terminate(self, run_id: str) -> None:
+        self.ask(TERMINATE, id=run_id)
+
+    def partitions(self, asset: str) -> list[str]:
+        found: list[str] = self.ask(PARTITIONS, key={"path": [asset]})["assetNodeOrError"]["partitionKeys"]
+        return found
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run `dagster dev` meanwhile."""
+        starts = self.log().count("Serving dagster-webserver") if (self.folder / "dev.log").exists() else 0
+        given = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "WINNOW", "BIGQUERY"))}
+        command = [str(Path(sys.executable).parent / "dagster"), "dev", "--port", str(self.port)]
+        with (self.folder / "dev.log").open("ab") as log, subprocess.Popen(
+            command, cwd=self.folder, env={**given, **self.environment}, stdout=log, stderr=log, start_new_session=True,
+            # A process in a shell's background ignores SIGINT, and so would this one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - one thread
+        ) as process:  # fmt: skip
+            try:
+                self.wait(lambda: self.log().count("Serving dagster-webserver") > starts)
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+
+
+def paths(event: FileSystemEvent) -> str:
+    return f"{event.src_path!s} {event.dest_path!s}"
+
+
+def make_dev(folder: Path, instance: str = "dagster.yaml") -> Dev:
+    """Return a `dagster dev` to be in `folder`, with an instance of this repository."""
+    shutil.copy(ROOT / "workspace.yaml", folder)
+    shutil.copy(ROOT / instance, folder / "dagster.yaml")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return Dev(folder, free.getsockname()[1])

@@ -1,0 +1,90 @@
+"""Runs whose process has died are closed, old ones are forgotten, and neither touches what is alive or is history."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.conftest import DAY, House, MakeHouse, RowSource
+from winnow_dagster.runs import PROCESS_TAG, close_dead_runs, forget_old_runs, process_tag
+
+
+def add_run(house: House, status: dg.DagsterRunStatus, tag: str) -> str:
+    run = house.instance.get_runs(limit=1)[0]
+    house.instance.add_run(run._replace(run_id="it", status=status, tags={PROCESS_TAG: tag}))
+    return "it"
+
+
+@pytest.fixture
+def house(make_house: MakeHouse, source: RowSource) -> House:
+    source.rows = [(DAY, "a", "pip", None, None, 5)]
+    house = make_house({"a": (1,)})
+    house.count(DAY, DAY)
+    return house
+
+
+def dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+def test_a_run_whose_process_has_died_is_closed(house: House, status: dg.DagsterRunStatus) -> None:
+    run_id = add_run(house, status, f"{dead_process()}.1@{socket.gethostname()}")
+    close_dead_runs(house.instance)
+    closed = house.instance.get_run_by_id(run_id)
+    assert closed is not None
+    assert closed.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) -> None:
+    mine, _, host = process_tag()[PROCESS_TAG].partition("@")
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{mine.partition('.')[0]}.1@{host}")
+    close_dead_runs(house.instance)
+    closed = house.instance.get_run_by_id(run_id)
+    assert closed is not None
+    assert closed.is_failure
+
+
+@pytest.mark.parametrize("tag", [process_tag()[PROCESS_TAG], f"{dead_process()}.1@another-machine", ""])
+def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, tag: str) -> None:
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, tag)
+    close_dead_runs(house.instance)
+    left = house.instance.get_run_by_id(run_id)
+    assert left is not None
+    assert left.status is dg.DagsterRunStatus.STARTED
+
+
+def test_every_run_says_which_process_it_is_in(house: House) -> None:
+    house.publish()
+    assert {run.tags[PROCESS_TAG] for run in house.instance.get_runs()} == {process_tag()[PROCESS_TAG]}
+
+
+def test_old_runs_are_forgotten_but_for_those_that_read_days(
+    make_house: MakeHouse, source: RowSource, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        house = House(make_house({"a": (1,)}).winnow, instance)
+        read = house.count(DAY, DAY).run_id
+        house.publish()
+        source.failing = {"a"}
+        house.winnow.settings.output_dir.rename(tmp_path / "away")
+        house.winnow.settings.output_dir.write_text("in the way")
+        assert not house.run("badges").success
+        shards = tmp_path / "home/history/runs"
+        before = {path.stem for path in shards.glob("*.db")}
+        assert forget_old_runs(instance, datetime.now(UTC) - timedelta(minutes=5)) == 0
+        assert forget_old_runs(instance, datetime.now(UTC) + timedelta(minutes=5)) == 3
+        assert [run.run_id for run in instance.get_runs()] == [read]
+        assert {path.stem for path in shards.glob("*.db")} < before
+        assert (shards / f"{read}.db").exists()
+        key = dg.AssetKey("raw_downloads")
+        assert instance.get_materialized_partitions(key) == {str(DAY)}
