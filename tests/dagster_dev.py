@@ -22,7 +22,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 ROOT = Path(__file__).parents[1]
-DEADLINE = 150.0
+DEADLINE = 300.0
 LOCATION = {"repositoryLocationName": "winnow-dagster", "repositoryName": "__repository__"}
 
 RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"

@@ -262,3 +262,19 @@ def test_whatever_bytes_the_file_holds_it_is_settings_or_a_config_error(content:
     path.write_bytes(content)
     with contextlib.suppress(ConfigError):
         assert load_settings(path).packages
+
+
+def test_an_alert_webhook_is_taken_and_never_shown() -> None:
+    found = load_settings(write("{packages: [{name: a}], alerts: {webhook: https://hooks.example.com/T0KEN}}"))
+    assert found.alerts_webhook == "https://hooks.example.com/T0KEN"
+    assert "T0KEN" not in repr(found)
+    wrong = problems("{packages: [{name: a}], alerts: {webhook: hooks.example.com/T0KEN}}")
+    assert wrong == ["alerts.webhook: is not a web address. Start it with https://"]
+
+
+def test_runs_are_kept_for_ninety_days_unless_told_otherwise() -> None:
+    assert load_settings(write("packages: [{name: a}]")).keep_runs_days == 90
+    assert load_settings(write("{packages: [{name: a}], schedule: {keep_runs_days: 400}}")).keep_runs_days == 400
+    assert problems("{packages: [{name: a}], schedule: {keep_runs_days: 5}}") == [
+        "schedule.keep_runs_days: 5 is too small. Use 30 or more"
+    ]

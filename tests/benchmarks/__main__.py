@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import latency, month
+from tests.benchmarks import events, latency, month
 
-CASES = {"latency": latency.run, "month": month.run}
+CASES = {"events": events.run, "latency": latency.run, "month": month.run}
 
 
 def main() -> None:

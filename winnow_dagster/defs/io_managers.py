@@ -78,9 +78,7 @@ class HonestDaysIO(dg.IOManager):
         for day, coverage in obj.coverage.items():
             counts = obj.of(day)
             with counting(self._winnow.settings.store_folder):
-                before = self._winnow.honest.coverage(day)
-                if before is None or not before.is_later_than(coverage):
-                    self._winnow.honest.write(day, counts, coverage)
+                self._winnow.honest.write_unless_older(day, counts, coverage)
             _note(context, str(day), category_numbers(counts))
 
     def load_input(self, context: dg.InputContext) -> Days:

@@ -92,6 +92,12 @@ class DayStore:
         ordered.write_parquet(buffer, metadata={METADATA_KEY: _format_coverage(coverage, self.version)})
         replace_file(self.path(day), buffer.getvalue())
 
+    def write_unless_older(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
+        """Replace the file of a day unless it holds a later reading than `coverage` does."""
+        before = self.coverage(day)
+        if before is None or not before.is_later_than(coverage):
+            self.write(day, counts, coverage)
+
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
         """Store the source's answer to some requests on each of their days, in place of what was stored of it.
 

@@ -1,0 +1,25 @@
+"""The instance files that come with Winnow differ in where they store things, and in nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import winnow_dagster
+
+ROOT = Path(__file__).parents[1]
+PLACES = {"storage", "compute_logs", "local_artifact_storage"}
+
+
+def settings(path: Path) -> dict[str, Any]:
+    return {k: v for k, v in yaml.safe_load(path.read_text()).items() if k not in PLACES}
+
+
+@pytest.mark.parametrize("name", ["dagster.yaml", "deploy/dagster.postgres.yaml"])
+def test_every_instance_retries_monitors_queues_and_tidies_alike(name: str) -> None:
+    default = settings(Path(winnow_dagster.__file__).with_name("instance.yaml"))
+    assert settings(ROOT / name) == default
+    assert {"concurrency", "run_retries", "run_monitoring", "retention"} <= set(default)
