@@ -32,7 +32,8 @@ def run() -> Iterator[str]:
             before, started = _rows(Path(folder)), time.perf_counter()
             _a_day(House(Installation(settings, FixedClock.after(DAY + timedelta(days=1))), instance))
             rows = _rows(Path(folder)) - before
-            yield f"{packages} packages: {rows} rows a day, {time.perf_counter() - started:.1f} s in all runs of the day"
+            seconds = time.perf_counter() - started
+            yield f"{packages} packages: {rows} rows a day, {seconds:.1f} s in all runs of the day"
 
 
 def _a_day(house: House) -> None:
