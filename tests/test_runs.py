@@ -53,9 +53,10 @@ def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) 
     assert closed.is_failure
 
 
-@pytest.mark.parametrize("tag", [process_tag()[PROCESS_TAG], f"{dead_process()}.1@another-machine", ""])
-def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, tag: str) -> None:
-    run_id = add_run(house, dg.DagsterRunStatus.STARTED, tag)
+@pytest.mark.parametrize("where", ["here", "elsewhere", "nobody says"])
+def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, where: str) -> None:
+    tags = {"here": process_tag()[PROCESS_TAG], "elsewhere": f"{dead_process()}.1@another-machine"}
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, tags.get(where, ""))
     close_dead_runs(house.instance)
     left = house.instance.get_run_by_id(run_id)
     assert left is not None
@@ -88,3 +89,20 @@ def test_old_runs_are_forgotten_but_for_those_that_read_days(
         assert (shards / f"{read}.db").exists()
         key = dg.AssetKey("raw_downloads")
         assert instance.get_materialized_partitions(key) == {str(DAY)}
+
+
+def test_a_run_that_nobody_ever_submitted_is_closed_after_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = add_run(house, dg.DagsterRunStatus.NOT_STARTED, "")
+    close_dead_runs(house.instance)
+    assert status_of(house, run_id) is dg.DagsterRunStatus.NOT_STARTED
+    monkeypatch.setattr("winnow_dagster.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
+    close_dead_runs(house.instance)
+    assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def status_of(house: House, run_id: str) -> dg.DagsterRunStatus:
+    run = house.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status

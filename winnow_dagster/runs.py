@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from winnow_dagster.storage.files import is_alive
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 PROCESS_TAG = "winnow/process"
 
@@ -24,6 +21,7 @@ OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunS
 READS_DAYS = "read_days"
 RAW = dg.AssetKey("raw_downloads")
 MOST_AT_ONCE = 200
+TIME_TO_SUBMIT = timedelta(minutes=10)
 
 
 def process_tag() -> dict[str, str]:
@@ -32,7 +30,13 @@ def process_tag() -> dict[str, str]:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Report as failed the runs of this machine whose process has died, which nobody else may know of."""
+    """Report as failed the runs of this machine whose process has died, and those that were never submitted.
+
+    Nobody else may know of them, and what they were to materialise would count as in progress for ever.
+    """
+    lost = datetime.now(UTC) - TIME_TO_SUBMIT
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=lost)):
+        instance.report_run_failed(run, "Whoever was about to start this never did")
     for run in instance.get_runs(dg.RunsFilter(statuses=IN_A_PROCESS)):
         process, _, host = run.tags.get(PROCESS_TAG, "").partition("@")
         pid, _, started = process.partition(".")

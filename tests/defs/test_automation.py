@@ -181,13 +181,20 @@ def test_a_changed_config_asks_once_and_so_does_each_day(make_house: MakeHouse, 
     assert daemon.settle(changed) == []
 
 
-def test_a_failed_run_is_asked_for_again_the_next_day_and_not_before(make_house: MakeHouse, daemon: Daemon) -> None:
+def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house: MakeHouse, daemon: Daemon) -> None:
     house = make_house({"a": (3,)})
     daemon.settle(house)
-    house.winnow.settings.output_dir.rename(house.winnow.settings.folder / "away")
-    house.winnow.settings.output_dir.write_text("in the way")
+    output_dir, away = house.winnow.settings.output_dir, house.winnow.settings.folder / "away"
+    output_dir.rename(away)
+    output_dir.write_text("in the way")
     house.count(DAY, DAY)
-    assert [set(asked) for asked in daemon.settle(house)] == [{"badges"}]
+    assert "badges" in daemon.tick(house)
+    for _ in range(2):
+        assert sum("badges" in daemon.tick(house) for _ in range(6)) == 1
+    output_dir.unlink()
+    away.rename(output_dir)
+    assert "collecting 1/3d" not in (output_dir / "a/downloads-3d-non-ci.json").read_text()
+    assert sum("badges" in daemon.tick(house) for _ in range(6)) == 1
+    assert "collecting 1/3d" in (output_dir / "a/downloads-3d-non-ci.json").read_text()
+    assert daemon.settle(house) in ([], [{"index": {None}}])
     assert daemon.settle(house) == []
-    daemon.now += timedelta(days=1)
-    assert "badges" in set().union(*daemon.settle(house))

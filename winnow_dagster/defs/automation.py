@@ -27,6 +27,7 @@ CHECKING = dg.define_asset_job(
 )
 AUTOMATED = dg.AssetSelection.assets("pypi_file_downloads", "badges", "index")
 
+HOURLY = "20 * * * *"
 LOOKS = "50 */6 * * *"
 """When everything is checked, in UTC: four times a day, and not while the daily run may be at work."""
 
@@ -63,6 +64,8 @@ def when_to_list(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
         | dg.AutomationCondition.newly_missing()
         | dg.AutomationCondition.code_version_changed()
         | dg.AutomationCondition.cron_tick_passed(settings.cron)
+        # To publish again costs nothing; what failed, or was interrupted, need not wait for tomorrow.
+        | (dg.AutomationCondition.cron_tick_passed(HOURLY) & dg.AutomationCondition.execution_failed())
     )
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
