@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from tests.conftest import DAY, FixedClock, House, MakeHouse
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
+from winnow_dagster.runs import PROCESS_TAG
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
 
@@ -198,3 +202,26 @@ def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house
     assert "collecting 1/3d" in (output_dir / "a/downloads-3d-non-ci.json").read_text()
     assert daemon.settle(house) in ([], [{"index": {None}}])
     assert daemon.settle(house) == []
+
+
+def test_a_run_whose_process_died_does_not_hold_the_gaps_back(make_house: MakeHouse) -> None:
+    house = make_house({"a": (7,)}, FixedClock(moment=datetime.fromtimestamp(time.time(), UTC)))
+    house.run("badges")
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    tag = {PROCESS_TAG: f"{dead.pid}.1@{socket.gethostname()}"}
+    died = house.instance.get_runs()[0]._replace(
+        run_id="died", job_name="read_days", status=dg.DagsterRunStatus.STARTED, tags=tag
+    )
+    house.instance.add_run(died)
+    assert gaps(house) != []
+
+
+@pytest.mark.parametrize(("kind", "pool"), [("bigquery", "bigquery"), ("parquet", None)])
+def test_only_runs_that_ask_bigquery_share_a_pool(make_house: MakeHouse, kind: str, pool: str | None) -> None:
+    definitions = build(make_house({"a": (7,)}, kind=kind).winnow)
+    pools = {
+        asset.key.path[0]: asset.op.pool for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)
+    }
+    assert pools.pop("raw_downloads") == pool
+    assert set(pools.values()) == {None}
