@@ -94,7 +94,9 @@ class Dev:
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """Return what the webserver answers to a query."""
         content = {"query": query, "variables": variables}
-        answer = httpx.post(f"http://127.0.0.1:{self.port}/graphql", json=content, timeout=60).json()
+        # It says that it serves a moment before it listens.
+        with httpx.Client(transport=httpx.HTTPTransport(retries=6), timeout=60) as client:
+            answer = client.post(f"http://127.0.0.1:{self.port}/graphql", json=content).json()
         assert "errors" not in answer, answer
         data: dict[str, Any] = answer["data"]
         return data
