@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, Row, RowSource
 from tests.defs.test_counts import culprits
+from winnow_dagster.config import SAMPLE_PACKAGES
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.checks import CHECKS
+from winnow_dagster.sources.sample import SampleSource
 
 HEADLINE = "downloads-7d-non-ci.json"
 
@@ -183,3 +186,11 @@ def test_files_of_a_removed_package_and_window_are_orphans(house: House, make_ho
 def test_checks_run_with_what_they_check(house: House) -> None:
     names = {e.check_name for e in house.run("badges").get_asset_check_evaluations()}
     assert names == {check.name for check in CHECKS if check.asset == "badges"}
+
+
+def test_a_first_start_with_sample_data_shows_nothing_but_green(make_house: MakeHouse) -> None:
+    house = make_house(dict.fromkeys(SAMPLE_PACKAGES, (30,)), kind="sample")
+    house.winnow = replace(house.winnow, given_source=SampleSource())
+    house.count(ago(29), DAY)
+    house.publish()
+    assert red(house) == {}

@@ -37,7 +37,7 @@ INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
     ("Artifactory", None, 0.008),
     ("Browser", None, 0.02),
     ("requests", None, 0.018),
-    ("conda", None, 0.01),
+    ("conda", None, 0.007),
     ("Homebrew", None, 0.002),
     (None, None, 0.03),
 )
@@ -68,7 +68,7 @@ def _packages(selector: Selector) -> list[str]:
 def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
     """Yield the raw counts (RAW_SCHEMA) of one package on one day."""
     # A text seed is hashed with SHA-512 by the library: the same on every machine and in every process.
-    usual = 10 ** random.Random(package).uniform(1.7, 4.3)  # noqa: S311 - sample data, no secret
+    usual = 10 ** random.Random(package).uniform(2.2, 4.3)  # noqa: S311 - sample data, no secret
     chance = random.Random(f"{package} {day}")  # noqa: S311 - as above
     busy = usual * (WEEKEND_SHARE if day.weekday() >= WEEKEND else 1) * chance.uniform(0.85, 1.15)
     for installer, ci, share in INSTALLERS:
