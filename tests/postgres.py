@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for a test, in a folder of its own, on a free port of the loopback."""
+"""A PostgreSQL server of its own for a test, on a free port of the loopback."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,15 +26,16 @@ def find_postgres() -> Path | None:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[dict[str, str]]:
-    """Run a server whose files are in `folder`; give the variables that name an empty database."""
+def running_postgres() -> Iterator[dict[str, str]]:
+    """Run a server in a temporary folder; give the variables that name an empty database."""
+    with tempfile.TemporaryDirectory(prefix="winnow-postgres-") as folder:
+        yield from _run_in(Path(folder))
+
+
+def _run_in(folder: Path) -> Iterator[dict[str, str]]:
     programs = find_postgres()
     assert programs
     user = SERVER_USER if os.geteuid() == 0 else None
-    folder.mkdir()
-    for parent in (folder, *folder.parents) if user else ():
-        if parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
     if user:
         shutil.chown(folder, user)
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -181,10 +181,8 @@ def files(dev: Dev) -> dict[date, Path]:
 
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
 def test_the_same_runs_on_postgresql(tmp_path: Path) -> None:
-    folder = tmp_path / "winnow"
-    folder.mkdir()
-    dev = make_dev(folder, "deploy/dagster.postgres.yaml")
-    with running_postgres(tmp_path / "postgres") as variables:
+    dev = make_dev(tmp_path, "deploy/dagster.postgres.yaml")
+    with running_postgres() as variables:
         dev.environment = variables
         with dev.running():
             dev.wait(lambda: all_there(dev))
