@@ -114,18 +114,23 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
 
 @main.command()
 @config_option
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all of them."
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-def serve(config_path: Path | None, port: int) -> None:
-    """Serve the published directory on this machine only."""
+def serve(config_path: Path | None, host: str, port: int) -> None:
+    """Serve the published directory, on this machine only unless told otherwise."""
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
     if not settings.output_dir.is_dir():
         raise Failure(f"{settings.output_dir}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:
-        run(settings.output_dir, port)
+        run(settings.output_dir, host, port)
     except OSError as error:
-        raise Failure(f"port {port}: {error.strerror}. Choose another with --port", UNUSABLE) from None
+        raise Failure(
+            f"{host}, port {port}: {error.strerror}. Choose another address with --host, or port with --port", UNUSABLE
+        ) from None
 
 
 @main.command()
@@ -145,7 +150,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     from winnow_dagster.storage.orphans import find_orphans, remove_orphans  # noqa: PLC0415
 
     web = Installation(settings).web
-    orphans = find_orphans(web, settings.windows)
+    orphans = find_orphans(web, settings.published_windows)
     if not orphans:
         click.echo("There is nothing to remove: the config accounts for every published file.")
         return

@@ -90,7 +90,7 @@ def collect(
             if errors:
                 # The source answered nothing, and asking for other days would only be told the same.
                 break
-        keys = [str(selector) for selector in settings.windows]
+        keys = [str(which) for which in settings.published_windows]
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
         forget_old_runs(instance, winnow.oldest_kept_run)
@@ -102,8 +102,8 @@ def collect(
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
     """Say in the rows of packages that could not be read why, which what is published does not say."""
     missing = winnow.missing()
-    reasons = {row.package: missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows}
-    return [replace(row, status=reasons[row.package] or row.status) if row.state.problem else row for row in rows]
+    reasons = {row.name: missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows}
+    return [replace(row, status=reasons[row.name] or row.status) if row.state.problem else row for row in rows]
 
 
 def _not_listed(

@@ -8,120 +8,56 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-from collections import Counter
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
 from winnow_dagster.config_errors import ConfigError, describe, read_yaml
+from winnow_dagster.config_packages import (
+    GroupSection,
+    LookSection,
+    PackageSection,
+    find_problems,
+    settle_group,
+    settle_package,
+)
+from winnow_dagster.config_values import (
+    CI_KNOWN_SINCE,
+    LocalPath,
+    Project,
+    Section,
+    StartDate,
+    Table,
+    Text,
+    Url,
+    Webhook,
+    Whole,
+)
 from winnow_dagster.core.cost import GB, MB, TIB, Figures
-from winnow_dagster.core.names import Selector
-from winnow_dagster.settings import PUBLIC_TABLE, BigQuerySettings, PackageSettings, Settings, SourceSettings
+from winnow_dagster.settings import PUBLIC_TABLE, BigQuerySettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["ConfigError", "load_settings"]
 
-CI_KNOWN_SINCE = date(2024, 2, 23)
-"""PyPI's log has `details.ci` since this day; days before it cannot be winnowed."""
-
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 CONFIG_NAME = "winnow.yaml"
-LONGEST_WINDOW = 3660
 SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
 
-def _refuse(why: str) -> PydanticCustomError:
-    """Return the error for a wrong value: a whole sentence, without pydantic's own words before it."""
-    return PydanticCustomError("winnow", "{why}", {"why": why})
-
-
-def _check_selector(value: str) -> str:
-    try:
-        Selector.parse(value)
-    except ValueError as error:
-        raise _refuse(str(error)) from None
-    return value
-
-
-def _check_start(value: date) -> date:
-    if value < CI_KNOWN_SINCE:
-        raise _refuse(f"{value} is too early: PyPI tells CI apart since {CI_KNOWN_SINCE}. Use that day or later")
-    return value
-
-
-def _check_url(value: str) -> str:
-    if not value.startswith(("https://", "http://")):
-        raise _refuse(f"{value!r} is not a web address. Start it with https://")
-    return value.rstrip("/")
-
-
-def _check_webhook(value: str) -> str:
-    # Not shown: whoever knows the address can post to it.
-    if not value.startswith(("https://", "http://")):
-        raise _refuse("is not a web address. Start it with https://")
-    return value
-
-
-def _check_project(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
-        raise _refuse(f"{value!r} is not a Google Cloud project. Use its id, such as my-project-123")
-    return value
-
-
-def _check_table(value: str) -> str:
-    # The name goes into the query's text, where no parameter can stand.
-    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_$-]+", value):
-        raise _refuse(f"{value!r} is not a table. Write it as project.dataset.table")
-    return value
-
-
-def _check_path(value: str) -> str:
-    if "://" in value:
-        raise _refuse(f"{value!r} is not a local path. Use a directory or file of this machine")
-    if "\0" in value:
-        raise _refuse(f"{value!r} is not a path. Remove the null character")
-    try:
-        Path(value).expanduser()
-    except RuntimeError:
-        raise _refuse(f"{value!r} is in the home of a user who is not known here. Write the whole path") from None
-    return value
-
-
-def _number_in_quotes(value: object) -> object:
-    """Let `"30"` pass for 30, as pypi-winnow-downloads does."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
-
-
-def _one_or_list(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-Whole = Annotated[int, Field(strict=True), BeforeValidator(_number_in_quotes)]
-Text = Annotated[str, Field(strict=True, min_length=1)]
-LocalPath = Annotated[Text, AfterValidator(_check_path)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServiceSection(_Section):
+class ServiceSection(Section):
     """`service:`: where things are, and when a number is stale."""
 
     output_dir: LocalPath = "public"
     data_dir: LocalPath = ""
-    base_url: Annotated[Text, AfterValidator(_check_url)] = ""
+    base_url: Url = ""
     stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
     credential_file: LocalPath = ""
 
 
-class FiguresSection(_Section):
+class FiguresSection(Section):
     """`source.figures:`: what is known of the source's size and price; Figures says from where."""
 
     package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
@@ -130,16 +66,16 @@ class FiguresSection(_Section):
     free_tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
 
 
-class SourceSection(_Section):
+class SourceSection(Section):
     """`source:`: where raw counts come from."""
 
     kind: Literal["bigquery", "parquet", "sample"]
     path: LocalPath = ""
     settle_days: Annotated[Whole, Field(ge=0, le=30)] = 3
     credential_file: LocalPath = ""
-    project: Annotated[Text, AfterValidator(_check_project)] = ""
+    project: Project = ""
     location: Text = ""
-    table: Annotated[Text, AfterValidator(_check_table)] = PUBLIC_TABLE
+    table: Table = PUBLIC_TABLE
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 4
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
@@ -149,13 +85,13 @@ class SourceSection(_Section):
     figures: FiguresSection = FiguresSection()
 
 
-class BudgetSection(_Section):
+class BudgetSection(Section):
     """`budget:`: how much BigQuery may bill in a month (UTC). The default is what it gives away."""
 
     tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
 
 
-class ScheduleSection(_Section):
+class ScheduleSection(Section):
     """`schedule:`: when Dagster reads the day that is over, in UTC."""
 
     enabled: Annotated[bool, Field(strict=True)] = True
@@ -164,22 +100,13 @@ class ScheduleSection(_Section):
     keep_runs_days: Annotated[Whole, Field(ge=30, le=3660)] = 90
 
 
-class AlertsSection(_Section):
+class AlertsSection(Section):
     """`alerts:`: who is told of failed runs and red checks."""
 
-    webhook: Annotated[Text, AfterValidator(_check_webhook)]
+    webhook: Webhook
 
 
-class PackageSection(_Section):
-    """An entry of `packages:`."""
-
-    name: Annotated[Text, AfterValidator(_check_selector)]
-    window_days: Annotated[
-        list[Annotated[Whole, Field(ge=1, le=LONGEST_WINDOW)]], BeforeValidator(_one_or_list), Field(min_length=1)
-    ] = [30]
-
-
-class ConfigFile(_Section):
+class ConfigFile(Section):
     """The whole file."""
 
     service: ServiceSection = ServiceSection()
@@ -187,15 +114,19 @@ class ConfigFile(_Section):
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
     alerts: AlertsSection | None = None
+    defaults: LookSection = LookSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
-    start_date: Annotated[date, Field(strict=True), AfterValidator(_check_start)] = CI_KNOWN_SINCE
+    groups: tuple[GroupSection, ...] = ()
+    start_date: StartDate = CI_KNOWN_SINCE
 
 
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
     "source": list(SourceSection.model_fields),
-    "packages": list(PackageSection.model_fields),
+    "defaults": list(LookSection.model_fields),
+    "packages": ["name", *LookSection.model_fields],
+    "groups": ["name", "packages", *LookSection.model_fields],
     "figures": list(FiguresSection.model_fields),
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
@@ -250,7 +181,8 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
             settle_days=source.settle_days,
             bigquery=_settle_bigquery(source, file.budget),
         ),
-        packages=tuple(PackageSettings(Selector.parse(p.name), p.name, tuple(p.window_days)) for p in file.packages),
+        packages=tuple(settle_package(package, file.defaults) for package in file.packages),
+        groups=tuple(settle_group(group, file.defaults) for group in file.groups),
         start_date=file.start_date,
         schedule_enabled=file.schedule.enabled,
         schedule_hour=file.schedule.hour,
@@ -293,8 +225,7 @@ def _resolve_glob(folder: Path, path: str) -> str:
 
 def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
     """Find what is wrong between keys, in a file that may have wrong values too."""
-    packages = content.get("packages")
-    yield from _package_problems(packages if isinstance(packages, list) else [])
+    yield from find_problems(content)
     source, service = content.get("source"), content.get("service")
     if isinstance(source, dict):
         kind = source.get("kind")
@@ -306,31 +237,6 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"source.{key}: has no use with kind {kind}. Remove it, or set `kind: bigquery`"
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
-
-
-def _package_problems(packages: list[object]) -> Iterator[str]:
-    first: dict[Selector, int] = {}
-    for index, package in enumerate(packages):
-        if not isinstance(package, dict):
-            continue
-        days = package.get("window_days")
-        if isinstance(days, list):
-            repeated = [day for day, times in Counter(repr(_number_in_quotes(d)) for d in days).items() if times > 1]
-            for day in repeated:
-                yield f"packages[{index}].window_days: {day} stands twice. Keep one"
-        name = package.get("name")
-        try:
-            selector = Selector.parse(name) if isinstance(name, str) else None
-        except ValueError:
-            continue
-        if selector in first:
-            other = packages[first[selector]]["name"]  # type: ignore[index]  # first has indexes of mappings only
-            yield (
-                f"packages[{index}].name: {name!r} is the same package as packages[{first[selector]}] ({other!r}). "
-                "Keep one; for several windows write `window_days: [7, 30]`"
-            )
-        elif selector:
-            first[selector] = index
 
 
 def _private_path_problems(config_file: Path, content: Mapping[str, Any]) -> Iterator[str]:

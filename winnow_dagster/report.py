@@ -12,11 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from winnow_dagster.core.badge import KINDS
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
 from winnow_dagster.core.coverage import Cost, Failure
+from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import STRATEGIES
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.site.folder import PAGES
+from winnow_dagster.site.record import key_of
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from winnow_dagster.collect import Result
     from winnow_dagster.core.cost import Figures
     from winnow_dagster.core.coverage import Gap
+    from winnow_dagster.core.names import Selector
     from winnow_dagster.defs.resources import Answer, Installation
     from winnow_dagster.settings import Settings
 
@@ -94,8 +97,8 @@ def print_result(result: Result, cost: Cost) -> None:
     for row in result.rows:
         counts = row.counts
         cells = (
-            row.package,
-            f"{row.label} {row.message}",
+            row.name + (" (group)" if row.is_group else ""),
+            f"{row.badge.payload['label']} {row.badge.payload['message']}",
             f"{counts.honest:,}" if counts else "-",
             f"{counts.raw:,}" if counts else "-",
             str(counts.window.as_of) if counts else "-",
@@ -188,9 +191,11 @@ def print_plan(winnow: Installation) -> None:
     """Print what a config comes to: source, packages, windows, days to fetch, files to publish."""
     settings, console = winnow.settings, _console()
     gaps = winnow.gaps()
-    each = [1 + len(KINDS) * len(p.window_days) for p in settings.packages if not p.selector.is_prefix]
-    files = sum(each) + sum(
-        1 + len(KINDS) * len(p.window_days) for p in settings.packages if p.selector.stem in settings.spellings
+    folders = {which: _folders(settings, which) for which in settings.published_windows}
+    files = sum(
+        len(folders[which]) * (len(PAGES) + 2 * len(settings.looks[str(which)].slugs) * len(days))
+        for which, days in settings.published_windows.items()
+        if isinstance(which, Group) or not which.is_prefix
     )
     prefixes = sum(p.selector.is_prefix for p in settings.packages)
     lines = {
@@ -200,7 +205,7 @@ def print_plan(winnow: Installation) -> None:
         "data_dir": settings.data_dir,
         "first day": settings.start_date,
         "newest day": winnow.clock.through,
-        "to publish": f"{files + 2} files"
+        "to publish": f"{files} files of packages and groups"
         + (f", as many again per package of {prefixes} prefixes" if prefixes else ""),
         "to fetch": ", ".join(f"{g.first} to {g.last} ({g.days * len(g.selectors)} days of packages)" for g in gaps)
         or "nothing",
@@ -208,8 +213,12 @@ def print_plan(winnow: Installation) -> None:
     for name, value in lines.items():
         console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
-    for package in settings.packages:
-        folders = dict.fromkeys([str(package.selector), settings.spellings.get(package.selector.stem, "")])
-        names = ", ".join(f"{folder}/" for folder in folders if folder)
-        table.add_row(*map(Text, (package.spelling, ", ".join(map(str, package.window_days)), names)))
+    for which, days in settings.published_windows.items():
+        lengths = ", ".join(map(key_of, days))
+        table.add_row(*map(Text, (str(which), lengths, ", ".join(f"{folder}/" for folder in folders[which]))))
     console.print(table)
+
+
+def _folders(settings: Settings, which: Selector | Group) -> list[str]:
+    """Return the folders in which something is published: a prefix stands for those of its packages."""
+    return list(dict.fromkeys([str(which), settings.spellings.get(str(which), str(which))]))

@@ -1,4 +1,4 @@
-"""Serving the web directory on this machine: static files, and nothing that is not published."""
+"""Serving the web directory: static files, and nothing that is not published."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+
+from winnow_dagster.site.template import POLICY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,25 +23,48 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
+HEADERS = {
+    # As often as shields.io asks at most.
+    "Cache-Control": "public, max-age=300",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+PAGE_POLICY = f"{POLICY}; frame-ancestors 'none'"
+FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
+"""For what is no page: a badge that is opened by itself runs nothing."""
+
+SHARED = {"application/json", "image/svg+xml", "text/csv"}
+"""What pages of other sites may read."""
+
 
 class PublishedFiles(StaticFiles):
-    """Published files: as files, but for those whose names start with a dot."""
+    """Published files, with the headers that browsers and caches need; nothing whose name starts with a dot."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with 404."""
         if any(part.startswith(".") and part != "." for part in path.split("/")):
             raise HTTPException(404)
-        return await super().get_response(path, scope)
+        response = await super().get_response(path, scope)
+        response.headers.update(HEADERS)
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        response.headers["Content-Security-Policy"] = PAGE_POLICY if kind == "text/html" else FILE_POLICY
+        if kind in SHARED:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
 
 
 def make_app(folder: Path) -> Starlette:
     """Return the application that serves a web directory."""
-    return Starlette(routes=[Mount("/", PublishedFiles(directory=folder, html=True))])
+    return Starlette(
+        routes=[Mount("/", PublishedFiles(directory=folder, html=True))], middleware=[Middleware(GZipMiddleware)]
+    )
 
 
-def run(folder: Path, port: int) -> None:
-    """Serve `folder` on loopback until interrupted. Raises OSError where the port is taken."""
-    with socket.create_server((LOOPBACK, port)) as listener:
-        print(f"Badges at http://{LOOPBACK}:{listener.getsockname()[1]}/ (stop with Ctrl-C)", flush=True)  # noqa: T201
+def run(folder: Path, host: str, port: int) -> None:
+    """Serve `folder` until interrupted. Raises OSError where the address is not there to be used."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listener:
+        shown = f"[{host}]" if ":" in host else host
+        print(f"Badges at http://{shown}:{listener.getsockname()[1]}/ (stop with Ctrl-C)", flush=True)  # noqa: T201
         server = uvicorn.Server(uvicorn.Config(make_app(folder), log_level="warning"))
         server.run(sockets=[listener])

@@ -6,13 +6,16 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.badge import DEFAULT_LOOK, Look
 from winnow_dagster.core.cost import Figures
+from winnow_dagster.core.days import PATIENCE_DAYS
+from winnow_dagster.core.window import ALL
 
 if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.names import Group, Selector
 
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 
@@ -48,11 +51,21 @@ class SourceSettings:
 
 @dataclass(frozen=True)
 class PackageSettings:
-    """One selector, as the config spells it, and its windows in days, the headline's first."""
+    """One selector, as the config spells it, its windows in days, the headline's first, and its badges' look."""
 
     selector: Selector
     spelling: str
     window_days: tuple[int, ...]
+    look: Look = DEFAULT_LOOK
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """One group, its windows in days, the headline's first, and its badges' look."""
+
+    group: Group
+    window_days: tuple[int, ...]
+    look: Look = DEFAULT_LOOK
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class Settings:
     source: SourceSettings
     packages: tuple[PackageSettings, ...]
     start_date: date
+    groups: tuple[GroupSettings, ...] = ()
     schedule_enabled: bool = True
     schedule_hour: int = 3
     schedule_minute: int = 30
@@ -85,9 +99,28 @@ class Settings:
         return {package.selector: package.window_days for package in self.packages}
 
     @property
+    def published_windows(self) -> dict[Selector | Group, tuple[int, ...]]:
+        """As `windows`, with those of the groups after them: all that is published."""
+        found: dict[Selector | Group, tuple[int, ...]] = {}
+        found.update((package.selector, package.window_days) for package in self.packages)
+        found.update((group.group, group.window_days) for group in self.groups)
+        return found
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        """How the badges of each selector and group look, by its text."""
+        selectors = {str(package.selector): package.look for package in self.packages}
+        return selectors | {str(group.group): group.look for group in self.groups}
+
+    @property
     def longest_windows(self) -> dict[Selector, int]:
-        """The length of each selector's longest window in days."""
-        return {package.selector: max(package.window_days) for package in self.packages}
+        """How many days have to be read of each selector: its longest window, or that of a group that it is in."""
+        longest = {package.selector: _longest(package.window_days) for package in self.packages}
+        for group in self.groups:
+            for member in group.group.members:
+                reader = max((s for s in longest if s.covers(member)), key=lambda s: (not s.is_prefix, len(s.stem)))
+                longest[reader] = max(longest[reader], _longest(group.window_days))
+        return longest
 
     @property
     def spellings(self) -> dict[str, str]:
@@ -105,3 +138,8 @@ class Settings:
             return self.data_dir / self.source.kind
         digest = hashlib.sha256(self.source.table_or_files.encode()).hexdigest()[:8]
         return self.data_dir / f"{self.source.kind}-{digest}"
+
+
+def _longest(window_days: tuple[int, ...]) -> int:
+    """Return how many days have to be read for these windows; over all days, those in which a gap is filled."""
+    return max(*window_days, PATIENCE_DAYS if ALL in window_days else 0)

@@ -97,6 +97,7 @@ def test_a_package_has_the_predecessors_badges_with_their_keys_in_their_order() 
         "os-linux": ("linux (30d)", "11"),
         "os-macos": ("macos (30d)", "12"),
         "os-windows": ("windows (30d)", "13"),
+        "honest-share": ("honest (30d)", "96.7%"),
     }
 
 

@@ -83,9 +83,9 @@ def test_a_package_notes_its_numbers_its_badge_and_what_to_paste(make_house: Mak
     assert "1.5k" in picture(found["badge"])
     assert found["endpoint"] == "https://badges.example.com/a/downloads-3d-non-ci.json"
     assert found["markdown"] == (
-        "[![downloads](https://img.shields.io/endpoint?url="
-        "https%3A%2F%2Fbadges.example.com%2Fa%2Fdownloads-3d-non-ci.json)](https://badges.example.com/)"
+        "[![downloads](https://badges.example.com/a/downloads-3d-non-ci.svg)](https://badges.example.com/a/)"
     )
+    assert found["page"] == "https://badges.example.com/a/"
     assert found["files"] == str(house.winnow.settings.output_dir / "a")
 
 

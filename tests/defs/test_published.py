@@ -95,10 +95,16 @@ def test_a_number_is_never_replaced_by_a_placeholder_or_an_older_one(make_house:
     house.count(ago(9), ago(7))
     house.publish()
     assert badge(house)["message"] == "1.2k"
-    assert {name for name, found in files(house.winnow.settings.output_dir).items() if found != before[name]} <= {
+    after = files(house.winnow.settings.output_dir)
+    assert {name for name, found in after.items() if found != before[name]} <= {
+        "_packages.json",
         "a/counts.json",
+        "a/history.csv",
+        "a/history.json",
+        "a/index.html",
         "index.html",
     }
+    assert all(line in after["a/history.csv"][1] for line in before["a/history.csv"][1].splitlines())
 
 
 def test_a_number_of_the_predecessor_stays_until_there_is_a_better_one(make_house: MakeHouse) -> None:
@@ -122,7 +128,9 @@ def test_a_backfill_of_an_old_day_leaves_todays_badge_alone(make_house: MakeHous
     before = files(house.winnow.settings.output_dir)
     house.count(ago(20), ago(10))
     house.publish()
-    assert files(house.winnow.settings.output_dir) == before
+    after = files(house.winnow.settings.output_dir)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"a/history.json", "a/history.csv", "a/index.html", "index.html"}
 
 
 def test_publishing_twice_touches_no_file_but_the_health_file(make_house: MakeHouse) -> None:
@@ -199,7 +207,7 @@ def test_a_prefix_publishes_each_of_its_packages_but_those_named_for_themselves(
     house.count(ago(5), DAY)
     house.publish()
     public = house.winnow.settings.output_dir
-    assert {path.name for path in public.iterdir() if path.is_dir()} == {"x-a", "x-b", "x-old"}
+    assert {path.name for path in public.iterdir() if path.is_dir()} == {"_static", "x-a", "x-b", "x-old"}
     assert badge(house, "x-a")["message"] == "3"
     assert badge(house, "x-old")["message"] == "0"
     assert badge(house, "x-b", "downloads-1d-non-ci.json")["message"] == "1"
@@ -249,7 +257,7 @@ def test_the_page_lists_every_package_with_its_number_and_day(make_house: MakeHo
     house.count(ago(2), DAY)
     house.publish()
     page = (house.winnow.settings.output_dir / "index.html").read_text()
-    for text in ("a/downloads-3d-non-ci.json", "1,200", str(DAY), "collecting 3/9d", "3 of 9 days collected"):
+    for text in ("a/downloads-3d-non-ci.svg", "1,200", str(DAY), "collecting 3/9d", "3 of 9 days collected"):
         assert text in page
 
 

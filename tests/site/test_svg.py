@@ -18,11 +18,13 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 @given(texts, texts, st.sampled_from(["blue", "lightgrey"]))
 def test_a_badge_says_its_label_and_message_and_holds_nothing_else(label: str, message: str, color: str) -> None:
     root = ET.fromstring(draw({"label": label, "message": message, "color": color}))
-    assert root.get("aria-label") == root.findtext(f"{SVG}title") == f"{label}: {message}"
-    assert [element.text or "" for element in root.iter(f"{SVG}text")] == [label, label, message, message]
+    told = f"{label}: {message}" if label else message
+    assert root.get("aria-label") == (root.findtext(f"{SVG}title") or "") == told
+    texts_shown = [label, label, message, message] if label else [message, message]
+    assert [element.text or "" for element in root.iter(f"{SVG}text")] == texts_shown
     known = {"svg", "title", "clipPath", "linearGradient", "stop", "g", "path", "rect", "text"}
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= known
-    assert int(root.get("width", "")) == measure(label) + measure(message) + 20
+    assert int(root.get("width", "")) == (measure(label) + 10 if label else 0) + measure(message) + 10
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """Badges: which badges a package has, and a number as endpoint payload under a file name.
 
-The payloads and file names are what readers of pypi-winnow-downloads' files know; change them for nobody.
+The payloads and file names are what readers of pypi-winnow-downloads' files know; unless a config asks for another
+look, change them for nobody.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.honesty import INSTALLERS
+from winnow_dagster.core.window import ALL, name_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,28 +23,46 @@ THOUSAND = 1000
 LOW_COUNT = 10
 """From this count up a badge is blue."""
 
+GREY = "lightgrey"
 SAMPLE_LABEL = "sample: "
 """What the label of a badge of sample data starts with (R8)."""
 
 _PLACEHOLDER = re.compile(r"collecting \d+/\d+d")
-_FILE_NAME = re.compile(r"(?P<slug>[a-z-]+)-(?P<days>[1-9]\d*)d-non-ci\.json")
+_FILE_NAME = re.compile(r"(?P<slug>[a-z-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
 
 
 @dataclass(frozen=True)
 class Badge:
-    """One number of one package over one window: a file name and a shields.io endpoint payload."""
+    """One number of one package over one window of `days` days, or ALL: which it is, and its endpoint payload."""
 
-    file_name: str
-    payload: Mapping[str, str | int]
+    slug: str
+    days: int
+    payload: Mapping[str, object]
+
+    @property
+    def stem(self) -> str:
+        """The name of its files without their endings."""
+        return f"{self.slug}-{name_length(self.days)}-non-ci"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the payload's file."""
+        return f"{self.stem}.json"
+
+    @property
+    def picture_name(self) -> str:
+        """The name of the file of the same badge, drawn."""
+        return f"{self.stem}.svg"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A badge that every package has over each of its windows."""
+    """A badge that a package has over each of its windows: a count, or a part of another count in percent."""
 
     slug: str
     label: str
     count: Callable[[WindowCounts], int]
+    whole: Callable[[WindowCounts], int] | None = None
 
 
 def _installer(name: str) -> Kind:
@@ -60,19 +80,37 @@ KINDS = (
     _system("linux", "Linux"),
     _system("macos", "Darwin"),
     _system("windows", "Windows"),
+    Kind("honest-share", "honest", lambda counts: counts.honest, lambda counts: counts.raw),
 )
 """Every badge counts honest downloads only (R3)."""
 
-
-def file_name(kind: Kind, days: int) -> str:
-    """Return the name of the file of a badge over a window of `days` days."""
-    return f"{kind.slug}-{days}d-non-ci.json"
+SLUGS = tuple(kind.slug for kind in KINDS)
 
 
-def window_of(name: str) -> int | None:
-    """Return the length in days of the window that a badge's file is of, by its name; None if it names no badge."""
+@dataclass(frozen=True)
+class Look:
+    """Which badges a package has and how they look; by default exactly as pypi-winnow-downloads' do."""
+
+    slugs: tuple[str, ...] = SLUGS
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """By a badge's slug, its label: `{days}` is the window's length, and `{days}d` reads `since ...` over all days."""
+
+    colors: tuple[tuple[int, str], ...] = ((0, GREY), (LOW_COUNT, "blue"))
+    """From which count up a badge has which colour, the lowest first."""
+
+    extras: Mapping[str, str | int] = field(default_factory=dict)
+    """Further keys of each payload, such as labelColor and cacheSeconds, in shields.io's order."""
+
+
+DEFAULT_LOOK = Look()
+
+
+def parse_name(name: str) -> tuple[str, int] | None:
+    """Return the slug and the window's length in days that a badge's file name says; None if it names no badge."""
     found = _FILE_NAME.fullmatch(name)
-    return int(found["days"]) if found and found["slug"] in {kind.slug for kind in KINDS} else None
+    if found is None or found["slug"] not in SLUGS:
+        return None
+    return found["slug"], int(found["days"] or ALL)
 
 
 def format_count(count: int) -> str:
@@ -90,7 +128,17 @@ def format_count(count: int) -> str:
     return f"{count / THOUSAND**2:.1f}".removesuffix(".0") + "M"
 
 
-def badges_of(state: PackageState, *, today: date, stale_threshold_days: int) -> list[Badge]:
+def format_share(part: int, whole: int) -> str:
+    """Return a part of a whole in percent: `0%`, `38.2%`, `100%`; only nothing is 0, and only all of it is 100."""
+    if whole == 0:
+        return "no downloads"
+    percent = round(100 * part / whole, 1)
+    if 0 < part < whole:
+        percent = min(max(percent, 0.1), 99.9)
+    return f"{percent:.1f}".removesuffix(".0") + "%"
+
+
+def badges_of(state: PackageState, look: Look = DEFAULT_LOOK, *, today: date, stale_threshold_days: int) -> list[Badge]:
     """Return all badges of a package, the headline first, as they read on `today`.
 
     A window that has no counts yet has placeholders; one whose as-of is older than the threshold says so (R6).
@@ -98,11 +146,13 @@ def badges_of(state: PackageState, *, today: date, stale_threshold_days: int) ->
     prefix = SAMPLE_LABEL if state.source == "sample" else ""
     return [
         Badge(
-            file_name(kind, window.days),
+            kind.slug,
+            window.days,
             {
                 "schemaVersion": 1,
-                "label": f"{prefix}{kind.label} ({window.days}d)",
-                **_message_and_colour(kind, window, today, stale_threshold_days),
+                "label": prefix + _label(look.labels.get(kind.slug, f"{kind.label} ({{days}}d)"), window),
+                **_message_and_colour(kind, window, look, today, stale_threshold_days),
+                **look.extras,
             },
         )
         for window in (*state.windows, *state.former)
@@ -123,17 +173,50 @@ def may_replace(published: Mapping[str, object], payload: Mapping[str, object]) 
     return not _is_number(published) or _is_number(payload)
 
 
+def keep_look(published: Mapping[str, object], badge: Badge) -> Badge:
+    """Return a badge as it was published, but for its message and, once that says its day, its colour.
+
+    For what the config no longer has, and so no longer says how to draw.
+    """
+    if not published:
+        return badge
+    fresh = {"message": badge.payload["message"]}
+    if badge.payload["color"] == GREY:
+        fresh["color"] = GREY
+    return replace(badge, payload={**badge.payload, **published, **fresh})
+
+
 def _is_number(payload: Mapping[str, object]) -> bool:
     """Tell whether a payload shows a real number; one without a message is no badge at all."""
     label, message = str(payload.get("label", "")), str(payload.get("message", ""))
     return message != "" and not label.startswith(SAMPLE_LABEL) and _PLACEHOLDER.fullmatch(message) is None
 
 
-def _message_and_colour(kind: Kind, state: WindowState, today: date, stale_threshold_days: int) -> dict[str, str]:
+def _label(text: str, window: WindowState) -> str:
+    if window.days != ALL:
+        return text.replace("{days}", str(window.days))
+    if window.counts is None:
+        return text.replace("{days}d", "all").replace("{days}", "all")
+    counted = window.counts.window
+    return text.replace("{days}d", f"since {counted.first_day}").replace("{days}", str(counted.days))
+
+
+def _message_and_colour(
+    kind: Kind, state: WindowState, look: Look, today: date, stale_threshold_days: int
+) -> dict[str, str]:
     if state.counts is None:
-        return {"message": f"collecting {state.collected}/{state.days}d", "color": "lightgrey"}
+        return {"message": f"collecting {state.collected}/{state.days or 1}d", "color": GREY}
     count, as_of = kind.count(state.counts), state.counts.window.as_of
-    message = format_count(count)
+    if kind.whole is None:
+        message, color = format_count(count), _color(count, look.colors)
+    else:
+        # Thresholds of counts say nothing of a share.
+        whole = kind.whole(state.counts)
+        message, color = format_share(count, whole), _color(whole, DEFAULT_LOOK.colors)
     if is_stale(as_of, today, stale_threshold_days):
-        return {"message": f"{message} to {as_of}", "color": "lightgrey"}
-    return {"message": message, "color": "blue" if count >= LOW_COUNT else "lightgrey"}
+        return {"message": f"{message} to {as_of}", "color": GREY}
+    return {"message": message, "color": color}
+
+
+def _color(count: int, colors: tuple[tuple[int, str], ...]) -> str:
+    return next((color for least, color in reversed(colors) if count >= least), GREY)

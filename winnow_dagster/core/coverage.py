@@ -38,6 +38,11 @@ class Coverage:
         """Tell whether the day's raw counts of `selector` were fetched, even if there were none."""
         return self.last_read(selector) is not None
 
+    def is_provisional(self, day: date, selector: Selector, settle_days: int) -> bool:
+        """Tell whether `selector` was last read on `day` before the day had settled."""
+        last_read = self.last_read(selector)
+        return last_read is not None and last_read < end_of(day) + settle_days * ONE_DAY
+
     def failure(self, selector: Selector) -> str | None:
         """Return why the last reading of `selector`, or of a wider one, failed; None if it did not."""
         return next((why for other, why in self.failed.items() if other.covers(selector)), None)
@@ -110,9 +115,8 @@ class Reader:
 
     def has_to_settle(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` was read on `day` before the day settled, and the day has settled since."""
-        last_read = coverage.last_read(selector)
-        settles = end_of(day) + self.settle_days * ONE_DAY
-        return self.settle_days > 0 and last_read is not None and last_read < settles <= self.now
+        has_settled = end_of(day) + self.settle_days * ONE_DAY <= self.now
+        return has_settled and coverage.is_provisional(day, selector, self.settle_days)
 
 
 @dataclass(frozen=True)

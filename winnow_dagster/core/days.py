@@ -1,16 +1,18 @@
-"""Days: stored counts with their coverage, and from them what is known of every package."""
+"""Days: stored counts with their coverage, and from them what is known of every package and group."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
-from winnow_dagster.core.names import NormalizedName, Selector, matches_any, selector_of
+from winnow_dagster.core.history import History, count_days, history_of
+from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
 from winnow_dagster.core.window import (
+    ALL,
     PackageState,
     Window,
     WindowCounts,
@@ -18,11 +20,15 @@ from winnow_dagster.core.window import (
     count_covered,
     newest_window,
     total,
+    whole_window,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import date
+
+PATIENCE_DAYS = 30
+"""For how many days the window ALL waits for a missing one; as many are read if no window is longer."""
 
 
 @dataclass(frozen=True)
@@ -41,85 +47,193 @@ class Days:
         return self.counts.filter(pl.col("date") == day).collect()
 
 
-def package_states(
+@dataclass(frozen=True)
+class Package:
+    """All that is known of one package or group: its windows, and each of its days."""
+
+    state: PackageState
+    history: History
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the stored days: up to which one, of which source, and when a day settles."""
+
+    through: date
+    source: str
+    settle_days: int = 0
+
+
+def describe(
     honest: Days,
-    windows: Mapping[Selector, Sequence[int]],
+    windows: Mapping[Selector | Group, Sequence[int]],
     raw_coverage: Mapping[date, Coverage],
-    *,
-    through: date,
-    source: str,
-) -> dict[Selector, list[PackageState]]:
-    """Return what the stored honest days up to `through` say of each package that each selector selects.
+    question: Question,
+) -> dict[str, list[Package]]:
+    """Return what the stored honest days say of each package, by its selector's text, and of each group, by its own.
 
     `windows` has the lengths of the windows in days, the headline's first. A package that has a selector of its own
     is left out of the prefixes that select it too. `raw_coverage` tells which days could not be read.
     """
-    members = _members(honest, windows)
-    newest = {s: [_newest(honest, s, days, through) for days in windows[s]] for s in windows}
-    counted = _count(honest, members, newest)
-    return {
-        selector: [
-            PackageState(
-                package,
-                source,
-                tuple(
-                    WindowState(
-                        days,
-                        counted[window][package] if window else None,
-                        count_covered(days, _covered(honest, selector), through),
-                    )
-                    for days, window in zip(lengths, newest[selector], strict=True)
+    names = _names(honest, windows)
+    counts = _add_groups(honest.counts, windows)
+    newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
+    counted = _count(counts, names, newest)
+    by_day = count_days(counts.filter(pl.col("package").is_in([name for found in names.values() for name in found])))
+    described: dict[str, list[Package]] = {}
+    for which, lengths in windows.items():
+        covered = _covered(honest, which)
+        problem = _problem(raw_coverage, which, max(*lengths, PATIENCE_DAYS * (ALL in lengths)), question.through)
+        provisional = _provisional(honest, which, question)
+        described[str(which)] = [
+            Package(
+                PackageState(
+                    name,
+                    question.source,
+                    tuple(
+                        WindowState(
+                            days,
+                            counted[window][name] if window else None,
+                            count_covered(days, covered, question.through),
+                        )
+                        for days, window in zip(lengths, newest[which], strict=True)
+                    ),
+                    problem,
+                    _members(names, which) if isinstance(which, Group) else (),
                 ),
-                _problem(raw_coverage, selector, max(lengths), through),
+                history_of(by_day.get(name), provisional),
             )
-            for package in members[selector]
+            for name in names[which]
         ]
-        for selector, lengths in windows.items()
+    return described
+
+
+def retell(
+    honest: Days,
+    members: Mapping[str, Sequence[Selector]],
+    windows: Mapping[Window, Collection[str]],
+    settle_days: int,
+) -> tuple[dict[Window, dict[str, WindowCounts]], dict[str, History]]:
+    """Return what the stored honest days say of these windows and of each day, where they cover them.
+
+    `members`: by the name under which something is published, the packages that it adds up. `windows`: of which of
+    those names each window is wanted.
+    """
+    groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
+    counts = pl.concat(
+        [
+            honest.counts,
+            *(
+                honest.counts.filter(matches_any(parts, "package")).with_columns(package=pl.lit(name))
+                for name, parts in groups.items()
+            ),
+        ]
+    )
+
+    def covers(day: date, name: str) -> bool:
+        return all(map(honest.coverage.get(day, NOTHING).covers, members[name]))
+
+    found: dict[Window, dict[str, WindowCounts]] = {}
+    for window, names in windows.items():
+        days = days_between(window.first_day, window.as_of)
+        known = [name for name in names if all(covers(day, name) for day in days)]
+        found[window] = total(counts, window, known) if known else {}
+    by_day = count_days(counts.filter(pl.col("package").is_in(list(members))))
+    histories = {
+        name: history_of(
+            by_day.get(name),
+            {
+                day: any(coverage.is_provisional(day, part, settle_days) for part in parts)
+                for day, coverage in honest.coverage.items()
+                if covers(day, name)
+            },
+        )
+        for name, parts in members.items()
+    }
+    return found, histories
+
+
+def _parts(which: Selector | Group) -> Sequence[Selector]:
+    """Return the selectors that all have to be covered."""
+    return which.members if isinstance(which, Group) else [which]
+
+
+def _covered(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
+    return lambda day: all(map(honest.coverage.get(day, NOTHING).covers, _parts(which)))
+
+
+def _provisional(honest: Days, which: Selector | Group, question: Question) -> dict[date, bool]:
+    """Return the covered days of a selector or group, and whether each is provisional."""
+    covered = _covered(honest, which)
+    return {
+        day: any(coverage.is_provisional(day, part, question.settle_days) for part in _parts(which))
+        for day, coverage in honest.coverage.items()
+        if day <= question.through and covered(day)
     }
 
 
-def _covered(honest: Days, selector: Selector) -> Callable[[date], bool]:
-    return lambda day: honest.coverage.get(day, NOTHING).covers(selector)
+def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> Window | None:
+    start, covered = min(honest.coverage, default=through), _covered(honest, which)
+    if days == ALL:
+        return whole_window(covered, start=start, through=through, patience=PATIENCE_DAYS)
+    return newest_window(days, covered, start=start, through=through)
 
 
-def _newest(honest: Days, selector: Selector, days: int, through: date) -> Window | None:
-    start = min(honest.coverage, default=through)
-    return newest_window(days, _covered(honest, selector), start=start, through=through)
-
-
-def _members(honest: Days, windows: Mapping[Selector, Sequence[int]]) -> dict[Selector, list[NormalizedName]]:
-    """Return the packages of each selector: a name's own, and for a prefix each that was ever downloaded."""
-    members = {s: [] if s.is_prefix else [cast("NormalizedName", s.stem)] for s in windows}
-    prefixes = [s for s in windows if s.is_prefix]
+def _names(honest: Days, windows: Collection[Selector | Group]) -> dict[Selector | Group, list[str]]:
+    """Return what is published of each: a package, for a prefix each that was ever downloaded, a group."""
+    selectors = [s for s in windows if isinstance(s, Selector)]
+    names: dict[Selector | Group, list[str]] = {which: [] for which in windows}
+    for which in windows:
+        if isinstance(which, Group):
+            names[which] = [str(which)]
+        elif not which.is_prefix:
+            names[which] = [which.stem]
+    prefixes = [s for s in selectors if s.is_prefix]
     if prefixes:
         seen = honest.counts.filter(matches_any(prefixes, "package")).select("package").unique().collect()
         for package in sorted(seen["package"]):
-            selector = selector_of(package, windows)
+            selector = selector_of(package, selectors)
             if selector and selector.is_prefix:
-                members[selector].append(package)
-    return members
+                names[selector].append(package)
+    return names
+
+
+def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> tuple[str, ...]:
+    """Return the packages of a group that are published, in order."""
+    published = {n for which, found in names.items() if isinstance(which, Selector) for n in found}
+    return tuple(sorted(n for n in published if any(part.matches(n) for part in group.members)))
+
+
+def _add_groups(counts: pl.LazyFrame, windows: Collection[Selector | Group]) -> pl.LazyFrame:
+    """Return the counts with those of each group's packages once more, under the group's own name."""
+    added = [
+        counts.filter(matches_any(which.members, "package")).with_columns(package=pl.lit(str(which)))
+        for which in windows
+        if isinstance(which, Group)
+    ]
+    return pl.concat([counts, *added])
 
 
 def _count(
-    honest: Days,
-    members: Mapping[Selector, list[NormalizedName]],
-    newest: Mapping[Selector, list[Window | None]],
-) -> dict[Window, dict[NormalizedName, WindowCounts]]:
-    """Sum each window once, for all the packages that need it."""
-    wanted: dict[Window, set[NormalizedName]] = defaultdict(set)
-    for selector, windows in newest.items():
+    counts: pl.LazyFrame,
+    names: Mapping[Selector | Group, Sequence[str]],
+    newest: Mapping[Selector | Group, Sequence[Window | None]],
+) -> dict[Window, dict[str, WindowCounts]]:
+    """Sum each window once, for all the packages and groups that need it."""
+    wanted: dict[Window, set[str]] = defaultdict(set)
+    for which, windows in newest.items():
         for window in filter(None, windows):
-            wanted[window].update(members[selector])
-    return {window: total(honest.counts, window, sorted(packages)) for window, packages in wanted.items()}
+            wanted[window].update(names[which])
+    return {window: total(counts, window, sorted(found)) for window, found in wanted.items()}
 
 
-def _problem(raw_coverage: Mapping[date, Coverage], selector: Selector, longest: int, through: date) -> str | None:
+def _problem(raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, through: date) -> str | None:
     """Return which day of the longest window could not be read, the newest; None if each asked for could.
 
     Not why: this is published, and reasons name accounts and paths.
     """
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
-        if coverage.failure(selector) is not None and not coverage.covers(selector):
+        if any(coverage.failure(part) is not None and not coverage.covers(part) for part in _parts(which)):
             return f"{day} could not be read"
     return None

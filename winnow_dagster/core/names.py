@@ -11,10 +11,12 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NormalizedName", "Selector", "matches_any", "normalise", "selector_of"]
+__all__ = ["Group", "NormalizedName", "Selector", "matches_any", "normalise", "selector_of"]
 
 # A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
 LONGEST_NAME = 200
+
+GROUP_FOLDER = "_group/"
 
 
 def normalise(name: str) -> NormalizedName:
@@ -68,6 +70,18 @@ class Selector:
         if other.is_prefix and not self.is_prefix:
             return False
         return self.matches(other.stem)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Packages whose downloads are added up, under a name of their own."""
+
+    name: NormalizedName
+    members: tuple[Selector, ...]
+
+    def __str__(self) -> str:
+        """Return the folder that the group is published in: no package's, since it starts with `_`."""
+        return GROUP_FOLDER + self.name
 
 
 def selector_of(package: str, selectors: Iterable[Selector]) -> Selector | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -71,6 +72,15 @@ class CountQuery:
         elif names:
             given["packages"] = names
         return given | {f"prefix_{n}": prefix for n, prefix in enumerate(prefixes)}
+
+    def to_paste(self, table: str) -> str:
+        """Return the query with its values in its text, for a reader to run. Its names hold no quotes."""
+        text = self.text(table)
+        # The longer names first: @package begins @packages, and @prefix_1 begins @prefix_10.
+        for name, value in sorted(self.parameters().items(), reverse=True):
+            literal = f'TIMESTAMP("{value:%Y-%m-%d}")' if isinstance(value, datetime) else json.dumps(value)
+            text = text.replace(f"@{name}", literal)
+        return text
 
     def _stems(self) -> tuple[list[str], list[str]]:
         selectors = [request.selector for request in self.requests]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
-    from winnow_dagster.core.names import NormalizedName
+
+ALL = 0
+"""The length of the window without a fixed one: every day up to as-of, without a gap, since the first covered one."""
 
 SYSTEMS = ("Linux", "Darwin", "Windows")
 """The systems counted apart, as the source spells them; honest downloads of others are in the totals only."""
@@ -66,7 +68,7 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class WindowState:
-    """What is known of a window of `days` days: its newest counts, if any, and how many days are covered now."""
+    """What is known of a window of `days` days, or ALL: its newest counts, if any, and how many days are covered."""
 
     days: int
     counts: WindowCounts | None
@@ -75,12 +77,15 @@ class WindowState:
 
 @dataclass(frozen=True)
 class PackageState:
-    """What is known of one package: its windows, the headline first, of which source, and what is wrong."""
+    """What is known of one package, or group: its windows, the headline first, of which source, and what is wrong."""
 
-    package: NormalizedName
+    package: str
     source: str
     windows: tuple[WindowState, ...]
     problem: str | None = None
+    members: tuple[str, ...] = ()
+    """The packages of a group, whose downloads are added up; `package` is the group's folder then."""
+
     former: tuple[WindowState, ...] = ()
     """Windows that were published and are no longer configured: their badges stay, and grow stale."""
 
@@ -88,6 +93,11 @@ class PackageState:
     def headline(self) -> WindowState:
         """The window that stands for the package."""
         return self.windows[0]
+
+
+def name_length(days: int) -> str:
+    """Return the length of a window as file names and messages have it: `30d`, `all`."""
+    return "all" if days == ALL else f"{days}d"
 
 
 def newest_window(days: int, covered: Callable[[date], bool], *, start: date, through: date) -> Window | None:
@@ -100,14 +110,27 @@ def newest_window(days: int, covered: Callable[[date], bool], *, start: date, th
     return None
 
 
+def whole_window(covered: Callable[[date], bool], *, start: date, through: date, patience: int) -> Window | None:
+    """Return the longest window of covered days within `start` to `through`, or None if there is none.
+
+    It ends within the last `patience` days, in which a missing day is still going to be read: a day that could not be
+    read yet does not make a window start anew, and days of long ago that somebody read are not taken for the present.
+    """
+    found: Window | None = None
+    run = 0
+    for day in days_between(start, through):
+        run = run + 1 if covered(day) else 0
+        if run and (through - day).days < patience and (found is None or run >= found.days):
+            found = Window(run, day)
+    return found
+
+
 def count_covered(days: int, covered: Callable[[date], bool], through: date) -> int:
     """Return how many days of the window of `days` days up to `through` are covered."""
     return sum(map(covered, days_between(Window(days, through).first_day, through)))
 
 
-def total(
-    honest: pl.LazyFrame, window: Window, packages: Iterable[NormalizedName]
-) -> dict[NormalizedName, WindowCounts]:
+def total(honest: pl.LazyFrame, window: Window, packages: Iterable[str]) -> dict[str, WindowCounts]:
     """Sum honest counts (HONEST_SCHEMA) over a covered window. A package without a row has counts of 0.
 
     The caller knows that the window is covered: a day without rows counts as a day without downloads.

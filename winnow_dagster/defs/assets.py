@@ -10,8 +10,7 @@ from pydantic import Field
 
 from winnow_dagster.core import honesty
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.days import Days
-from winnow_dagster.core.names import Selector
+from winnow_dagster.core.days import Days, Package
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
 from winnow_dagster.defs.notes import column_schema
@@ -141,17 +140,15 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         code_version=publishing_version(settings),
         group_name="published",
         owners=OWNERS,
-        kinds={"json"},
+        kinds={"json", "svg", "html"},
         freshness_policy=EVERY_DAY,
     )
-    def badges(
-        context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]
-    ) -> dict[str, list[PackageState]]:
-        """How many people installed each package, over each of its windows, as badges for its README.
+    def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> dict[str, list[Package]]:
+        """How many people installed each package and group, over each of its windows: badges, page, history.
 
         A number is published once every day of its window is covered, and never gives way to an older one.
         """
-        return winnow.states(context.partition_keys)
+        return winnow.packages(context.partition_keys)
 
     @dg.asset(
         io_manager_key="site_io",
@@ -162,8 +159,8 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         code_version=publishing_version(settings),
         freshness_policy=EVERY_DAY,
     )
-    def index(badges: dict[Selector, list[PackageState]], winnow: dg.ResourceParam[Installation]) -> dict[str, bytes]:
-        """The page that lists all packages, and `_health.json`."""
+    def index(badges: dict[str, list[PackageState]], winnow: dg.ResourceParam[Installation]) -> dict[str, bytes]:
+        """The page that lists all packages and groups, the same as JSON, and `_health.json`."""
         return winnow.site_files(badges)
 
     return [badges, index]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from winnow_dagster import __version__
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
 from winnow_dagster.runs import READS_DAYS, close_dead_runs, forget_old_runs, reads_days
@@ -80,8 +81,8 @@ def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
 
 
 def publishing_version(s: Settings) -> str:
-    """Return a code version that changes with what the config says of publishing."""
-    said = repr((s.packages, s.stale_threshold_days, s.source.kind, s.output_dir, s.base_url))
+    """Return a code version that changes with what the config says of publishing, and with Winnow's own."""
+    said = repr((__version__, s.packages, s.groups, s.stale_threshold_days, s.source.kind, s.output_dir, s.base_url))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 

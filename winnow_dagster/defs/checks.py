@@ -64,14 +64,20 @@ def _as_of(winnow: Installation) -> Verdict:
 def _published(winnow: Installation) -> Verdict:
     # What another source published is not for this one's store to tell.
     published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
-    recount = winnow.recount(audit.windows_of(published))
-    return audit.judge_published(published, recount, lambda f, name: read_if_there(winnow.web.folder / f / name))
+    return audit.judge_published(
+        winnow.web.site,
+        published,
+        winnow.recount(published.values()),
+        lambda folder, name: read_if_there(winnow.web.folder / folder / name),
+        winnow.clock.today,
+    )
 
 
 def _orphans(winnow: Installation) -> Verdict:
-    orphans = find_orphans(winnow.web, winnow.settings.windows)
+    orphans = find_orphans(winnow.web, winnow.settings.published_windows)
     bad = {
-        folder: f"{len(files)} files of no entry of packages: {', '.join(files)}" for folder, files in orphans.items()
+        folder: f"{len(files)} files that the config has no entry for: {', '.join(files)}"
+        for folder, files in orphans.items()
     }
     return Verdict(bad, len(winnow.web.read_all()))
 

@@ -18,8 +18,7 @@ from winnow_dagster.storage.lock import counting, publishing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from winnow_dagster.core.days import Days
-    from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.days import Days, Package
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.resources import Fetch, Installation
 
@@ -93,19 +92,19 @@ class BadgesIO(dg.IOManager):
         """Publish to the installation's web directory."""
         self._winnow = winnow
 
-    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, list[PackageState]]) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, list[Package]]) -> None:
         """Publish each package of each selector: changed files only, never an older number."""
         settings, web, clock = self._winnow.settings, self._winnow.web, self._winnow.clock
         with publishing(settings.data_dir):
-            for key, states in obj.items():
-                changed = sum(web.publish(state, clock.through) for state in states)
-                numbers = {"packages": len(states), "files_changed": changed}
-                shown = [web.read(state.package) or state for state in states]
-                _note(context, key, numbers | package_notes(shown, settings, clock.today))
-            web.refresh(clock.through, [state.package for states in obj.values() for state in states])
+            for key, packages in obj.items():
+                changed = sum(web.publish(package, clock.through) for package in packages)
+                numbers = {"packages": len(packages), "files_changed": changed}
+                shown = [web.read(package.state.package) or package.state for package in packages]
+                _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
+            web.refresh(clock.through, [p.state.package for packages in obj.values() for p in packages])
 
-    def load_input(self, context: dg.InputContext) -> Mapping[Selector, list[PackageState]]:  # noqa: ARG002
-        """Return what is published, by selector."""
+    def load_input(self, context: dg.InputContext) -> Mapping[str, list[PackageState]]:  # noqa: ARG002
+        """Return what is published, by selector and group."""
         return self._winnow.published()
 
 

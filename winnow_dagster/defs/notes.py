@@ -5,28 +5,28 @@ from __future__ import annotations
 import base64
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import dagster as dg
 import polars as pl
 
-from winnow_dagster.core.badge import badges_of
 from winnow_dagster.core.honesty import CATEGORIES, COLUMNS
+from winnow_dagster.core.window import name_length
+from winnow_dagster.site.snippets import own_picture, snippets
 from winnow_dagster.site.svg import draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.cost import Figures
     from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.settings import Settings
+    from winnow_dagster.site.site import Site
 
 MOST_PICTURES = 30
 """How many badges of a prefix are shown."""
-
-SHIELDS = "https://img.shields.io/endpoint?url="
 
 
 def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
@@ -87,9 +87,9 @@ def category_numbers(counts: pl.DataFrame) -> dict[str, float]:
     return {"raw_downloads": raw, **numbers, **share}
 
 
-def package_notes(states: Sequence[PackageState], settings: Settings, today: date) -> dict[str, Any]:
+def package_notes(states: Sequence[PackageState], settings: Settings, site: Site, today: date) -> dict[str, Any]:
     """Return what to show of the packages of one selector: numbers of one package, the badges of several."""
-    shown = {state.package: _picture(state, settings, today) for state in states[:MOST_PICTURES]}
+    shown = {state.package: _picture(site.badges(state, today)[0]) for state in states[:MOST_PICTURES]}
     if len(states) != 1:
         table = ["| package | badge |", "|---|---|", *(f"| {name} | {badge} |" for name, badge in shown.items())]
         return {"badge": dg.MetadataValue.md("\n".join(table))} if states else {}
@@ -98,21 +98,20 @@ def package_notes(states: Sequence[PackageState], settings: Settings, today: dat
     notes: dict[str, Any] = {"badge": dg.MetadataValue.md(shown[state.package]), "files": dg.MetadataValue.path(folder)}
     for window in state.windows:
         if window.counts is not None:
-            notes[f"honest_{window.days}d"] = window.counts.honest
-            notes[f"raw_{window.days}d"] = window.counts.raw
+            notes[f"honest_{name_length(window.days)}"] = window.counts.honest
+            notes[f"raw_{name_length(window.days)}"] = window.counts.raw
     if state.headline.counts is not None:
         notes["as_of"] = str(state.headline.counts.window.as_of)
     if settings.base_url:
-        address = f"{settings.base_url}/{state.package}/"
-        headline = badges_of(state, today=today, stale_threshold_days=settings.stale_threshold_days)[0]
-        endpoint = SHIELDS + quote(address + headline.file_name, safe="")
-        notes["endpoint"] = dg.MetadataValue.url(address + headline.file_name)
-        notes["page"] = dg.MetadataValue.url(f"{settings.base_url}/")
-        notes["markdown"] = dg.MetadataValue.text(f"[![downloads]({endpoint})]({settings.base_url}/)")
+        page, badge = f"{settings.base_url}/{state.package}/", site.badges(state, today)[0]
+        picture = own_picture(settings.base_url, state.package, badge.stem)
+        notes["endpoint"] = dg.MetadataValue.url(page + badge.file_name)
+        notes["page"] = dg.MetadataValue.url(page)
+        notes["markdown"] = dg.MetadataValue.text(snippets(picture, page)[0].text)
     return notes
 
 
-def _picture(state: PackageState, settings: Settings, today: date) -> str:
-    """Return the headline's badge as a Markdown image that needs no server."""
-    payload = badges_of(state, today=today, stale_threshold_days=settings.stale_threshold_days)[0].payload
-    return f"![{payload['message']}](data:image/svg+xml;base64,{base64.b64encode(draw(payload)).decode()})"
+def _picture(badge: Badge) -> str:
+    """Return a badge as a Markdown image that needs no server."""
+    drawn = base64.b64encode(draw(badge.payload)).decode()
+    return f"![{badge.payload['message']}](data:image/svg+xml;base64,{drawn})"

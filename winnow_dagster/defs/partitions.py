@@ -1,4 +1,4 @@
-"""Partitions: counts happen on a day; a badge is the present state of what a selector selects."""
+"""Partitions: counts happen on a day; a badge is the present state of what a selector selects, or of a group."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def day_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 def selector_partitions(settings: Settings) -> dg.StaticPartitionsDefinition:
-    """Return a partition for each entry of `packages:`, in the config's order."""
-    return dg.StaticPartitionsDefinition([str(selector) for selector in settings.windows])
+    """Return a partition for each entry of `packages:` and then of `groups:`, in the config's order."""
+    return dg.StaticPartitionsDefinition([str(which) for which in settings.published_windows])
 
 
 def to_days(keys: Iterable[str]) -> list[date]:

@@ -17,24 +17,26 @@ from winnow_dagster.core.coverage import (
     find_gaps,
     plan_requests,
 )
-from winnow_dagster.core.days import package_states
-from winnow_dagster.core.names import Selector, normalise, selector_of
-from winnow_dagster.core.window import Window, total
-from winnow_dagster.site.index import HEALTH_NAME, format_health, format_index, list_packages
+from winnow_dagster.core.days import Question, describe, retell
+from winnow_dagster.core.names import Selector, selector_of
+from winnow_dagster.core.window import Window
+from winnow_dagster.settings import PUBLIC_TABLE
+from winnow_dagster.site.audit import Recount, windows_of
+from winnow_dagster.site.index import Listing, list_packages
+from winnow_dagster.site.site import Site
 from winnow_dagster.sources import open_source
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.storage.days import honest_store, raw_store
 from winnow_dagster.storage.lock import fetching
-from winnow_dagster.storage.web import PAGE_NAME, WebDir
+from winnow_dagster.storage.web import WebDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from winnow_dagster.core.coverage import Coverage, Gap
-    from winnow_dagster.core.names import NormalizedName
-    from winnow_dagster.core.window import PackageState, WindowCounts
+    from winnow_dagster.core.days import Package
+    from winnow_dagster.core.window import PackageState
     from winnow_dagster.settings import Settings
-    from winnow_dagster.site.audit import Recount
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Source
     from winnow_dagster.storage.days import DayStore
@@ -106,7 +108,8 @@ class Installation:
     def web(self) -> WebDir:
         """The directory that is served."""
         s = self.settings
-        return WebDir(s.output_dir, s.stale_threshold_days, s.spellings)
+        table = "" if s.source.kind == "sample" else PUBLIC_TABLE
+        return WebDir(s.output_dir, Site(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
 
     @property
     def due_day(self) -> date:
@@ -185,64 +188,54 @@ class Installation:
                 found[str(selector)] = f"{len(gone)} days, {gone[0]} to {gone[-1]}: {why}"
         return found
 
-    def states(self, selectors: Collection[str]) -> dict[str, list[PackageState]]:
-        """Return what the store says of each package of these selectors, by the selector's text."""
+    def packages(self, keys: Collection[str]) -> dict[str, list[Package]]:
+        """Return what the store says of each package of these selectors, and of these groups, by their texts."""
         stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
-        states = package_states(
+        found = describe(
             self.honest.load(stored),
-            self.settings.windows,
+            self.settings.published_windows,
             self.raw.coverages(self.raw.stored_days()),
-            through=self.clock.through,
-            source=self.settings.source.kind,
+            Question(self.clock.through, self.settings.source.kind, self.settings.source.settle_days),
         )
-        return {str(selector): found for selector, found in states.items() if str(selector) in selectors}
+        return {key: packages for key, packages in found.items() if key in keys}
 
-    def published(self) -> Mapping[Selector, list[PackageState]]:
-        """Return what is published of each package of each selector, in the config's order."""
-        found: dict[Selector, list[PackageState]] = {selector: [] for selector in self.settings.windows}
+    def published(self) -> dict[str, list[PackageState]]:
+        """Return what is published of each package of each selector, and of each group, in the config's order."""
+        found: dict[str, list[PackageState]] = {str(which): [] for which in self.settings.published_windows}
         for name, state in self.web.read_all().items():
-            selector = selector_of(state.package, self.settings.windows)
+            key = state.package if state.package in found else str(selector_of(state.package, self.settings.windows))
             # A folder of another spelling holds a copy.
-            if selector and name == state.package:
-                found[selector].append(state)
+            if key in found and name == state.package:
+                found[key].append(state)
         return found
 
-    def recount(self, windows: Mapping[Window, Collection[str]]) -> Recount:
-        """Return what the store says now of these windows' packages, where it covers every day of the window."""
+    def recount(self, published: Iterable[PackageState]) -> Recount:
+        """Return what the store says now of what was published, where it covers it."""
+        states = {state.package: state for state in published}
+        members = {name: tuple(map(Selector, state.members or (name,))) for name, state in states.items()}
         stored = self.honest.load(self.honest.stored_days())
-        covered: dict[Window, dict[NormalizedName, WindowCounts]] = {}
-        for window, packages in windows.items():
-            days = [stored.coverage.get(day, NOTHING) for day in days_between(window.first_day, window.as_of)]
-            known = [normalise(p) for p in packages if all(day.covers(Selector.parse(p)) for day in days)]
-            covered[window] = total(stored.counts, window, known) if known else {}
-        return covered
+        return Recount(*retell(stored, members, windows_of(states.values()), self.settings.source.settle_days))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""
         for state in self.web.read_all().values():
             self.web.check_source(state, self.settings.source.kind)
 
-    def rows(self, published: Mapping[Selector, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
-        """Return a row for each published package, or for these only, in the config's order."""
+    def rows(self, published: Mapping[str, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
+        """Return a row for each published package and group, or for these only, in the config's order."""
         return list_packages(
             [s for states in published.values() for s in states if not packages or s.package in packages],
             self.settings.spellings,
+            self.web.site,
             through=self.clock.through,
             today=self.clock.today,
-            stale_threshold_days=self.settings.stale_threshold_days,
         )
 
-    def site_files(self, published: Mapping[Selector, list[PackageState]]) -> dict[str, bytes]:
-        """Return the files that span packages, by name, from what is published of each."""
-        settings, clock, rows = self.settings, self.clock, self.rows(published)
-        as_of = max((row.counts.window.as_of for row in rows if row.counts), default=None)
-        sample = settings.source.kind == "sample"
-        return {
-            PAGE_NAME: format_index(rows, as_of=as_of, sample=sample),
-            HEALTH_NAME: format_health(
-                rows, source=settings.source.kind, through=clock.through, started=self.started, finished=clock.now()
-            ),
-        }
+    def site_files(self, published: Mapping[str, list[PackageState]]) -> dict[str, bytes]:
+        """Return the files that span packages, by their paths, from what is published of each."""
+        settings, clock = self.settings, self.clock
+        listing = Listing(self.rows(published), settings.source.kind, clock.through, settings.stale_threshold_days)
+        return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 
     def _covered(self) -> dict[date, Coverage]:
         """Return what is covered all the way: in the raw counts and in the honest counts made from them."""

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import badges_of, may_replace
-from winnow_dagster.core.names import NormalizedName
+from winnow_dagster.core.badge import is_stale
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.days import Package
 from winnow_dagster.core.verdicts import Verdict
-from winnow_dagster.core.window import Window, WindowCounts
-from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload, to_json
+from winnow_dagster.site.folder import format_folder
+from winnow_dagster.site.history import JSON_NAME, parse_json
+from winnow_dagster.site.record import parse_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date
 
-    from winnow_dagster.core.window import PackageState, WindowState
+    from winnow_dagster.core.history import History
+    from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+    from winnow_dagster.site.site import Site
 
-NEVER, AT_ONCE = 10**6, -1
-"""Thresholds in days at which a number is never and at once stale."""
 
-Recount = Mapping[Window, Mapping[NormalizedName, WindowCounts]]
-"""What the store says now of windows that were published, by package; without those that it no longer covers."""
+@dataclass(frozen=True)
+class Recount:
+    """What the store says now of what was published, without what it no longer covers."""
+
+    windows: Mapping[Window, Mapping[str, WindowCounts]]
+    """Of each window, by package or group."""
+
+    days: Mapping[str, History]
+    """Of the days, by package or group."""
 
 
 def judge_published(
-    published: Mapping[str, PackageState], recount: Recount, read: Callable[[str, str], bytes | None]
+    site: Site,
+    published: Mapping[str, PackageState],
+    recount: Recount,
+    read: Callable[[str, str], bytes | None],
+    today: date,
 ) -> Verdict:
     """Hold that each file is, byte for byte, what the store says for the file's own as-of.
 
@@ -36,26 +50,24 @@ def judge_published(
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for folder, state in published.items():
-        told = replace(
-            state, windows=_recounted(state.windows, state, recount), former=_recounted(state.former, state, recount)
-        )
+        told = Package(_recounted(state, recount), _retold(folder, state, recount, read))
         unknown += sum(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
-        for name, expected in _expected(told).items():
+        for name, expected in _expected(site, told, today, partial(read, folder)).items():
             content = read(folder, name)
             looked_at += 1
             if content is None:
                 bad[f"{folder}/{name}"] = "is missing"
-            elif content not in expected and not _outranks(content, expected[0]):
-                bad[f"{folder}/{name}"] = f"is {_brief(content)}; the store says {_brief(expected[0])}"
+            elif content not in expected:
+                bad[f"{folder}/{name}"] = _difference(content, expected[0])
     return Verdict(bad, looked_at, {"windows_not_in_store": unknown})
 
 
-def windows_of(published: Mapping[str, PackageState]) -> dict[Window, set[str]]:
+def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:
     """Return the windows that published numbers are of, each with its packages."""
     found: dict[Window, set[str]] = {}
-    for state in published.values():
+    for state in published:
         for window in (*state.windows, *state.former):
             if window.counts is not None:
                 found.setdefault(window.counts.window, set()).add(state.package)
@@ -63,35 +75,58 @@ def windows_of(published: Mapping[str, PackageState]) -> dict[Window, set[str]]:
 
 
 def _is_known(window: WindowState, state: PackageState, recount: Recount) -> bool:
-    return window.counts is not None and state.package in recount.get(window.counts.window, {})
+    return window.counts is not None and state.package in recount.windows.get(window.counts.window, {})
 
 
-def _recounted(windows: tuple[WindowState, ...], state: PackageState, recount: Recount) -> tuple[WindowState, ...]:
-    return tuple(
-        replace(w, counts=recount[w.counts.window][state.package]) if w.counts and _is_known(w, state, recount) else w
-        for w in windows
-    )
+def _recounted(state: PackageState, recount: Recount) -> PackageState:
+    def tell(windows: tuple[WindowState, ...]) -> tuple[WindowState, ...]:
+        return tuple(
+            replace(w, counts=recount.windows[w.counts.window][state.package])
+            if w.counts and _is_known(w, state, recount)
+            else w
+            for w in windows
+        )
+
+    return replace(state, windows=tell(state.windows), former=tell(state.former))
 
 
-def _expected(state: PackageState) -> dict[str, list[bytes]]:
-    """Return what each file of a package may be: a badge as it reads while its number is fresh, or once it is stale."""
-    files = {FILE_NAME: [format_record(state)]}
-    newest = max((w.counts.window.as_of for w in (*state.windows, *state.former) if w.counts), default=None)
-    for threshold in (NEVER, AT_ONCE):
-        for badge in badges_of(state, today=newest or date.max, stale_threshold_days=threshold):
-            files.setdefault(badge.file_name, []).append(to_json(badge.payload))
+def _retold(folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]) -> History:
+    """Return the published days as the store tells them now, where it does."""
+    published = parse_json(read(folder, JSON_NAME))
+    told = recount.days.get(state.package)
+    if told is None:
+        return published
+    return type(told)(told.days.join(published.days, on="date", how="semi")).keep(published)
+
+
+def _expected(site: Site, told: Package, today: date, read: Callable[[str], bytes | None]) -> dict[str, list[bytes]]:
+    """Return what each file may be: as it reads today, or as it read when some of its numbers were still fresh."""
+    as_ofs = {w.counts.window.as_of for w in (*told.state.windows, *told.state.former) if w.counts}
+    turns = {as_of + n * ONE_DAY for as_of in as_ofs for n in (1, site.stale_threshold_days + 1)}
+    files: dict[str, list[bytes]] = {}
+    seen = set()
+    for day in [today, *sorted(day for day in turns if day < today)]:
+        stale = frozenset(a for a in as_ofs if is_stale(a, day, site.stale_threshold_days))
+        if stale not in seen:
+            seen.add(stale)
+            for name, content in format_folder(site, told, day, read).items():
+                files.setdefault(name, []).append(content)
     return files
 
 
-def _outranks(content: bytes, expected: bytes) -> bool:
-    """Tell whether a file holds a number that no placeholder replaces, such as one of another program (R5)."""
-    return not may_replace(parse_payload(content), parse_payload(expected))
+def _difference(content: bytes, expected: bytes) -> str:
+    """Return what tells two versions of a file apart: a badge's message, a record's counts, else the first change."""
+    found, wanted = _brief(content), _brief(expected)
+    if found and wanted and found != wanted:
+        return f"is {found}; the store says {wanted}"
+    lines = zip_longest(content.decode(errors="replace").splitlines(), expected.decode().splitlines(), fillvalue="")
+    number, (was, should) = next((n, pair) for n, pair in enumerate(lines, start=1) if pair[0] != pair[1])
+    return f"line {number} is {was.strip()[:60]!r}; the store says {should.strip()[:60]!r}"
 
 
 def _brief(content: bytes) -> str:
-    """Return what tells two versions of a file apart: a badge's message, a record's counts, else its beginning."""
     payload = parse_payload(content)
     windows = payload.get("windows")
     if isinstance(windows, dict):
         return ", ".join(f"{w.get('honest')} of {w.get('raw')} in {days}d" for days, w in windows.items())
-    return repr(payload.get("message", content.decode(errors="replace")[:40]))
+    return repr(payload["message"]) if "message" in payload else ""

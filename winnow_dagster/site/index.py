@@ -5,38 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import jinja2
+from markupsafe import Markup
 
-from winnow_dagster.core.badge import badges_of
-from winnow_dagster.site.record import summary, to_json
+from winnow_dagster.core.badge import format_share
+from winnow_dagster.core.honesty import CATEGORIES
+from winnow_dagster.core.names import GROUP_FOLDER
+from winnow_dagster.core.window import ALL
+from winnow_dagster.site.chart import share_bar, spark
+from winnow_dagster.site.page import PAGE_NAME
+from winnow_dagster.site.record import key_of, summary, to_json
+from winnow_dagster.site.svg import size
+from winnow_dagster.site.template import STATIC_FOLDER, render, static_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
+    from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState, WindowCounts
+    from winnow_dagster.site.site import Site
 
 HEALTH_NAME = "_health.json"
-
-_templates = jinja2.Environment(
-    loader=jinja2.PackageLoader("winnow_dagster.site"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+PACKAGES_NAME = "_packages.json"
+PACKAGES_FORMAT = 1
+SPARK_DAYS = 30
 
 
 @dataclass(frozen=True)
 class Row:
-    """A package as the page lists it. `status` says what is wrong; None where the headline is current."""
+    """A package or group as lists have it. `status` says what is wrong; None where the headline is current."""
 
-    package: str
+    folder: str
     state: PackageState
-    label: str
-    message: str
-    color: str
+    badge: Badge
     status: str | None
+
+    @property
+    def is_group(self) -> bool:
+        """Whether this is a group."""
+        return self.folder.startswith(GROUP_FOLDER)
+
+    @property
+    def name(self) -> str:
+        """The name as the config spells it."""
+        return self.folder.removeprefix(GROUP_FOLDER)
 
     @property
     def counts(self) -> WindowCounts | None:
@@ -44,29 +57,45 @@ class Row:
         return self.state.headline.counts
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Every package and group that is published, and of when."""
+
+    rows: Sequence[Row]
+    source: str
+    through: date
+    stale_threshold_days: int
+
+    @property
+    def as_of(self) -> date | None:
+        """The newest day of any headline."""
+        return max((row.counts.window.as_of for row in self.rows if row.counts), default=None)
+
+    def files(self, history_of: Callable[[str], History], *, started: datetime, finished: datetime) -> dict[str, bytes]:
+        """Return the files that span packages, by their paths; `history_of` gives the published days of a folder."""
+        static = {f"{STATIC_FOLDER}/{name}": content for name, content in static_files().items()}
+        return {
+            # Before the page that needs them.
+            **static,
+            PACKAGES_NAME: format_packages(self),
+            PAGE_NAME: format_index(self, history_of),
+            HEALTH_NAME: format_health(self, started=started, finished=finished),
+        }
+
+
 def list_packages(
-    states: Sequence[PackageState],
-    spellings: Mapping[str, str],
-    *,
-    through: date,
-    today: date,
-    stale_threshold_days: int,
+    states: Sequence[PackageState], spellings: Mapping[str, str], site: Site, *, through: date, today: date
 ) -> list[Row]:
-    """Return a row for each package, in the order given, under the name that the config gives it."""
-    rows = []
-    for state in states:
-        headline = badges_of(state, today=today, stale_threshold_days=stale_threshold_days)[0].payload
-        rows.append(
-            Row(
-                spellings.get(state.package, state.package),
-                state,
-                str(headline["label"]),
-                str(headline["message"]),
-                str(headline["color"]),
-                describe_problem(state, through),
-            )
+    """Return a row for each package or group, in the order given, under the name that the config gives it."""
+    return [
+        Row(
+            spellings.get(state.package, state.package),
+            state,
+            site.badges(state, today)[0],
+            describe_problem(state, through),
         )
-    return rows
+        for state in states
+    ]
 
 
 def describe_problem(state: PackageState, through: date) -> str | None:
@@ -77,41 +106,100 @@ def describe_problem(state: PackageState, through: date) -> str | None:
     if state.problem:
         return state.problem
     window = behind[0]
+    if window.counts is None and window.days == ALL:
+        return "no day collected yet"
     if window.counts is None:
         return f"{window.collected} of {window.days} days collected"
-    return f"the newest complete window of {window.days} days ends on {window.counts.window.as_of}"
+    length = "all days" if window.days == ALL else f"{window.days} days"
+    return f"the newest complete window of {length} ends on {window.counts.window.as_of}"
 
 
-def format_index(rows: Sequence[Row], *, as_of: date | None, sample: bool) -> bytes:
-    """Return `index.html`, the packages ordered by their honest count."""
-    ordered = sorted(rows, key=lambda row: -(row.counts.honest if row.counts else -1))
-    page = _templates.get_template("index.html").render(rows=ordered, as_of=as_of, sample=sample)
-    return page.encode()
+def format_index(listing: Listing, history_of: Callable[[str], History]) -> bytes:
+    """Return `index.html`, packages and groups ordered by their honest count."""
+    ordered = sorted(listing.rows, key=lambda row: -(row.counts.honest if row.counts else -1))
+    return render(
+        "index.html",
+        "",
+        rows=[_cells(row, history_of(row.folder)) for row in ordered],
+        as_of=listing.as_of,
+        sample=listing.source == "sample",
+        stale_threshold_days=listing.stale_threshold_days,
+        categories=CATEGORIES,
+    )
 
 
-def format_health(rows: Sequence[Row], *, source: str, through: date, started: datetime, finished: datetime) -> bytes:
-    """Return `_health.json`: the keys of pypi-winnow-downloads, with as-of and all windows beside them."""
+def _cells(row: Row, history: History) -> dict[str, object]:
+    """Return what the page shows of a package."""
+    width, height = size(row.badge.payload)
+    counts = row.counts
+    return {
+        "name": row.name,
+        "folder": row.folder,
+        "is_group": row.is_group,
+        "badge": row.badge,
+        "width": width,
+        "height": height,
+        "status": row.status,
+        "counts": counts,
+        "share": format_share(counts.honest, counts.raw) if counts else "",
+        "bar": Markup(share_bar(counts)) if counts else "",  # noqa: S704 - numbers and our own words
+        "spark": Markup(spark(history, SPARK_DAYS)),  # noqa: S704 - as above
+    }
+
+
+def format_packages(listing: Listing) -> bytes:
+    """Return `_packages.json`: every package's and group's windows, in the config's order."""
     return to_json(
         {
-            "finished": finished.isoformat(),
-            "packages": {row.package: _package_health(row) for row in sorted(rows, key=lambda row: row.package)},
-            "sample": source == "sample",
-            "source": source,
-            "started": started.isoformat(),
-            "through": str(through),
+            "format": PACKAGES_FORMAT,
+            "source": listing.source,
+            "packages": [_package_entry(row) for row in listing.rows if not row.is_group],
+            "groups": [
+                _package_entry(row) | {"members": list(row.state.members)} for row in listing.rows if row.is_group
+            ],
         }
     )
 
 
-def _package_health(row: Row) -> dict[str, object]:
-    health: dict[str, object] = {"window_days": row.state.headline.days}
-    if row.counts is not None:
+def _package_entry(row: Row) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "folder": row.state.package,
+        "headline": key_of(row.state.headline.days),
+        "windows": {key_of(w.days): summary(w.counts) for w in row.state.windows if w.counts},
+        "error": row.status,
+    }
+
+
+def format_health(listing: Listing, *, started: datetime, finished: datetime) -> bytes:
+    """Return `_health.json`: the keys of pypi-winnow-downloads, with as-of and all windows beside them."""
+    rows = sorted((row for row in listing.rows if not row.is_group), key=lambda row: row.name)
+    groups = {row.name: _health(row) for row in listing.rows if row.is_group}
+    return to_json(
+        {
+            "finished": finished.isoformat(),
+            "packages": {row.name: _health(row) for row in rows},
+            **({"groups": groups} if groups else {}),
+            "sample": listing.source == "sample",
+            "source": listing.source,
+            "started": started.isoformat(),
+            "through": str(listing.through),
+        }
+    )
+
+
+def _health(row: Row) -> dict[str, object]:
+    headline = row.state.headline
+    counts = headline.counts
+    days = counts.window.days if counts else headline.days
+    health: dict[str, object] = {"window_days": days}
+    if counts is not None:
         health |= {
-            "as_of": str(row.counts.window.as_of),
-            "count": row.counts.honest,
-            "counts": {**row.counts.by_installer, "pip-family": row.counts.pip_family},
-            "counts_by_system": dict(row.counts.by_system),
-            "windows": {str(w.days): summary(w.counts) for w in row.state.windows if w.counts},
+            "as_of": str(counts.window.as_of),
+            "count": counts.honest,
+            "counts": {**counts.by_installer, "pip-family": counts.pip_family},
+            "counts_by_system": dict(counts.by_system),
+            "windows": {key_of(w.days): summary(w.counts) for w in row.state.windows if w.counts},
         }
     if row.status is not None:
         health["error"] = row.status

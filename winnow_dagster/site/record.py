@@ -9,8 +9,9 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
-from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +41,11 @@ def format_record(state: PackageState) -> bytes:
         {
             "format": FORMAT,
             "package": state.package,
+            **({"members": list(state.members)} if state.members else {}),
             "source": state.source,
             "problem": state.problem,
-            "windows": {str(w.days): _format_window(w) for w in state.windows},
-            **({"former_windows": {str(w.days): _format_window(w) for w in state.former}} if state.former else {}),
+            "windows": {key_of(w.days): _format_window(w) for w in state.windows},
+            **({"former_windows": {key_of(w.days): _format_window(w) for w in state.former}} if state.former else {}),
         }
     )
 
@@ -57,12 +59,18 @@ def parse_record(content: bytes) -> PackageState | None:
         return PackageState(
             package=fields["package"],
             source=fields["source"],
-            windows=tuple(_parse_window(int(days), w) for days, w in fields["windows"].items()),
+            windows=tuple(_parse_window(key, window) for key, window in fields["windows"].items()),
             problem=fields["problem"],
-            former=tuple(_parse_window(int(days), w) for days, w in fields.get("former_windows", {}).items()),
+            members=tuple(fields.get("members", ())),
+            former=tuple(_parse_window(key, window) for key, window in fields.get("former_windows", {}).items()),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def key_of(days: int) -> str:
+    """Return what a window's length is in published JSON: its days, or `all`."""
+    return "all" if days == ALL else str(days)
 
 
 def summary(counts: WindowCounts) -> dict[str, object]:
@@ -84,11 +92,13 @@ def _format_window(state: WindowState) -> dict[str, object]:
     return {"collected_days": state.collected, **counts}
 
 
-def _parse_window(days: int, fields: Mapping[str, Any]) -> WindowState:
+def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
+    days = ALL if key == "all" else int(key)
     if "as_of" not in fields:
         return WindowState(days, None, fields["collected_days"])
+    first, as_of = date.fromisoformat(fields["first_day"]), date.fromisoformat(fields["as_of"])
     counts = WindowCounts(
-        Window(days, date.fromisoformat(fields["as_of"])),
+        Window((as_of - first) // ONE_DAY + 1, as_of),
         # What an older Winnow did not list was not counted then.
         categories=dict.fromkeys(CATEGORIES, 0) | fields["categories"],
         by_installer=dict.fromkeys(INSTALLERS, 0) | fields["by_installer"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import unicodedata
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,9 +13,21 @@ if TYPE_CHECKING:
 
 HEIGHT = 20
 PADDING = 5
-LABEL_COLOUR = "#555"
-COLOURS = {"blue": "#007ec6", "lightgrey": "#9f9f9f"}
-"""What shields.io makes of the colours that badges have."""
+LOGO_SIZE = 14
+LOGO_ROOM = 3
+"""What is left free between a logo and the label."""
+
+LABEL_COLOR = "#555"
+BRIGHT = 0.69
+"""From this brightness of what is behind it up, a text is dark."""
+
+COLORS = {
+    "brightgreen": "#4c1", "green": "#97ca00", "yellowgreen": "#a4a61d", "yellow": "#dfb317", "orange": "#fe7d37",
+    "red": "#e05d44", "blue": "#007ec6", "grey": LABEL_COLOR, "gray": LABEL_COLOR, "lightgrey": "#9f9f9f",
+    "lightgray": "#9f9f9f", "blueviolet": "#8a2be2", "success": "#4c1", "important": "#fe7d37", "critical": "#e05d44",
+    "informational": "#007ec6", "inactive": "#9f9f9f", "white": "#fff", "black": "#000",
+}  # fmt: skip
+"""What shields.io makes of the names of colours."""
 
 # How far each character of Verdana at 11 px moves on, in hundredths of a pixel, characters of one width together.
 _WIDTHS = {
@@ -33,31 +47,82 @@ def measure(text: str) -> int:
     return pixels + 1 - pixels % 2
 
 
+def size(payload: Mapping[str, object]) -> tuple[int, int]:
+    """Return the width and height of a drawn badge, in pixels."""
+    left, right, _ = _widths(payload)
+    return left + right, HEIGHT
+
+
 def draw(payload: Mapping[str, object]) -> bytes:
-    """Return the SVG of an endpoint payload: its label, message and colour."""
-    label, message = str(payload["label"]), str(payload["message"])
-    colour = COLOURS[str(payload["color"])]
-    left, right = measure(label) + 2 * PADDING, measure(message) + 2 * PADDING
-    width, title = left + right, escape(f"{label}: {message}")
+    """Return the SVG of an endpoint payload: its label, message, colours and own logo.
+
+    Styles other than flat-square are drawn flat. A `namedLogo` is a picture that only shields.io has; it is left out.
+    """
+    label, message = str(payload.get("label", "")), str(payload.get("message", ""))
+    left_color, right_color = _hex(payload.get("labelColor", LABEL_COLOR)), _hex(payload.get("color"))
+    logo = str(payload.get("logoSvg", ""))
+    left, right, indent = _widths(payload)
+    width, title = left + right, escape(f"{label}: {message}" if label else message)
+    is_flat = payload.get("style") != "flat-square"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" role="img" aria-label="{title}">'
         f"<title>{title}</title>"
-        f'<clipPath id="c"><rect width="{width}" height="{HEIGHT}" rx="3"/></clipPath>'
-        '<linearGradient id="g" x2="0" y2="1"><stop stop-color="#fff" stop-opacity=".1"/>'
-        '<stop offset="1" stop-opacity=".1"/></linearGradient>'
-        f'<g clip-path="url(#c)"><path fill="{LABEL_COLOUR}" d="M0 0h{left}v{HEIGHT}H0z"/>'
-        f'<path fill="{colour}" d="M{left} 0h{right}v{HEIGHT}H{left}z"/>'
-        f'<path fill="url(#g)" d="M0 0h{width}v{HEIGHT}H0z"/></g>'
-        '<g fill="#fff" text-anchor="middle" font-family="Verdana,Geneva,DejaVu Sans,sans-serif" font-size="11">'
-        f"{_text(label, left / 2, left)}{_text(message, left + right / 2, right)}</g></svg>\n"
+        + (_GRADIENT + f'<clipPath id="c"><rect width="{width}" height="{HEIGHT}" rx="3"/></clipPath>')
+        * is_flat
+        + f'<g{_CLIPPED * is_flat}><path fill="{left_color}" d="M0 0h{left}v{HEIGHT}H0z"/>'
+        f'<path fill="{right_color}" d="M{left} 0h{right}v{HEIGHT}H{left}z"/>'
+        + f'<path fill="url(#g)" d="M0 0h{width}v{HEIGHT}H0z"/>' * is_flat
+        + '</g><g text-anchor="middle" font-family="Verdana,Geneva,DejaVu Sans,sans-serif" font-size="11">'
+        + (_image(logo) if logo else "")
+        + (_text(label, (left + indent) / 2, left_color, is_flat=is_flat) if label else "")
+        + _text(message, left + right / 2, right_color, is_flat=is_flat)
+        + "</g></svg>\n"
     ).encode()
 
 
-def _text(text: str, middle: float, room: int) -> str:
-    """Return a text with its shadow, set to the width that was left for it whatever the reader's font is."""
-    where = f'x="{middle:g}" textLength="{room - 2 * PADDING}"'
+def _widths(payload: Mapping[str, object]) -> tuple[int, int, int]:
+    """Return the widths of a badge's two halves, and what the logo takes of the left one."""
+    label, logo = str(payload.get("label", "")), payload.get("logoSvg")
+    indent = LOGO_SIZE + (LOGO_ROOM if label else 0) if logo else 0
+    left = measure(label) + 2 * PADDING + indent if label or logo else 0
+    return left, measure(str(payload.get("message", ""))) + 2 * PADDING, indent
+
+
+_CLIPPED = ' clip-path="url(#c)"'
+_GRADIENT = (
+    '<linearGradient id="g" x2="0" y2="1"><stop stop-color="#fff" stop-opacity=".1"/>'
+    '<stop offset="1" stop-opacity=".1"/></linearGradient>'
+)
+
+
+def _text(text: str, middle: float, behind: str, *, is_flat: bool) -> str:
+    """Return a text, with a shadow if flat, set to the width that was left for it whatever the reader's font is."""
+    color, shadow = ("#333", "#ccc") if _brightness(behind) > BRIGHT else ("#fff", "#010101")
+    where = f'x="{middle:g}" textLength="{measure(text)}"'
     shown = escape(text)
-    return f'<text {where} y="15" fill="#010101" fill-opacity=".3">{shown}</text><text {where} y="14">{shown}</text>'
+    below = f'<text {where} y="15" fill="{shadow}" fill-opacity=".3">{shown}</text>' * is_flat
+    return f'{below}<text {where} y="14" fill="{color}">{shown}</text>'
+
+
+def _image(logo: str) -> str:
+    """Return a logo as an image of its own, in which no script runs."""
+    data = base64.b64encode(logo.encode()).decode()
+    where = f'x="{PADDING}" y="3" width="{LOGO_SIZE}" height="{LOGO_SIZE}"'
+    return f'<image {where} href="data:image/svg+xml;base64,{data}"/>'
+
+
+def _hex(color: object) -> str:
+    """Return a colour as # and digits; light grey for what is none, in a file of another program."""
+    text = COLORS.get(str(color), str(color)).removeprefix("#")
+    return "#" + (text if re.fullmatch("(?:[0-9a-fA-F]{3}){1,2}", text) else COLORS["lightgrey"][1:])
+
+
+def _brightness(color: str) -> float:
+    digits = color.removeprefix("#")
+    if len(digits) == len("rgb"):
+        digits = "".join(2 * digit for digit in digits)
+    red, green, blue = (int(digits[at : at + 2], 16) for at in (0, 2, 4))
+    return (red * 299 + green * 587 + blue * 114) / 255_000
 
 
 def _advance(character: str) -> int:

@@ -9,31 +9,36 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import window_of
-from winnow_dagster.core.names import selector_of
+from winnow_dagster.core.badge import parse_name
+from winnow_dagster.core.names import Selector, selector_of
+from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import FILE_NAME, format_record
 from winnow_dagster.storage.files import replace_changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.names import Group
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.storage.web import WebDir
 
 
-def find_orphans(web: WebDir, windows: Mapping[Selector, Sequence[int]]) -> dict[str, list[str]]:
+def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[str]]:
     """Return, for each folder that has some, the names of its orphans; the record last, which makes the rest known.
 
-    `windows`: the lengths of each configured selector's windows in days.
+    `windows`: the lengths of the windows in days of each selector and group that is configured.
     """
     found: dict[str, list[str]] = {}
     for name, state in web.read_all().items():
-        configured = _configured(name, state, web, windows)
-        badges = [path.name for path in sorted((web.folder / name).iterdir()) if window_of(path.name)]
-        orphans = [badge for badge in badges if window_of(badge) not in configured]
+        configured, look = _configured(name, state, web, windows), web.site.look_of(state.package)
+        badges = {path.name: parse_name(path.name) for path in sorted((web.folder / name).iterdir())}
+        orphans = [
+            file
+            for file, badge in badges.items()
+            if badge and (look is None or badge[0] not in look.slugs or badge[1] not in configured)
+        ]
         if not configured:
-            orphans.append(FILE_NAME)
+            orphans += [page for page in reversed(PAGES) if (web.folder / name / page).exists()]
         if orphans:
             found[name] = orphans
     return found
@@ -44,7 +49,7 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
     for name, files in orphans.items():
         folder, state = web.folder / name, web.read(name)
         if state is not None and FILE_NAME not in files:
-            lost = {window_of(file) for file in files}
+            lost = {badge[1] for badge in map(parse_name, files) if badge}
             kept = tuple(window for window in state.former if window.days not in lost)
             # First: what the record names is published again.
             replace_changed(folder, {FILE_NAME: format_record(replace(state, former=kept))})
@@ -55,9 +60,12 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
 
 
 def _configured(
-    name: str, state: PackageState, web: WebDir, windows: Mapping[Selector, Sequence[int]]
+    name: str, state: PackageState, web: WebDir, windows: Mapping[Selector | Group, Sequence[int]]
 ) -> Sequence[int]:
     """Return the lengths of the windows that the config asks for in a folder; none where it asks for no such folder."""
-    selector = selector_of(state.package, windows)
+    by_text = {str(which): days for which, days in windows.items()}
+    if state.package in by_text and name == state.package:
+        return by_text[state.package]
+    selector = selector_of(state.package, [which for which in windows if isinstance(which, Selector)])
     is_wanted = name in {state.package, web.spellings.get(state.package)}
     return windows[selector] if selector is not None and is_wanted else ()

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import badges_of, may_replace
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.days import Package
+from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.window import keep_newest
-from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload, parse_record, to_json
+from winnow_dagster.site.folder import format_folder
+from winnow_dagster.site.history import JSON_NAME, parse_json
+from winnow_dagster.site.page import PAGE_NAME
+from winnow_dagster.site.record import FILE_NAME, parse_record
 from winnow_dagster.storage.files import read_if_there, replace_changed
 
 if TYPE_CHECKING:
@@ -16,11 +20,9 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState
-
-
-PAGE_NAME = "index.html"
+    from winnow_dagster.site.site import Site
 
 
 class SampleOverRealError(Exception):
@@ -36,7 +38,7 @@ class WebDir:
     """
 
     folder: Path
-    stale_threshold_days: int
+    site: Site
     spellings: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, package: str) -> PackageState | None:
@@ -44,44 +46,54 @@ class WebDir:
         content = read_if_there(self.folder / package / FILE_NAME)
         return None if content is None else parse_record(content)
 
+    def read_history(self, package: str) -> History:
+        """Return the published days of a package; none where there are none."""
+        return parse_json(read_if_there(self.folder / package / JSON_NAME))
+
     def read_all(self) -> dict[str, PackageState]:
-        """Return what is published in each package's folder, by the folder's name, be it configured or not."""
-        found = {path.parent.name: self.read(path.parent.name) for path in sorted(self.folder.glob(f"*/{FILE_NAME}"))}
+        """Return what is published in each folder of a package or group, by the folder, be it configured or not."""
+        paths = [*self.folder.glob(f"*/{FILE_NAME}"), *self.folder.glob(f"{GROUP_FOLDER}*/{FILE_NAME}")]
+        names = sorted(str(path.parent.relative_to(self.folder)) for path in paths)
+        found = {name: self.read(name) for name in names}
         return {name: state for name, state in found.items() if state is not None}
 
-    def publish(self, computed: PackageState, through: date) -> int:
-        """Publish a package's record and badges as they read on the day after `through`; return how many changed.
+    def publish(self, computed: Package, through: date) -> int:
+        """Publish a package as it reads on the day after `through`; return how many files changed.
 
-        Each window keeps the newest counts of the published and the computed ones. Where something newer than `through`
-        is published, an old day is being replayed: what is there stays as it is. Raises SampleOverRealError.
+        Each window keeps the newest counts of the published and the computed ones, and no day is taken back. Where
+        something newer than `through` is published, an old day is being replayed: what is there stays as it is. Raises
+        SampleOverRealError.
         """
-        published = self.read(computed.package)
+        state, history = computed.state, computed.history
+        published = self.read(state.package)
         if published:
-            self.check_source(published, computed.source)
-        state = keep_newest(published, computed)
+            self.check_source(published, state.source)
+            if (published.source == "sample") == (state.source == "sample"):
+                history = history.keep(self.read_history(state.package))
+        package = Package(keep_newest(published, state), history)
         # The spelling index.html would take the place of the page.
         names = {state.package, self.spellings.get(state.package, state.package)} - {PAGE_NAME}
-        return sum(self._write(name, state, through) for name in sorted(names))
+        return sum(self._write(name, package, through) for name in sorted(names))
 
     def refresh(self, through: date, published: Collection[str]) -> int:
-        """Let the badges of all packages but those just published grow stale; return how many files changed.
+        """Let all packages but those just published grow stale; return how many files changed.
 
         Packages, windows and spellings that are no longer configured are still shown where somebody put their badges.
         """
         fresh = {*published, *(self.spellings.get(name, name) for name in published)}
-        return sum(self._write(name, state, through) for name, state in self.read_all().items() if name not in fresh)
+        return sum(
+            self._write(name, Package(state, self.read_history(name)), through)
+            for name, state in self.read_all().items()
+            if name not in fresh
+        )
 
-    def _write(self, name: str, state: PackageState, through: date) -> int:
-        folder = self.folder / name
-        badges = badges_of(state, today=through + ONE_DAY, stale_threshold_days=self.stale_threshold_days)
-        content = {badge.file_name: to_json(badge.payload) for badge in badges if self._may_replace(folder, badge)}
+    def _write(self, name: str, package: Package, through: date) -> int:
+        folder, state = self.folder / name, package.state
+        files = format_folder(self.site, package, through + ONE_DAY, lambda file: read_if_there(folder / file))
         if any(w.counts and w.counts.window.as_of > through for w in (*state.windows, *state.former)):
-            return replace_changed(folder, {k: v for k, v in content.items() if not (folder / k).exists()})
+            files = {file: content for file, content in files.items() if not (folder / file).exists()}
         # The record first: it may name a day that the badges do not show yet, never the other way round.
-        return replace_changed(folder, {FILE_NAME: format_record(state)} | content)
-
-    def _may_replace(self, folder: Path, badge: Badge) -> bool:
-        return may_replace(parse_payload(read_if_there(folder / badge.file_name)), badge.payload)
+        return replace_changed(folder, files)
 
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
@@ -92,5 +104,8 @@ class WebDir:
             )
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
-        """Publish files that span packages, by name; return how many changed."""
-        return replace_changed(self.folder, files)
+        """Publish files that span packages, by their paths below the directory; return how many changed."""
+        folders: dict[Path, dict[str, bytes]] = {}
+        for path, content in files.items():
+            folders.setdefault((self.folder / path).parent, {})[(self.folder / path).name] = content
+        return sum(replace_changed(folder, found) for folder, found in folders.items())

@@ -1,0 +1,136 @@
+"""Values of the config: what each kind of value may be, and the sentence that refuses another."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from winnow_dagster.core.names import Selector, normalise
+from winnow_dagster.core.window import ALL
+from winnow_dagster.site.svg import COLORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CI_KNOWN_SINCE = date(2024, 2, 23)
+"""PyPI's log has `details.ci` since this day; days before it cannot be winnowed."""
+
+LONGEST_WINDOW = 3660
+
+
+def refuse(why: str) -> PydanticCustomError:
+    """Return the error for a wrong value: a whole sentence, without pydantic's own words before it."""
+    return PydanticCustomError("winnow", "{why}", {"why": why})
+
+
+def number_in_quotes(value: object) -> object:
+    """Let `"30"` pass for 30, as pypi-winnow-downloads does."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+def one_or_list(value: object) -> object:
+    """Let one value pass for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def _check_selector(value: str) -> str:
+    try:
+        Selector.parse(value)
+    except ValueError as error:
+        raise refuse(str(error)) from None
+    return value
+
+
+def _check_name(value: str) -> str:
+    try:
+        return normalise(value)
+    except ValueError as error:
+        raise refuse(str(error).replace("a PyPI name", "a group's name")) from None
+
+
+def _check_start(value: date) -> date:
+    if value < CI_KNOWN_SINCE:
+        raise refuse(f"{value} is too early: PyPI tells CI apart since {CI_KNOWN_SINCE}. Use that day or later")
+    return value
+
+
+def _check_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s\"'<>\\^`{|}]+", value):
+        raise refuse(f"{value!r} is not a web address. Start it with https://")
+    return value.rstrip("/")
+
+
+def _check_webhook(value: str) -> str:
+    # Not shown: whoever knows the address can post to it.
+    if not value.startswith(("https://", "http://")):
+        raise refuse("is not a web address. Start it with https://")
+    return value
+
+
+def _check_project(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
+        raise refuse(f"{value!r} is not a Google Cloud project. Use its id, such as my-project-123")
+    return value
+
+
+def _check_table(value: str) -> str:
+    # The name goes into the query's text, where no parameter can stand.
+    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_$-]+", value):
+        raise refuse(f"{value!r} is not a table. Write it as project.dataset.table")
+    return value
+
+
+def _check_path(value: str) -> str:
+    if "://" in value:
+        raise refuse(f"{value!r} is not a local path. Use a directory or file of this machine")
+    if "\0" in value:
+        raise refuse(f"{value!r} is not a path. Remove the null character")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise refuse(f"{value!r} is in the home of a user who is not known here. Write the whole path") from None
+    return value
+
+
+def _check_color(value: str) -> str:
+    if value not in COLORS and not re.fullmatch(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})", value):
+        raise refuse(f"{value!r} is not a colour. Use {', '.join(COLORS)}, or six hexadecimal digits such as '4c1d95'")
+    return value
+
+
+def _all_or_days(value: object, check: Callable[[object], int]) -> int:
+    return ALL if value == "all" else check(value)
+
+
+Whole = Annotated[int, Field(strict=True), BeforeValidator(number_in_quotes)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+SelectorText = Annotated[Text, AfterValidator(_check_selector)]
+GroupName = Annotated[Text, AfterValidator(_check_name)]
+StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]
+Url = Annotated[Text, AfterValidator(_check_url)]
+Webhook = Annotated[Text, AfterValidator(_check_webhook)]
+Project = Annotated[Text, AfterValidator(_check_project)]
+Table = Annotated[Text, AfterValidator(_check_table)]
+LocalPath = Annotated[Text, AfterValidator(_check_path)]
+# YAML reads a colour such as 444444 as a number.
+Color = Annotated[
+    str, BeforeValidator(lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v), Field(strict=True),
+    AfterValidator(_check_color),
+]  # fmt: skip
+WindowDays = Annotated[
+    list[Annotated[Annotated[Whole, Field(ge=1, le=LONGEST_WINDOW)], WrapValidator(_all_or_days)]],
+    BeforeValidator(one_or_list),
+    Field(min_length=1),
+]
+"""The lengths of windows in days, or ALL, the headline's first; a single one need not be a list."""
+
+
+class Section(BaseModel):
+    """A section of the config: known keys only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,218 @@
+"""Charts: days of a history as SVG that stands in a page, its colours by class, so that the page's style sheet decides.
+
+Days that are missing are shown as such, never as zero. Every chart of days has a table behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.honesty import CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from winnow_dagster.core.history import History
+    from winnow_dagster.core.window import WindowCounts
+
+WIDTH, HEIGHT = 720, 260
+LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 30
+TICKS = 4
+DATES = 5
+MOST_TITLED = 92
+"""Up to how many days each has a title of its own to hover over."""
+
+SPARK_WIDTH, SPARK_HEIGHT = 120, 28
+SHARE_WIDTH, SHARE_HEIGHT = 120, 14
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A stacked chart of some days: its SVG, and what it shows in a sentence."""
+
+    svg: str
+    summary: str
+
+
+def plot(history: History, days: int, name: str) -> Plot:
+    """Return the chart of the `days` days that end with the newest stored one. `name` is unique in the page.
+
+    Raises ValueError where nothing is stored.
+    """
+    if history.last is None:
+        raise ValueError("there is no day to plot")
+    shown = days_between(history.last - (days - 1) * ONE_DAY, history.last)
+    rows = {row["date"]: row for row in history.newest(days).days.iter_rows(named=True)}
+    scale = _Scale(len(shown), max(row["raw"] for row in rows.values()))
+    missing = [day for day in shown if day not in rows]
+    provisional = {day for day, row in rows.items() if row["provisional"]}
+    summary = (
+        f"{shown[0]} to {shown[-1]}: {sum(row['honest'] for row in rows.values()):,} honest of "
+        f"{sum(row['raw'] for row in rows.values()):,} raw downloads"
+        + (f", {len(missing)} days missing" if missing else "")
+        + (f", {len(provisional)} provisional" if provisional else "")
+    )
+    parts = [
+        (
+            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t">'
+            f'<title id="{name}-t">Downloads by day and category, {escape(summary)}</title>'
+        ),
+        *_axes(scale, shown),
+        _bars("missing", [(at, 0.0, scale.top) for at, day in enumerate(shown) if day not in rows], scale),
+    ]
+    floor = dict.fromkeys(rows, 0)
+    for category in CATEGORIES:
+        bars = [
+            (at, float(floor[day]), float(floor[day] + rows[day][category]))
+            for at, day in enumerate(shown)
+            if day in rows and rows[day][category]
+        ]
+        parts.append(_bars(f"c-{category}", bars, scale))
+        for day, row in rows.items():
+            floor[day] += row[category]
+    parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
+    if days <= MOST_TITLED:
+        parts += _titles(shown, rows, scale)
+    return Plot("".join(parts) + "</svg>", summary)
+
+
+def spark(history: History, days: int) -> str:
+    """Return a small line of the honest downloads of the newest `days` days, broken where a day is missing."""
+    if history.last is None:
+        return ""
+    found = dict(history.newest(days).days.select("date", "honest").iter_rows())
+    first, top = history.last - (days - 1) * ONE_DAY, max(found.values()) or 1
+    path, pen = [], "M"
+    for at in range(days):
+        count = found.get(first + at * ONE_DAY)
+        if count is None:
+            pen = "M"
+            continue
+        x, y = 2 + at * (SPARK_WIDTH - 4) / max(days - 1, 1), SPARK_HEIGHT - 2 - count * (SPARK_HEIGHT - 4) / top
+        # A round cap makes a dot of a day that stands alone.
+        path.append(f"{pen}{x:.3g} {y:.3g}" + "h0" * (pen == "M"))
+        pen = "L"
+    label = f"{min(found.values()):,} to {max(found.values()):,} honest downloads a day in {len(found)} days"
+    return (
+        f'<svg class="spark" width="{SPARK_WIDTH}" height="{SPARK_HEIGHT}" role="img" aria-label="{label}">'
+        f'<path d="{"".join(path)}"/></svg>'
+    )
+
+
+def share_bar(counts: WindowCounts) -> str:
+    """Return the seven categories of a window as parts of one bar."""
+    if not counts.raw:
+        return ""
+    parts, at = [], 0.0
+    for category in CATEGORIES:
+        width = SHARE_WIDTH * counts.categories[category] / counts.raw
+        if width:
+            parts.append(f'<path class="c-{category}" d="M{at:.4g} 0h{width:.4g}v{SHARE_HEIGHT}h-{width:.4g}z"/>')
+        at += width
+    label = ", ".join(f"{category} {counts.categories[category] / counts.raw:.0%}" for category in CATEGORIES)
+    return (
+        f'<svg class="share" width="{SHARE_WIDTH}" height="{SHARE_HEIGHT}" role="img" aria-label="{label}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Where days and downloads lie in a chart."""
+
+    days: int
+    most: int
+
+    @cached_property
+    def step(self) -> float:
+        """The downloads between two lines: 1, 2 or 5 times a power of ten."""
+        rough = max(self.most, 1) / TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        return max(1.0, next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough))
+
+    @cached_property
+    def top(self) -> float:
+        """The downloads at the upper edge."""
+        return self.step * max(1, math.ceil(self.most / self.step))
+
+    @cached_property
+    def pitch(self) -> float:
+        """From one day to the next."""
+        return (WIDTH - LEFT - RIGHT) / self.days
+
+    @cached_property
+    def width(self) -> float:
+        """Of a bar."""
+        return self.pitch * (0.8 if self.days <= MOST_TITLED else 1)
+
+    @cached_property
+    def height(self) -> float:
+        """Of one download."""
+        return (HEIGHT - TOP - BOTTOM) / self.top
+
+    def x(self, at: int) -> float:
+        """Return where the bar of a day begins."""
+        return LEFT + at * self.pitch + (self.pitch - self.width) / 2
+
+    def y(self, downloads: float) -> float:
+        """Return the height of so many downloads."""
+        return HEIGHT - BOTTOM - downloads * self.height
+
+
+def _axes(scale: _Scale, days: Sequence[date]) -> Iterator[str]:
+    lines = round(scale.top / scale.step)
+    for line in range(lines + 1):
+        y = scale.y(line * scale.step)
+        yield f'<path class="line" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(line * scale.step)}</text>'
+    every = max(1, math.ceil(len(days) / DATES))
+    for at in range(len(days) - 1, -1, -every):
+        x = scale.x(at) + scale.width / 2
+        anchor = "end" if at == len(days) - 1 else "middle"
+        x = min(x, WIDTH - RIGHT) if anchor == "middle" else WIDTH - RIGHT
+        yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{days[at].day} {days[at]:%b}</text>'
+
+
+def _bars(style: str, bars: Sequence[tuple[int, float, float]], scale: _Scale) -> str:
+    """Return one path of a bar per day: its place, and from and to how many downloads."""
+    if not bars:
+        return ""
+    # Without calls: a year of days has thousands of bars.
+    left, pitch, width, base, height = scale.x(0), scale.pitch, f"{scale.width:.1f}", scale.y(0), scale.height
+    path = "".join(
+        [
+            f"M{left + at * pitch:.1f} {base - low * height:.1f}h{width}V{base - high * height:.1f}h-{width}z"
+            for at, low, high in bars
+        ]
+    )
+    return f'<path class="{style}" d="{path}"/>'
+
+
+def _marks(places: Sequence[int], scale: _Scale) -> str:
+    """Return a line below each of the provisional days."""
+    path = "".join(f"M{scale.x(at):.1f} {HEIGHT - BOTTOM + 4}h{scale.width:.1f}" for at in places)
+    return f'<path class="provisional" d="{path}"/>' if path else ""
+
+
+def _titles(days: Sequence[date], rows: Mapping[date, Mapping[str, int]], scale: _Scale) -> Iterator[str]:
+    """Yield for each day an invisible bar whose title tells its counts."""
+    for at, day in enumerate(days):
+        row = rows.get(day)
+        told = f"{row['honest']:,} honest of {row['raw']:,} raw" if row else "missing"
+        told += ", provisional" if row and row["provisional"] else ""
+        x = LEFT + at * scale.pitch
+        path = f"M{x:.1f} {TOP}h{scale.pitch:.1f}V{HEIGHT - BOTTOM}h-{scale.pitch:.1f}z"
+        yield f'<path class="day" d="{path}"><title>{day}: {told}</title></path>'
+
+
+def _short(downloads: float) -> str:
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if downloads >= size:
+            return f"{downloads / size:g}{unit}"
+    return f"{downloads:g}"

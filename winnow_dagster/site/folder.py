@@ -1,0 +1,63 @@
+"""A package's folder: the files that are published of one package or group, each badge twice, and its page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.badge import keep_look, may_replace
+from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
+from winnow_dagster.site.page import PAGE_NAME, format_page
+from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload, to_json
+from winnow_dagster.site.svg import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+
+    from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.days import Package
+    from winnow_dagster.core.window import PackageState
+    from winnow_dagster.site.site import Site
+
+    Published = Callable[[str], bytes | None]
+
+PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
+"""What a folder has beside its badges."""
+
+
+def format_folder(site: Site, package: Package, today: date, published: Published) -> dict[str, bytes]:
+    """Return the files of a package's folder by name, the record first and the page last.
+
+    `published` gives what is there of a name. A published badge that the config does not ask for any more is
+    renewed where it is; one that shows a number is left out unless there is a number for it (R5).
+    """
+    state = package.state
+    files = {
+        FILE_NAME: format_record(state),
+        JSON_NAME: format_json(state, package.history),
+        CSV_NAME: format_csv(package.history),
+    }
+    shown = []
+    for badge, is_new in _renewed(site, state, today, published):
+        if is_new:
+            files[badge.file_name] = to_json(badge.payload)
+        files[badge.picture_name] = draw(badge.payload)
+        shown.append(badge)
+    listed = {(b.slug, b.days) for b in site.chosen(replace(state, former=()), today)}
+    asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.look_of(state.package) else shown
+    badges = asked_for or site.badges(state, today)[:1]
+    files[PAGE_NAME] = format_page(state, package.history, badges, site, today)
+    return files
+
+
+def _renewed(site: Site, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
+    """Yield the badges that a folder has then, and whether each is new or stays as it is published."""
+    look = site.look_of(state.package)
+    asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()
+    for computed in site.badges(state, today):
+        before = parse_payload(published(computed.file_name))
+        if computed.stem in asked_for or before:
+            badge = computed if look else keep_look(before, computed)
+            is_new = may_replace(before, badge.payload)
+            yield (badge if is_new else replace(computed, payload=before)), is_new

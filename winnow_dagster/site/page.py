@@ -1,0 +1,162 @@
+"""The page of one package or group: what was counted, day by day, what was winnowed, and how to show the badge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from markupsafe import Markup
+
+from winnow_dagster.core.badge import format_share, is_stale
+from winnow_dagster.core.coverage import Request
+from winnow_dagster.core.honesty import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
+from winnow_dagster.core.names import GROUP_FOLDER, Selector
+from winnow_dagster.core.query import PER_PACKAGE, CountQuery
+from winnow_dagster.core.window import ALL, SYSTEMS
+from winnow_dagster.site.chart import plot, share_bar
+from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
+from winnow_dagster.site.record import FILE_NAME
+from winnow_dagster.site.snippets import ROOT_TO_FILL, own_picture, shields_picture, snippets
+from winnow_dagster.site.svg import size
+from winnow_dagster.site.template import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.history import History
+    from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
+    from winnow_dagster.site.site import Site
+
+PAGE_NAME = "index.html"
+RANGES = (30, 90, 365)
+"""Over how many days there is a chart, if so many are stored."""
+
+FIRST = {"downloads", "honest-share"}
+"""The badges that are shown at the top; the others wait below."""
+
+TABLE = ("date", "provisional", "raw", *CATEGORIES)
+
+MEANINGS: Mapping[str, str] = {
+    "honest": f"{', '.join(INSTALLERS)}, outside CI: what the badge shows",
+    "ci": "the client said that it ran in CI",
+    "mirror": ", ".join(MIRRORS),
+    "browser": f"{', '.join(BROWSERS)}; curl and wget too",
+    "script": ", ".join(SCRIPTS),
+    "unknown": "no installer named",
+    "other": "any other installer",
+}
+
+
+class Panel(NamedTuple):
+    """One chart of days with the table behind it, newest day first."""
+
+    days: int
+    svg: Markup
+    summary: str
+    rows: Markup
+
+
+class Line(NamedTuple):
+    """A line of a table of windows: a name, what it means, and for each window a count and its share of the whole."""
+
+    name: str
+    meaning: str
+    cells: Sequence[tuple[int, str]]
+
+
+def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: Site, today: date) -> bytes:
+    """Return the page as it reads on `today`. `badges`: those that are published, the headline first."""
+    counted = [window.counts for window in state.windows if window.counts]
+    headline = state.headline.counts
+    is_group = state.package.startswith(GROUP_FOLDER)
+    root, folder, stem = site.base_url or ROOT_TO_FILL, state.package, badges[0].stem
+    page = f"{root}/{folder}/"
+    return render(
+        "package.html",
+        "../../" if is_group else "../",
+        name=folder.removeprefix(GROUP_FOLDER),
+        folder=folder,
+        is_group=is_group,
+        state=state,
+        headline=headline,
+        share=format_share(headline.honest, headline.raw) if headline else "",
+        bar=Markup(share_bar(headline)) if headline else "",  # noqa: S704 - numbers and our own words
+        stale=headline is not None and is_stale(headline.window.as_of, today, site.stale_threshold_days),
+        stale_threshold_days=site.stale_threshold_days,
+        spans=[_span(window) for window in state.windows if window.counts],
+        message=badges[0].payload.get("message", ""),
+        headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in FIRST],
+        others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in FIRST],
+        panels=[] if history.last is None else list(_panels(history)),
+        categories=CATEGORIES,
+        counted=counted,
+        tables=_tables(counted),
+        first_columns=("Category", "Installer", "System"),
+        unlisted=sorted(headline.unlisted.items(), key=lambda item: -item[1]) if headline else [],
+        snippets={
+            "drawn here": snippets(own_picture(root, folder, stem), page),
+            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page),
+        },
+        filled=ROOT_TO_FILL if not site.base_url else "",
+        files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
+        page=page if site.base_url else "",
+        query=_query(state, headline).to_paste(site.table)
+        if headline and site.table and state.source != "sample"
+        else "",
+    )
+
+
+def _span(window: WindowState) -> tuple[str, tuple[date, date]]:
+    """Return the length of a counted window in words, and its first and last day."""
+    if window.counts is None:
+        raise ValueError("a window without counts has no days")
+    counted = window.counts.window
+    length = "1 day" if counted.days == 1 else f"{counted.days} days"
+    return ("all days" if window.days == ALL else length), (counted.first_day, counted.as_of)
+
+
+def _panels(history: History) -> Iterator[Panel]:
+    if history.first is None or history.last is None:
+        return
+    stored = (history.last - history.first).days + 1
+    for at, days in enumerate(RANGES):
+        if at == 0 or stored > RANGES[at - 1]:
+            found = plot(history, days, f"days{days}")
+            rows = "".join(map(_row, history.newest(days).days.reverse().select(TABLE).iter_rows()))
+            yield Panel(days, Markup(found.svg), found.summary, Markup(rows))  # noqa: S704 - numbers and our own words
+
+
+def _row(day: tuple[date, bool, *tuple[int, ...]]) -> str:
+    """Return a day as a line of the table behind a chart; a template takes four times as long for a year of them."""
+    cells = "".join([f"<td>{count:,}</td>" for count in day[2:]])
+    return f'<tr><th scope="row">{day[0]}</th>{cells}<td>{READINGS[day[1]]}</td></tr>\n'
+
+
+def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
+    """Return the tables of windows, by title."""
+    installers = [
+        Line(name, "", [(c.by_installer[name], format_share(c.by_installer[name], c.honest)) for c in counted])
+        for name in INSTALLERS
+    ]
+    systems = [
+        Line(name, "", [(c.by_system[name], format_share(c.by_system[name], c.honest)) for c in counted])
+        for name in SYSTEMS
+    ]
+    others = [c.honest - sum(c.by_system.values()) for c in counted]
+    rest = [(n, format_share(n, c.honest)) for n, c in zip(others, counted, strict=True)]
+    return {
+        "By category": [
+            Line(name, MEANINGS[name], [(c.categories[name], format_share(c.categories[name], c.raw)) for c in counted])
+            for name in CATEGORIES
+        ],
+        "Honest, by installer": installers,
+        "Honest, by system": [*systems, Line("other or not said", "", rest)],
+    }
+
+
+def _query(state: PackageState, counts: WindowCounts) -> CountQuery:
+    """Return the query that counts the headline's window, in one go."""
+    names = state.members or (state.package,)
+    window = counts.window
+    return CountQuery([Request(Selector(name), window.first_day, window.as_of) for name in names], PER_PACKAGE)

@@ -1,0 +1,123 @@
+// What a page can do beyond being read: tell that it is old, be searched and sorted, copy snippets.
+"use strict";
+
+const DAY = 24 * 60 * 60 * 1000;
+
+// As-of against the reader's own clock: a pipeline that died cannot say so itself.
+function ageInDays(day) {
+  return Math.floor((Date.now() - Date.parse(day + "T00:00:00Z")) / DAY);
+}
+
+function tellAge() {
+  const main = document.querySelector("main[data-as-of]");
+  if (!main) return;
+  const threshold = Number(main.dataset.staleDays);
+  const banner = document.querySelector("[data-stale]");
+  const age = ageInDays(main.dataset.asOf);
+  if (banner && age > threshold) {
+    banner.querySelector("[data-age]").textContent = age;
+    banner.hidden = false;
+  }
+  for (const time of document.querySelectorAll("td time")) {
+    if (ageInDays(time.dateTime) > threshold) {
+      time.classList.add("stale");
+      time.title = "older than " + threshold + " days";
+    }
+  }
+}
+
+function addSearch(rows) {
+  const input = document.getElementById("search");
+  if (!input) return;
+  const found = document.querySelector("[data-found]");
+  input.closest(".search").hidden = false;
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of rows) {
+      const name = row.cells[0].dataset.value.toLowerCase();
+      row.hidden = !words.every((word) => name.includes(word));
+      if (!row.hidden) shown += 1;
+    }
+    found.textContent = words.length ? shown + " of " + rows.length : "";
+  });
+}
+
+function addSorting(table, rows) {
+  const headers = [...table.tHead.rows[0].cells];
+  headers.forEach((header, column) => {
+    const kind = header.dataset.sort;
+    if (!kind) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = header.textContent;
+    header.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const before = header.getAttribute("aria-sort");
+      const first = kind === "number" ? "descending" : "ascending";
+      const second = kind === "number" ? "ascending" : "descending";
+      const order = before === first ? second : first;
+      headers.forEach((other) => other.removeAttribute("aria-sort"));
+      header.setAttribute("aria-sort", order);
+      const value = (row) => row.cells[column].dataset.value;
+      const compare = kind === "number"
+        ? (one, other) => Number(value(one)) - Number(value(other))
+        : (one, other) => (value(one) < value(other) ? -1 : value(one) > value(other) ? 1 : 0);
+      const sign = order === "ascending" ? 1 : -1;
+      table.tBodies[0].append(...[...rows].sort((one, other) => sign * compare(one, other)));
+    });
+  });
+}
+
+// The address of the site, where the config did not say it: this page's own, up to its folder.
+function fillRoot() {
+  const note = document.querySelector("[data-fill]");
+  if (!note) return;
+  const home = document.querySelector("nav a").href.replace(/\/$/, "");
+  const placeholder = note.dataset.fill;
+  for (const code of document.querySelectorAll(".snippet code")) {
+    code.textContent = code.textContent
+      .replaceAll(encodeURIComponent(placeholder), encodeURIComponent(home))
+      .replaceAll(placeholder, home);
+  }
+  note.remove();
+}
+
+async function copy(text, code) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Without HTTPS there is no clipboard: select the text, so that a key press copies it.
+    const range = document.createRange();
+    range.selectNodeContents(code);
+    const selection = getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+    return document.execCommand("copy");
+  }
+}
+
+function addCopying() {
+  for (const snippet of document.querySelectorAll(".snippet")) {
+    const code = snippet.querySelector("code");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", "Copy " + snippet.querySelector("pre").getAttribute("aria-label"));
+    button.addEventListener("click", async () => {
+      button.textContent = (await copy(code.textContent, code)) ? "Copied" : "Selected";
+    });
+    snippet.append(button);
+  }
+}
+
+tellAge();
+fillRoot();
+addCopying();
+const table = document.querySelector("table.packages");
+if (table) {
+  const rows = [...table.tBodies[0].rows];
+  addSearch(rows);
+  addSorting(table, rows);
+}
