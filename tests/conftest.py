@@ -77,8 +77,8 @@ class House:
     def run(
         self, *assets: str, days: tuple[date, date] | None = None, refetch: bool = False, packages: Sequence[str] = ()
     ) -> dg.ExecuteInProcessResult:
-        """Materialise assets, over a range of days or over all selectors."""
-        keys = [str(selector) for selector in self.winnow.settings.windows]
+        """Materialise assets, over a range of days or over all selectors and groups."""
+        keys = [str(which) for which in self.winnow.settings.published_windows]
         first, last = days or (keys[0], keys[-1])
         config = {"raw_downloads": {"config": {"refetch": refetch, "packages": list(packages)}}}
         return (

@@ -7,6 +7,7 @@ import glob
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
+from typing import get_args
 
 import pytest
 import yaml
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from winnow_dagster.config import CONFIG_NAME, CONFIG_VARIABLE, KEYS, SAMPLE_PACKAGES, ConfigError, load_settings
+from winnow_dagster.config_packages import Slug
+from winnow_dagster.core.badge import SLUGS, Look
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +190,90 @@ def test_all_problems_are_told_at_once_each_with_its_place_and_fix() -> None:
             "packages[6].name: 'tidy*' is not a selector. A prefix ends in '-*': write 'tidy-*'",
         ]
     )
+
+
+def test_defaults_hold_for_each_package_and_group_that_does_not_say_otherwise() -> None:
+    found = load_settings(
+        write(
+            """
+            defaults:
+              window_days: [30, all]
+              label: installs ({days}d)
+              colors: {0: red, 1000: 4c1d95}
+              label_color: 444444
+              logo: pypi
+              logo_color: white
+              cache_seconds: 3600
+              badges: [honest-share, os-linux]
+            packages:
+              - name: a
+              - {name: b-*, window_days: 7, label: {os-linux: tux}, style: flat-square, badges: downloads}
+              - {name: c, logo_svg: "<svg xmlns='http://www.w3.org/2000/svg'/>"}
+            groups:
+              - {name: My.Org, packages: [a, b-x, b-y-*], window_days: 90}
+            """
+        )
+    )
+    usual, own, drawn, group = *(package.look for package in found.packages), found.groups[0].look
+    assert [package.window_days for package in found.packages] == [(30, 0), (7,), (30, 0)]
+    assert usual.slugs == group.slugs == ("downloads", "os-linux", "honest-share")
+    assert own.slugs == ("downloads",)
+    assert (usual.labels, own.labels) == ({"downloads": "installs ({days}d)"}, {"os-linux": "tux"})
+    assert usual.colors == ((0, "red"), (1000, "4c1d95"))
+    assert usual.extras == {"labelColor": "444444", "namedLogo": "pypi", "logoColor": "white", "cacheSeconds": 3600}
+    assert own.extras["style"] == "flat-square"
+    assert set(drawn.extras) == {"labelColor", "logoSvg", "cacheSeconds"}
+    assert [str(which) for which in found.published_windows] == ["a", "b-*", "c", "_group/my-org"]
+    assert {str(s): days for s, days in found.longest_windows.items()} == {"a": 90, "b-*": 90, "c": 30}
+
+
+def test_a_window_of_all_days_reads_as_many_as_a_month_has() -> None:
+    found = load_settings(write("packages: [{name: a, window_days: all}, {name: b, window_days: [60, all]}]"))
+    assert list(found.longest_windows.values()) == [30, 60]
+
+
+def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
+    assert load_settings(write("packages: [{name: a}]")).packages[0].look == Look()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("packages: [{name: a, label: 'x {package}'}]", "packages[0].label: 'x {package}' has a place that nothing"),
+        ('packages: [{name: a, label: "x\\a"}]', "has a character that cannot be shown. Remove it"),
+        ("packages: [{name: a, label: {os-linus: x}}]", "packages[0].label.os-linus: 'os-linus' is not one of"),
+        ("packages: [{name: a, badges: [os-linus]}]", "packages[0].badges[0]: 'os-linus' is not one of downloads,"),
+        ("packages: [{name: a, colors: {0: blau}}]", "packages[0].colors: 'blau' is not a colour. Use brightgreen"),
+        ("packages: [{name: a, colors: {x: blue}}]", "packages[0].colors.x: 'x' is not a whole number"),
+        ("packages: [{name: a, style: round}]", "packages[0].style: 'round' is not one of flat, flat-square, plastic"),
+        ("packages: [{name: a, cache_seconds: 60}]", "packages[0].cache_seconds: 60 is too small. Use 300 or more"),
+        ("packages: [{name: a, logo: x, logo_svg: <svg/>}]", "packages[0].logo_svg: logo is set too. Keep one"),
+        ("packages: [{name: a, logo_svg: <p/>}]", "packages[0].logo_svg: is not an SVG picture. Write all of it here"),
+        ("packages: [{name: a, logo_color: red}]", "packages[0].logo_color: has no use without logo. Set `logo:`"),
+        ("packages: [{name: a, window_days: [all, all]}]", "packages[0].window_days: 'all' stands twice. Keep one"),
+        ("packages: [{name: a, window_days: ever}]", "packages[0].window_days: 'ever' is not a whole number"),
+        (
+            "packages: [{name: a}]\ngroups: [{name: g, packages: [a, b]}]",
+            "groups[0].packages[1]: 'b' is not under packages:, so nobody counts it. Add `- name: b` there",
+        ),
+        (
+            "packages: [{name: a}]\ngroups: [{name: ../g, packages: [a]}]",
+            "groups[0].name: '../g' is not a group's name",
+        ),
+        ("packages: [{name: a}]\ngroups: [{name: g}]", "groups[0].packages: missing. Add it"),
+        (
+            "packages: [{name: a}]\ngroups: [{name: a-b, packages: [a]}, {name: A_B, packages: [a]}]",
+            "groups[1].name: 'A_B' stands twice. Give each group a name of its own",
+        ),
+        ("packages: [{name: a}]\ndefaults: {name: b}", "defaults.name: unknown key."),
+    ],
+)
+def test_what_is_wrong_with_looks_and_groups_is_named(text: str, problem: str) -> None:
+    assert any(problem in line for line in problems(text)), problems(text)
+
+
+def test_every_kind_of_badge_can_be_asked_for() -> None:
+    assert get_args(Slug) == SLUGS
 
 
 @pytest.mark.parametrize(

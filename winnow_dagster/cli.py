@@ -128,8 +128,10 @@ def serve(config_path: Path | None, host: str, port: int) -> None:
     try:
         run(settings.output_dir, host, port)
     except OSError as error:
+        # What follows in brackets says the address once more.
+        why = str(error.strerror).partition(" (")[0]
         raise Failure(
-            f"{host}, port {port}: {error.strerror}. Choose another address with --host, or port with --port", UNUSABLE
+            f"{host}, port {port}: {why}. Choose another address with --host, or port with --port", UNUSABLE
         ) from None
 
 

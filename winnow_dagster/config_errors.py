@@ -88,7 +88,7 @@ def place(location: Location, content: object) -> str:
                 break
             text += f"[{step}]"
             content = content[step]
-        else:
+        elif step != "[key]":  # pydantic's word for a key of a mapping, which the step before has named
             text += f".{step}" if text else step
             content = content.get(step) if isinstance(content, dict) else None
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from xml.etree import ElementTree as ET
@@ -47,6 +48,8 @@ def _check_svg(value: str) -> str:
 
 def _check_labels(labels: dict[str, str]) -> dict[str, str]:
     for label in labels.values():
+        if any(unicodedata.category(character) in {"Cc", "Cs", "Cn"} for character in label):
+            raise refuse(f"{label!r} has a character that cannot be shown. Remove it")
         rest = label.replace("{days}", "")
         if "{" in rest or "}" in rest:
             raise refuse(f"{label!r} has a place that nothing fills. Use {{days}} only")
@@ -63,7 +66,7 @@ class LookSection(Section):
     window_days: WindowDays | None = None
     badges: Annotated[list[Slug], BeforeValidator(one_or_list)] | None = None
     label: Annotated[dict[Slug, Text], BeforeValidator(_one_label), AfterValidator(_check_labels)] | None = None
-    colors: Annotated[dict[Annotated[int, Field(strict=True, ge=0)], Color], Field(min_length=1)] | None = None
+    colors: Annotated[dict[Annotated[Whole, Field(ge=0)], Color], Field(min_length=1)] | None = None
     label_color: Color | None = None
     style: Literal["flat", "flat-square", "plastic", "for-the-badge", "social"] | None = None
     logo: Text | None = None
@@ -171,14 +174,14 @@ def _package_problems(packages: list[object]) -> Iterator[str]:
 
 def _group_problems(groups: list[object], packages: object) -> Iterator[str]:
     known = [_selector(p.get("name")) for p in packages if isinstance(p, dict)] if isinstance(packages, list) else []
-    seen: set[str] = set()
+    seen: set[Selector] = set()
     for index, group in enumerate(groups):
         if not isinstance(group, dict):
             continue
-        name = str(group.get("name")).lower().replace("_", "-").replace(".", "-")
-        if name in seen:
+        named = _selector(group.get("name"))
+        if named and named in seen:
             yield f"groups[{index}].name: {group['name']!r} stands twice. Give each group a name of its own"
-        seen.add(name)
+        seen |= {named} if named else set()
         members = group.get("packages")
         for at, member in enumerate(members if isinstance(members, list) else []):
             selector = _selector(member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import socket
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ PAGE_POLICY = f"{POLICY}; frame-ancestors 'none'"
 FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
 """For what is no page: a badge that is opened by itself runs nothing."""
 
+PAGE = "text/html"
 SHARED = {"application/json", "image/svg+xml", "text/csv"}
 """What pages of other sites may read."""
 
@@ -46,8 +48,9 @@ class PublishedFiles(StaticFiles):
             raise HTTPException(404)
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
-        kind = response.headers.get("content-type", "").partition(";")[0]
-        response.headers["Content-Security-Policy"] = PAGE_POLICY if kind == "text/html" else FILE_POLICY
+        # Of the path: an answer that nothing has changed names no type, and its headers replace those kept.
+        kind = mimetypes.guess_type(path)[0] or PAGE
+        response.headers["Content-Security-Policy"] = PAGE_POLICY if kind == PAGE else FILE_POLICY
         if kind in SHARED:
             response.headers["Access-Control-Allow-Origin"] = "*"
         return response

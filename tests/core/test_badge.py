@@ -9,16 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.badge import Badge, badges_of, format_count, may_replace
+from winnow_dagster.core.badge import (
+    KINDS,
+    SLUGS,
+    Badge,
+    Look,
+    badges_of,
+    format_count,
+    format_share,
+    keep_look,
+    may_replace,
+    parse_name,
+)
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 from winnow_dagster.core.names import normalise
-from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
 
 AS_OF = date(2025, 6, 30)
 counts = st.integers(0, 10**12)
 
 
-def badges(honest: int | None, *, source: str = "parquet", today: date = AS_OF + timedelta(days=1)) -> dict[str, Badge]:
+def badges(
+    honest: int | None,
+    *,
+    source: str = "parquet",
+    today: date = AS_OF + timedelta(days=1),
+    look: Look | None = None,
+    length: int = 30,
+) -> dict[str, Badge]:
     number = None
     if honest is not None:
         number = WindowCounts(
@@ -27,9 +45,9 @@ def badges(honest: int | None, *, source: str = "parquet", today: date = AS_OF +
             {installer: place for place, installer in enumerate(INSTALLERS, start=1)},
             {system: place for place, system in enumerate(SYSTEMS, start=11)},
         )
-    state = PackageState(normalise("a"), source, (WindowState(30, number, 12),))
-    found = badges_of(state, today=today, stale_threshold_days=3)
-    return {badge.file_name.removesuffix("-30d-non-ci.json"): badge for badge in found}
+    state = PackageState(normalise("a"), source, (WindowState(length, number, 12),))
+    found = badges_of(state, look or Look(), today=today, stale_threshold_days=3)
+    return {badge.slug: badge for badge in found}
 
 
 @pytest.mark.parametrize(
@@ -133,3 +151,85 @@ def test_a_number_gives_way_to_a_number_only() -> None:
         assert not may_replace(better.payload, sample.payload)
     for worse in (placeholder.payload, sample.payload, {}):
         assert all(may_replace(worse, badge.payload) for badge in (number, placeholder, sample))
+
+
+parts = st.integers(0, 10**9).flatmap(lambda whole: st.tuples(st.integers(0, whole), st.just(whole)))
+
+
+@given(parts)
+def test_a_share_is_nothing_only_of_nothing_and_all_only_of_all(numbers: tuple[int, int]) -> None:
+    part, whole = numbers
+    text = format_share(part, whole)
+    if whole == 0:
+        assert text == "no downloads"
+        return
+    assert (text == "0%") == (part == 0)
+    assert (text == "100%") == (part == whole)
+    assert re.fullmatch(r"\d{1,3}(\.[1-9])?%", text)
+    assert abs(float(text[:-1]) - 100 * part / whole) <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("length", "template", "label"),
+    [
+        (30, "installs ({days}d)", "installs (30d)"),
+        (30, "{days} days", "30 days"),
+        (30, "installs", "installs"),
+        (ALL, "installs ({days}d)", "installs (since 2025-06-01)"),
+        (ALL, "{days} days", "30 days"),
+    ],
+)
+def test_a_label_names_its_days(length: int, template: str, label: str) -> None:
+    found = badges(5, look=Look(labels={"downloads": template}), length=length)
+    assert found["downloads"].payload["label"] == label
+    assert found["os-linux"].payload["label"] == ("linux (30d)" if length else "linux (since 2025-06-01)")
+
+
+def test_the_badge_of_all_days_says_since_when_and_has_a_file_of_its_own() -> None:
+    found = badges(1234, length=ALL)["downloads"]
+    assert found.file_name == "downloads-all-non-ci.json"
+    assert found.payload["label"] == "pip*/uv/poetry/pdm (since 2025-06-01)"
+    assert badges(None, length=ALL)["downloads"].payload["message"] == "collecting 12/1d"
+
+
+@pytest.mark.parametrize(("honest", "color"), [(0, "red"), (99, "red"), (100, "4c1d95"), (10**9, "4c1d95")])
+def test_thresholds_of_counts_give_the_colour_of_counts_and_not_of_shares(honest: int, color: str) -> None:
+    found = badges(honest, look=Look(colors=((0, "red"), (100, "4c1d95"))))
+    assert found["downloads"].payload["color"] == color
+    assert found["honest-share"].payload["color"] == "blue"
+
+
+def test_more_keys_come_after_the_four_in_the_order_given() -> None:
+    look = Look(extras={"labelColor": "black", "cacheSeconds": 3600})
+    assert list(badges(5, look=look)["downloads"].payload) == [
+        "schemaVersion", "label", "message", "color", "labelColor", "cacheSeconds",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("days", [1, 30, 3660, ALL])
+def test_a_file_name_tells_which_badge_it_is(kind: object, days: int) -> None:
+    slug = kind.slug  # type: ignore[attr-defined]
+    badge = Badge(slug, days, {})
+    assert parse_name(badge.file_name) == parse_name(badge.picture_name) == (slug, days)
+
+
+@pytest.mark.parametrize(
+    "name", ["counts.json", "downloads-0d-non-ci.json", "x-30d-non-ci.json", "downloads-30d-non-ci"]
+)
+def test_no_other_file_name_is_taken_for_a_badge(name: str) -> None:
+    assert parse_name(name) is None
+
+
+def test_a_badge_that_left_the_config_keeps_its_look_and_still_grows_stale() -> None:
+    own = Look(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
+    published = badges(1234, look=own)["downloads"].payload
+    fresh = keep_look(published, badges(2345)["downloads"]).payload
+    stale = keep_look(published, badges(2345, today=AS_OF + timedelta(days=9))["downloads"]).payload
+    assert fresh == {**published, "message": "2.3k"}
+    assert stale == {**published, "message": "2.3k to 2025-06-30", "color": "lightgrey"}
+    assert keep_look({}, badges(5)["downloads"]) == badges(5)["downloads"]
+
+
+def test_the_slugs_are_those_of_the_kinds_each_once() -> None:
+    assert len(set(SLUGS)) == len(KINDS) == 12

@@ -68,3 +68,15 @@ def test_one_package_is_asked_for_by_equality_which_prunes_clusters() -> None:
     (query,) = plan_queries([ask("a")], "per_package", 0)
     assert "(project = @package)" in query.text(TABLE)
     assert query.parameters()["package"] == "a"
+
+
+def test_a_query_to_paste_has_its_values_in_its_text() -> None:
+    (one,) = plan_queries([ask("a", 2)], "per_package", 5)
+    assert one.to_paste("t").splitlines()[2] == (
+        'WHERE timestamp >= TIMESTAMP("2025-06-28") AND timestamp < TIMESTAMP("2025-07-01") AND (project = "a")'
+    )
+    (many,) = plan_queries([ask(name) for name in ("a", "b", *(f"p{n}-*" for n in range(11)))], "batched", 5)
+    text = many.to_paste("t")
+    assert 'project IN UNNEST(["a", "b"])' in text
+    assert all(f'STARTS_WITH(project, "p{n}-")' in text for n in range(11))
+    assert "@" not in text

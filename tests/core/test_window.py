@@ -22,6 +22,7 @@ from winnow_dagster.core.window import (
     keep_newest,
     newest_window,
     total,
+    whole_window,
 )
 
 if TYPE_CHECKING:
@@ -122,6 +123,21 @@ def test_the_newest_window_is_the_newest_run_of_covered_days(covered: set[date],
     ]
     assert found == (Window(length, ends[-1]) if ends else None)
     assert count_covered(10, covered.__contains__, LAST) == len(covered)
+
+
+@given(st.sets(days), st.integers(1, 12))
+def test_the_window_of_all_days_is_the_longest_run_that_has_not_ended_long_ago(
+    covered: set[date], patience: int
+) -> None:
+    found = whole_window(covered.__contains__, start=FIRST, through=LAST, patience=patience)
+    runs = [
+        (length, end)
+        for end in sorted(covered)
+        if (LAST - end).days < patience
+        for length in range(1, 11)
+        if all(end - timedelta(days=back) in covered for back in range(length))
+    ]
+    assert found == (Window(*max(runs)) if runs else None)
 
 
 def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does() -> None:

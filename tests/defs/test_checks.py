@@ -148,6 +148,21 @@ def test_a_published_file_that_is_not_what_the_store_says_is_named(house: House)
     }
 
 
+def test_a_changed_picture_page_or_history_is_named_with_its_first_change(house: House) -> None:
+    folder = house.winnow.settings.output_dir / "a"
+    for name, was, now in (
+        ("downloads-7d-non-ci.svg", "3.5k", "9.5k"),
+        ("index.html", "3,500</strong>", "9,500</strong>"),
+        ("history.json", '"raw":500', '"raw":900'),
+    ):
+        (folder / name).write_text((folder / name).read_text().replace(was, now, 1))
+    (folder / "history.csv").unlink()
+    found = red(house)["published_equals_store"]
+    assert set(found) == {f"a/{n}" for n in ("downloads-7d-non-ci.svg", "index.html", "history.json", "history.csv")}
+    assert "line 1 is" in found["a/downloads-7d-non-ci.svg"]
+    assert found["a/history.csv"] == "is missing"
+
+
 def test_a_record_that_was_tampered_with_does_not_vouch_for_its_badges(house: House) -> None:
     public = house.winnow.settings.output_dir
     record = json.loads((public / "a" / "counts.json").read_bytes())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.site.svg import draw, measure
+from winnow_dagster.site.svg import draw, measure, size
 
 SVG = "{http://www.w3.org/2000/svg}"
 # XML has no place for most control characters, and badges hold none.
@@ -27,6 +28,44 @@ def test_a_badge_says_its_label_and_message_and_holds_nothing_else(label: str, m
     assert int(root.get("width", "")) == (measure(label) + 10 if label else 0) + measure(message) + 10
 
 
+@given(
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=9),
+    st.sampled_from(["flat", "flat-square", "social", 3, None]),
+)
+def test_whatever_another_program_published_is_drawn_as_well_formed_xml(
+    label: str, message: str, color: str, style: object
+) -> None:
+    payload = {"label": label, "message": message, "color": color, "labelColor": message, "style": style}
+    root = ET.fromstring(draw(payload))
+    assert (int(root.get("width", "")), int(root.get("height", ""))) == size(payload)
+    ET.fromstring(draw({}))
+
+
+def test_a_logo_is_an_image_of_its_own_in_which_no_script_runs() -> None:
+    logo = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    payload = {"label": "x", "message": "1", "color": "blue", "logoSvg": logo}
+    root = ET.fromstring(draw(payload))
+    (image,) = root.iter(f"{SVG}image")
+    data = image.get("href", "")
+    assert base64.b64decode(data.removeprefix("data:image/svg+xml;base64,")).decode() == logo
+    assert b"script" not in draw(payload)
+    assert size(payload)[0] == size({"label": "x", "message": "1"})[0] + 17
+
+
+@pytest.mark.parametrize(("color", "text"), [("yellow", "#fff"), ("f5f5f5", "#333"), ("#fff", "#333"), ("red", "#fff")])
+def test_the_text_is_dark_on_what_is_bright(color: str, text: str) -> None:
+    root = ET.fromstring(draw({"label": "", "message": "1", "color": color}))
+    assert [element.get("fill") for element in root.iter(f"{SVG}text")][-1] == text
+
+
+def test_a_square_badge_has_no_gradient_and_no_round_corners() -> None:
+    square = draw({"label": "a", "message": "1", "color": "blue", "style": "flat-square"})
+    assert b"Gradient" not in square
+    assert b"clip" not in square
+
+
 @pytest.mark.parametrize(
     ("text", "pixels"),
     # What the npm package badge-maker 5 gives them.
@@ -37,6 +76,9 @@ def test_a_badge_says_its_label_and_message_and_holds_nothing_else(label: str, m
         ("1.2k", 25),
         ("collecting 12/30d", 95),
         ("1.2k to 2026-11-10", 109),
+        ("honest (30d)", 71),
+        ("38.2%", 37),
+        ("pip*/uv/poetry/pdm (since 2025-11-01)", 223),
     ],
 )
 def test_our_labels_and_messages_are_as_wide_as_on_shields_io(text: str, pixels: int) -> None:

@@ -58,7 +58,7 @@ def draw(payload: Mapping[str, object]) -> bytes:
 
     Styles other than flat-square are drawn flat. A `namedLogo` is a picture that only shields.io has; it is left out.
     """
-    label, message = str(payload.get("label", "")), str(payload.get("message", ""))
+    label, message = _words(payload, "label"), _words(payload, "message")
     left_color, right_color = _hex(payload.get("labelColor", LABEL_COLOR)), _hex(payload.get("color"))
     logo = str(payload.get("logoSvg", ""))
     left, right, indent = _widths(payload)
@@ -82,10 +82,15 @@ def draw(payload: Mapping[str, object]) -> bytes:
 
 def _widths(payload: Mapping[str, object]) -> tuple[int, int, int]:
     """Return the widths of a badge's two halves, and what the logo takes of the left one."""
-    label, logo = str(payload.get("label", "")), payload.get("logoSvg")
+    label, logo = _words(payload, "label"), payload.get("logoSvg")
     indent = LOGO_SIZE + (LOGO_ROOM if label else 0) if logo else 0
     left = measure(label) + 2 * PADDING + indent if label or logo else 0
-    return left, measure(str(payload.get("message", ""))) + 2 * PADDING, indent
+    return left, measure(_words(payload, "message")) + 2 * PADDING, indent
+
+
+def _words(payload: Mapping[str, object], key: str) -> str:
+    """Return a text of a payload without the characters that XML has no place for."""
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", str(payload.get(key, "")))
 
 
 _CLIPPED = ' clip-path="url(#c)"'

@@ -1,0 +1,160 @@
+"""A history has each covered day once, with every download in its place; a day that is not covered has no row."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow_dagster.core.coverage import Coverage
+from winnow_dagster.core.days import Days, Package, Question, describe, retell
+from winnow_dagster.core.history import History, count_days, history_of
+from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, RAW_SCHEMA, winnow
+from winnow_dagster.core.names import Group, Selector, normalise
+from winnow_dagster.core.window import ALL, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+FIRST = date(2025, 6, 1)
+LAST = FIRST + timedelta(days=9)
+SYSTEMS = ("linux", "macos", "windows", "other_system")
+
+days = st.integers(0, 9).map(lambda n: FIRST + timedelta(days=n))
+rows = st.lists(
+    st.tuples(
+        days,
+        st.sampled_from(["a", "b", "c-x"]),
+        st.sampled_from([*INSTALLERS, "Nexus", "Browser", "requests", "conda", None]),
+        st.sampled_from(["Linux", "Darwin", "Windows", "FreeBSD", None]),
+        st.sampled_from([True, None]),
+        st.integers(1, 2**40),
+    )
+)
+Row = tuple[date, str, str | None, str | None, bool | None, int]
+
+
+def read_at(day: date, hours: int) -> datetime:
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC) + timedelta(hours=hours)
+
+
+def stored(raw: Sequence[Row], covered: dict[str, Collection[date]], hours: int = 999) -> Days:
+    """Return honest days: of each selector, those that cover it."""
+    frame = pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row")
+    every = sorted({day for found in covered.values() for day in found})
+    coverage = {
+        day: Coverage({Selector.parse(s): read_at(day, hours) for s, found in covered.items() if day in found})
+        for day in every
+    }
+    return Days(winnow(frame.lazy()), coverage)
+
+
+def described(honest: Days, windows: dict[Selector | Group, tuple[int, ...]]) -> dict[str, list[Package]]:
+    return describe(honest, windows, honest.coverage, Question(LAST, "parquet", 3))
+
+
+A, B = Selector.parse("a"), Selector.parse("b")
+
+
+@given(rows, st.sets(days))
+def test_each_covered_day_has_every_download_once_and_no_other_day_is_there(raw: list[Row], covered: set[date]) -> None:
+    in_store = [row for row in raw if row[0] in covered]
+    ((package,),) = described(stored(in_store, {"a": covered}), {A: (3,)}).values()
+    history = package.history.days
+    assert history["date"].to_list() == sorted(covered)
+    for row in history.iter_rows(named=True):
+        of_day = [r for r in in_store if r[0] == row["date"] and r[1] == "a"]
+        assert row["raw"] == sum(r[5] for r in of_day) == sum(row[category] for category in CATEGORIES)
+        assert row["honest"] == sum(row[installer] for installer in INSTALLERS)
+        assert row["honest"] == sum(row[system] for system in SYSTEMS)
+
+
+@given(rows)
+def test_a_groups_numbers_are_the_sums_of_its_packages_numbers(raw: list[Row]) -> None:
+    every = [FIRST + timedelta(days=n) for n in range(10)]
+    group = Group(normalise("both"), (A, Selector.parse("c-*")))
+    honest = stored(raw, dict.fromkeys(("a", "b", "c-*"), every))
+    found = described(honest, {A: (10,), B: (10,), Selector.parse("c-*"): (10,), group: (10, ALL)})
+    members = [*found["a"], *found["c-*"]]
+    ((of_group),) = found["_group/both"]
+    assert of_group.state.members == tuple(sorted(package.state.package for package in members))
+    for window in of_group.state.windows:
+        assert window.counts
+        for kind in ("categories", "by_installer", "by_system"):
+            of_members = [getattr(package.state.headline.counts, kind) for package in members]
+            found_sums = getattr(window.counts, kind)
+            assert dict(found_sums) == {key: sum(counts[key] for counts in of_members) for key in found_sums}
+    columns = ["raw", *CATEGORIES, *INSTALLERS, *SYSTEMS]
+    added = pl.concat([p.history.days for p in members]).group_by("date").agg(pl.col(columns).sum()).sort("date")
+    assert of_group.history.days.select("date", *columns).equals(added.select("date", *columns))
+
+
+@given(st.sets(days), st.sets(days))
+def test_a_group_has_a_number_only_where_each_of_its_members_is_covered(one: set[date], other: set[date]) -> None:
+    group = Group(normalise("both"), (A, B))
+    found = described(stored([], {"a": one, "b": other}), {A: (1,), B: (1,), group: (1,)})["_group/both"][0]
+    both = one & other
+    assert found.history.days["date"].to_list() == sorted(both)
+    assert found.state.headline.counts is not None or not both
+    assert found.state.headline.counts is None or found.state.headline.counts.window == Window(1, max(both))
+
+
+@given(rows, st.sets(days))
+def test_what_is_told_again_is_what_was_published(raw: list[Row], covered: set[date]) -> None:
+    raw = [row for row in raw if row[0] in covered]
+    group = Group(normalise("both"), (A, B))
+    honest = stored(raw, dict.fromkeys(("a", "b"), covered))
+    found = described(honest, {A: (2, ALL), group: (3,)})
+    packages = [found["a"][0], found["_group/both"][0]]
+    windows: dict[Window, set[str]] = {}
+    for package in packages:
+        for state in package.state.windows:
+            if state.counts:
+                windows.setdefault(state.counts.window, set()).add(package.state.package)
+    told, histories = retell(honest, {"a": (A,), "_group/both": (A, B)}, windows, 3)
+    for package in packages:
+        assert histories[package.state.package].days.equals(package.history.days)
+        for state in package.state.windows:
+            assert state.counts is None or told[state.counts.window][package.state.package] == state.counts
+
+
+@pytest.mark.parametrize(("hours", "is_provisional"), [(3, True), (71, True), (72, False), (999, False)])
+def test_a_day_read_before_it_settled_is_provisional(hours: int, *, is_provisional: bool) -> None:
+    found = described(stored([], {"a": [LAST]}, hours), {A: (1,)})["a"][0]
+    assert found.history.days["provisional"].to_list() == [is_provisional]
+
+
+def history(covered: Collection[date], count: int = 1) -> History:
+    raw = [(day, "a", "pip", "Linux", None, count) for day in covered]
+    counted = count_days(winnow(pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row").lazy()))
+    return history_of(counted.get("a"), dict.fromkeys(sorted(covered), False))
+
+
+@given(st.sets(days))
+def test_the_missing_days_are_those_between_the_first_and_the_last_that_are_not_there(covered: set[date]) -> None:
+    found = history(covered)
+    listed = {first + timedelta(days=n) for first, last in found.missing() for n in range((last - first).days + 1)}
+    if covered:
+        between = {min(covered) + timedelta(days=n) for n in range((max(covered) - min(covered)).days + 1)}
+        assert listed == between - covered
+    else:
+        assert listed == set()
+
+
+@given(st.sets(days), st.sets(days))
+def test_a_published_day_stays_where_the_store_has_lost_it_and_gives_way_where_it_has_not(
+    one: set[date], other: set[date]
+) -> None:
+    kept = history(one, 2).keep(history(other, 1)).days
+    assert kept["date"].to_list() == sorted(one | other)
+    assert all(row["raw"] == (2 if row["date"] in one else 1) for row in kept.iter_rows(named=True))
+
+
+def test_the_newest_days_are_counted_back_from_the_last_one_stored() -> None:
+    found = history([FIRST, LAST - timedelta(days=2), LAST])
+    assert found.newest(3).days["date"].to_list() == [LAST - timedelta(days=2), LAST]
+    assert History.empty().newest(3).last is None

@@ -1,0 +1,68 @@
+"""History files: read back as they were written, stable, and harmless in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date, timedelta
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow_dagster.core.history import HISTORY_SCHEMA, NUMBERS, History
+from winnow_dagster.core.window import PackageState
+from winnow_dagster.site.history import format_csv, format_json, parse_json
+
+FIRST = date(2025, 6, 1)
+STATE = PackageState("a", "parquet", ())
+counts = st.lists(st.integers(0, 2**62), min_size=len(NUMBERS), max_size=len(NUMBERS))
+histories = st.dictionaries(st.integers(0, 400), st.tuples(st.booleans(), counts), max_size=9).map(
+    lambda days: History(
+        pl.DataFrame(
+            [(FIRST + timedelta(days=at), days[at][0], *days[at][1]) for at in sorted(days)],
+            schema=HISTORY_SCHEMA,
+            orient="row",
+        )
+    )
+)
+
+
+@given(histories)
+def test_what_is_written_as_json_is_read_back_and_lists_what_is_missing(history: History) -> None:
+    content = format_json(STATE, history)
+    assert parse_json(content).days.equals(history.days)
+    fields = json.loads(content)
+    assert list(fields) == ["format", "package", "source", "first_day", "last_day", "missing", "days"]
+    assert len(fields["missing"]) == len(history.missing())
+    for day, row in zip(fields["days"], history.days.iter_rows(named=True), strict=True):
+        assert day["categories"]["honest"] == row["honest"]
+        assert day["by_installer"]["uv"] == row["uv"]
+        assert day["by_system"]["other_system"] == row["other_system"]
+        assert day["reading"] == ("provisional" if row["provisional"] else "settled")
+
+
+@given(histories)
+def test_no_cell_of_the_csv_can_be_taken_for_a_formula(history: History) -> None:
+    rows = list(csv.reader(io.StringIO(format_csv(history).decode())))
+    assert rows[0] == ["date", "reading", *NUMBERS]
+    assert len(rows) == history.days.height + 1
+    for row in rows:
+        assert len(row) == len(rows[0])
+        assert all(cell[0].isalnum() for cell in row)
+
+
+def test_what_is_no_history_is_read_as_none() -> None:
+    for content in (
+        None,
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"format": 2}',
+        b'{"format": 1, "days": [{}]}',
+        b'{"format": 1}',
+    ):
+        assert parse_json(content).days.is_empty()
+    assert parse_json(format_json(STATE, History.empty())).days.is_empty()

@@ -1,0 +1,217 @@
+"""The pages in a real browser, through `winnow serve`: complete without a script, better with one, for everybody."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt install chromium")
+
+# A group, a package with enough days for two charts, one whose label is an attack, one still being collected.
+CONFIG = {
+    "source": {"kind": "sample"},
+    "service": {"stale_threshold_days": 3},
+    "packages": [
+        {"name": "sample-oat", "window_days": [40, 7, "all"]},
+        {"name": "Sample_Rye", "label": "<script>alert(1)</script>\"&' ({days}d)"},
+        {"name": "sample-wheat", "colors": {0: "red", 10: "yellow"}, "label_color": "444"},
+    ],
+    "groups": [{"name": "grains", "packages": ["sample-oat", "sample-rye", "sample-wheat"]}],
+}
+PAGES = ("", "sample-oat/", "Sample_Rye/", "_group/grains/")
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "winnow.yaml").write_text(json.dumps(CONFIG))
+    subprocess.run([sys.executable, "-m", "winnow_dagster.cli", "collect"], cwd=folder, check=True)
+    return folder / "public"
+
+
+@pytest.fixture(scope="module")
+def site(public: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=public.parent, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
+        assert found
+        yield found[0]
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
+    """Open a page; hold that it loads nothing from elsewhere, and that nothing goes wrong in it."""
+    context = browser.new_context(**{"viewport": DESKTOP, **options})
+    page = context.new_page()
+    wrong: list[str] = []
+
+    def note(what: str, *, unless: bool) -> None:
+        if not unless:
+            wrong.append(what)
+
+    page.on("console", lambda m: note(m.text, unless=m.type not in {"error", "warning"}))
+    page.on("pageerror", lambda error: note(str(error), unless=False))
+    page.on("dialog", lambda dialog: note(f"a dialog: {dialog.message}", unless=False))
+    page.on("request", lambda request: note(f"asked {request.url}", unless=_ours(request.url, address)))
+    page.on("response", lambda answer: note(f"{answer.status} {answer.url}", unless=answer.status < 400))
+    try:
+        page.goto(address, wait_until="networkidle")
+        yield page
+        assert wrong == []
+    finally:
+        context.close()
+
+
+def _ours(url: str, address: str) -> bool:
+    return url.startswith(("data:", "/".join(address.split("/", 3)[:3]) + "/"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_an_error_a_barrier_or_anything_from_elsewhere(
+    browser: Browser, site: str, path: str, viewport: dict[str, int], scheme: str
+) -> None:
+    with opened(browser, site + path, viewport=viewport, color_scheme=scheme) as page:
+        for details in page.locator("details").all():
+            details.evaluate("element => element.open = true")
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        # Nothing is cut off: only what is marked to be scrolled is wider than the screen.
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+
+
+def numbers(public: Path) -> dict[str, int]:
+    """Return the headline's honest downloads by name."""
+    everything = json.loads((public / "_packages.json").read_text())
+    return {
+        each["name"]: each["windows"][each["headline"]]["honest"]
+        for each in [*everything["packages"], *everything["groups"]]
+    }
+
+
+def test_without_a_script_every_number_is_there_ordered_by_honest_downloads(
+    browser: Browser, site: str, public: Path
+) -> None:
+    expected = numbers(public)
+    with opened(browser, site, java_script_enabled=False) as page:
+        names = [cell.inner_text().split()[0] for cell in page.locator("tbody th").all()]
+        shown = [cell.inner_text() for cell in page.locator("tbody td:nth-child(3)").all()]
+        assert names == sorted(expected, key=lambda name: -expected[name])
+        assert shown == [f"{expected[name]:,}" for name in names]
+        assert not page.locator("#search").is_visible()
+
+
+def test_without_a_script_the_days_can_be_chosen_and_read(browser: Browser, site: str, public: Path) -> None:
+    days = json.loads((public / "sample-oat" / "history.json").read_text())["days"]
+    with opened(browser, site + "sample-oat/", java_script_enabled=False) as page:
+        assert [label.inner_text() for label in page.locator(".tabs > label").all()] == ["30 days", "90 days"]
+        assert page.locator(".panel30 svg.chart").is_visible()
+        page.locator("label[for=range90]").click()
+        assert page.locator(".panel90 svg.chart").is_visible()
+        assert not page.locator(".panel30 svg.chart").is_visible()
+        page.locator(".panel90 summary").click()
+        rows = page.locator(".panel90 tbody tr").all()
+        assert len(rows) == len(days) == 40
+        assert rows[0].inner_text().split("\t")[:3] == [days[-1]["date"], f"{days[-1]['raw']:,}", str(
+            f"{days[-1]['categories']['honest']:,}"
+        )]  # fmt: skip
+        assert f"{numbers(public)['sample-oat']:,}" in page.locator(".headline").inner_text()
+
+
+def test_the_search_leaves_what_was_meant(browser: Browser, site: str) -> None:
+    with opened(browser, site) as page:
+        page.get_by_label("Search").fill("SAMPLE rye")
+        assert [row.inner_text().split()[0] for row in page.locator("tbody tr:visible").all()] == ["Sample_Rye"]
+        assert page.get_by_role("status").inner_text() == "1 of 4"
+        page.get_by_label("Search").fill("")
+        assert page.locator("tbody tr:visible").count() == 4
+
+
+def test_the_columns_sort_both_ways_by_keyboard_too(browser: Browser, site: str, public: Path) -> None:
+    expected = numbers(public)
+    with opened(browser, site) as page:
+
+        def names() -> list[str]:
+            return [cell.get_attribute("data-value") or "" for cell in page.locator("tbody th").all()]
+
+        page.get_by_role("button", name="Honest").click()
+        assert names() == sorted(expected, key=lambda name: expected[name])
+        page.get_by_role("button", name="Package").focus()
+        page.keyboard.press("Enter")
+        assert names() == sorted(expected)
+        assert page.get_by_role("columnheader", name="Package").get_attribute("aria-sort") == "ascending"
+        page.keyboard.press("Enter")
+        assert names() == sorted(expected, reverse=True)
+
+
+def copied(context: BrowserContext, page: Page) -> str:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+def test_a_copied_snippet_names_the_site_that_the_reader_sees(browser: Browser, site: str) -> None:
+    home = site.rstrip("/")
+    with opened(browser, site + "sample-oat/", permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.get_by_role("button", name="Copy Markdown, drawn here").click()
+        page.get_by_text("Copied").wait_for()
+        assert copied(page.context, page) == (
+            f"[![downloads]({home}/sample-oat/downloads-40d-non-ci.svg)]({home}/sample-oat/)"
+        )
+        page.get_by_role("button", name="Copy HTML, drawn by shields.io").click()
+        page.get_by_text("Copied").nth(1).wait_for()
+        assert "endpoint?url=http%3A%2F%2F127.0.0.1" in copied(page.context, page)
+
+
+def test_a_reader_whose_clock_is_far_ahead_is_told_that_nothing_renews_the_numbers(browser: Browser, site: str) -> None:
+    for path in ("", "sample-oat/"):
+        with opened(browser, site + path) as page:
+            assert not page.get_by_role("alert").is_visible()
+            page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=9))
+            page.reload()
+            told = page.get_by_role("alert").inner_text()
+            assert "Not renewed. By your clock" in told
+            assert "are 10 days old" in told or "is 10 days old" in told
+
+
+def test_a_hostile_label_is_shown_and_does_nothing(browser: Browser, site: str) -> None:
+    with opened(browser, site + "Sample_Rye/") as page:
+        label = page.locator(".badges img").first.get_attribute("alt") or ""
+        assert label.startswith("sample: <script>alert(1)</script>\"&' (30d): ")
+    with opened(browser, site + "Sample_Rye/downloads-30d-non-ci.svg") as page:
+        assert "<script>alert(1)</script>\"&' (30d)" in (page.locator("svg > title").text_content() or "")
+
+
+def test_the_page_can_be_printed(browser: Browser, site: str) -> None:
+    with opened(browser, site + "sample-oat/") as page:
+        page.emulate_media(media="print")
+        assert page.locator(".chart").first.is_visible()
+        assert not page.get_by_role("button").first.is_visible()
