@@ -1,7 +1,7 @@
 """Collect the rows in ../shared/data and hold every published number against expected.json.
 
 Run with the interpreter that has Winnow installed. Three collects: the files as they are; split anew; in three steps.
-All three must publish the same bytes, `_health.json` aside.
+All three must publish the same numbers, and the first two the same bytes, `_health.json` aside.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import polars as pl
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
 WINDOWS = [30, 1, 7]
+MORE_DAYS = ("history.json", "history.csv", "index.html")
 SYSTEM_FILES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
 
 
@@ -65,6 +66,31 @@ def format_like_a_badge(count: int) -> str:
     return f"{count / 1000:.1f}".removesuffix(".0") + "k"
 
 
+def format_share_like_a_badge(part: int, whole: int) -> str:
+    """Format a share of the data, of which none is all or nothing but for rounding."""
+    if whole == 0:
+        return "no downloads"
+    return f"{max(0.1, min(99.9, round(100 * part / whole, 1))) if 0 < part < whole else 100 * part / whole:g}%"
+
+
+def compare_history(public: Path) -> int:
+    """Hold the days of each history against the windows that end with the newest; return how many were compared."""
+    compared = 0
+    for name, package in EXPECTED["packages"].items():
+        days = json.loads((public / name / "history.json").read_text())["days"]
+        rows = (public / name / "history.csv").read_text().splitlines()
+        if len(rows) != len(days) + 1:
+            sys.exit(f"{name}: {len(rows) - 1} days in the CSV, {len(days)} in the JSON")
+        for window, expected in package["windows"].items():
+            newest = [day for day in days if expected["first_day"] <= day["date"] <= EXPECTED["as_of"]]
+            for category, count in expected["categories"].items():
+                found = sum(day["categories"][category] for day in newest)
+                if len(newest) != int(window) or found != count:
+                    sys.exit(f"{name} {window}d: {found} {category} in {len(newest)} days of the history, not {count}")
+                compared += 1
+    return compared
+
+
 def compare(public: Path) -> int:
     """Hold every badge and every count against expected.json; return how many numbers were compared."""
     compared = 0
@@ -93,6 +119,9 @@ def compare(public: Path) -> int:
                 badges |= {f"installer-{installer}": count for installer, count in installers.items()}
                 badges["installer-pip-family"] = installers["pip"] + installers["pipenv"] + installers["pipx"]
                 badges |= {f"os-{SYSTEM_FILES[system]}": count for system, count in expected["by_system"].items()}
+                whole, honest = expected["total"], expected["categories"]["honest"]
+                share = json.loads((public / folder / f"honest-share-{days}d-non-ci.json").read_text())["message"]
+                same(share, format_share_like_a_badge(honest, whole), f"{where} share")
                 for slug, count in badges.items():
                     badge = json.loads((public / folder / f"{slug}-{days}d-non-ci.json").read_text())
                     same(badge["message"], format_like_a_badge(count), f"{where} {slug}")
@@ -109,7 +138,7 @@ def main() -> None:
         root = Path(temporary)
         whole = write_config(root / "whole", str(DATA / "file_downloads" / "*.parquet"))
         collect(whole, through)
-        numbers = compare(root / "whole" / "public")
+        numbers = compare(root / "whole" / "public") + compare_history(root / "whole" / "public")
         files = read_published(root / "whole" / "public")
 
         split_anew(root / "rows")
@@ -121,9 +150,13 @@ def main() -> None:
         for day in ("2026-11-10", "2026-11-15", through):
             collect(steps, day)
 
-        for other in ("split", "steps"):
-            if read_published(root / other / "public") != files:
-                sys.exit(f"{other}: other bytes published than by one collect of the files as they are")
+        if read_published(root / "split" / "public") != files:
+            sys.exit("split: other bytes published than by one collect of the files as they are")
+        # In steps older days were read too, which histories and pages show.
+        stepwise = read_published(root / "steps" / "public")
+        if {name for name in files if stepwise[name] != files[name]} - {n for n in files if n.endswith(MORE_DAYS)}:
+            sys.exit("steps: other bytes published than by one collect of the files as they are")
+        numbers += compare_history(root / "steps" / "public")
     print(f"{numbers} numbers in {len(files)} files as expected; the same bytes from split files and in three steps")
 
 
