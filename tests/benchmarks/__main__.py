@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import events, latency, month
+from tests.benchmarks import events, latency, month, pages
 
-CASES = {"events": events.run, "latency": latency.run, "month": month.run}
+CASES = {"events": events.run, "latency": latency.run, "month": month.run, "pages": pages.run}
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def plot(history: History, days: int, name: str) -> Plot:
             f'<title id="{name}-t">Downloads by day and category, {escape(summary)}</title>'
         ),
         *_axes(scale, shown),
-        _bars("missing", [(at, 0.0, scale.top) for at, day in enumerate(shown) if day not in rows], scale),
+        _spans("missing", [at for at, day in enumerate(shown) if day not in rows], scale),
     ]
     floor = dict.fromkeys(rows, 0)
     for category in CATEGORIES:
@@ -194,6 +194,16 @@ def _bars(style: str, bars: Sequence[tuple[int, float, float]], scale: _Scale) -
     return f'<path class="{style}" d="{path}"/>'
 
 
+def _spans(style: str, places: Sequence[int], scale: _Scale) -> str:
+    """Return one path over the whole height of these days, without a gap between them."""
+    path = "".join(_span(at, scale) for at in places)
+    return f'<path class="{style}" d="{path}"/>' if path else ""
+
+
+def _span(at: int, scale: _Scale) -> str:
+    return f"M{LEFT + at * scale.pitch:.1f} {TOP}h{scale.pitch:.1f}V{HEIGHT - BOTTOM}h-{scale.pitch:.1f}z"
+
+
 def _marks(places: Sequence[int], scale: _Scale) -> str:
     """Return a line below each of the provisional days."""
     path = "".join(f"M{scale.x(at):.1f} {HEIGHT - BOTTOM + 4}h{scale.width:.1f}" for at in places)
@@ -206,9 +216,7 @@ def _titles(days: Sequence[date], rows: Mapping[date, Mapping[str, int]], scale:
         row = rows.get(day)
         told = f"{row['honest']:,} honest of {row['raw']:,} raw" if row else "missing"
         told += ", provisional" if row and row["provisional"] else ""
-        x = LEFT + at * scale.pitch
-        path = f"M{x:.1f} {TOP}h{scale.pitch:.1f}V{HEIGHT - BOTTOM}h-{scale.pitch:.1f}z"
-        yield f'<path class="day" d="{path}"><title>{day}: {told}</title></path>'
+        yield f'<path class="day" d="{_span(at, scale)}"><title>{day}: {told}</title></path>'
 
 
 def _short(downloads: float) -> str:
