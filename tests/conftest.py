@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 import pytest
+from hypothesis import settings
 
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.honesty import RAW_SCHEMA
@@ -21,6 +22,10 @@ from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("winnow", deadline=None)
+settings.load_profile("winnow")
 
 Row = tuple[date, str, str | None, str | None, bool | None, int]
 """A raw count: date, package, installer, system, ci, downloads."""

@@ -110,7 +110,8 @@ class Daemon:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
-        self.now = TICK + TEN
+        # Not at the very moment of a tick, which would belong to what is before it and to what is after.
+        self.now = TICK + TEN + timedelta(minutes=1)
         self.cursor: Any = None
 
     def tick(self, house: House) -> dict[str, AbstractSet[str | None]]:
@@ -138,6 +139,11 @@ class Daemon:
         return [each for each in asked if each]
 
 
+@pytest.fixture(autouse=True)
+def _rows(make_house: MakeHouse) -> None:
+    make_house.source.rows = [(DAY - timedelta(days=n), "a", "pip", "Linux", None, 500) for n in range(9)]
+
+
 @pytest.fixture
 def daemon(make_house: MakeHouse) -> Daemon:
     return Daemon(make_house.instance)
@@ -147,8 +153,9 @@ def test_from_nothing_placeholders_come_at_once_and_numbers_once_after_the_days(
     make_house: MakeHouse, daemon: Daemon
 ) -> None:
     house = make_house({"a": (3,), "b": (3,)})
-    (at_first,) = daemon.settle(house)
+    at_first, then = daemon.settle(house)
     assert at_first == {"badges": {"a", "b"}, "index": {None}, "pypi_file_downloads": {None}}
+    assert then == {"index": {None}}
     house.count(DAY - timedelta(days=2), DAY)
     assert daemon.settle(house) == [{"badges": {"a", "b"}}, {"index": {None}}]
 
@@ -173,16 +180,36 @@ def test_an_added_package_has_its_placeholder_although_days_are_being_read(
     assert daemon.tick(house)["badges"] == {"b"}
     folder = house.winnow.settings.output_dir / "b"
     assert "collecting 0/3d" in (folder / "downloads-3d-non-ci.json").read_text()
-    assert daemon.settle(house) == []
+    assert daemon.settle(house) == [{"index": {None}}]
 
 
 def test_a_changed_config_asks_once_and_so_does_each_day(make_house: MakeHouse, daemon: Daemon) -> None:
     daemon.settle(make_house({"a": (3,)}))
     changed = make_house({"a": (3, 7)})
-    assert [set(asked) for asked in daemon.settle(changed)] == [{"badges", "index"}]
+    assert [set(asked) for asked in daemon.settle(changed)] == [{"badges"}, {"index"}]
     daemon.now += timedelta(days=1)
     assert {"badges", "index", "pypi_file_downloads"} == set().union(*daemon.settle(changed))
     assert daemon.settle(changed) == []
+
+
+def test_days_that_land_while_badges_are_being_published_reach_them(make_house: MakeHouse, daemon: Daemon) -> None:
+    house = make_house({"a": (3,)})
+    assert "badges" in daemon.tick(house)
+    # Before the daemon looks again, and so before it knows that its run has ended.
+    house.count(DAY - timedelta(days=2), DAY)
+    asked = daemon.settle(house)
+    assert "badges" in asked[0]
+    assert asked[-1] == {"index": {None}}
+    assert "1.5k" in (house.winnow.settings.output_dir / "a/downloads-3d-non-ci.json").read_text()
+
+
+def test_a_config_that_changes_while_badges_are_being_published_reaches_them(
+    make_house: MakeHouse, daemon: Daemon
+) -> None:
+    assert "badges" in daemon.tick(make_house({"a": (3,)}))
+    changed = make_house({"a": (3, 7)})
+    assert "badges" in set().union(*daemon.settle(changed))
+    assert (changed.winnow.settings.output_dir / "a/downloads-7d-non-ci.json").exists()
 
 
 def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house: MakeHouse, daemon: Daemon) -> None:

@@ -155,7 +155,7 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         group_name="published",
         owners=OWNERS,
         kinds={"html", "json"},
-        automation_condition=when_to_list(settings),
+        automation_condition=when_to_list(),
         code_version=publishing_version(settings),
         freshness_policy=EVERY_DAY,
     )

@@ -50,27 +50,35 @@ def make_automation(winnow: Installation) -> list[dg.ScheduleDefinition | dg.Sen
 def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """Return when a selector's badges are due: new days, a new package, another config, and once a day.
 
-    Once a day, because a number that nothing renews has to say so (R6). Nothing while days are being read, but for a
-    new package: it has a placeholder at once, however long its days take.
+    Once a day, because a number that nothing renews has to say so (R6).
+    """
+    return _follow(
+        dg.AutomationCondition.newly_missing()
+        | dg.AutomationCondition.code_version_changed()
+        | dg.AutomationCondition.cron_tick_passed(settings.cron)
+    )
+
+
+def when_to_list() -> dg.AutomationCondition[dg.AssetKey]:
+    """Return when what spans packages is due: after their badges, whatever those were published for."""
+    return _follow()
+
+
+def _follow(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return when something is due that follows what it is made from, and is due by itself at other times too.
+
+    Nothing while what it is made from is under way, but for what is new: it is there at once, however long that takes.
     """
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     is_new = dg.AutomationCondition.newly_missing().since(done) & ~dg.AutomationCondition.in_progress()
-    return is_new | when_to_list(settings)
-
-
-def when_to_list(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when what spans packages is due: as their badges, and never before them."""
-    due = (
-        dg.AutomationCondition.any_deps_updated()
-        | dg.AutomationCondition.newly_missing()
-        | dg.AutomationCondition.code_version_changed()
-        | dg.AutomationCondition.cron_tick_passed(settings.cron)
-        # To publish again costs nothing; what failed, or was interrupted, need not wait for tomorrow.
-        | (dg.AutomationCondition.cron_tick_passed(HOURLY) & dg.AutomationCondition.execution_failed())
-    )
-    done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    # To publish again costs nothing; what failed, or was interrupted, need not wait for tomorrow.
+    again = dg.AutomationCondition.cron_tick_passed(HOURLY) & dg.AutomationCondition.execution_failed()
+    due = dg.AutomationCondition.any_deps_updated() | again | (also or again)
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
-    return due.since(done) & ~busy
+    # A run that was asked for before, or that ended just now, knows nothing of what has come since: days that landed
+    # while it published, or a config that changed. So its end settles nothing, and neither does its request if
+    # something new has come with it.
+    return is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy)
 
 
 def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
