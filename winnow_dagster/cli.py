@@ -66,6 +66,7 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
     names = [_configured(name, settings) for name in packages]
     from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
     from winnow_dagster import report  # noqa: PLC0415
+    from winnow_dagster.storage.files import StorageError  # noqa: PLC0415
     from winnow_dagster.storage.web import SampleOverRealError  # noqa: PLC0415
 
     try:
@@ -73,11 +74,8 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
             result = collecting.collect(settings, newest, names, progress=progress, verbose=verbose)
     except (ConfigError, SampleOverRealError) as error:
         raise Failure(str(error), UNUSABLE) from None
-    except OSError as error:
-        raise Failure(
-            f"{error.filename}: {error.strerror}. Directories have to be directories that this user can write to",
-            INCOMPLETE,
-        ) from None
+    except StorageError as error:
+        raise Failure(str(error), INCOMPLETE) from None
     report.print_result(result, progress.cost)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)
 
@@ -161,8 +159,13 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     number = sum(map(len, orphans.values()))
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):
-            remove_orphans(web, orphans)
-        click.echo(f"Removed {number} files.")
+            # While the user thought about it, a run may have published; what nobody was asked about stays.
+            now = find_orphans(web, settings.published_windows)
+            agreed = {
+                folder: [f for f in files if f in orphans[folder]] for folder, files in now.items() if folder in orphans
+            }
+            remove_orphans(web, agreed)
+        click.echo(f"Removed {sum(map(len, agreed.values()))} files.")
 
 
 def collect_like_predecessor() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +15,7 @@ from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import open_instance
 from winnow_dagster.runs import close_dead_runs, forget_old_runs, process_tag
+from winnow_dagster.storage.files import make_writable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -68,11 +67,11 @@ def collect(
 ) -> Result:
     """Fill the gaps of these packages, or all where none is named, then publish every package with what there is.
 
-    Raises SampleOverRealError, and OSError where a directory cannot be used, before anything is fetched.
+    Raises SampleOverRealError, and StorageError where a directory cannot be used, before anything is fetched.
     """
     winnow = Installation(settings, Clock(through), progress.answered, waits=False)
-    if settings.output_dir.exists() and not settings.output_dir.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(settings.output_dir))
+    for folder in (settings.output_dir, settings.data_dir):
+        make_writable(folder)
     winnow.refuse_sample_over_real()
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:

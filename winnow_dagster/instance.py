@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
+from sqlalchemy.exc import SQLAlchemyError
 
 from winnow_dagster.config_errors import ConfigError
-from winnow_dagster.storage.files import make_folder, replace_file
+from winnow_dagster.storage.files import StorageError, make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,10 @@ def default_home(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the instance of $DAGSTER_HOME; else of the config's folder, if it has a dagster.yaml; else of `data_dir`."""
+    """Open the instance of $DAGSTER_HOME; else of the config's folder, if it has a dagster.yaml; else of `data_dir`.
+
+    Raises ConfigError, and StorageError where its history cannot be written, then or in the midst of things.
+    """
     home = default_home(settings)
     given = os.environ.get(HOME_VARIABLE)
     if given:
@@ -61,8 +65,15 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
     with contextlib.chdir(folder):
         make_folder(settings.data_dir)
-        # Two processes that make the tables of a new instance at the same time get in each other's way.
-        with FileLock(settings.data_dir / ".instance.lock"):
-            instance = dg.DagsterInstance.from_ref(reference)
-        with instance:
-            yield instance
+        try:
+            # Two processes that make the tables of a new instance at the same time get in each other's way.
+            with FileLock(settings.data_dir / ".instance.lock"):
+                instance = dg.DagsterInstance.from_ref(reference)
+            with instance:
+                yield instance
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StorageError(
+                f"{Path(given) if given else home}: the history of runs, which {INSTANCE_FILE} says where to keep, cannot "
+                f"be read or written ({reason}). Look at the disk, or the database, that it is in, and run again"
+            ) from None

@@ -123,7 +123,7 @@ def test_days_counted_by_other_rules_are_counted_again_without_asking_the_source
     house.count(DAY - timedelta(days=2), DAY)
     asked = len(source.asked)
     older = make_house({"a": (3,)})
-    older.winnow.honest.version = "1/other"
+    older.winnow.honest.rules = "other"
     for day in list(house.winnow.honest.stored_days()):
         older.winnow.honest.write(day, house.winnow.honest.load([day]).counts.collect(), coverage(house, day))
     house = make_house({"a": (3,)})

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from winnow_dagster.storage.files import STAGED_PREFIX, make_folder, replace_changed, replace_file
+from winnow_dagster.storage.files import (
+    STAGED_PREFIX,
+    StorageError,
+    make_folder,
+    remove_staged,
+    replace_changed,
+    replace_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +35,7 @@ def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Pat
     target = tmp_path / "a"
     target.mkdir()
     (target / "kept").touch()
-    with pytest.raises(OSError, match="a"):
+    with pytest.raises(StorageError, match="Is a directory"):
         replace_file(target, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
@@ -54,8 +61,11 @@ def test_what_a_dead_run_left_is_removed_and_what_a_living_one_stages_is_not(tmp
     (tmp_path / f"{STAGED_PREFIX}{dead.pid}-aa").touch()
     living = tmp_path / f"{STAGED_PREFIX}{os.getpid()}-bb"
     living.touch()
-    replace_changed(tmp_path, {"a": b"1"})
-    assert {p.name for p in tmp_path.iterdir()} == {"a", living.name}
+    reused = tmp_path / f"{STAGED_PREFIX}{os.getpid()}-cc"
+    reused.touch()
+    os.utime(reused, (0, 0))
+    remove_staged(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [living.name]
 
 
 def test_files_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:

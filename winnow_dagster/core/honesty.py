@@ -19,6 +19,8 @@ SCRIPTS = ("requests",)
 CATEGORIES = ("honest", "ci", "mirror", "browser", "script", "unknown", "other")
 """The seven categories; each raw download falls in exactly one."""
 
+LONGEST_SHOWN = 80
+
 RULES = hashlib.sha256(repr((INSTALLERS, MIRRORS, BROWSERS, SCRIPTS, CATEGORIES)).encode()).hexdigest()[:8]
 """What tells these lists from others: counts made by different ones are never summed."""
 
@@ -78,6 +80,12 @@ def category() -> pl.Expr:
         .then(pl.lit("unknown"))
         .otherwise(pl.lit("other"))
     )
+
+
+def legible(installer: str) -> str:
+    """Return an installer's name as it is shown: whoever downloads may claim any, of any length and characters."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in installer[:LONGEST_SHOWN])
+    return shown if len(installer) <= LONGEST_SHOWN else f"{shown}\N{HORIZONTAL ELLIPSIS}"
 
 
 def winnow(raw: pl.LazyFrame) -> pl.LazyFrame:

@@ -11,12 +11,14 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Group", "NormalizedName", "Selector", "matches_any", "normalise", "selector_of"]
+__all__ = ["Group", "NormalizedName", "Selector", "is_name", "matches_any", "normalise", "selector_of"]
 
 # A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
 LONGEST_NAME = 200
 
 GROUP_FOLDER = "_group/"
+
+_NORMALISED = rf"^[a-z0-9](?:-?[a-z0-9]){{0,{LONGEST_NAME - 1}}}$"
 
 
 def normalise(name: str) -> NormalizedName:
@@ -89,11 +91,19 @@ def selector_of(package: str, selectors: Iterable[Selector]) -> Selector | None:
     return max((s for s in selectors if s.matches(package)), key=lambda s: (not s.is_prefix, len(s.stem)), default=None)
 
 
+def is_name(column: str) -> pl.Expr:
+    """Return the polars condition that `column` holds normalised names, and not just any text that a source may hold.
+
+    A name becomes the name of a folder.
+    """
+    return pl.col(column).str.contains(_NORMALISED) & (pl.col(column).str.len_bytes() <= LONGEST_NAME)
+
+
 def matches_any(selectors: Iterable[Selector], column: str) -> pl.Expr:
-    """Return the polars condition that `column`, of normalised names, is selected by any of these."""
+    """Return the polars condition that `column` is selected by any of these. What is no name is not."""
     chosen = sorted(selectors)
     condition = pl.col(column).is_in([s.stem for s in chosen if not s.is_prefix])
     for selector in chosen:
         if selector.is_prefix:
-            condition |= pl.col(column).str.starts_with(selector.stem)
+            condition |= pl.col(column).str.starts_with(selector.stem) & is_name(column)
     return condition

@@ -15,6 +15,7 @@ import polars as pl
 
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.honesty import legible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -99,7 +100,7 @@ def judge_unlisted(honest: Days) -> Verdict:
     totals = dict(_sum(honest.counts, ("date",), "raw").collect().iter_rows())
     others = _sum(honest.counts.filter(pl.col("category") == "other"), ("date", "installer"), "downloads")
     bad = {
-        f"{day} {installer}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
+        f"{day} {legible(installer)}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
         for day, installer, downloads in others.sort("date", "installer").collect().iter_rows()
         if downloads > UNLISTED_SHARE * totals[day]
     }

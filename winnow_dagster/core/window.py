@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
+from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 ALL = 0
 """The length of the window without a fixed one: every day up to as-of, without a gap, since the first covered one."""
+
+MOST_UNLISTED = 100
+"""How many installers that nobody listed are named."""
+
+OTHERS = "others"
 
 SYSTEMS = ("Linux", "Darwin", "Windows")
 """The systems counted apart, as the source spells them; honest downloads of others are in the totals only."""
@@ -147,7 +152,7 @@ def total(honest: pl.LazyFrame, window: Window, packages: Iterable[str]) -> dict
     for package, category, installer, system, downloads in summed.iter_rows():
         categories[package, category] += downloads
         if category == "other":
-            unlisted[package][installer] += downloads
+            unlisted[package][legible(installer)] += downloads
         if category == "honest":
             installers[package, installer] += downloads
             systems[package, system] += downloads
@@ -157,10 +162,17 @@ def total(honest: pl.LazyFrame, window: Window, packages: Iterable[str]) -> dict
             categories={c: categories[package, c] for c in CATEGORIES},
             by_installer={i: installers[package, i] for i in INSTALLERS},
             by_system={s: systems[package, s] for s in SYSTEMS},
-            unlisted=dict(sorted(unlisted[package].items())),
+            unlisted=_most(unlisted[package]),
         )
         for package in chosen
     }
+
+
+def _most(unlisted: Mapping[str, int]) -> dict[str, int]:
+    """Return the installers with the most downloads, by name, and the others in one."""
+    ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(downloads for _, downloads in ordered[MOST_UNLISTED:])
+    return dict(sorted(ordered[:MOST_UNLISTED])) | ({OTHERS: rest} if rest else {})
 
 
 def keep_newest(published: PackageState | None, computed: PackageState) -> PackageState:

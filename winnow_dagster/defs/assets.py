@@ -89,7 +89,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         owners=OWNERS,
         kinds={"parquet"},
         pool="bigquery" if settings.source.kind == "bigquery" else None,
-        code_version=FORMAT,
+        code_version=str(FORMAT),
         metadata=column_schema(honesty.RAW_SCHEMA),
         freshness_policy=EVERY_DAY,
     )

@@ -38,6 +38,11 @@ def _coverage(winnow: Installation) -> Verdict:
     return Verdict(winnow.missing(winnow.due_day), len(winnow.settings.packages))
 
 
+def _damaged(winnow: Installation) -> Verdict:
+    stored = len(winnow.raw.stored_days()) + len(winnow.honest.stored_days())
+    return Verdict({**winnow.raw.damaged(), **winnow.honest.damaged()}, stored)
+
+
 def _newest_day(winnow: Installation) -> Verdict:
     return verdicts.judge_newest_day(winnow.honest.load(winnow.window_days(winnow.due_day)), winnow.due_day)
 
@@ -86,6 +91,11 @@ CHECKS = (
     Check(
         "every_package_covered", "raw_downloads", ERROR,
         "Every entry of `packages` was read on every day that its longest window needs.", _coverage,
+    ),
+    Check(
+        "no_damaged_days", "raw_downloads", WARN,
+        "No stored day is damaged. One that is counts as not read: it is set aside as `*.corrupt`, and read again.",
+        _damaged,
     ),
     Check(
         "newest_day_is_recent", "raw_downloads", ERROR,

@@ -13,6 +13,7 @@ from winnow_dagster.core.coverage import Failure
 from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.sources.interface import PassingError
+from winnow_dagster.storage.files import Failures
 from winnow_dagster.storage.lock import counting, publishing
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class HonestDaysIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Days) -> None:
         """Replace the file of each of the days, unless another process has counted a later reading of it since."""
+        with counting(self._winnow.settings.store_folder):
+            self._winnow.honest.tidy()
         for day, coverage in obj.coverage.items():
             counts = obj.of(day)
             with counting(self._winnow.settings.store_folder):
@@ -93,15 +96,25 @@ class BadgesIO(dg.IOManager):
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, list[Package]]) -> None:
-        """Publish each package of each selector: changed files only, never an older number."""
+        """Publish each package of each selector: changed files only, never an older number.
+
+        Raises StorageError in the end if some could not be published.
+        """
         settings, web, clock = self._winnow.settings, self._winnow.web, self._winnow.clock
+        failures = Failures()
         with publishing(settings.data_dir):
+            web.tidy()
             for key, packages in obj.items():
-                changed = sum(web.publish(package, clock.through) for package in packages)
+                changed = 0
+                for package in packages:
+                    with failures.noted():
+                        changed += web.publish(package, clock.through)
                 numbers = {"packages": len(packages), "files_changed": changed}
-                shown = [web.read(package.state.package) or package.state for package in packages]
-                _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
-            web.refresh(clock.through, [p.state.package for packages in obj.values() for p in packages])
+                with failures.noted():
+                    shown = [web.read(package.state.package) or package.state for package in packages]
+                    _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
+            web.refresh(clock.through, [p.state.package for packages in obj.values() for p in packages], failures)
+        failures.raise_any()
 
     def load_input(self, context: dg.InputContext) -> Mapping[str, list[PackageState]]:  # noqa: ARG002
         """Return what is published, by selector and group."""

@@ -155,6 +155,7 @@ class Installation:
         Raises SourceError, once each failure is stored, where the source answers nothing at all.
         """
         with fetching(self.settings.store_folder):
+            self.raw.tidy()
             requests = plan_requests(days, selectors, self.raw.coverages(days), self.reader, refetch=refetch)
             answered: set[tuple[Selector, date]] = set()
             try:

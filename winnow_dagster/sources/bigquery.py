@@ -21,7 +21,7 @@ from requests.exceptions import RequestException
 from winnow_dagster.core.cost import Budget, Entry, Figures, affordable, learn, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, contiguous, end_of
 from winnow_dagster.core.honesty import RAW_SCHEMA
-from winnow_dagster.core.names import matches_any
+from winnow_dagster.core.names import is_name, matches_any
 from winnow_dagster.core.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery_client import connect
 from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe, is_passing
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from winnow_dagster.storage.ledger import Ledger
 
 logger = logging.getLogger(__name__)
+
+MOST_DOWNLOADS = 10**16
+"""Of one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
 
@@ -209,7 +212,7 @@ class BigQuerySource:
         finally:
             del jobs.running[entry.job_id]
             entry = self._enter_end(entry, job)
-        check_answer(frame, query)
+        frame = check_answer(frame, query)
         self._ledger.enter(replace(entry, rows=frame.height))
         return Reading(query.requests, frame, Cost(1, entry.processed or 0, entry.billed or 0))
 
@@ -259,21 +262,30 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
         yield from (Failure(request, describe(error), is_passing(error)) for request in query.requests)
 
 
-def check_answer(frame: pl.DataFrame, query: CountQuery) -> None:
-    """Raise OddAnswerError unless an answer holds the columns, packages and days asked for, and counts above 0."""
+def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
+    """Return an answer without what a prefix selects and is no package's name.
+
+    Raises OddAnswerError unless it holds the columns, packages and days asked for, and counts that can be.
+    """
     if frame.schema != RAW_SCHEMA:
         raise OddAnswerError(f"BigQuery's answer has the columns {dict(frame.schema)}, not {dict(RAW_SCHEMA)}")
+    if any(request.selector.is_prefix for request in query.requests):
+        frame = frame.filter(is_name("package"))
     asked_for = matches_any([request.selector for request in query.requests], "package")
     odd = {
         "a package that was not asked for": frame.filter(~asked_for.fill_null(value=False)),
+        "a count twice": frame.filter(frame.select(pl.exclude("downloads")).is_duplicated()),
         "a day that was not asked for": frame.filter(
             ~pl.col("date").is_between(query.first, query.last).fill_null(value=False)
         ),
-        "a count that is none": frame.filter(~(pl.col("downloads") > 0).fill_null(value=False)),
+        "a count that cannot be": frame.filter(
+            ~pl.col("downloads").is_between(1, MOST_DOWNLOADS).fill_null(value=False)
+        ),
     }
     for what, rows in odd.items():
         if not rows.is_empty():
             raise OddAnswerError(f"BigQuery's answer holds {what}: {rows.row(0)}. Nothing of it is counted; run again")
+    return frame
 
 
 def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from dagster_gcp import BigQueryResource
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from winnow_dagster.settings import BigQuerySettings
+
+logger = logging.getLogger(__name__)
 
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 ENCODED_VARIABLE = "GCP_CREDENTIALS"
@@ -59,9 +63,11 @@ def connect(settings: BigQuerySettings, credential_file: Path | None) -> Iterato
 
 
 def _check_key_file(path: Path) -> None:
-    """Raise SourceError, saying what is wrong with the file and never what is in it."""
+    """Raise SourceError, saying what is wrong with the file and never what is in it; warn if others may read it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_mode & stat.S_IROTH:
+            logger.warning("%s: every user of this machine can read the key. Protect it: chmod o= %s", path, path)
     except OSError as error:
         raise SourceError(_say(f"{path}: cannot be read: {error.strerror}")) from None
     except ValueError:

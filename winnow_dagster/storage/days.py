@@ -1,7 +1,8 @@
 """The store of days: one Parquet file a day, its coverage inside it, so that the two can never disagree.
 
 `raw_downloads/2026-11-20.parquet` holds the raw counts of that day and, in the file's metadata, which selectors
-were read when. Knows nothing of what counts mean.
+were read when, and a checksum. A file that is damaged counts as not read, and is set aside before its day is written
+again. Knows nothing of what counts mean.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import contextlib
 import io
 import json
 import logging
-from datetime import date, datetime
+import struct
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -19,29 +23,45 @@ from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA, RULES
 from winnow_dagster.core.names import Selector, matches_any
-from winnow_dagster.storage.files import make_folder, remove_staged, replace_file
+from winnow_dagster.storage.files import make_folder, naming, read_if_there, remove_staged, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from winnow_dagster.core.coverage import Failure, Reading
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "1"
+FORMAT = 2
+"""What the files' shape is. Files of another are set aside, and their days read again."""
+
 METADATA_KEY = "winnow"
+CORRUPT = ".corrupt"
+
+
+class DamagedError(ValueError):
+    """A day file cannot be trusted. The message says why."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was found in a file of a day, and of which version of the file."""
+
+    version: tuple[int, int]
+    coverage: Coverage | None
+    damage: str | None = None
 
 
 class DayStore:
     """Day files of one schema in one folder."""
 
-    def __init__(self, folder: Path, schema: pl.Schema, version: str = FORMAT) -> None:
-        """Use `folder`, which need not exist yet. Files of another `version` count as not read."""
+    def __init__(self, folder: Path, schema: pl.Schema, rules: str = "") -> None:
+        """Use `folder`, which need not exist yet. Files made by other `rules` count as not read."""
         self.folder = folder
         self.schema = schema
-        self.version = version
-        self._coverage: dict[date, tuple[tuple[int, int], Coverage]] = {}
+        self.rules = rules
+        self._known: dict[date, _Known] = {}
 
     def path(self, day: date) -> Path:
         """Return where the file of a day is, whether or not there is one."""
@@ -56,20 +76,53 @@ class DayStore:
         return sorted(days)
 
     def coverage(self, day: date) -> Coverage | None:
-        """Return what the file of a day covers; None where there is no file."""
-        try:
-            stat = self.path(day).stat()
-        except FileNotFoundError:
-            return None
-        version = (stat.st_mtime_ns, stat.st_ino)
-        if self._coverage.get(day, (None,))[0] != version:
+        """Return what the file of a day covers; None where there is none, or one that is damaged."""
+        known = self._look(day)
+        return known.coverage if known else None
+
+    def damaged(self) -> dict[str, str]:
+        """Return the files that are damaged or were set aside, and what is wrong with each."""
+        found = {str(self.path(day)): self._damage(day) for day in self.stored_days()}
+        aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
+        return {
+            **{name: damage for name, damage in found.items() if damage},
+            **{str(path): aside for path in sorted(self.folder.glob(f"*{CORRUPT}"))},
+        }
+
+    def tidy(self) -> None:
+        """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
+        remove_staged(self.folder)
+        for day in self.stored_days():
+            self._set_aside_if_damaged(day)
+
+    def _look(self, day: date) -> _Known | None:
+        """Return what is in the file of a day, read again where the file has changed; None where there is none."""
+        path = self.path(day)
+        with naming(path):
             try:
-                metadata = pl.read_parquet_metadata(self.path(day))
-                self._coverage[day] = (version, _parse_coverage(metadata[METADATA_KEY], self.version))
-            except (pl.exceptions.PolarsError, KeyError, ValueError):
-                logger.warning("%s is damaged or not of this version; its day counts as not read", self.path(day))
+                stat = path.stat()
+            except FileNotFoundError:
                 return None
-        return self._coverage[day][1]
+        version = (stat.st_mtime_ns, stat.st_ino)
+        known = self._known.get(day)
+        if known is None or known.version != version:
+            try:
+                known = _Known(version, _decode(read_if_there(path) or b"", self.schema, self.rules))
+            except DamagedError as error:
+                logger.warning("%s %s; its day counts as not read", path, error)
+                known = _Known(version, None, str(error))
+            self._known[day] = known
+        return known
+
+    def _damage(self, day: date) -> str | None:
+        known = self._look(day)
+        return known.damage if known else None
+
+    def _set_aside_if_damaged(self, day: date) -> None:
+        if self._damage(day):
+            path = self.path(day)
+            with naming(path):
+                path.replace(path.with_name(path.name + CORRUPT))
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a file."""
@@ -84,13 +137,11 @@ class DayStore:
         return Days(counts, coverage)
 
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
-        """Replace the file of a day."""
+        """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
         make_folder(self.folder)
-        remove_staged(self.folder)
-        buffer = io.BytesIO()
+        self._set_aside_if_damaged(day)
         ordered = counts.select(self.schema.names()).sort(self.schema.names())
-        ordered.write_parquet(buffer, metadata={METADATA_KEY: _format_coverage(coverage, self.version)})
-        replace_file(self.path(day), buffer.getvalue())
+        replace_file(self.path(day), _encode(ordered, coverage, self.rules))
 
     def write_unless_older(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day unless it holds a later reading than `coverage` does."""
@@ -112,11 +163,14 @@ class DayStore:
             if again := [s for s in selectors if before.covers(s)]:
                 reread = matches_any(again, "package")
                 late[day] = _total(fresh.filter(reread)) - _total(stored.filter(reread))
+            # A clock that was put back must not make what is newer look older.
+            last = max((before.read[s] for s in selectors if s in before.read), default=None)
+            now = at if last is None or last < at else last + timedelta(microseconds=1)
             self.write(
                 day,
                 pl.concat([stored.filter(~matches_any(selectors, "package")), fresh]),
                 Coverage(
-                    read={**before.read, **dict.fromkeys(selectors, at)},
+                    read={**before.read, **dict.fromkeys(selectors, now)},
                     failed={s: why for s, why in before.failed.items() if not any(new.covers(s) for new in selectors)},
                 ),
             )
@@ -137,28 +191,71 @@ def raw_store(folder: Path) -> DayStore:
 
 def honest_store(folder: Path) -> DayStore:
     """Return the store of honest counts below `folder`: those made by the present rules only."""
-    return DayStore(folder / "honest_downloads", HONEST_SCHEMA, f"{FORMAT}/{RULES}")
+    return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
 
 
 def _total(counts: pl.DataFrame) -> int:
     return int(counts["downloads"].sum())
 
 
-def _format_coverage(coverage: Coverage, version: str) -> str:
-    return json.dumps(
-        {
-            "format": version,
-            "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
-            "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
-        }
-    )
+def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
+    """Return a day file: counts, and in its metadata the format, what is covered, and a checksum of the counts."""
+    about = {
+        "format": FORMAT,
+        "rules": rules,
+        "crc32": _checksum(_parquet(counts, "")),
+        "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
+        "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
+    }
+    return _parquet(counts, json.dumps(about))
 
 
-def _parse_coverage(text: str, version: str) -> Coverage:
-    content = json.loads(text)
-    if content["format"] != version:
-        raise ValueError(content["format"])
-    return Coverage(
-        read={Selector.parse(s): datetime.fromisoformat(at) for s, at in content["read"].items()},
-        failed={Selector.parse(s): why for s, why in content["failed"].items()},
-    )
+def _decode(content: bytes, schema: pl.Schema, rules: str) -> Coverage | None:
+    """Return what a day file covers; None of one that was made by other rules. Raises DamagedError."""
+    if not content:
+        raise DamagedError("is empty")
+    try:
+        about = json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY])
+        problem = _problem(content, about, schema)
+        coverage = problem or Coverage(
+            read={Selector.parse(s): _moment(at) for s, at in about["read"].items()},
+            failed={Selector.parse(s): str(why) for s, why in about["failed"].items()},
+        )
+        is_current = about["rules"] == rules
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):
+        raise DamagedError("is damaged, or was not written by Winnow") from None
+    if isinstance(coverage, str):
+        raise DamagedError(coverage)
+    return coverage if is_current else None
+
+
+def _problem(content: bytes, about: Mapping[str, object], schema: pl.Schema) -> str | None:
+    """Return what is wrong with a file that is Parquet and was written by some Winnow; None if nothing is."""
+    if about["format"] != FORMAT:
+        return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
+    if (columns := pl.read_parquet_schema(io.BytesIO(content))) != schema:
+        return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
+    return None if about["crc32"] == _checksum(content) else "is damaged: its counts are not those that were written"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _parquet(counts: pl.DataFrame, about: str) -> bytes:
+    buffer = io.BytesIO()
+    counts.write_parquet(buffer, metadata={METADATA_KEY: about})
+    return buffer.getvalue()
+
+
+def _checksum(content: bytes) -> int:
+    """Return the checksum of a Parquet file without its footer, which holds the metadata."""
+    (footer,) = struct.unpack("<I", content[-8:-4])
+    return zlib.crc32(content[: -8 - footer])

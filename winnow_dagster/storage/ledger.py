@@ -7,6 +7,7 @@ estimate. Two processes may write at the same time: a line is one write to the e
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from dataclasses import asdict, fields
@@ -14,7 +15,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.storage.files import make_folder, read_if_there
+from winnow_dagster.storage.files import make_folder, naming, read_if_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +34,21 @@ class Ledger:
         self.path = path
 
     def enter(self, entry: Entry) -> None:
-        """Add what is known of a query now; it takes the place of what was entered under its job id before."""
+        """Add what is known of a query now; it takes the place of what was entered under its job id before.
+
+        Raises StorageError.
+        """
         make_folder(self.path.parent)
-        line = json.dumps(asdict(entry), default=str)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            # The newline before: what a crash tore off may be the end of the file.
-            os.write(descriptor, f"\n{line}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        # The newline before: what a crash tore off may be the end of the file.
+        line = f"\n{json.dumps(asdict(entry), default=str)}\n".encode()
+        with naming(self.path):
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                if os.write(descriptor, line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def entries(self) -> list[Entry]:
         """Return the newest entry of each query, oldest query first; a torn line is passed over."""

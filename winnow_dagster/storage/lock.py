@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from winnow_dagster.storage.files import make_folder, read_if_there
+from winnow_dagster.storage.files import make_folder, naming, read_if_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,19 +38,24 @@ def publishing(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _alone(folder: Path, what: str) -> Iterator[None]:
-    """Hold a lock; wait, and say for which process, while another holds it."""
+    """Hold a lock; wait, and say for which process, while another holds it. Raises StorageError."""
     make_folder(folder)
     holder = folder / f".{what}.pid"
-    lock = FileLock(folder / f".{what}.lock")
+    path = folder / f".{what}.lock"
+    lock = FileLock(path)
+    with naming(path):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            pid = (read_if_there(holder) or b"unknown").decode(errors="replace")
+            logger.warning("waiting for process %s, which is %s in %s", pid, what, folder)
+            lock.acquire()
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        pid = (read_if_there(holder) or b"unknown").decode(errors="replace")
-        logger.warning("waiting for process %s, which is %s in %s", pid, what, folder)
-        lock.acquire()
-    try:
-        holder.write_text(str(os.getpid()))
+        # Only for those who wait: on a full disk nobody is told a number.
+        with contextlib.suppress(OSError):
+            holder.write_text(str(os.getpid()))
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            holder.unlink()
         lock.release()

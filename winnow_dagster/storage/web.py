@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, parse_record
-from winnow_dagster.storage.files import read_if_there, replace_changed
+from winnow_dagster.storage.files import StorageError, read_if_there, remove_staged, replace_changed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import Site
+    from winnow_dagster.storage.files import Failures
+
+logger = logging.getLogger(__name__)
 
 
 class SampleOverRealError(Exception):
@@ -51,11 +55,22 @@ class WebDir:
         return parse_json(read_if_there(self.folder / package / JSON_NAME))
 
     def read_all(self) -> dict[str, PackageState]:
-        """Return what is published in each folder of a package or group, by the folder, be it configured or not."""
+        """Return what is published in each folder of a package or group, by the folder, be it configured or not.
+
+        What cannot be read is passed over with a warning: it must not take the others down.
+        """
         paths = [*self.folder.glob(f"*/{FILE_NAME}"), *self.folder.glob(f"{GROUP_FOLDER}*/{FILE_NAME}")]
         names = sorted(str(path.parent.relative_to(self.folder)) for path in paths)
-        found = {name: self.read(name) for name in names}
-        return {name: state for name, state in found.items() if state is not None}
+        found: dict[str, PackageState] = {}
+        for name in names:
+            try:
+                state = self.read(name)
+            except StorageError as error:
+                logger.warning("%s", error)
+                continue
+            if state is not None:
+                found[name] = state
+        return found
 
     def publish(self, computed: Package, through: date) -> int:
         """Publish a package as it reads on the day after `through`; return how many files changed.
@@ -75,17 +90,20 @@ class WebDir:
         names = {state.package, self.spellings.get(state.package, state.package)} - {PAGE_NAME}
         return sum(self._write(name, package, through) for name in sorted(names))
 
-    def refresh(self, through: date, published: Collection[str]) -> int:
-        """Let all packages but those just published grow stale; return how many files changed.
+    def refresh(self, through: date, published: Collection[str], failures: Failures) -> None:
+        """Let all packages but those just published grow stale, and take note of `failures`.
 
         Packages, windows and spellings that are no longer configured are still shown where somebody put their badges.
         """
         fresh = {*published, *(self.spellings.get(name, name) for name in published)}
-        return sum(
-            self._write(name, Package(state, self.read_history(name)), through)
-            for name, state in self.read_all().items()
-            if name not in fresh
-        )
+        for name, state in self.read_all().items():
+            if name not in fresh:
+                with failures.noted():
+                    self._write(name, Package(state, self.read_history(name)), through)
+
+    def tidy(self) -> None:
+        """Remove what runs that died left half-written."""
+        remove_staged(self.folder)
 
     def _write(self, name: str, package: Package, through: date) -> int:
         folder, state = self.folder / name, package.state
