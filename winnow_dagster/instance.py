@@ -74,6 +74,6 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StorageError(
-                f"{Path(given) if given else home}: the history of runs, which {INSTANCE_FILE} says where to keep, cannot "
-                f"be read or written ({reason}). Look at the disk, or the database, that it is in, and run again"
+                f"{given or home}: the history of runs, which {INSTANCE_FILE} says where to keep, cannot be read or "
+                f"written ({reason}). Look at the disk, or the database, that it is in, and run again"
             ) from None

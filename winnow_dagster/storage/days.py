@@ -40,6 +40,12 @@ METADATA_KEY = "winnow"
 CORRUPT = ".corrupt"
 
 
+UNREADABLE = (
+    pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+"""What reading a file that is not what it should be may raise."""
+
+
 class DamagedError(ValueError):
     """A day file cannot be trusted. The message says why."""
 
@@ -222,14 +228,7 @@ def _decode(content: bytes, schema: pl.Schema, rules: str) -> Coverage | None:
             failed={Selector.parse(s): str(why) for s, why in about["failed"].items()},
         )
         is_current = about["rules"] == rules
-    except (
-        pl.exceptions.PolarsError,
-        pl.exceptions.PanicException,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ):
+    except UNREADABLE:
         raise DamagedError("is damaged, or was not written by Winnow") from None
     if isinstance(coverage, str):
         raise DamagedError(coverage)
