@@ -113,11 +113,15 @@ class Dev:
     def status(self, run_id: str) -> str:
         return next((str(run["status"]) for run in self.runs() if run["runId"] == run_id), "")
 
-    def launch(self, asset: str, partitions: tuple[str, str], config: Mapping[str, object] | None = None) -> str:
-        """Materialise a range of an asset's partitions as one run; return its id."""
+    def launch(self, partitions: tuple[str, str], *assets: str, config: Mapping[str, object] | None = None) -> str:
+        """Materialise a range of partitions of some assets as one run; return its id."""
         names = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
         params = {
-            "selector": {**LOCATION, "jobName": "__ASSET_JOB", "assetSelection": [{"path": [asset]}]},
+            "selector": {
+                **LOCATION,
+                "jobName": "__ASSET_JOB",
+                "assetSelection": [{"path": [asset]} for asset in assets],
+            },
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in zip(names, partitions, strict=True)]},
             "mode": "default",
             "runConfigData": config or {},

@@ -138,7 +138,7 @@ def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
         assert [len(dev.runs_of(first)), len(dev.runs_of(second))] == [1, 1]
         starts = [q["start"][:10] for q in queries(bigquery) if q["package"] == "good"]
         assert starts.count(old[0]) == 1
-        one = dev.launch("badges", ("good", "good"))
+        one = dev.launch(("good", "good"), "badges")
         dev.wait(lambda: dev.status(one) == "SUCCESS")
         assert (as_of(dev, "good"), dev.message("good", 7)) == (str(ago(1)), "70")
 
@@ -149,7 +149,7 @@ def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
         bigquery.script("results", *[incomplete()] * 10_000)
         refetch = {"ops": {"raw_downloads": {"config": {"refetch": True, "packages": ["good"]}}}}
         asked = bigquery.operations().count("results")
-        run = dev.launch("raw_downloads", (str(ago(4)), str(ago(2))), refetch)
+        run = dev.launch((str(ago(4)), str(ago(2))), "raw_downloads", config=refetch)
         bigquery.wait_until(lambda operations: operations.count("results") > asked, 60)
         dev.terminate(run)
         bigquery.wait_until(lambda operations: "cancel" in operations, 60)

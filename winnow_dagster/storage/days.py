@@ -26,6 +26,7 @@ from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.storage.files import make_folder, naming, read_if_there, remove_staged, replace_file
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
@@ -109,7 +110,7 @@ class DayStore:
                 stat = path.stat()
             except FileNotFoundError:
                 return None
-        version = (stat.st_mtime_ns, stat.st_ino)
+        version = _version(stat)
         known = self._known.get(day)
         if known is None or known.version != version:
             try:
@@ -147,7 +148,8 @@ class DayStore:
         make_folder(self.folder)
         self._set_aside_if_damaged(day)
         ordered = counts.select(self.schema.names()).sort(self.schema.names())
-        replace_file(self.path(day), _encode(ordered, coverage, self.rules))
+        made = replace_file(self.path(day), _encode(ordered, coverage, self.rules))
+        self._known[day] = _Known(_version(made), coverage)
 
     def write_unless_older(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day unless it holds a later reading than `coverage` does."""
@@ -198,6 +200,11 @@ def raw_store(folder: Path) -> DayStore:
 def honest_store(folder: Path) -> DayStore:
     """Return the store of honest counts below `folder`: those made by the present rules only."""
     return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
+
+
+def _version(stat: os.stat_result) -> tuple[int, int]:
+    """Return what tells one version of a file from another."""
+    return stat.st_mtime_ns, stat.st_ino
 
 
 def _total(counts: pl.DataFrame) -> int:

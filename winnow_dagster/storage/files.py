@@ -74,10 +74,10 @@ class Failures:
             raise StorageError(self._found[0] + (f" (and {more} more such failures)" if more else ""))
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> os.stat_result:
     """Put `content` at `path`, readable by all; whoever reads at the same time sees the old file or the new.
 
-    Raises StorageError; the old file is there then.
+    Returns what is known of the new file. Raises StorageError; the old file is there then.
     """
     staged = path.with_name(f"{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
     with naming(path):
@@ -87,12 +87,14 @@ def replace_file(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
+                made = os.fstat(file.fileno())
             staged.replace(path)
         except BaseException:
             # KeyboardInterrupt too: nothing but whole files may stay in a directory that is served.
             with contextlib.suppress(OSError):
                 staged.unlink()
             raise
+    return made
 
 
 def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:

@@ -1,0 +1,464 @@
+"""A year of Winnow, day by day, through the real schedule, sensors and conditions, with faults all along.
+
+Thirty packages at a BigQuery that fails for one query in twenty, whose rows come late or vanish; runs killed with
+kill -9; days on which nothing runs; packages and windows that come and go. After each day every badge equals what an
+oracle counts from scratch, row by row, and no badge goes back; in the end, once all has settled, the oracle needs not
+even know what was read when. Store, event log and ledger grow with the days, not faster.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing as mp
+import os
+import random
+import signal
+import sqlite3
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from tests.conftest import FixedClock
+from tests.fake_bigquery import Answer, Service, fake, job
+from winnow_dagster.config import load_settings
+from winnow_dagster.definitions import build
+from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
+from winnow_dagster.defs.resources import Installation
+from winnow_dagster.instance import open_instance
+from winnow_dagster.runs import close_dead_runs, forget_old_runs
+from winnow_dagster.storage.ledger import ledger_of
+
+FIRST = date(2025, 1, 1)
+SETTLE_DAYS = 3
+PACKAGES = 30
+TICK = time(3, 31)
+TEN_MINUTES = timedelta(minutes=10)
+FORKING = mp.get_context("forkserver")
+
+Key = tuple[str, str | None, str | None, bool | None]
+"""Package, installer, system, ci."""
+
+INSTALLERS = ("pip", "uv", "poetry", "Browser", "bandersnatch", "requests", "conda", None, "pip", "PIP")
+SYSTEMS = ("Linux", "Darwin", "Windows", None, "FreeBSD")
+
+
+def rows_of(seed: int, package: str, day: date, known: date) -> dict[Key, int]:
+    """Return what PyPI's log says of a package's day on the day `known`: rows come late, and some vanish."""
+    chance = random.Random(f"{seed} {package} {day}")
+    found: Counter[Key] = Counter()
+    for _ in range(chance.randrange(9)):
+        installer, system = chance.choice(INSTALLERS), chance.choice(SYSTEMS)
+        ci = True if chance.random() < 0.3 else None
+        times = chance.choice((1, 7, 400, 12_345))
+        arrives, vanishes = chance.choice((0, 0, 0, 0, 1, 2, 3)), chance.choice((10**9,) * 9 + (2,))
+        # On the day after it ended, a day is one day old; what arrives within settle_days is seen by the second reading.
+        age = (known - day).days - 1
+        if arrives <= age < vanishes or (arrives == 0 and age < vanishes):
+            found[package, installer, system, ci] += times
+    if chance.random() < 0.01:
+        # A day that loses half of its rows.
+        found = Counter(dict(list(found.items())[::2]))
+    return dict(found)
+
+
+@dataclass
+class World:
+    """What the log is at a moment, and how unwell BigQuery is."""
+
+    seed: int
+    chance: random.Random
+    today: date = FIRST
+    failing: float = 0.05
+    failed: int = 0
+    asked: set[tuple[str, date, date]] = field(default_factory=set)
+    """Package, day, and on which day it was asked for."""
+
+    def answer(self, given: Mapping[str, str]) -> list[tuple[object, ...]]:
+        first, end = date.fromisoformat(given["start"][:10]), date.fromisoformat(given["end"][:10])
+        found: list[tuple[object, ...]] = []
+        for n in range((end - first).days):
+            day = first + timedelta(n)
+            self.asked.add((given["package"], day, self.today))
+            rows = rows_of(self.seed, given["package"], day, self.today)
+            found += [(day, *key, downloads) for key, downloads in rows.items()]
+        return found
+
+    def fail(self, service: Service, requests: int) -> None:
+        """Script the next queries: each fails with a probability."""
+        service.heal()
+        for _ in range(requests):
+            fails = self.chance.random() < self.failing
+            self.failed += fails
+            service.script("insert", job(reason="resourcesExceeded", message="scripted") if fails else Answer())
+
+
+Claims = dict[date, dict[str, date]]
+"""Of each day, on which day each package was last read."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a badge's window should say."""
+
+    first_day: str
+    as_of: str
+    raw: int
+    honest: int
+    by_installer: Mapping[str, int]
+    by_system: Mapping[str, int]
+
+
+class Oracle:
+    """Counts rows one by one. Knows the rules from the README, and nothing of the code."""
+
+    ALLOWED = ("pip", "pipenv", "pipx", "uv", "poetry", "pdm")
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def tell(self, members: Sequence[str], days: int, newest: date, claims: Claims) -> Told | None:
+        """Return what is to be said of the newest window of which every day was read of every member."""
+        end = newest
+        while end >= FIRST - timedelta(days=40):
+            wanted = [end - timedelta(days=n) for n in range(days)]
+            gap = next((d for d in wanted if not all(m in claims.get(d, {}) for m in members)), None)
+            if gap is None:
+                return self.count(members, wanted, claims)
+            end = gap - timedelta(days=1)
+        return None
+
+    def count(self, members: Sequence[str], days: Sequence[date], claims: Claims) -> Told:
+        raw = honest = 0
+        installers = dict.fromkeys(self.ALLOWED, 0)
+        systems = {"Linux": 0, "Darwin": 0, "Windows": 0}
+        for day in days:
+            for member in members:
+                for (_, installer, system, ci), n in rows_of(self.seed, member, day, claims[day][member]).items():
+                    raw += n
+                    if ci is True or installer not in self.ALLOWED:
+                        continue
+                    honest += n
+                    installers[str(installer)] += n
+                    if system in systems:
+                        systems[str(system)] += n
+        return Told(str(min(days)), str(max(days)), raw, honest, installers, systems)
+
+    @staticmethod
+    def message(told: Told, today: date, stale_after: int = 3) -> str:
+        """Return what a badge says: 999, 1k, 1.2k, 1M; with its day once it is stale."""
+        n = told.honest
+        number = str(n) if n < 1000 else f"{n / 1000:.1f}k" if n < 999_950 else f"{n / 1_000_000:.1f}M"
+        number = number.replace(".0", "")
+        late = (today - date.fromisoformat(told.as_of)).days > stale_after
+        return f"{number} to {told.as_of}" if late else number
+
+
+def entries(chance: random.Random, packages: Mapping[str, list[int]]) -> dict[str, object]:
+    return {
+        "source": {"kind": "bigquery", "settle_days": SETTLE_DAYS, "parallel": 4},
+        "start_date": date(2024, 12, 1),
+        "packages": [{"name": name, "window_days": days} for name, days in packages.items()],
+        "groups": [{"name": "some", "packages": sorted(packages)[:3], "window_days": 7}],
+    }
+
+
+@dataclass
+class Year:
+    """An installation on its way through the year."""
+
+    folder: Path
+    service: Service
+    world: World
+    instance: dg.DagsterInstance
+    packages: dict[str, list[int]]
+    cursor: Any = None
+    now: datetime = datetime(2025, 1, 1, tzinfo=UTC)
+    keys: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+    expected: dict[tuple[str, int], list[Told]] = field(default_factory=dict)
+    """Of each window, what may be published: what was told last, and before that where its run was cut off."""
+    winnow: Installation = None  # type: ignore[assignment]
+
+    def configure(self) -> None:
+        """Write the config, and load it as Dagster does after Reload."""
+        content = entries(self.world.chance, self.packages)
+        (self.folder / "winnow.yaml").write_text(json.dumps(content, default=str).replace('"2024-12-01"', "2024-12-01"))
+        self.at(self.now)
+
+    def at(self, now: datetime) -> None:
+        """Let it be now."""
+        self.now = now
+        self.world.today = now.date()
+        self.winnow = installation(self.folder, now)
+
+    def execute(self, assets: Sequence[str] | None, tags: Mapping[str, str], config: Mapping[str, Any]) -> None:
+        """Run what was requested, in a process of its own that is killed now and then."""
+        self.counts["runs"] += 1
+        self.world.fail(self.service, 200)
+        if self.world.failing and self.world.chance.random() < 0.03:
+            self.counts["killed"] += self.kill(assets, dict(tags), dict(config))
+            return
+        execute(self.winnow, self.instance, assets, tags, config)
+
+    def kill(self, assets: Sequence[str] | None, tags: dict[str, str], config: dict[str, Any]) -> bool:
+        child = FORKING.Process(target=execute_in, args=(self.folder, self.now, assets, tags, config))
+        child.start()
+        child.join(self.world.chance.uniform(0.5, 4))
+        died = child.exitcode is None
+        if died:
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        return died
+
+    def claims(self) -> Claims:
+        """Return what the store claims to have read, each checked against what was asked for."""
+        found: Claims = {}
+        for day in self.winnow.raw.stored_days():
+            coverage = self.winnow.raw.coverage(day)
+            honest = self.winnow.honest.coverage(day)
+            if coverage is None or honest is None:
+                continue
+            for selector, at in honest.read.items():
+                assert (str(selector), day, at.date()) in self.world.asked, f"{selector} was never read on {day}"
+                found.setdefault(day, {})[str(selector)] = at.date()
+        return found
+
+    def schedule(self) -> None:
+        """Do what the daily schedule asks for."""
+        (daily,) = [a for a in build(self.winnow).schedules or () if a.name == "daily"]
+        requests = daily(dg.build_schedule_context(scheduled_execution_time=self.now))  # type: ignore[operator]
+        for request in requests:
+            days = {RANGE_START: request.partition_key, RANGE_END: request.partition_key}
+            self.execute(["raw_downloads", "honest_downloads"], days, {})
+
+    def sense(self) -> None:
+        """Do what the sensor for gaps asks for, unless it was asked for under the same key."""
+        (gaps,) = [a for a in build(self.winnow).sensors or () if a.name == "gaps"]
+        data = gaps.evaluate_tick(dg.build_sensor_context(self.instance))  # type: ignore[union-attr]
+        for request in data.run_requests or ():
+            assert request.run_key
+            if request.run_key not in self.keys:
+                self.keys.add(request.run_key)
+                self.execute(["raw_downloads", "honest_downloads"], request.tags, dict(request.run_config))
+
+    def settle(self, ticks: int) -> None:
+        """Do what the automation conditions ask for, tick after tick, until so many ask for nothing."""
+        quiet = 0
+        while quiet < ticks:
+            self.at(self.now + TEN_MINUTES)
+            close_dead_runs(self.instance)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Parameter `include_sources`", category=dg.BetaWarning)
+                result = dg.evaluate_automation_conditions(
+                    build(self.winnow), self.instance, cursor=self.cursor, evaluation_time=self.now
+                )
+            self.cursor = result.cursor
+            asked = {
+                name: keys
+                for name in ("pypi_file_downloads", "badges", "index")
+                if (keys := result.get_requested_partitions(dg.AssetKey(name)))
+            }
+            quiet = 0 if asked else quiet + 1
+            for name, keys in asked.items():
+                if name == "badges":
+                    self.publish([str(key) for key in keys])
+                else:
+                    self.execute([name], {}, {})
+
+    def publish(self, keys: Sequence[str]) -> None:
+        """Run the badges of these partitions, and tell what has to be published then."""
+        oracle, claims = Oracle(self.world.seed), self.claims()
+        killed, order = self.counts["killed"], list(map(str, self.winnow.settings.published_windows))
+        at = sorted(order.index(key) for key in keys)
+        for first, last in runs_of(at):
+            self.execute(["badges"], {RANGE_START: order[first], RANGE_END: order[last]}, {})
+        was_killed = self.counts["killed"] > killed
+        for which, lengths in self.winnow.settings.published_windows.items():
+            for days in lengths if str(which) in keys else ():
+                members = [str(m) for m in which.members] if hasattr(which, "members") else [str(which)]
+                told = oracle.tell(members, days, self.winnow.clock.through, claims)
+                before = self.expected.get((str(which), days), [])
+                if told and not (before and told.as_of < before[-1].as_of):
+                    self.expected[str(which), days] = [*before, told] if was_killed else [told]
+
+    def check(self) -> None:
+        """Hold every badge of every configured package and group against the oracle."""
+        for which, lengths in self.winnow.settings.published_windows.items():
+            record = self.winnow.web.read(str(which))
+            assert record, f"{which} has no badge"
+            for window in record.windows:
+                assert window.days in lengths
+                expected = self.expected.get((str(which), window.days), [])
+                found = window.counts and Told(
+                    str(window.counts.window.first_day), str(window.counts.window.as_of), window.counts.raw,
+                    window.counts.honest, dict(window.counts.by_installer), dict(window.counts.by_system),
+                )  # fmt: skip
+                place = f"seed {self.world.seed}, {self.now}, {which} {window.days}d"
+                assert found in expected or (found is None and not expected), f"{place}: {found}, not {expected}"
+                self.message(str(which), window.days, found, place)
+                self.counts["badges"] += 1
+                if found:
+                    # Never backwards: what comes before is no longer allowed.
+                    self.expected[str(which), window.days] = expected[expected.index(found) :]
+
+    def message(self, folder: str, days: int, found: Told | None, place: str) -> None:
+        badge = self.folder / "public" / folder / f"downloads-{days}d-non-ci"
+        message = json.loads(badge.with_suffix(".json").read_bytes())["message"]
+        if found is None:
+            assert message.startswith("collecting "), f"{place}: {message}"
+            return
+        # Today's message, or yesterday's where the run that would have renewed it was killed.
+        allowed = {Oracle.message(found, self.now.date()), Oracle.message(found, self.now.date() - timedelta(days=1))}
+        assert message in allowed, f"{place}: {message}, not {allowed}"
+        assert message in badge.with_suffix(".svg").read_text(), place
+
+
+def installation(folder: Path, now: datetime) -> Installation:
+    settings = load_settings(folder / "winnow.yaml")
+    return Installation(settings, FixedClock(moment=now), waits=False)
+
+
+def execute(
+    winnow: Installation, instance: dg.DagsterInstance, assets: Sequence[str] | None, tags: Mapping[str, str],
+    config: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Execute assets as one run."""
+    chosen = [dg.AssetKey(name) for name in assets or ()]
+    build(winnow).resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, asset_selection=chosen, tags=dict(tags), run_config=dict(config), raise_on_error=False
+    )
+
+
+def execute_in(
+    folder: Path, now: datetime, assets: Sequence[str] | None, tags: dict[str, str], config: dict[str, Any]
+) -> None:
+    """Do the same, as this process, which may be killed."""
+    winnow = installation(folder, now)
+    with open_instance(winnow.settings) as instance:
+        execute(winnow, instance, assets, tags, config)
+
+
+def runs_of(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Split ascending numbers into runs without a gap, first and last of each."""
+    first = previous = None
+    for number in numbers:
+        if first is not None and previous is not None and number != previous + 1:
+            yield first, previous
+            first = None
+        first, previous = number if first is None else first, number
+    if first is not None and previous is not None:
+        yield first, previous
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def events(folder: Path) -> int:
+    """Return the number of rows in the event log."""
+    found = 0
+    for path in (folder / "data" / "dagster").rglob("*.db"):
+        with sqlite3.connect(path) as connection:
+            tables = [
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name = 'event_logs'")
+            ]
+            for table in tables:
+                found += connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+    return found
+
+
+def change(year: Year) -> None:
+    """Add a package, remove one, or change the windows of one."""
+    chance, names = year.world.chance, list(year.packages)
+    what = chance.choice(("add", "remove", "windows"))
+    year.counts[what] += 1
+    if what == "add":
+        year.packages[f"new-{year.counts['add']}"] = [chance.choice((7, 30))]
+    elif what == "remove" and len(names) > PACKAGES - 4:
+        del year.packages[names[chance.randrange(3, len(names))]]
+    else:
+        year.packages[chance.choice(names)] = chance.choice(([7], [30], [7, 30], [30, 90]))
+
+
+def run(times: int, seed: int) -> Iterator[str]:
+    """Live `times` days; yield what happened. Raises AssertionError at the first badge that is wrong."""
+    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery"])
+    world = World(seed, random.Random(seed))
+    shared = Path("/dev/shm")
+    with (
+        tempfile.TemporaryDirectory(prefix="winnow-year-", dir=shared if shared.is_dir() else None) as parent,
+        fake() as service,
+    ):
+        os.environ["BIGQUERY_EMULATOR_HOST"] = service.url
+        folder = Path(parent)
+        service.rows_for = world.answer
+        packages = {f"package-{n:02}": [[30], [7], [7, 30]][n % 3] for n in range(PACKAGES)}
+        year = Year(folder, service, world, None, packages)  # type: ignore[arg-type]
+        year.configure()
+        with open_instance(year.winnow.settings) as instance:
+            year.instance = instance
+            yield from live(year, times)
+
+
+def live(year: Year, times: int) -> Iterator[str]:
+    chance, world, off = year.world.chance, year.world, 0
+    began: dict[date, datetime] = {}
+    grown: dict[int, tuple[int, int, int]] = {}
+    for n in range(times):
+        day = FIRST + timedelta(n)
+        began[day] = datetime.now(UTC)
+        is_last = n >= times - SETTLE_DAYS - 2
+        if is_last:
+            world.failing, off = 0, 0
+        if off or (chance.random() < 0.03 and not is_last and n > 2):
+            off = off - 1 if off else chance.randrange(1, 6)
+            year.counts["days off"] += 1
+            continue
+        year.at(datetime.combine(day, TICK, tzinfo=UTC))
+        if chance.random() < 0.06 and n > 40 and not is_last:
+            change(year)
+            year.configure()
+        year.schedule()
+        year.sense()
+        year.settle(2)
+        year.at(datetime.combine(day, time(18, 21), tzinfo=UTC))
+        year.sense()
+        year.settle(1)
+        year.check()
+        old = day - timedelta(days=year.winnow.settings.keep_runs_days)
+        if old in began:
+            forget_old_runs(year.instance, began[old])
+        if n + 1 in (times // 2, times):
+            ledger = len(ledger_of(year.folder / "data").entries())
+            grown[n + 1] = size(year.winnow.settings.store_folder), events(year.folder), ledger
+        print(f"{datetime.now(UTC):%H:%M:%S} {day} {dict(year.counts)}", file=sys.stderr, flush=True)
+    truth = {d: dict.fromkeys(year.packages, date.max) for d in (FIRST + timedelta(k) for k in range(-60, times - 1))}
+    oracle, final = Oracle(world.seed), 0
+    for which, lengths in year.winnow.settings.windows.items():
+        for days in lengths:
+            newest = year.winnow.clock.through - timedelta(days=SETTLE_DAYS)
+            settled = [newest - timedelta(days=k) for k in range(min(days, times))]
+            for day in settled:
+                told = oracle.count([str(which)], [day], truth)
+                stored = year.winnow.honest.load([day]).counts.collect()
+                mine = stored.filter((stored["package"] == str(which)) & (stored["category"] == "honest"))
+                place = f"seed {world.seed}: {which} on {day}, read {year.claims()[day][str(which)]}"
+                assert mine["downloads"].sum() == told.honest, place
+                final += 1
+    c = year.counts
+    yield (
+        f"{times} days, {c['days off']} of them off; {c['runs']} runs, {c['killed']} killed; {world.failed} failures "
+        f"scripted; packages: {c['add']} added, {c['remove']} removed, {c['windows']} changed"
+    )
+    yield f"{c['badges']:,} badges equal to the oracle's; in the end {final:,} days of packages equal to the rows"
+    for half, (store, log, ledger) in grown.items():
+        yield f"after {half} days: store {store / 1e6:.2f} MB, event log {log:,} rows, ledger {ledger:,} queries"
