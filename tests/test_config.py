@@ -314,6 +314,19 @@ def test_a_wrong_file_is_refused_with_what_to_do(text: str, problem: str) -> Non
     assert problem in found[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("packages: [{name: a}]\nsource: {kind: []}", "source.kind: [] is not one of"),
+        ('packages: [{name: a}]\n"x\\ny": 1', "x\\ny: unknown key"),
+        ('packages: ["x\\ry"]', "Write `name: x\\ry`"),
+    ],
+)
+def test_odd_types_and_characters_are_refused_in_one_line(text: str, problem: str) -> None:
+    (found,) = problems(text)
+    assert problem in found
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^nowhere\.yaml: cannot be read: No such file or directory"):
         load_settings(Path("nowhere.yaml"))

@@ -89,6 +89,25 @@ def test_a_head_is_answered_as_a_get_without_its_body(client: httpx.Client) -> N
     assert found.headers["content-length"] == "2"
 
 
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-A: "])
+def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(client: httpx.Client, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as slow:
+        slow.sendall(begun)
+        slow.settimeout(0.5)
+        # A byte now and then does not help it.
+        for _ in range(60):
+            try:
+                assert slow.recv(1000) == b""
+                break
+            except TimeoutError:
+                slow.sendall(b"a" if begun else b"")
+            except ConnectionError:
+                break
+        else:
+            pytest.fail("it is still listened to after 30 seconds")
+    assert client.get("/").status_code == 200
+
+
 def test_nobody_can_write(client: httpx.Client) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert client.request(method, "/a/badge.json").status_code == 405

@@ -228,12 +228,12 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
     yield from find_problems(content)
     source, service = content.get("source"), content.get("service")
     if isinstance(source, dict):
-        kind = source.get("kind")
+        kind = source.get("kind")  # It may be of any type, and not hashable.
         if kind == "parquet" and "path" not in source:
             yield "source.path: missing. Say where the Parquet files are: `path: exports/*.parquet`"
-        if kind in {"bigquery", "sample"} and "path" in source:
+        if kind in ("bigquery", "sample") and "path" in source:
             yield f"source.path: has no use with kind {kind}. Remove it, or set `kind: parquet`"
-        for key in sorted(BIGQUERY_KEYS & set(source)) if kind in {"parquet", "sample"} else ():
+        for key in sorted(BIGQUERY_KEYS & set(source)) if kind in ("parquet", "sample") else ():
             yield f"source.{key}: has no use with kind {kind}. Remove it, or set `kind: bigquery`"
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"

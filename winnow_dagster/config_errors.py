@@ -26,7 +26,12 @@ class ConfigError(Exception):
 
     def __init__(self, path: Path, problems: Iterable[str]) -> None:
         """Say of the file at `path` everything that is wrong with it."""
-        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        super().__init__("\n".join(f"{path}: {_on_one_line(problem)}" for problem in problems))
+
+
+def _on_one_line(problem: str) -> str:
+    """Return a sentence that may quote a file, without what breaks lines or plays with the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in problem)
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NO_DAY_BEFORE = date(2000, 1, 1)
 """PyPI is younger."""
 
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a file that is no sound Parquet may raise. Some files make the library panic."""
+
 COLUMNS = {
     "timestamp": "a timestamp in UTC",
     "project": "text",
@@ -57,9 +60,8 @@ class ParquetSource:
                 .select(RAW_SCHEMA.names())
                 .collect()
             )
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
-            raise SourceError(f"{self._path}: a file is damaged ({reason}). Export it again") from None
+        except UNREADABLE as error:
+            raise SourceError(f"{self._path}: a file is damaged ({_reason(error)}). Export it again") from None
         held = [part for request in requests for part in _parts(request, days_held, held=True)]
         if held:
             yield Reading(held, counts)
@@ -70,7 +72,10 @@ class ParquetSource:
     def newest_day(self, today: date) -> date | None:
         """Return the newest day before `today` of which the files hold a row."""
         downloads = pl.concat([_scan(file, NO_DAY_BEFORE, today - ONE_DAY) for file in self._files()])
-        newest = downloads.select(pl.col("date").max()).collect().item()
+        try:
+            newest = downloads.select(pl.col("date").max()).collect().item()
+        except UNREADABLE as error:
+            raise SourceError(f"{self._path}: a file is damaged ({_reason(error)}). Export it again") from None
         return newest if isinstance(newest, date) else None
 
     def _files(self) -> list[str]:
@@ -111,8 +116,8 @@ def _check_columns(file: str) -> None:
     """Raise SourceError unless the file has every column needed, of the right type."""
     try:
         schema = pl.read_parquet_schema(file)
-    except (pl.exceptions.ComputeError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except UNREADABLE as error:
+        reason = _reason(error)
         raise SourceError(
             f"{file}: cannot be read as Parquet ({reason}). Remove it from source.path, or export it again"
         ) from None
@@ -122,6 +127,10 @@ def _check_columns(file: str) -> None:
             raise SourceError(f"{file}: has no column {column}. Export it with the schema of file_downloads")
         if not _fits(column, found):
             raise SourceError(f"{file}: column {column} is {found}, not {expected}. Export it as file_downloads has it")
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _type_of(column: str, schema: pl.Schema | dict[str, pl.DataType]) -> pl.DataType | None:

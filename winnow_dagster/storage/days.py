@@ -38,6 +38,7 @@ FORMAT = 2
 """What the files' shape is. Files of another are set aside, and their days read again."""
 
 METADATA_KEY = "winnow"
+CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
 CORRUPT = ".corrupt"
 
 
@@ -212,15 +213,17 @@ def _total(counts: pl.DataFrame) -> int:
 
 
 def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
-    """Return a day file: counts, and in its metadata the format, what is covered, and a checksum of the counts."""
+    """Return a day file: counts, and in its metadata the format, what is covered, and a checksum of the file."""
     about = {
         "format": FORMAT,
         "rules": rules,
-        "crc32": _checksum(_parquet(counts, "")),
         "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
         "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
+        "crc32": NO_CHECKSUM,
     }
-    return _parquet(counts, json.dumps(about))
+    buffer = io.BytesIO()
+    counts.write_parquet(buffer, metadata={METADATA_KEY: json.dumps(about)})
+    return _with_checksum(buffer.getvalue(), zlib.crc32(buffer.getvalue()))
 
 
 def _decode(content: bytes, schema: pl.Schema, rules: str) -> Coverage | None:
@@ -248,20 +251,16 @@ def _problem(content: bytes, about: Mapping[str, object], schema: pl.Schema) -> 
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if (columns := pl.read_parquet_schema(io.BytesIO(content))) != schema:
         return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
-    return None if about["crc32"] == _checksum(content) else "is damaged: its counts are not those that were written"
+    written = int(str(about["crc32"]), 16)
+    is_whole = zlib.crc32(_with_checksum(content, 0)) == written and _with_checksum(content, written) == content
+    return None if is_whole else "is damaged: it is not what was written"
 
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _parquet(counts: pl.DataFrame, about: str) -> bytes:
-    buffer = io.BytesIO()
-    counts.write_parquet(buffer, metadata={METADATA_KEY: about})
-    return buffer.getvalue()
-
-
-def _checksum(content: bytes) -> int:
-    """Return the checksum of a Parquet file without its footer, which holds the metadata."""
-    (footer,) = struct.unpack("<I", content[-8:-4])
-    return zlib.crc32(content[: -8 - footer])
+def _with_checksum(content: bytes, checksum: int) -> bytes:
+    """Return a day file with another checksum in its metadata, which comes after all counts and their statistics."""
+    before, key, after = content.rpartition(CHECKSUM_KEY)
+    return before + key + b"%08x" % checksum + after[len(NO_CHECKSUM) :]

@@ -1,0 +1,282 @@
+"""Bad input of every kind: configs, names, arguments, Parquet files, day files. Hypothesis makes what almost fits, atheris
+what grows from the code's own branches.
+
+Whatever comes in, there is a value or one clear error: no traceback, no wait, no path outside, no count that was not
+written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import polars as pl
+import yaml
+from click.testing import CliRunner
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+
+from tests.downloads import download, write
+from winnow_dagster import collect as collecting
+from winnow_dagster.cli import main as cli
+from winnow_dagster.config import KEYS, ConfigError, load_settings
+from winnow_dagster.core.coverage import Coverage, Request
+from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.core.names import Selector, is_name, normalise
+from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.storage.days import raw_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from winnow_dagster.storage.days import DayStore
+
+DAY = date(2025, 6, 30)
+AT = datetime(2025, 7, 4, tzinfo=UTC)
+
+NASTY = st.sampled_from(
+    ["../x", "..", ".", "con", "_static", "a" * 300, "a" * 200, "", "\0", "a\0b", "~root", "~nobody-here/x", "K", "ß", "é",
+     "a/b", "a\\b", "-a", "a-", "a--b", "A.B_c", "*", "a-*", "../*", "-*", "1e5", "0x1f", "NaN", "${HOME}", "{days}", "!!x",
+     "&a", "*a", "<<", "=", "~", "2025-13-45", "2025-02-29", "9" * 400, "<script>", "‮", "\ud83d\ude00", "%2e%2e", "a\nb"]
+)  # fmt: skip
+VALID = {
+    "service": {"output_dir": "public", "data_dir": "data", "base_url": "https://x.example", "stale_threshold_days": 3},
+    "source": {"kind": "bigquery", "strategy": "auto", "figures": {"package_day_mb": 10}, "table": "a.b.c"},
+    "packages": [{"name": "requests", "window_days": [7, "all"], "label": {"os-linux": "tux"}}, {"name": "a-*"}],
+    "groups": [{"name": "mine", "packages": ["requests"], "colors": {0: "red"}}],
+    "defaults": {"badges": ["downloads"], "logo": "pypi"},
+    "schedule": {"hour": 3, "minute": 30},
+    "budget": {"tib_per_month": 1.0},
+    "alerts": {"webhook": "https://x.example/secret"},
+    "start_date": date(2025, 1, 1),
+}
+
+keys = st.sampled_from(sorted({key for section in KEYS.values() for key in section})) | NASTY
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.dates() | st.datetimes() | NASTY
+)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=5), max_leaves=10
+)
+
+
+@st.composite
+def almost_configs(draw: st.DrawFn) -> object:
+    """Return a sound config in which some places hold something else."""
+    content = json.loads(json.dumps(VALID, default=str))
+    content["start_date"] = date(2025, 1, 1)
+    for _ in range(draw(st.integers(0, 3))):
+        place, key = content, None
+        while isinstance(place, dict | list) and place:
+            key = draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+            if not isinstance(place[key], dict | list) or draw(st.booleans()):
+                break
+            place = place[key]
+        if key is not None and isinstance(place, dict | list) and place:
+            place[key] = draw(anything)
+        if isinstance(place, dict) and draw(st.booleans()):
+            place[draw(keys)] = draw(anything)
+    return content
+
+
+def try_config(folder: Path, content: bytes) -> None:
+    """Load a config file: settings whose names are safe, or a ConfigError of whole sentences, each naming the file."""
+    path = folder / "winnow.yaml"
+    path.write_bytes(content)
+    try:
+        found = load_settings(path)
+    except ConfigError as error:
+        lines = str(error).splitlines()
+        assert lines
+        assert all(line.startswith(f"{path}: ") for line in lines), lines
+        return
+    for name in [*found.spellings.values(), *map(str, found.windows), *(g.group.name for g in found.groups)]:
+        assert safe(name.removesuffix("*")), name
+    assert not found.data_dir.is_relative_to(found.output_dir)
+
+
+def safe(name: str) -> bool:
+    """Tell whether a folder of that name is right where it is made."""
+    return os.path.normpath(f"/out/{name}") == f"/out/{name}" and "/" not in name and len(name.encode()) <= 255
+
+
+def try_name(text: str) -> None:
+    """Read a name and a selector: a safe, normalised one, which the store's own rule knows too, or a ValueError."""
+    with suppress(ValueError):
+        name = normalise(text)
+        assert safe(name), text
+        assert normalise(name) == name
+        assert pl.DataFrame({"package": [name]}).select(is_name("package")).item(), name
+    with suppress(ValueError):
+        selector = Selector.parse(text)
+        assert safe(selector.stem), text
+        assert Selector.parse(str(selector)) == selector
+
+
+def try_arguments(arguments: list[str]) -> None:
+    """Run the command: it ends with 0, 1 or 2, and with a sentence where not with 0. Nothing is fetched."""
+
+    def nothing(*_: object, **__: object) -> collecting.Result:
+        return collecting.Result([], [])
+
+    with mock.patch.object(collecting, "collect", nothing):
+        result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code in {0, 1, 2}, (arguments, result.exit_code)
+    assert isinstance(result.exception, SystemExit | None), (arguments, result.exception)
+    assert (result.exit_code == 0) == (result.stderr == ""), (arguments, result.stderr)
+    assert "Traceback" not in result.output
+
+
+words = st.sampled_from(
+    ["collect", "check", "estimate", "prune", "--through", "--package", "--config", "winnow.yaml", "2025-06-30", "--yes", "-v",
+     "2999-01-01", "0001-01-01", "requests", "Requests", "a", "-h", "--version", "--", "-", "nowhere.yaml", ".", "/dev/null"]
+)  # fmt: skip
+argument_lists = st.lists(words | NASTY | st.text(max_size=6), max_size=6)
+
+
+def spoil(content: bytes, chance: random.Random) -> bytes:
+    """Return a file cut off, changed, or with pieces that are twice, nowhere or of something else."""
+    spoiled = bytearray(content)
+    for _ in range(chance.randrange(1, 4)):
+        at = chance.randrange(len(spoiled) or 1)
+        length = chance.choice((1, 1, 2, 8, 64))
+        what = chance.randrange(5)
+        if what == 0:
+            del spoiled[at:]
+        elif what == 1:
+            spoiled[at : at + length] = chance.randbytes(length)
+        elif what == 2 and spoiled:
+            spoiled[at] ^= 1 << chance.randrange(8)
+        elif what == 3:
+            spoiled[at:at] = spoiled[at : at + length]
+        else:
+            del spoiled[at : at + length]
+    return bytes(spoiled)
+
+
+def an_export(folder: Path) -> bytes:
+    path = folder / "export.parquet"
+    write(path, [download(DAY, name, installer) for name in ("a", "b") for installer in ("pip", None, "uv")])
+    return path.read_bytes()
+
+
+def try_export(folder: Path, content: bytes) -> None:
+    """Read an export: whole counts of what was asked for, or a SourceError that names the file."""
+    path = folder / "export.parquet"
+    path.write_bytes(content)
+    try:
+        for answer in ParquetSource(str(path)).read([Request(Selector("a"), DAY, DAY)]):
+            counts = getattr(answer, "counts", None)
+            assert counts is None or (counts.schema == RAW_SCHEMA and set(counts["package"]) <= {"a"})
+    except SourceError as error:
+        assert str(path) in str(error), error
+
+
+def a_day(folder: Path) -> tuple[DayStore, bytes, pl.DataFrame]:
+    store = raw_store(folder)
+    rows = [(DAY, f"p{n}", "pip", None, None, n + 1) for n in range(40)]
+    store.write(DAY, pl.DataFrame(rows, RAW_SCHEMA, orient="row"), Coverage(read={Selector("a"): AT}))
+    return store, store.path(DAY).read_bytes(), store.load([DAY]).counts.collect()
+
+
+def try_day(store: DayStore, content: bytes, counts: pl.DataFrame) -> None:
+    """Read a day file: exactly what was written, or nothing at all and a reason."""
+    store.path(DAY).write_bytes(content)
+    found = raw_store(store.folder.parent)
+    if found.coverage(DAY) is None:
+        assert found.damaged(), "not covered, and nobody says why"
+    else:
+        assert found.load([DAY]).counts.collect().equals(counts)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what libraries in other languages print of their panics off the terminal."""
+    with Path(os.devnull).open("wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def by_hypothesis(strategy: st.SearchStrategy[object], attempt: Callable[..., None], times: int, seed: int) -> None:
+    quick = settings(
+        max_examples=times, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
+    )  # fmt: skip
+    seeded(seed)(quick(given(strategy)(attempt)))()
+
+
+ATHERIS = """
+import sys, atheris
+from pathlib import Path
+with atheris.instrument_imports(include=["winnow_dagster", "yaml"]):
+    from tests.faults import fuzz
+folder = Path(sys.argv.pop(1))
+atheris.Setup(sys.argv, lambda data: fuzz.try_config(folder, data))
+atheris.Fuzz()
+"""
+
+
+def by_atheris(folder: Path, times: int, seed: int) -> str:
+    """Let atheris grow config files from a sound one; return what it says of its coverage."""
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    (corpus / "valid").write_text(yaml.safe_dump(VALID))
+    for n, (key, value) in enumerate(VALID.items()):
+        (corpus / str(n)).write_text(yaml.safe_dump({"packages": [{"name": "a"}], key: value}))
+    command = [sys.executable, "-c", ATHERIS, str(folder), f"-atheris_runs={times}", f"-runs={times}", f"-seed={seed}"]
+    command += ["-max_len=2000", "-verbosity=1", str(corpus)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return next((line for line in reversed(done.stderr.splitlines()) if "cov:" in line), "no coverage told")
+
+
+def run(times: int, seed: int) -> Iterator[str]:
+    """Try `times` inputs, shared among the kinds; yield how many of each. Raises at the first that gets through."""
+    chance = random.Random(seed)
+    tenth = times // 10
+    with tempfile.TemporaryDirectory(prefix="winnow-fuzz-") as name, quiet():
+        folder = Path(name)
+        os.chdir(folder)
+        (folder / "winnow.yaml").write_text("packages: [{name: requests}]")
+        dump = lambda attempt: lambda content: attempt(yaml.safe_dump(content, allow_unicode=True).encode())  # noqa: E731
+        shares: dict[str, tuple[int, Callable[[int], object]]] = {
+            "command lines": (tenth, lambda n: by_hypothesis(argument_lists, try_arguments, n, seed)),
+            "names": (3 * tenth, lambda n: by_hypothesis(NASTY | st.text(max_size=12), try_name, n, seed)),
+            "configs that almost fit": (
+                tenth, lambda n: by_hypothesis(almost_configs(), dump(partial(try_config, folder)), n, seed)
+            ),
+            "configs of anything": (
+                tenth, lambda n: by_hypothesis(anything, dump(partial(try_config, folder)), n, seed)
+            ),
+        }  # fmt: skip
+        for what, (number, attempt) in shares.items():
+            attempt(number)
+            yield f"{number:,} {what}"
+        export = an_export(folder)
+        for _ in range(tenth):
+            try_export(folder, spoil(export, chance))
+        yield f"{tenth:,} damaged exports"
+        store, day, counts = a_day(folder)
+        for _ in range(2 * tenth):
+            try_day(store, spoil(day, chance), counts)
+        yield f"{2 * tenth:,} damaged days"
+        told = by_atheris(folder, tenth, seed)
+        yield f"{tenth:,} config files by atheris ({told.strip()})"
