@@ -209,3 +209,25 @@ def test_a_first_start_with_sample_data_shows_nothing_but_green(make_house: Make
     house.count(ago(29), DAY)
     house.publish()
     assert red(house) == {}
+
+
+@pytest.mark.parametrize("store", ["raw_downloads", "honest_downloads"])
+def test_a_damaged_day_is_named_read_again_and_never_counted_as_zero(house: House, store: str) -> None:
+    badge = house.winnow.settings.output_dir / "a" / HEADLINE
+    before = badge.read_bytes()
+    path = house.winnow.settings.store_folder / store / f"{ago(2)}.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    house.publish()
+    assert badge.read_bytes() == before
+    found = red(house)
+    assert list(found["no_damaged_days"]) == [str(path)]
+    (gap,) = house.winnow.gaps()
+    assert (gap.first, gap.last) == (ago(2), ago(2))
+    house.count(gap.first, gap.last)
+    house.publish()
+    assert badge.read_bytes() == before
+    found = red(house)
+    assert list(found) == ["no_damaged_days"]
+    (aside,) = found["no_damaged_days"]
+    Path(aside).unlink()
+    assert red(house) == {}

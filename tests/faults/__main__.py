@@ -11,9 +11,9 @@ import secrets
 import sys
 import time
 
-from tests.faults import crash, fuzz, runs, year
+from tests.faults import attack, crash, fuzz, runs, year
 
-PARTS = {"crash": (crash.run, 250), "runs": (runs.run, 50), "year": (year.run, 365), "fuzz": (fuzz.run, 200_000)}
+PARTS = {"crash": (crash.run, 250), "runs": (runs.run, 50), "year": (year.run, 365), "fuzz": (fuzz.run, 200_000), "attack": (attack.run, 2000)}
 
 
 def main() -> None:

@@ -118,34 +118,11 @@ class Seen:
 
 def read_on(public: Path, pipe: Connection) -> None:
     """Read every published file again and again; tell what was seen whenever asked, until the pipe is closed."""
-    seen, last, finished = Seen(), dict[str, str](), ""
+    seen, last, moments = Seen(), dict[str, str](), [""]
     while True:
         for path in [*map(public.joinpath, last), *public.glob("*"), *public.glob("*/*"), *public.glob("*/*/*")]:
-            name = str(path.relative_to(public))
-            if path.name.startswith(".") or path.is_dir():
-                continue
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                if name in last:
-                    seen.wrong.append(f"{name} is missing")
-                continue
-            seen.reads += 1
-            try:
-                if not content:
-                    raise ValueError("empty")  # noqa: TRY301
-                if path.suffix == ".json":
-                    moment = json.loads(content).get("finished", finished) if path.name == "_health.json" else finished
-                    if moment < finished:
-                        seen.wrong.append(f"{name} went back from {finished} to {moment}")
-                    finished = moment
-                version = digest(path, content)
-            except ValueError as error:
-                seen.wrong.append(f"{name}: {error}")
-                continue
-            if last.get(name) != version:
-                last[name] = version
-                seen.versions.setdefault(name, []).append(version)
+            if not path.name.startswith(".") and not path.is_dir():
+                look(path, str(path.relative_to(public)), seen, last, moments)
         if pipe.poll():
             try:
                 pipe.recv()
@@ -153,6 +130,29 @@ def read_on(public: Path, pipe: Connection) -> None:
                 return
             pipe.send(seen)
             seen = Seen()
+
+
+def look(path: Path, name: str, seen: Seen, last: dict[str, str], moments: list[str]) -> None:
+    """Read one file, and note what is new or wrong of it."""
+    try:
+        content = path.read_bytes()
+        seen.reads += 1
+        version = digest(path, content)
+        if not content:
+            seen.wrong.append(f"{name} is empty")
+        if path.name == "_health.json":
+            moments.append(json.loads(content)["finished"])
+            if moments[-1] < moments[-2]:
+                seen.wrong.append(f"{name} went back from {moments[-2]} to {moments[-1]}")
+    except FileNotFoundError:
+        if name in last:
+            seen.wrong.append(f"{name} is missing")
+    except ValueError as error:
+        seen.wrong.append(f"{name}: {error}")
+    else:
+        if last.get(name) != version:
+            last[name] = version
+            seen.versions.setdefault(name, []).append(version)
 
 
 class Reader:
@@ -176,11 +176,11 @@ class Reader:
         self._process.join()
 
 
-def undisturbed() -> Iterator[tuple[date, float, dict[str, str], dict[str, pl.DataFrame]]]:
+def undisturbed(days: int) -> Iterator[tuple[date, float, dict[str, str], dict[str, pl.DataFrame]]]:
     """Yield, of each day of a round, how long its collect takes, and what is published and stored then."""
     with tempfile.TemporaryDirectory(prefix="winnow-calm-") as parent:
         folder = make_folder(Path(parent), "calm")
-        for n in range(DAYS_A_ROUND):
+        for n in range(days):
             through = FIRST + timedelta(n)
             seconds = finish(folder, through)
             yield through, seconds, published(folder), stored(folder)
@@ -193,7 +193,8 @@ def judge(seen: Seen, before: Mapping[str, str], after: Mapping[str, str]) -> It
         allowed = [v for v in (before.get(name), after.get(name)) if v]
         # A version that was there before the reader looked last is not seen anew.
         if versions not in (allowed, allowed[-1:], allowed[:1]):
-            yield f"{name}: was seen in {len(versions)} versions, of which {len(set(versions) - set(allowed))} are nobody's"
+            odd = len(set(versions) - set(allowed))
+            yield f"{name}: was seen in {len(versions)} versions, of which {odd} are nobody's"
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -201,13 +202,16 @@ def left_behind(folder: Path) -> list[str]:
     return [str(path) for path in folder.rglob(f"{STAGED_PREFIX}*")]
 
 
-def run(times: int, seed: int) -> Iterator[str]:
-    """Kill `times` collects; yield what was done. Raises AssertionError at the first thing that is not as it should be."""
+def run(times: int, seed: int, days: int = DAYS_A_ROUND) -> Iterator[str]:
+    """Kill `times` collects, one after each of `days` days of a round; yield what was done.
+
+    Raises AssertionError at the first thing that is not as it should be.
+    """
     FORKING.set_forkserver_preload(PRELOADED)
     chance = random.Random(seed)
     killed = tried = reads = 0
     phases: dict[str, int] = {}
-    calm = list(undisturbed())
+    calm = list(undisturbed(days))
     while killed < times:
         parent = Path(tempfile.mkdtemp(prefix="winnow-crash-"))
         shaken = make_folder(parent, "shaken")
@@ -231,18 +235,17 @@ def run(times: int, seed: int) -> Iterator[str]:
             assert not problems, f"seed {seed}, kill {killed}, {shaken}: {problems[:5]}"
             found = published(shaken)
             assert found == after, f"seed {seed}, kill {killed}, {shaken}: {differences(found, after)}"
-            days = stored(shaken)
-            assert days.keys() == expected.keys(), f"seed {seed}, kill {killed}: {shaken}"
-            assert all(days[name].equals(expected[name]) for name in days), f"seed {seed}, kill {killed}: {shaken}"
+            counts = stored(shaken)
+            assert counts.keys() == expected.keys(), f"seed {seed}, kill {killed}: {shaken}"
+            assert all(counts[name].equals(expected[name]) for name in counts), f"seed {seed}, kill {killed}: {shaken}"
             before = after
-            if sys.stderr.isatty() or killed % 10 == 0:
-                print(f"{datetime.now(UTC):%H:%M:%S} {killed} killed", file=sys.stderr, flush=True)
+            print(f"{datetime.now(UTC):%H:%M:%S} {killed} killed", file=sys.stderr, flush=True)
             if killed >= times:
                 break
         reader.stop()
         shutil.rmtree(parent)
     yield f"{killed} of {tried} collects killed ({', '.join(f'{n} {phase}' for phase, n in sorted(phases.items()))})"
-    yield f"{reads:,} reads of published files, each whole, and of the version before or after; all as undisturbed in the end"
+    yield f"{reads:,} reads of published files: each whole, and of before or after; all as undisturbed in the end"
 
 
 def describe(folder: Path, before: Mapping[str, str], after: Mapping[str, str]) -> str:

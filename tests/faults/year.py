@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 
@@ -390,7 +391,7 @@ def change(year: Year) -> None:
         year.packages[chance.choice(names)] = chance.choice(([7], [30], [7, 30], [30, 90]))
 
 
-def run(times: int, seed: int) -> Iterator[str]:
+def run(times: int, seed: int, packages: int = PACKAGES) -> Iterator[str]:
     """Live `times` days; yield what happened. Raises AssertionError at the first badge that is wrong."""
     FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery"])
     world = World(seed, random.Random(seed))
@@ -398,12 +399,12 @@ def run(times: int, seed: int) -> Iterator[str]:
     with (
         tempfile.TemporaryDirectory(prefix="winnow-year-", dir=shared if shared.is_dir() else None) as parent,
         fake() as service,
+        mock.patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": service.url}),
     ):
-        os.environ["BIGQUERY_EMULATOR_HOST"] = service.url
         folder = Path(parent)
         service.rows_for = world.answer
-        packages = {f"package-{n:02}": [[30], [7], [7, 30]][n % 3] for n in range(PACKAGES)}
-        year = Year(folder, service, world, None, packages)  # type: ignore[arg-type]
+        named = {f"package-{n:02}": [[30], [7], [7, 30]][n % 3] for n in range(packages)}
+        year = Year(folder, service, world, None, named)  # type: ignore[arg-type]
         year.configure()
         with open_instance(year.winnow.settings) as instance:
             year.instance = instance

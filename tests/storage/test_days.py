@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
-from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA
 from winnow_dagster.core.names import Selector
 from winnow_dagster.storage.days import DayStore, raw_store
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY, NEXT = date(2025, 6, 29), date(2025, 6, 30)
 AT = datetime(2025, 7, 1, 4, tzinfo=UTC)
@@ -92,14 +90,69 @@ def test_another_stores_changes_are_seen(store: DayStore) -> None:
     assert coverage.covers(B)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(50) + b"PAR1"])
-def test_a_damaged_day_counts_as_not_read_and_is_replaced_by_the_next_reading(store: DayStore, content: bytes) -> None:
+@pytest.fixture
+def damaged(store: DayStore) -> DayStore:
+    """A store in which a day is about to be damaged, and has been read once before that."""
     store.add_reading(reading(A, (DAY, "a", 1), last=DAY), AT)
-    store.path(DAY).write_bytes(content)
-    assert store.coverage(DAY) is None
-    assert store.coverages([DAY]) == {}
-    store.add_reading(reading(A, (DAY, "a", 2), last=DAY), AT)
-    assert stored(store, DAY) == {(DAY, "a"): 2}
+    return raw_store(store.folder.parent)
+
+
+def whys(store: DayStore) -> dict[str, str]:
+    return {Path(name).name: why for name, why in store.damaged().items()}
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(50) + b"PAR1", b"{}"])
+def test_a_damaged_day_counts_as_not_read_and_is_set_aside_by_the_next_reading(
+    damaged: DayStore, content: bytes
+) -> None:
+    damaged.path(DAY).write_bytes(content)
+    assert damaged.coverage(DAY) is None
+    assert damaged.coverages([DAY]) == {}
+    assert list(whys(damaged)) == [f"{DAY}.parquet"]
+    damaged.add_reading(reading(A, (DAY, "a", 2), last=DAY), AT)
+    assert stored(damaged, DAY) == {(DAY, "a"): 2}
+    aside = damaged.folder / f"{DAY}.parquet.corrupt"
+    assert aside.read_bytes() == content
+    assert "was set aside" in whys(damaged)[aside.name]
+    aside.unlink()
+    assert whys(damaged) == {}
+
+
+def test_a_day_cut_off_anywhere_or_with_any_byte_changed_is_not_read(damaged: DayStore) -> None:
+    whole = damaged.path(DAY).read_bytes()
+    places = [*range(0, len(whole), 7), *range(len(whole) - 8, len(whole))]
+    spoiled = [whole[:at] for at in places]
+    spoiled += [whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :] for at in places]
+    for content in spoiled:
+        damaged.path(DAY).write_bytes(content)
+        assert raw_store(damaged.folder.parent).coverage(DAY) is None
+
+
+def test_a_day_of_another_schema_or_format_is_not_read_and_says_so(damaged: DayStore) -> None:
+    older = json.dumps({"format": "1", "read": {"a": AT.isoformat()}, "failed": {}})
+    RAW_SCHEMA.to_frame().write_parquet(damaged.path(DAY), metadata={"winnow": older})
+    assert whys(damaged) == {f"{DAY}.parquet": "is of format 1, and this version of Winnow reads 2"}
+    assert damaged.coverage(DAY) is None
+    damaged.path(DAY).unlink()
+    DayStore(damaged.folder, HONEST_SCHEMA).write(DAY, HONEST_SCHEMA.to_frame(), Coverage(read={A: AT}))
+    assert "has the columns date, package, category" in whys(damaged)[f"{DAY}.parquet"]
+
+
+def test_tidying_sets_aside_what_is_damaged_and_leaves_what_is_sound(damaged: DayStore) -> None:
+    damaged.add_reading(Reading([Request(A, NEXT, NEXT)], RAW_SCHEMA.to_frame()), AT)
+    damaged.path(DAY).write_bytes(b"")
+    damaged.tidy()
+    assert damaged.stored_days() == [NEXT]
+
+
+def test_what_is_read_by_a_clock_that_was_put_back_is_still_the_newer(store: DayStore) -> None:
+    store.add_reading(reading(A, last=DAY), AT)
+    before = store.coverage(DAY)
+    store.add_reading(reading(A, last=DAY), AT - timedelta(hours=1))
+    after = store.coverage(DAY)
+    assert before
+    assert after
+    assert after.is_later_than(before)
 
 
 def test_a_file_of_a_day_that_is_none_is_passed_over(store: DayStore) -> None:

@@ -15,7 +15,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -233,16 +233,19 @@ def _decode(content: bytes, schema: pl.Schema, rules: str) -> Coverage | None:
     try:
         about = json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY])
         problem = _problem(content, about, schema)
-        coverage = problem or Coverage(
-            read={Selector.parse(s): _moment(at) for s, at in about["read"].items()},
-            failed={Selector.parse(s): str(why) for s, why in about["failed"].items()},
-        )
-        is_current = about["rules"] == rules
+        coverage = None if problem or about["rules"] != rules else _coverage(about)
     except UNREADABLE:
         raise DamagedError("is damaged, or was not written by Winnow") from None
-    if isinstance(coverage, str):
-        raise DamagedError(coverage)
-    return coverage if is_current else None
+    if problem:
+        raise DamagedError(problem)
+    return coverage
+
+
+def _coverage(about: Mapping[str, Any]) -> Coverage:
+    return Coverage(
+        read={Selector.parse(s): _moment(at) for s, at in about["read"].items()},
+        failed={Selector.parse(s): str(why) for s, why in about["failed"].items()},
+    )
 
 
 def _problem(content: bytes, about: Mapping[str, object], schema: pl.Schema) -> str | None:

@@ -1,0 +1,164 @@
+"""Disks that are full, read-only, forbidden, gone or in the way: one line says which and what to do; nothing is torn."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DAY, House, MakeHouse, RowSource
+from winnow_dagster.storage.files import STAGED_PREFIX
+
+COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
+# A namespace of its own, so that what is mounted there is nowhere else and is gone with the process.
+MOUNTING = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+# Root without the right to pass over permissions.
+AS_ANYBODY = ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
+FORBIDDEN = [*AS_ANYBODY, "sh", "-c"] if os.geteuid() == 0 else ["sh", "-c"]
+
+
+def run(folder: Path, script: str, prefix: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*prefix, script], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def mounted(folder: Path, options: str, name: str) -> subprocess.CompletedProcess[str]:
+    """Collect with a file system of its own at a folder."""
+    (folder / name).mkdir()
+    script = f"mount -t tmpfs -o {options} none {name} && exec {COLLECT}"
+    return run(folder, script, [*MOUNTING, "sh", "-c"])
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line that a collect ended with."""
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", ["data", "public"])
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("size=2m", "only 2.1 MB are free. Free some space: 10 MB are needed"),
+        ("size=20m,ro", "Read-only file system. Make it writable, or choose another directory"),
+    ],
+)
+def test_a_disk_that_cannot_be_used_is_named_before_anything_is_read(
+    tmp_path: Path, name: str, options: str, problem: str
+) -> None:
+    assert said(mounted(tmp_path, options, name)) == f"winnow: {tmp_path / name}: {problem}"
+
+
+@pytest.mark.parametrize("name", ["data", "public"])
+def test_a_directory_without_permission_is_named_before_anything_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir(mode=0o555)
+    fix = "Permission denied. Give this user the right to read and write there, or choose another directory"
+    assert said(run(tmp_path, f"exec {COLLECT}", FORBIDDEN)) == f"winnow: {tmp_path / name}: {fix}"
+
+
+@pytest.mark.parametrize("name", ["data", "public"])
+def test_a_file_in_place_of_a_directory_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    fix = "File exists. A file is where a directory should be: move it away"
+    assert said(run(tmp_path, f"exec {COLLECT}", ["sh", "-c"])) == f"winnow: {tmp_path / name}: {fix}"
+
+
+def test_the_data_may_lie_on_another_device(tmp_path: Path) -> None:
+    done = mounted(tmp_path, "size=60m", "data")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()
+
+
+FILL = """
+import sys
+from pathlib import Path
+from tests.conftest import make_settings
+from tests.conftest import FixedClock
+from winnow_dagster.core.days import Package
+from winnow_dagster.core.history import History
+from winnow_dagster.core.window import PackageState, WindowState
+from winnow_dagster.defs.resources import Installation
+from winnow_dagster.storage.files import Failures
+
+web = Installation(make_settings(Path.cwd(), {"a": (7,)}), FixedClock()).web
+failures, written = Failures(), 0
+for n in range(60):
+    state = PackageState(f"package-{n}", "parquet", (WindowState(7, None, n % 7),))
+    with failures.noted():
+        written += web.publish(Package(state, History.empty()), FixedClock().through)
+print(written)
+failures.raise_any()
+"""
+
+
+def test_on_a_disk_that_fills_up_each_file_is_whole_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "fill.py").write_text(FILL)
+    root = Path(__file__).parents[2]
+    script = (
+        f"mount -t tmpfs -o size=1m none public && PYTHONPATH={root} {sys.executable} fill.py; cp -a public/. kept/"
+    )
+    done = run(tmp_path, script, [*MOUNTING, "sh", "-c"])
+    assert "public/package-" in done.stderr
+    assert "No space left on device. Free some space, and run again" in done.stderr
+    assert "more such failures)" in done.stderr
+    assert int(done.stdout) > 100
+    files = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    # Of the package that the disk ended in, some files are there and are not counted.
+    assert len(files) >= int(done.stdout)
+    assert not [path for path in files if path.name.startswith(STAGED_PREFIX)]
+    for path in files:
+        content = path.read_bytes()
+        assert content
+        if path.suffix == ".json":
+            json.loads(content)
+        if path.suffix in {".svg", ".html"}:
+            assert content.rstrip().endswith((b"</svg>", b"</html>"))
+
+
+@pytest.fixture
+def source() -> RowSource:
+    return RowSource(rows=[(DAY, name, "pip", "Linux", None, 500) for name in ("a", "b")])
+
+
+@pytest.fixture
+def house(make_house: MakeHouse) -> House:
+    house = make_house({"a": (1,), "b": (1,)})
+    house.count(DAY, DAY)
+    return house
+
+
+def badge(house: House, name: str) -> Path:
+    return house.winnow.settings.output_dir / name / "downloads-1d-non-ci.json"
+
+
+def test_one_package_that_cannot_be_published_does_not_hold_up_the_others(house: House) -> None:
+    (house.winnow.settings.output_dir).mkdir()
+    (house.winnow.settings.output_dir / "a").write_text("in the way")
+    result = house.run("badges")
+    assert not result.success
+    assert str(house.winnow.settings.output_dir / "a") in str(result.all_events)
+    assert badge(house, "b").exists()
+    assert (house.winnow.settings.output_dir / "a").read_text() == "in the way"
+
+
+def test_a_web_directory_that_was_removed_is_published_again(house: House) -> None:
+    house.publish()
+    before = badge(house, "a").read_bytes()
+    shutil.rmtree(house.winnow.settings.output_dir)
+    house.publish()
+    assert badge(house, "a").read_bytes() == before
+
+
+def test_a_store_that_was_removed_takes_no_number_back(house: House) -> None:
+    house.publish()
+    before = badge(house, "a").read_bytes()
+    shutil.rmtree(house.winnow.settings.data_dir)
+    house.publish()
+    assert badge(house, "a").read_bytes() == before
