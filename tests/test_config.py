@@ -320,6 +320,7 @@ def test_a_wrong_file_is_refused_with_what_to_do(text: str, problem: str) -> Non
         ("packages: [{name: a}]\nsource: {kind: []}", "source.kind: [] is not one of"),
         ('packages: [{name: a}]\n"x\\ny": 1', "x\\ny: unknown key"),
         ('packages: ["x\\ry"]', "Write `name: x\\ry`"),
+        ('service: {output_dir: "\\ud83d"}', "'\\ud83d' holds half of a character. Write the character itself"),
     ],
 )
 def test_odd_types_and_characters_are_refused_in_one_line(text: str, problem: str) -> None:

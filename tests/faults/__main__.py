@@ -7,19 +7,26 @@ quick parts run with every test run.
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 import time
+from random import SystemRandom
 
-from tests.faults import attack, crash, fuzz, runs, year
+from tests.faults import attack, crash, fuzz, runs, secrets, year
 
-PARTS = {"crash": (crash.run, 250), "runs": (runs.run, 50), "year": (year.run, 365), "fuzz": (fuzz.run, 200_000), "attack": (attack.run, 2000)}
+PARTS = {
+    "crash": (crash.run, 250),
+    "runs": (runs.run, 50),
+    "year": (year.run, 365),
+    "fuzz": (fuzz.run, 200_000),
+    "attack": (attack.run, 2000),
+    "secrets": (secrets.run, 1),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART[=TIMES]", help=f"by default all: {', '.join(PARTS)}")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
     given = parser.parse_args()
     for part in given.parts or PARTS:
         name, _, times = part.partition("=")

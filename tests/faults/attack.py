@@ -1,5 +1,6 @@
-"""Attacks on what is served, by `winnow serve` and by Caddy with deploy/Caddyfile: ways out of the directory, requests that
-are odd, long or slow, and as many as wrk can send.
+"""Attacks on what is served, by `winnow serve` and by Caddy with deploy/Caddyfile.
+
+Ways out of the directory, requests that are odd, long or slow, and as many as wrk can send.
 
 Nothing but published files comes out, nothing crashes, and memory stays flat. Needs caddy and wrk.
 """
@@ -70,7 +71,11 @@ def caddy(folder: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     text = (DEPLOY / "Caddyfile").read_text().replace("\tservers {", "\tadmin off\n\tservers {", 1)
     (folder / "Caddyfile").write_text(text)
-    environment = {"WINNOW_SITE": f"http://127.0.0.1:{port}", "WINNOW_PUBLIC": str(folder / "public"), "HOME": str(folder)}
+    environment = {
+        "WINNOW_SITE": f"http://127.0.0.1:{port}",
+        "WINNOW_PUBLIC": str(folder / "public"),
+        "HOME": str(folder),
+    }
     command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
     with subprocess.Popen(command, env=environment | {"PATH": os.environ["PATH"]}, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
@@ -84,10 +89,11 @@ def caddy(folder: Path) -> Iterator[Server]:
 
 def targets(chance: random.Random, times: int) -> Iterator[bytes]:
     """Yield request targets that lead outside, to dotfiles, or nowhere."""
-    ups = [b"../", b"..%2f", b"%2e%2e/", b"%2e%2e%2f", b"%252e%252e%252f", b"..%5c", b"..\\", b"....//", b"..;/", b"%c0%ae%c0%ae/",
-           b".%00./", b"//", b"/./"]  # fmt: skip
-    ends = [b"secret.txt", b"winnow.yaml", b"etc/passwd", b".winnow-1-aa", b"%2ewinnow-1-aa", b"data/ledger.jsonl", b"a/out", b"a%00",
-            b"a/.winnow-1-aa", b"index.html%00.svg", b"?x=../secret.txt", b"#", b"%", b"%zz", b"a" * 9000, b"a/" * 3000]  # fmt: skip
+    ups = [b"../", b"..%2f", b"%2e%2e/", b"%2e%2e%2f", b"%252e%252e%252f", b"..%5c", b"..\\", b"....//", b"..;/"]
+    ups += [b"%c0%ae%c0%ae/", b".%00./", b"//", b"/./"]
+    ends = [b"secret.txt", b"winnow.yaml", b"etc/passwd", b".winnow-1-aa", b"%2ewinnow-1-aa", b"data/ledger.jsonl"]
+    ends += [b"a/out", b"a%00", b"a/.winnow-1-aa", b"index.html%00.svg", b"?x=../secret.txt"]
+    ends += [b"#", b"%", b"%zz", b"a" * 9000, b"a/" * 3000]
     for up, end, deep in itertools.product(ups, ends, (1, 2, 8)):
         yield b"/" + up * deep + end
         yield b"/a/" + up * deep + end
@@ -133,7 +139,7 @@ def ask(server: Server, request: bytes) -> bytes:
 
 
 def hold(server: Server, seconds: float) -> tuple[int, float]:
-    """Open connections that ask for nothing, or take nothing; return how many still stand after a while, and the memory."""
+    """Open connections that never ask in full; return how many still stand after a while, and the memory in MB."""
     slow = []
     for n in range(SLOW):
         connection = socket.create_connection(("127.0.0.1", server.port))
@@ -151,7 +157,7 @@ def hold(server: Server, seconds: float) -> tuple[int, float]:
 
 
 def is_open(connection: socket.socket) -> bool:
-    connection.setblocking(False)
+    connection.settimeout(0)
     try:
         return connection.recv(1) != b""
     except BlockingIOError:

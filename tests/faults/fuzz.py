@@ -1,5 +1,6 @@
-"""Bad input of every kind: configs, names, arguments, Parquet files, day files. Hypothesis makes what almost fits, atheris
-what grows from the code's own branches.
+"""Bad input of every kind: configs, names, arguments, Parquet files, day files.
+
+Hypothesis makes what almost fits, atheris (`pip install atheris`) what grows from the code's own branches.
 
 Whatever comes in, there is a value or one clear error: no traceback, no wait, no path outside, no count that was not
 written.
@@ -7,7 +8,6 @@ written.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import random
@@ -47,11 +47,12 @@ if TYPE_CHECKING:
 DAY = date(2025, 6, 30)
 AT = datetime(2025, 7, 4, tzinfo=UTC)
 
-NASTY = st.sampled_from(
-    ["../x", "..", ".", "con", "_static", "a" * 300, "a" * 200, "", "\0", "a\0b", "~root", "~nobody-here/x", "K", "ß", "é",
-     "a/b", "a\\b", "-a", "a-", "a--b", "A.B_c", "*", "a-*", "../*", "-*", "1e5", "0x1f", "NaN", "${HOME}", "{days}", "!!x",
-     "&a", "*a", "<<", "=", "~", "2025-13-45", "2025-02-29", "9" * 400, "<script>", "‮", "\ud83d\ude00", "%2e%2e", "a\nb"]
-)  # fmt: skip
+NASTY = st.sampled_from([
+    "../x", "..", ".", "con", "_static", "a" * 300, "a" * 200, "", "\0", "a\0b", "~root", "~nobody-here/x", "\u212a",
+    "\u00df", "\u00e9", "a/b", "a\\b", "-a", "a-", "a--b", "A.B_c", "*", "a-*", "../*", "-*", "1e5", "0x1f", "NaN",
+    "${HOME}", "{days}", "!!x", "&a", "*a", "<<", "=", "~", "2025-13-45", "2025-02-29", "9" * 400, "<script>", "\u202e",
+    "\U0001f600", "%2e%2e", "a\nb",
+])  # fmt: skip
 VALID = {
     "service": {"output_dir": "public", "data_dir": "data", "base_url": "https://x.example", "stale_threshold_days": 3},
     "source": {"kind": "bigquery", "strategy": "auto", "figures": {"package_day_mb": 10}, "table": "a.b.c"},
@@ -108,6 +109,11 @@ def try_config(folder: Path, content: bytes) -> None:
     assert not found.data_dir.is_relative_to(found.output_dir)
 
 
+def try_content(folder: Path, content: object) -> None:
+    """Load a config file that holds this."""
+    try_config(folder, yaml.safe_dump(content, allow_unicode=True).encode())
+
+
 def safe(name: str) -> bool:
     """Tell whether a folder of that name is right where it is made."""
     return os.path.normpath(f"/out/{name}") == f"/out/{name}" and "/" not in name and len(name.encode()) <= 255
@@ -140,11 +146,13 @@ def try_arguments(arguments: list[str]) -> None:
     assert "Traceback" not in result.output
 
 
-words = st.sampled_from(
-    ["collect", "check", "estimate", "prune", "--through", "--package", "--config", "winnow.yaml", "2025-06-30", "--yes", "-v",
-     "2999-01-01", "0001-01-01", "requests", "Requests", "a", "-h", "--version", "--", "-", "nowhere.yaml", ".", "/dev/null"]
-)  # fmt: skip
-argument_lists = st.lists(words | NASTY | st.text(max_size=6), max_size=6)
+words = st.sampled_from([
+    "collect", "check", "estimate", "prune", "--through", "--package", "--config", "winnow.yaml", "2025-06-30", "--yes",
+    "-v", "2999-01-01", "0001-01-01", "requests", "Requests", "a", "-h", "--version", "--", "-", "nowhere.yaml", ".",
+    "/dev/null",
+])  # fmt: skip
+# No command line holds a null.
+argument_lists = st.lists((words | NASTY | st.text(max_size=6)).filter(lambda word: "\0" not in word), max_size=6)
 
 
 def spoil(content: bytes, chance: random.Random) -> bytes:
@@ -182,7 +190,7 @@ def try_export(folder: Path, content: bytes) -> None:
             counts = getattr(answer, "counts", None)
             assert counts is None or (counts.schema == RAW_SCHEMA and set(counts["package"]) <= {"a"})
     except SourceError as error:
-        assert str(path) in str(error), error
+        assert str(path) in str(error), error  # noqa: PT017 - an answer is as good
 
 
 def a_day(folder: Path) -> tuple[DayStore, bytes, pl.DataFrame]:
@@ -256,15 +264,14 @@ def run(times: int, seed: int) -> Iterator[str]:
         folder = Path(name)
         os.chdir(folder)
         (folder / "winnow.yaml").write_text("packages: [{name: requests}]")
-        dump = lambda attempt: lambda content: attempt(yaml.safe_dump(content, allow_unicode=True).encode())  # noqa: E731
         shares: dict[str, tuple[int, Callable[[int], object]]] = {
             "command lines": (tenth, lambda n: by_hypothesis(argument_lists, try_arguments, n, seed)),
             "names": (3 * tenth, lambda n: by_hypothesis(NASTY | st.text(max_size=12), try_name, n, seed)),
             "configs that almost fit": (
-                tenth, lambda n: by_hypothesis(almost_configs(), dump(partial(try_config, folder)), n, seed)
+                tenth, lambda n: by_hypothesis(almost_configs(), partial(try_content, folder), n, seed)
             ),
             "configs of anything": (
-                tenth, lambda n: by_hypothesis(anything, dump(partial(try_config, folder)), n, seed)
+                tenth, lambda n: by_hypothesis(anything, partial(try_content, folder), n, seed)
             ),
         }  # fmt: skip
         for what, (number, attempt) in shares.items():

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, forbidden, gone or in the way: one line says which and what to do; nothing is torn."""
+"""Disks that are full, read-only, forbidden or gone: one line says which and what to do; nothing is torn."""
 
 from __future__ import annotations
 

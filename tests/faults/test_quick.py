@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.faults import crash, fuzz, year
 
@@ -44,7 +45,7 @@ def test_a_config_that_almost_fits_is_settings_or_a_clear_error(content: object)
 
 
 @settings(max_examples=1000)
-@given(fuzz.NASTY | fuzz.st.text(max_size=12))
+@given(fuzz.NASTY | st.text(max_size=12))
 def test_a_name_is_normalised_and_safe_or_refused(text: str) -> None:
     fuzz.try_name(text)
 

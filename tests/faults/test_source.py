@@ -44,7 +44,9 @@ def numbers(house: House, package: str = "a") -> dict[str, object]:
     return window
 
 
-@pytest.mark.parametrize("installer", [SCRIPT, PLANES, CONTROL, "x" * 1_000_000, "PIP", " pip", "pip\0", "=1+1", "\ufffd"])
+@pytest.mark.parametrize(
+    "installer", [SCRIPT, PLANES, CONTROL, "x" * 1_000_000, "PIP", " pip", "pip\0", "=1+1", "\ufffd"]
+)
 def test_an_installer_may_be_called_anything_and_is_shown_harmlessly(make_house: MakeHouse, installer: str) -> None:
     house = published(make_house, [(DAY, "a", "pip", "Linux", None, 3), (DAY, "a", installer, installer, None, 5)])
     found = numbers(house)
@@ -120,7 +122,20 @@ def test_an_answer_that_cannot_be_is_no_number(frame: pl.DataFrame, problem: str
         check_answer(frame, query("a"))
 
 
-ODD_NAMES = ["a-../../x", "a-/x", "a-B", "a-b.c", "a-b_c", "a--b", "a-", "a-" + "b" * 300, "a-\0", "a-b\n", "a-é", "A-b"]
+ODD_NAMES = [
+    "a-../../x",
+    "a-/x",
+    "a-B",
+    "a-b.c",
+    "a-b_c",
+    "a--b",
+    "a-",
+    "a-" + "b" * 300,
+    "a-\0",
+    "a-b\n",
+    "a-é",
+    "A-b",
+]
 
 
 def test_what_a_prefix_selects_and_is_no_package_is_left_out(make_house: MakeHouse, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ def source() -> RowSource:
     return RowSource(rows=[(DAY - n * ONE_DAY, "a", "pip", "Linux", None, 10 + n) for n in range(-9, 40)])
 
 
-@pytest.fixture(params=["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu", "America/New_York", "Nowhere/At_All"])
+@pytest.fixture(
+    params=["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu", "America/New_York", "Nowhere/At_All"]
+)
 def timezone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("TZ", request.param)
     time.tzset()

@@ -61,7 +61,7 @@ def rows_of(seed: int, package: str, day: date, known: date) -> dict[Key, int]:
         ci = True if chance.random() < 0.3 else None
         times = chance.choice((1, 7, 400, 12_345))
         arrives, vanishes = chance.choice((0, 0, 0, 0, 1, 2, 3)), chance.choice((10**9,) * 9 + (2,))
-        # On the day after it ended, a day is one day old; what arrives within settle_days is seen by the second reading.
+        # What arrives within settle_days is seen by the second reading.
         age = (known - day).days - 1
         if arrives <= age < vanishes or (arrives == 0 and age < vanishes):
             found[package, installer, system, ci] += times
@@ -240,6 +240,7 @@ class Year:
         """Do what the daily schedule asks for."""
         (daily,) = [a for a in build(self.winnow).schedules or () if a.name == "daily"]
         requests = daily(dg.build_schedule_context(scheduled_execution_time=self.now))  # type: ignore[operator]
+        assert isinstance(requests, Iterator)
         for request in requests:
             assert isinstance(request, dg.RunRequest)
             assert request.partition_key
@@ -249,7 +250,7 @@ class Year:
     def sense(self) -> None:
         """Do what the sensor for gaps asks for, unless it was asked for under the same key."""
         (gaps,) = [a for a in build(self.winnow).sensors or () if a.name == "gaps"]
-        data = gaps.evaluate_tick(dg.build_sensor_context(self.instance))  # type: ignore[union-attr]
+        data = gaps.evaluate_tick(dg.build_sensor_context(self.instance))
         for request in data.run_requests or ():
             assert request.run_key
             if request.run_key not in self.keys:
@@ -432,17 +433,7 @@ def live(year: Year, times: int) -> Iterator[str]:
             off = off - 1 if off else chance.randrange(1, 6)
             year.counts["days off"] += 1
             continue
-        year.at(datetime.combine(day, TICK, tzinfo=UTC))
-        if chance.random() < 0.06 and n > 40 and not is_last:
-            change(year)
-            year.configure()
-        year.schedule()
-        year.sense()
-        year.settle(2)
-        year.at(datetime.combine(day, time(18, 21), tzinfo=UTC))
-        year.sense()
-        year.settle(1)
-        year.check()
+        live_through(year, day, may_change=n > 40 and not is_last)
         old = day - timedelta(days=year.winnow.settings.keep_runs_days)
         if old in began:
             forget_old_runs(year.instance, began[old])
@@ -450,24 +441,43 @@ def live(year: Year, times: int) -> Iterator[str]:
             ledger = len(ledger_of(year.folder / "data").entries())
             grown[n + 1] = size(year.winnow.settings.store_folder), events(year.folder), ledger
         print(f"{datetime.now(UTC):%H:%M:%S} {day} {dict(year.counts)}", file=sys.stderr, flush=True)
-    truth = {d: dict.fromkeys(year.packages, date.max) for d in (FIRST + timedelta(k) for k in range(-60, times - 1))}
-    oracle, final = Oracle(world.seed), 0
-    for which, lengths in year.winnow.settings.windows.items():
-        for days in lengths:
-            newest = year.winnow.clock.through - timedelta(days=SETTLE_DAYS)
-            settled = [newest - timedelta(days=k) for k in range(min(days, times))]
-            for day in settled:
-                told = oracle.count([str(which)], [day], truth)
-                stored = year.winnow.honest.load([day]).counts.collect()
-                mine = stored.filter((stored["package"] == str(which)) & (stored["category"] == "honest"))
-                place = f"seed {world.seed}: {which} on {day}, read {year.claims()[day][str(which)]}"
-                assert mine["downloads"].sum() == told.honest, place
-                final += 1
     c = year.counts
     yield (
         f"{times} days, {c['days off']} of them off; {c['runs']} runs, {c['killed']} killed; {world.failed} failures "
         f"scripted; packages: {c['add']} added, {c['remove']} removed, {c['windows']} changed"
     )
+    final = compare_with_rows(year, times)
     yield f"{c['badges']:,} badges equal to the oracle's; in the end {final:,} days of packages equal to the rows"
     for half, (store, log, ledger) in grown.items():
         yield f"after {half} days: store {store / 1e6:.2f} MB, event log {log:,} rows, ledger {ledger:,} queries"
+
+
+def live_through(year: Year, day: date, *, may_change: bool) -> None:
+    """Do what is to be done on a day, in the morning and in the evening; then look at every badge."""
+    year.at(datetime.combine(day, TICK, tzinfo=UTC))
+    if may_change and year.world.chance.random() < 0.06:
+        change(year)
+        year.configure()
+    year.schedule()
+    year.sense()
+    year.settle(2)
+    year.at(datetime.combine(day, time(18, 21), tzinfo=UTC))
+    year.sense()
+    year.settle(1)
+    year.check()
+
+
+def compare_with_rows(year: Year, times: int) -> int:
+    """Hold each settled day of each package's windows against its rows; return how many there are."""
+    truth = {d: dict.fromkeys(year.packages, date.max) for d in (FIRST + timedelta(k) for k in range(-60, times - 1))}
+    oracle, found = Oracle(year.world.seed), 0
+    newest = year.winnow.clock.through - timedelta(days=SETTLE_DAYS)
+    for which, lengths in year.winnow.settings.windows.items():
+        for day in (newest - timedelta(days=k) for k in range(min(max(lengths), times))):
+            told = oracle.count([str(which)], [day], truth)
+            stored = year.winnow.honest.load([day]).counts.collect()
+            mine = stored.filter((stored["package"] == str(which)) & (stored["category"] == "honest"))
+            place = f"seed {year.world.seed}: {which} on {day}, read {year.claims()[day][str(which)]}"
+            assert mine["downloads"].sum() == told.honest, place
+            found += 1
+    return found

@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import logging
-import struct
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
