@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FIRST = date(2026, 3, 1)
 DAYS_A_ROUND = 15
+AIMED = 0.4
+"""The share of kills that wait until files are being replaced; chance alone seldom comes upon it."""
 
 CONFIG = {
     "packages": [
@@ -186,6 +188,12 @@ def undisturbed(days: int) -> Iterator[tuple[date, float, dict[str, str], dict[s
             yield through, seconds, published(folder), stored(folder)
 
 
+def wait_for_publishing(folder: Path, process: ForkServerProcess) -> None:
+    """Wait until a collect has begun to publish, or has ended."""
+    while process.exitcode is None and not (folder / "data" / ".publishing.pid").exists():
+        process.join(0.002)
+
+
 def judge(seen: Seen, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """Yield what was seen and should not have been: anything but a file's version before, and then the one after."""
     yield from seen.wrong
@@ -219,7 +227,11 @@ def run(times: int, seed: int, days: int = DAYS_A_ROUND) -> Iterator[str]:
         reader, before = Reader(shaken / "public"), dict[str, str]()
         for through, seconds, after, expected in calm:
             process = start(shaken, through)
-            process.join(chance.uniform(0, seconds))
+            if chance.random() < AIMED:
+                wait_for_publishing(shaken, process)
+                process.join(chance.uniform(0, 0.5))
+            else:
+                process.join(chance.uniform(0, seconds))
             tried += 1
             if process.exitcode is None:
                 assert process.pid is not None
