@@ -228,7 +228,11 @@ def by_hypothesis(strategy: st.SearchStrategy[object], attempt: Callable[..., No
         max_examples=times, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
     )  # fmt: skip
-    seeded(seed)(quick(given(strategy)(attempt)))()
+
+    def attempted(given_input: object) -> None:
+        attempt(given_input)
+
+    seeded(seed)(quick(given(strategy)(attempted)))()
 
 
 ATHERIS = """
