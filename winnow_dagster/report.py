@@ -19,6 +19,8 @@ from winnow_dagster.core.query import STRATEGIES
 from winnow_dagster.defs.resources import Clock
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
+from winnow_dagster.sources.interface import EXPOSED
+from winnow_dagster.storage.files import others_can_read
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -198,6 +200,7 @@ def print_plan(winnow: Installation) -> None:
         if isinstance(which, Group) or not which.is_prefix
     )
     prefixes = sum(p.selector.is_prefix for p in settings.packages)
+    key = settings.source.credential_file
     lines = {
         "config": settings.config_file or "none: sample packages",
         "source": f"{settings.source.kind} {settings.source.path}".strip(),
@@ -210,6 +213,8 @@ def print_plan(winnow: Installation) -> None:
         "to fetch": ", ".join(f"{g.first} to {g.last} ({g.days * len(g.selectors)} days of packages)" for g in gaps)
         or "nothing",
     }
+    if key and key.exists() and others_can_read(key):
+        lines["warning"] = f"{key}: {EXPOSED}"
     for name, value in lines.items():
         console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from dagster_gcp import BigQueryResource
@@ -15,7 +14,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from winnow_dagster.sources.bigquery_errors import describe
-from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.interface import EXPOSED, SourceError
+from winnow_dagster.storage.files import others_can_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +66,8 @@ def _check_key_file(path: Path) -> None:
     """Raise SourceError, saying what is wrong with the file and never what is in it; warn if others may read it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if path.stat().st_mode & stat.S_IROTH:
-            logger.warning("%s: every user of this machine can read the key. Protect it: chmod o= %s", path, path)
+        if others_can_read(path):
+            logger.warning("%s: %s", path, EXPOSED)
     except OSError as error:
         raise SourceError(_say(f"{path}: cannot be read: {error.strerror}")) from None
     except ValueError:

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from typing import TYPE_CHECKING
@@ -125,6 +126,11 @@ def make_folder(folder: Path) -> None:
         for each in reversed(missing or [folder]):
             each.mkdir(exist_ok=True)
             each.chmod(0o755)
+
+
+def others_can_read(path: Path) -> bool:
+    """Tell whether every user of this machine can read a file. Raises OSError."""
+    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def make_writable(folder: Path) -> None:
