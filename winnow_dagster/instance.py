@@ -75,5 +75,6 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StorageError(
                 f"{given or home}: the history of runs, which {INSTANCE_FILE} says where to keep, cannot be read or "
-                f"written ({reason}). Look at the disk, or the database, that it is in, and run again"
+                f"written ({reason}). Look at the disk, or the database, that it is in. No number depends on it: if "
+                "all else fails, move it away"
             ) from None

@@ -172,3 +172,13 @@ def test_a_store_that_was_removed_takes_no_number_back(house: House) -> None:
     shutil.rmtree(house.winnow.settings.data_dir)
     house.publish()
     assert badge(house, "a").read_bytes() == before
+
+
+def test_a_history_of_runs_that_is_damaged_is_named_and_no_badge_depends_on_it(tmp_path: Path) -> None:
+    assert run(tmp_path, f"exec {COLLECT}", ["sh", "-c"]).returncode == 0
+    badges = {path: path.read_bytes() for path in (tmp_path / "public").rglob("*") if path.is_file()}
+    (tmp_path / "data/dagster/history/runs.db").write_bytes(b"not a database" * 1000)
+    line = said(run(tmp_path, f"exec {COLLECT}", ["sh", "-c"]))
+    assert line.startswith(f"winnow: {tmp_path}/data/dagster: the history of runs")
+    assert "(file is not a database)" in line
+    assert {path: path.read_bytes() for path in (tmp_path / "public").rglob("*") if path.is_file()} == badges
