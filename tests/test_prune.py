@@ -82,3 +82,17 @@ def test_without_a_config_nothing_is_taken_for_orphaned(site: set[str]) -> None:
     assert result.exit_code == 2
     assert "--config" in result.stderr
     assert published() == site
+
+
+def test_what_comes_or_goes_while_the_question_stands_is_left_alone(
+    site: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def agree(_: str) -> bool:
+        # Meanwhile the package is wanted again for another window, and somebody has cleaned up a little by hand.
+        Path("public/b/downloads-7d-non-ci.json").write_text("{}")
+        Path("public/b/index.html").unlink()
+        return True
+
+    monkeypatch.setattr("click.confirm", agree)
+    assert winnow("prune").exit_code == 0
+    assert {name for name in published() if name.startswith("b/")} == {"b/downloads-7d-non-ci.json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -194,3 +195,16 @@ def test_a_file_whose_rows_are_damaged_is_an_error(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(SourceError, match="a file is damaged"):
         read(file, ask("p1"))
+
+
+def test_a_file_whose_arrow_schema_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    write(path, [download(DAY, "a")])
+    content = bytearray(path.read_bytes())
+    at = content.index(b"ARROW:schema") + 60
+    content[at : at + 4] = b"\xff@@\xff"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=re.escape(str(path))):
+        read(path, ask("a"))
+    with pytest.raises(SourceError, match=re.escape(str(path))):
+        ParquetSource(str(path)).newest_day(NEXT)
