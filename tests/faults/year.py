@@ -27,13 +27,11 @@ from unittest import mock
 
 import dagster as dg
 
-from tests.conftest import FixedClock
 from tests.fake_bigquery import Answer, Service, fake, job
 from winnow_dagster import definitions, runs
 from winnow_dagster.config import load_settings
-from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
-from winnow_dagster.defs.resources import Installation
+from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import open_instance
 from winnow_dagster.runs import close_dead_runs, forget_old_runs
 from winnow_dagster.storage.ledger import ledger_of
@@ -173,6 +171,16 @@ def entries(chance: random.Random, packages: Mapping[str, list[int]]) -> dict[st
     }
 
 
+@dataclass(frozen=True)
+class Moving(Clock):
+    """A clock that is put forward by hand."""
+
+    moments: list[datetime] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.moments[-1]
+
+
 @dataclass
 class Year:
     """An installation on its way through the year."""
@@ -191,18 +199,21 @@ class Year:
     cut_off: set[str] = field(default_factory=set)
     """Of which packages and groups the run that was to publish them last was killed."""
     winnow: Installation = None  # type: ignore[assignment]
+    definitions: dg.Definitions = None  # type: ignore[assignment]
 
     def configure(self) -> None:
         """Write the config, and load it as Dagster does after Reload."""
         content = entries(self.world.chance, self.packages)
         (self.folder / "winnow.yaml").write_text(json.dumps(content, default=str).replace('"2024-12-01"', "2024-12-01"))
-        self.at(self.now)
+        self.winnow = installation(self.folder, self.now)
+        self.definitions = build_without_checks(self.winnow)
 
     def at(self, now: datetime) -> None:
         """Let it be now."""
         self.now = now
         self.world.today = now.date()
-        self.winnow = installation(self.folder, now)
+        assert isinstance(self.winnow.clock, Moving)
+        self.winnow.clock.moments[:] = [now]
 
     def execute(self, assets: Sequence[str] | None, tags: Mapping[str, str], config: Mapping[str, Any]) -> None:
         """Run what was requested, in a process of its own that is killed now and then."""
@@ -211,7 +222,7 @@ class Year:
         if self.world.failing and self.world.chance.random() < 0.04:
             self.counts["killed"] += self.kill(assets, dict(tags), dict(config))
             return
-        execute(self.winnow, self.instance, assets, tags, config)
+        execute(self.definitions, self.instance, assets, tags, config)
 
     def kill(self, assets: Sequence[str] | None, tags: dict[str, str], config: dict[str, Any]) -> bool:
         child = FORKING.Process(target=execute_in, args=(self.folder, self.now, assets, tags, config))
@@ -239,7 +250,7 @@ class Year:
 
     def schedule(self) -> None:
         """Do what the daily schedule asks for."""
-        (daily,) = [a for a in build(self.winnow).schedules or () if a.name == "daily"]
+        (daily,) = [a for a in self.definitions.schedules or () if a.name == "daily"]
         requests = daily(dg.build_schedule_context(scheduled_execution_time=self.now))  # type: ignore[operator]
         assert isinstance(requests, Iterator)
         for request in requests:
@@ -250,7 +261,7 @@ class Year:
 
     def sense(self) -> None:
         """Do what the sensor for gaps asks for, unless it was asked for under the same key."""
-        (gaps,) = [a for a in build(self.winnow).sensors or () if a.name == "gaps"]
+        (gaps,) = [a for a in self.definitions.sensors or () if a.name == "gaps"]
         data = gaps.evaluate_tick(dg.build_sensor_context(self.instance))
         for request in data.run_requests or ():
             assert request.run_key
@@ -267,7 +278,7 @@ class Year:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Parameter `include_sources`", category=dg.BetaWarning)
                 result = dg.evaluate_automation_conditions(
-                    build(self.winnow), self.instance, cursor=self.cursor, evaluation_time=self.now
+                    self.definitions, self.instance, cursor=self.cursor, evaluation_time=self.now
                 )
             self.cursor = result.cursor
             asked = {
@@ -335,19 +346,23 @@ class Year:
 
 def installation(folder: Path, now: datetime) -> Installation:
     settings = load_settings(folder / "winnow.yaml")
-    return Installation(settings, FixedClock(moment=now), waits=False)
+    return Installation(settings, Moving(moments=[now]), waits=False)
+
+
+def build_without_checks(winnow: Installation) -> dg.Definitions:
+    """Return the definitions of an installation. The oracle is the check."""
+    with mock.patch.object(definitions, "make_checks", list):
+        return definitions.build(winnow)
 
 
 def execute(
-    winnow: Installation, instance: dg.DagsterInstance, assets: Sequence[str] | None, tags: Mapping[str, str],
+    loaded: dg.Definitions, instance: dg.DagsterInstance, assets: Sequence[str] | None, tags: Mapping[str, str],
     config: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Execute assets as one run."""
     chosen = [dg.AssetKey(name) for name in assets or ()]
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    # The oracle is the check.
-    with mock.patch.object(definitions, "make_checks", list):
-        job = definitions.build(winnow).resolve_implicit_global_asset_job_def()
+    job = loaded.resolve_implicit_global_asset_job_def()
     job.execute_in_process(
         instance=instance, asset_selection=chosen, tags=dict(tags), run_config={**config, **quiet}, raise_on_error=False
     )
@@ -359,7 +374,7 @@ def execute_in(
     """Do the same, as this process, which may be killed."""
     winnow = installation(folder, now)
     with open_instance(winnow.settings) as instance:
-        execute(winnow, instance, assets, tags, config)
+        execute(build_without_checks(winnow), instance, assets, tags, config)
 
 
 def spans_of(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -467,7 +482,7 @@ def live_through(year: Year, day: date, *, may_change: bool) -> None:
         year.configure()
     year.schedule()
     year.sense()
-    year.settle(1)
+    year.settle(2)
     year.at(datetime.combine(day, time(18, 21), tzinfo=UTC))
     year.sense()
     year.settle(1)
