@@ -196,6 +196,8 @@ class Year:
     counts: Counter[str] = field(default_factory=Counter)
     expected: dict[tuple[str, int], list[Told | None]] = field(default_factory=dict)
     """Of each window, what may be published: what was told last, and before that where its run was cut off."""
+    today: list[str] = field(default_factory=list)
+    """What was run today."""
     cut_off: set[str] = field(default_factory=set)
     """Of which packages and groups the run that was to publish them last was killed."""
     winnow: Installation = None  # type: ignore[assignment]
@@ -218,9 +220,12 @@ class Year:
     def execute(self, assets: Sequence[str] | None, tags: Mapping[str, str], config: Mapping[str, Any]) -> None:
         """Run what was requested, in a process of its own that is killed now and then."""
         self.counts["runs"] += 1
+        self.today.append(f"{self.now:%H:%M} {assets} {list(tags.values())}")
         self.world.fail(self.service, 200)
         if self.world.failing and self.world.chance.random() < 0.04:
-            self.counts["killed"] += self.kill(assets, dict(tags), dict(config))
+            died = self.kill(assets, dict(tags), dict(config))
+            self.counts["killed"] += died
+            self.today[-1] += " killed" if died else " in a process of its own"
             return
         execute(self.definitions, self.instance, assets, tags, config)
 
@@ -340,7 +345,7 @@ class Year:
         if folder in self.cut_off:
             # As it was when somebody last came to publish it.
             allowed.add(Oracle.message(found, date.fromisoformat(found.as_of) + timedelta(days=1)))
-        assert message in allowed, f"{place}: {message}, not {allowed}"
+        assert message in allowed, f"{place}: {message}, not {allowed}; today {self.today}"
         assert message in badge.with_suffix(".svg").read_text(), place
 
 
@@ -363,9 +368,11 @@ def execute(
     chosen = [dg.AssetKey(name) for name in assets or ()]
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = loaded.resolve_implicit_global_asset_job_def()
-    job.execute_in_process(
+    result = job.execute_in_process(
         instance=instance, asset_selection=chosen, tags=dict(tags), run_config={**config, **quiet}, raise_on_error=False
     )
+    reads_days = "raw_downloads" in (assets or ())
+    assert result.success or reads_days, [str(e.event_specific_data)[:600] for e in result.all_events if e.is_failure]
 
 
 def execute_in(
@@ -477,6 +484,7 @@ def live(year: Year, times: int) -> Iterator[str]:
 def live_through(year: Year, day: date, *, may_change: bool) -> None:
     """Do what is to be done on a day, in the morning and in the evening; then look at every badge."""
     year.at(datetime.combine(day, TICK, tzinfo=UTC))
+    year.today.clear()
     if may_change and year.world.chance.random() < 0.06:
         change(year)
         year.configure()
