@@ -39,6 +39,9 @@ from winnow_dagster.storage.ledger import ledger_of
 FIRST = date(2025, 1, 1)
 SETTLE_DAYS = 3
 PACKAGES = 30
+KILLED = 0.04
+"""The share of runs that are killed."""
+
 TICK = time(3, 31)
 TEN_MINUTES = timedelta(minutes=10)
 FORKING = mp.get_context("forkserver")
@@ -222,7 +225,7 @@ class Year:
         self.counts["runs"] += 1
         self.today.append(f"{self.now:%H:%M} {assets} {list(tags.values())}")
         self.world.fail(self.service, 200)
-        if self.world.failing and self.world.chance.random() < 0.04:
+        if self.world.failing and self.world.chance.random() < KILLED:
             died = self.kill(assets, dict(tags), dict(config))
             self.counts["killed"] += died
             self.today[-1] += " killed" if died else " in a process of its own"
