@@ -9,6 +9,7 @@ written.
 from __future__ import annotations
 
 import json
+import multiprocessing as mp
 import os
 import random
 import subprocess
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.storage.days import DayStore
 
+FORKING = mp.get_context("spawn")
 DAY = date(2025, 6, 30)
 AT = datetime(2025, 7, 4, tzinfo=UTC)
 
@@ -186,11 +188,48 @@ def try_export(folder: Path, content: bytes) -> None:
     path = folder / "export.parquet"
     path.write_bytes(content)
     try:
-        for answer in ParquetSource(str(path)).read([Request(Selector("a"), DAY, DAY)]):
+        for answer in ParquetSource(str(path), folder / "marker").read([Request(Selector("a"), DAY, DAY)]):
             counts = getattr(answer, "counts", None)
             assert counts is None or (counts.schema == RAW_SCHEMA and set(counts["package"]) <= {"a"})
     except SourceError as error:
         assert str(path) in str(error), error  # noqa: PT017 - an answer is as good
+
+
+def try_exports(folder: Path, export: bytes, seed: int, numbers: range) -> None:
+    """Read exports damaged in as many ways, noting how far it came."""
+    for n in numbers:
+        (folder / "number").write_text(str(n))
+        try_export(folder, spoil(export, random.Random(f"{seed} {n}")))
+
+
+def try_again(folder: Path) -> None:
+    """Read the export that a process has died of: the marker that it left leads to the file."""
+    try:
+        list(ParquetSource(str(folder / "export.parquet"), folder / "marker").read([Request(Selector("a"), DAY, DAY)]))
+    except SourceError as error:
+        assert "whatever reads it dies" in str(error), error  # noqa: PT017 - an answer would be wrong
+    else:
+        raise AssertionError("nobody says that a process has died of it")
+
+
+def survive(folder: Path, times: int, seed: int) -> int:
+    """Try damaged exports in processes that may die of them; return how many did. The next reading has to say so."""
+    export, first, deaths = an_export(folder), 0, 0
+    while first < times:
+        process = FORKING.Process(target=try_exports, args=(folder, export, seed, range(first, times)))
+        process.start()
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode is not None
+        assert process.exitcode < 0, f"export {(folder / 'number').read_text()} of seed {seed} got through"
+        again = FORKING.Process(target=try_again, args=(folder,))
+        again.start()
+        again.join()
+        assert again.exitcode == 0, f"export {(folder / 'number').read_text()} of seed {seed} is not named"
+        (folder / "marker").unlink()
+        first, deaths = int((folder / "number").read_text()) + 1, deaths + 1
+    return deaths
 
 
 def a_day(folder: Path) -> tuple[DayStore, bytes, pl.DataFrame]:
@@ -281,10 +320,8 @@ def run(times: int, seed: int) -> Iterator[str]:
         for what, (number, attempt) in shares.items():
             attempt(number)
             yield f"{number:,} {what}"
-        export = an_export(folder)
-        for _ in range(tenth):
-            try_export(folder, spoil(export, chance))
-        yield f"{tenth:,} damaged exports"
+        deaths = survive(folder, tenth, seed)
+        yield f"{tenth:,} damaged exports, {deaths} of which no process survives; each is named by the next reading"
         store, day, counts = a_day(folder)
         for _ in range(2 * tenth):
             try_day(store, spoil(day, chance), counts)

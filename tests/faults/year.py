@@ -241,6 +241,7 @@ class Year:
             assert child.pid is not None
             os.kill(child.pid, signal.SIGKILL)
         child.join()
+        assert child.exitcode in {0, -signal.SIGKILL}, f"a run ended with {child.exitcode}"
         return died
 
     def claims(self) -> Claims:
@@ -325,7 +326,7 @@ class Year:
             is_cut_off = str(which) in self.cut_off
             assert record or is_cut_off, f"{self.now}: {which} has no badge"
             for window in record.windows if record else ():
-                assert window.days in lengths or is_cut_off, f"{self.now}: {which} {window.days}d is no window"
+                assert window.days in lengths or is_cut_off, f"{self.now}: {which} {window.days}d; {self.today}"
                 expected = self.expected.get((str(which), window.days), [None])
                 found = window.counts and Told(
                     str(window.counts.window.first_day), str(window.counts.window.as_of), window.counts.raw,

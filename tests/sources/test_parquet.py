@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.downloads import SCHEMA, download, write
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
+from winnow_dagster.sources import parquet
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet import ParquetSource
 
@@ -208,3 +209,22 @@ def test_a_file_whose_arrow_schema_cannot_be_decoded_is_named(tmp_path: Path) ->
         read(path, ask("a"))
     with pytest.raises(SourceError, match=re.escape(str(path))):
         ParquetSource(str(path)).newest_day(NEXT)
+
+
+def test_after_a_reading_that_no_process_survived_the_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "bad.parquet", [download(DAY, "a")])
+    write(tmp_path / "good.parquet", [download(DAY, "a")])
+    marker = tmp_path / "data" / "reading"
+    source = ParquetSource(str(tmp_path / "*.parquet"), marker)
+    monkeypatch.setattr(parquet, "_READ", "import os, sys; 'bad' in sys.argv[1] and os.abort()")
+    assert len(list(source.read([ask("a")]))) == 1, "nobody has died yet, and nothing is tried"
+    assert not marker.exists()
+    marker.touch()
+    with pytest.raises(SourceError, match=r"bad\.parquet: is damaged: whatever reads it dies"):
+        list(source.read([ask("a")]))
+    assert marker.exists(), "until the file is gone"
+    (tmp_path / "bad.parquet").unlink()
+    assert len(list(source.read([ask("a")]))) == 1
+    assert not marker.exists()

@@ -23,5 +23,5 @@ def open_source(settings: SourceSettings, data_dir: Path) -> Source:
 
         return BigQuerySource(settings.bigquery, settings.credential_file, ledger_of(data_dir))
     if settings.kind == "parquet":
-        return ParquetSource(settings.path)
+        return ParquetSource(settings.path, data_dir / ".reading-exports")
     return SampleSource()

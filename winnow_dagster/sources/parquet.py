@@ -6,8 +6,11 @@ which is something else than a day without downloads.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import subprocess
+import sys
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +21,12 @@ from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, con
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.storage.files import make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_READ = "import sys; from winnow_dagster.sources.parquet import read_all; read_all(sys.argv[1])"
 
 NO_DAY_BEFORE = date(2000, 1, 1)
 """PyPI is younger."""
@@ -41,17 +47,20 @@ COLUMNS = {
 class ParquetSource:
     """Files at a path or a glob."""
 
-    def __init__(self, path: str) -> None:
-        """Take the absolute path or glob of the files; they are looked up at each reading."""
+    def __init__(self, path: str, marker: Path | None = None) -> None:
+        """Take the absolute path or glob of the files; they are looked up at each reading.
+
+        `marker`: a file that is there while files are read. One that is left tells that a process died of reading.
+        """
         self._path = path
+        self._marker = marker
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer all requests from one pass over the files. Raises SourceError that names file and column."""
         if not requests:
             return
         first, last = min(r.first for r in requests), max(r.last for r in requests)
-        downloads = pl.concat([_scan(file, first, last) for file in self._files()])
-        try:
+        with self._reading(first, last) as downloads:
             days_held = set(downloads.select("date").unique().collect()["date"])
             counts = (
                 downloads.filter(matches_any({r.selector for r in requests}, "package"))
@@ -60,8 +69,6 @@ class ParquetSource:
                 .select(RAW_SCHEMA.names())
                 .collect()
             )
-        except UNREADABLE as error:
-            raise SourceError(f"{self._path}: a file is damaged ({_reason(error)}). Export it again") from None
         held = [part for request in requests for part in _parts(request, days_held, held=True)]
         if held:
             yield Reading(held, counts)
@@ -71,12 +78,31 @@ class ParquetSource:
 
     def newest_day(self, today: date) -> date | None:
         """Return the newest day before `today` of which the files hold a row."""
-        downloads = pl.concat([_scan(file, NO_DAY_BEFORE, today - ONE_DAY) for file in self._files()])
-        try:
+        with self._reading(NO_DAY_BEFORE, today - ONE_DAY) as downloads:
             newest = downloads.select(pl.col("date").max()).collect().item()
+        return newest if isinstance(newest, date) else None
+
+    @contextlib.contextmanager
+    def _reading(self, first: date, last: date) -> Iterator[pl.LazyFrame]:
+        """Give the downloads of these days, and word what goes wrong with reading them. Raises SourceError.
+
+        Some damage ends the whole process in the library that reads, without a word. So after such an end each file is
+        first tried in a process of its own.
+        """
+        files = self._files()
+        if self._marker and self._marker.exists():
+            for file in files:
+                _check_that_one_survives(file)
+        if self._marker:
+            make_folder(self._marker.parent)
+            replace_file(self._marker, b"")
+        try:
+            yield pl.concat([_scan(file, first, last) for file in files])
         except UNREADABLE as error:
             raise SourceError(f"{self._path}: a file is damaged ({_reason(error)}). Export it again") from None
-        return newest if isinstance(newest, date) else None
+        finally:
+            if self._marker:
+                self._marker.unlink(missing_ok=True)
 
     def _files(self) -> list[str]:
         found = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute
@@ -127,6 +153,18 @@ def _check_columns(file: str) -> None:
             raise SourceError(f"{file}: has no column {column}. Export it with the schema of file_downloads")
         if not _fits(column, found):
             raise SourceError(f"{file}: column {column} is {found}, not {expected}. Export it as file_downloads has it")
+
+
+def read_all(file: str) -> None:
+    """Read all that is needed of a file, as one that is looked at for the first time is read."""
+    downloads = _scan(file, NO_DAY_BEFORE, date.max - ONE_DAY)
+    downloads.group_by(pl.all()).len().collect()
+
+
+def _check_that_one_survives(file: str) -> None:
+    """Raise SourceError if a process that reads a file dies of it; what it says of the file is for another to hear."""
+    if subprocess.run([sys.executable, "-c", _READ, file], capture_output=True, check=False).returncode < 0:  # noqa: S603 - no shell
+        raise SourceError(f"{file}: is damaged: whatever reads it dies. Remove it from source.path, or export it again")
 
 
 def _reason(error: BaseException) -> str:
