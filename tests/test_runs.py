@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from winnow_dagster.definitions import build
 from winnow_dagster.runs import PROCESS_TAG, close_dead_runs, forget_old_runs, process_tag
 
 
@@ -100,6 +101,20 @@ def test_a_run_that_nobody_ever_submitted_is_closed_after_a_while(
     monkeypatch.setattr("winnow_dagster.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
     close_dead_runs(house.instance)
     assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_died_before_it_could_name_its_process_is_closed_after_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = build(house.winnow).resolve_implicit_global_asset_job_def()
+    run = house.instance.create_run_for_job(job, asset_selection=frozenset({dg.AssetKey("badges")}))
+    started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
+    house.instance.report_dagster_event(started, run_id=run.run_id)
+    close_dead_runs(house.instance)
+    assert status_of(house, run.run_id) is dg.DagsterRunStatus.STARTED
+    monkeypatch.setattr("winnow_dagster.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
+    close_dead_runs(house.instance)
+    assert status_of(house, run.run_id) is dg.DagsterRunStatus.FAILURE
 
 
 def status_of(house: House, run_id: str) -> dg.DagsterRunStatus:

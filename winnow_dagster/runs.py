@@ -22,6 +22,7 @@ READS_DAYS = "read_days"
 RAW = dg.AssetKey("raw_downloads")
 MOST_AT_ONCE = 200
 TIME_TO_SUBMIT = timedelta(minutes=10)
+"""How long a run may take to be started, and then to say in which process it is."""
 
 
 def process_tag() -> dict[str, str]:
@@ -30,14 +31,18 @@ def process_tag() -> dict[str, str]:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Report as failed the runs of this machine whose process has died, and those that were never submitted.
+    """Report as failed the runs of this machine whose process has died, and those that never got under way.
 
     Nobody else may know of them, and what they were to materialise would count as in progress for ever.
     """
     lost = datetime.now(UTC) - TIME_TO_SUBMIT
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=lost)):
         instance.report_run_failed(run, "Whoever was about to start this never did")
-    for run in instance.get_runs(dg.RunsFilter(statuses=IN_A_PROCESS)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=IN_A_PROCESS)):
+        run = record.dagster_run
+        if PROCESS_TAG not in run.tags and record.start_time and record.start_time < lost.timestamp():
+            instance.report_run_failed(run, "Its process died before it could say which it is")
+            continue
         process, _, host = run.tags.get(PROCESS_TAG, "").partition("@")
         pid, _, started = process.partition(".")
         if host != socket.gethostname() or not pid.isdecimal():
