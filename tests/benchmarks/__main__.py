@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import events, latency, month, pages
+from tests.benchmarks import daily, events, latency, month, pages
 
-CASES = {"events": events.run, "latency": latency.run, "month": month.run, "pages": pages.run}
+CASES = {"daily": daily.run, "events": events.run, "latency": latency.run, "month": month.run, "pages": pages.run}
 
 
 def main() -> None:

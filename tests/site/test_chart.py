@@ -7,12 +7,11 @@ import re
 from datetime import date, timedelta
 from xml.etree import ElementTree as ET
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.history import HISTORY_SCHEMA, History
+from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.honesty import CATEGORIES
 from winnow_dagster.core.window import Window, WindowCounts
 from winnow_dagster.site.chart import plot, share_bar, spark
@@ -22,16 +21,15 @@ LAST = date(2025, 6, 30)
 
 def history(days: dict[int, int], provisional: frozenset[int] = frozenset()) -> History:
     """Return days, so many ago, each with so many honest downloads and as many of each other category."""
-    filled = [
-        {
-            **dict.fromkeys(HISTORY_SCHEMA, count),
-            "date": LAST - timedelta(days=ago),
-            "provisional": ago in provisional,
-            "raw": len(CATEGORIES) * count,
-        }
+    filled = (
+        Day(
+            LAST - timedelta(days=ago),
+            ago in provisional,
+            (len(CATEGORIES) * count, *[count] * (len(NUMBERS) - 1)),
+        )
         for ago, count in days.items()
-    ]
-    return History(pl.DataFrame(filled, schema=HISTORY_SCHEMA).sort("date"))
+    )
+    return History(tuple(sorted(filled)))
 
 
 def bars(svg: str, style: str) -> int:

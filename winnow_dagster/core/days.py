@@ -101,7 +101,7 @@ def describe(
                     problem,
                     _members(names, which) if isinstance(which, Group) else (),
                 ),
-                history_of(by_day.get(name), provisional),
+                history_of(by_day.get(name, {}), provisional),
             )
             for name in names[which]
         ]
@@ -141,7 +141,7 @@ def retell(
     by_day = count_days(counts.filter(pl.col("package").is_in(list(members))))
     histories = {
         name: history_of(
-            by_day.get(name),
+            by_day.get(name, {}),
             {
                 day: any(coverage.is_provisional(day, part, settle_days) for part in parts)
                 for day, coverage in honest.coverage.items()

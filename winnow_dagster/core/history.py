@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -21,49 +22,70 @@ OTHER_SYSTEM = "other_system"
 NUMBERS = ("raw", *CATEGORIES, *INSTALLERS, *SYSTEM_COLUMNS, OTHER_SYSTEM)
 """The counts of a day: all downloads, the seven categories, the honest ones by installer and by system."""
 
-HISTORY_SCHEMA = pl.Schema({"date": pl.Date, "provisional": pl.Boolean, **dict.fromkeys(NUMBERS, pl.Int64)})
+
+class Day(NamedTuple):
+    """A day of a history."""
+
+    date: date
+    provisional: bool
+    numbers: tuple[int, ...]
+    """The counts of the day, in the order of NUMBERS."""
+
+    def by_name(self) -> dict[str, int]:
+        """Return the counts of the day by their names."""
+        return dict(zip(NUMBERS, self.numbers, strict=True))
+
+
+NO_DOWNLOADS = (0,) * len(NUMBERS)
 
 
 @dataclass(frozen=True)
 class History:
-    """The covered days of one package or group, oldest first (HISTORY_SCHEMA)."""
+    """The covered days of one package or group, oldest first."""
 
-    days: pl.DataFrame
+    days: tuple[Day, ...]
 
     @classmethod
     def empty(cls) -> History:
         """Return a history without a day."""
-        return cls(HISTORY_SCHEMA.to_frame())
+        return cls(())
 
     @property
     def first(self) -> date | None:
         """The oldest day; None if there is none."""
-        return self.days["date"][0] if self.days.height else None
+        return self.days[0].date if self.days else None
 
     @property
     def last(self) -> date | None:
         """The newest day; None if there is none."""
-        return self.days["date"][-1] if self.days.height else None
+        return self.days[-1].date if self.days else None
 
     def missing(self) -> list[tuple[date, date]]:
         """Return the ranges of days between the oldest and the newest that are missing, first and last of each."""
-        days = self.days["date"].to_list()
+        days = [day.date for day in self.days]
         return [(one + ONE_DAY, other - ONE_DAY) for one, other in pairwise(days) if other - one > ONE_DAY]
 
     def newest(self, days: int) -> History:
         """Return the covered ones of the `days` days that end with the newest."""
         if self.last is None:
             return self
-        return History(self.days.filter(pl.col("date") > self.last - days * ONE_DAY))
+        after = self.last - days * ONE_DAY
+        return History(tuple(day for day in self.days if day.date > after))
 
     def keep(self, published: History) -> History:
         """Return this with the published days that it lacks: a store that was lost takes nothing back (R5)."""
-        lacking = published.days.join(self.days, on="date", how="anti")
-        return History(pl.concat([self.days, lacking]).sort("date")) if lacking.height else self
+        mine = {day.date for day in self.days}
+        lacking = [day for day in published.days if day.date not in mine]
+        return History(tuple(sorted([*self.days, *lacking]))) if lacking else self
+
+    def within(self, other: History) -> History:
+        """Return the days that `other` has too."""
+        theirs = {day.date for day in other.days}
+        return History(tuple(day for day in self.days if day.date in theirs))
 
 
-def count_days(honest: pl.LazyFrame) -> dict[str, pl.DataFrame]:
-    """Return each package's days that have rows (HISTORY_SCHEMA without `provisional`), from HONEST_SCHEMA."""
+def count_days(honest: pl.LazyFrame) -> dict[str, dict[date, tuple[int, ...]]]:
+    """Return the NUMBERS of each package's days that have rows, from HONEST_SCHEMA."""
     installer, system, is_honest = pl.col("installer"), pl.col("system"), pl.col("category") == "honest"
     conditions: Mapping[str, pl.Expr] = {
         "raw": pl.lit(value=True),
@@ -73,22 +95,15 @@ def count_days(honest: pl.LazyFrame) -> dict[str, pl.DataFrame]:
         OTHER_SYSTEM: is_honest & ~system.is_in(SYSTEMS).fill_null(value=False),
     }
     sums = [pl.col("downloads").filter(condition).sum().alias(name) for name, condition in conditions.items()]
-    frame = honest.group_by("package", "date").agg(sums).collect()
-    return {str(name): days for (name,), days in frame.partition_by("package", as_dict=True, include_key=False).items()}
+    found: dict[str, dict[date, tuple[int, ...]]] = defaultdict(dict)
+    for package, day, *numbers in honest.group_by("package", "date").agg(sums).collect().iter_rows():
+        found[package][day] = tuple(numbers)
+    return found
 
 
-def history_of(counted: pl.DataFrame | None, covered: Mapping[date, bool]) -> History:
+def history_of(counted: Mapping[date, tuple[int, ...]], covered: Mapping[date, bool]) -> History:
     """Return a package's history: what `count_days` says of it, over the days that cover it.
 
     `covered`: for each covered day, whether it is provisional. One without rows is a day without downloads.
     """
-    if not covered:
-        return History.empty()
-    days = pl.DataFrame(
-        {"date": list(covered), "provisional": list(covered.values())},
-        schema={"date": pl.Date, "provisional": pl.Boolean},
-    )
-    if counted is None:
-        counted = pl.DataFrame(schema={"date": pl.Date, **dict.fromkeys(NUMBERS, pl.Int64)})
-    found = days.join(counted, on="date", how="left").with_columns(pl.col(NUMBERS).fill_null(0))
-    return History(found.select(HISTORY_SCHEMA.names()).sort("date"))
+    return History(tuple(Day(day, covered[day], counted.get(day, NO_DOWNLOADS)) for day in sorted(covered)))

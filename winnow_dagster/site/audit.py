@@ -96,7 +96,7 @@ def _retold(folder: str, state: PackageState, recount: Recount, read: Callable[[
     told = recount.days.get(state.package)
     if told is None:
         return published
-    return type(told)(told.days.join(published.days, on="date", how="semi")).keep(published)
+    return told.within(published).keep(published)
 
 
 def _expected(site: Site, told: Package, today: date, read: Callable[[str], bytes | None]) -> dict[str, list[bytes]]:

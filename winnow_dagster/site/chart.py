@@ -12,13 +12,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.honesty import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from winnow_dagster.core.history import History
+    from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import WindowCounts
 
 WIDTH, HEIGHT = 720, 260
@@ -27,6 +28,9 @@ TICKS = 4
 DATES = 5
 MOST_TITLED = 92
 """Up to how many days each has a title of its own to hover over."""
+
+RAW = NUMBERS.index("raw")
+HONEST = NUMBERS.index("honest")
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 SHARE_WIDTH, SHARE_HEIGHT = 120, 14
@@ -48,10 +52,11 @@ def plot(history: History, days: int, name: str) -> Plot:
     if history.last is None:
         raise ValueError("there is no day to plot")
     shown = days_between(history.last - (days - 1) * ONE_DAY, history.last)
-    rows = {row["date"]: row for row in history.newest(days).days.iter_rows(named=True)}
+    stored = history.newest(days).days
+    rows = {day.date: day.by_name() for day in stored}
     scale = _Scale(len(shown), max(row["raw"] for row in rows.values()))
     missing = [day for day in shown if day not in rows]
-    provisional = {day for day, row in rows.items() if row["provisional"]}
+    provisional = {day.date for day in stored if day.provisional}
     summary = (
         f"{shown[0]} to {shown[-1]}: {sum(row['honest'] for row in rows.values()):,} honest of "
         f"{sum(row['raw'] for row in rows.values()):,} raw downloads"
@@ -78,7 +83,7 @@ def plot(history: History, days: int, name: str) -> Plot:
             floor[day] += row[category]
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
     if days <= MOST_TITLED:
-        parts += _titles(shown, rows, scale)
+        parts += _titles(shown, stored, scale)
     return Plot("".join(parts) + "</svg>", summary)
 
 
@@ -86,7 +91,7 @@ def spark(history: History, days: int) -> str:
     """Return a small line of the honest downloads of the newest `days` days, broken where a day is missing."""
     if history.last is None:
         return ""
-    found = dict(history.newest(days).days.select("date", "honest").iter_rows())
+    found = {day.date: day.numbers[HONEST] for day in history.newest(days).days}
     first, top = history.last - (days - 1) * ONE_DAY, max(found.values()) or 1
     path, pen = [], "M"
     for at in range(days):
@@ -210,12 +215,14 @@ def _marks(places: Sequence[int], scale: _Scale) -> str:
     return f'<path class="provisional" d="{path}"/>' if path else ""
 
 
-def _titles(days: Sequence[date], rows: Mapping[date, Mapping[str, int]], scale: _Scale) -> Iterator[str]:
+def _titles(days: Sequence[date], stored: Sequence[Day], scale: _Scale) -> Iterator[str]:
     """Yield for each day an invisible bar whose title tells its counts."""
+    found = {day.date: day for day in stored}
     for at, day in enumerate(days):
-        row = rows.get(day)
-        told = f"{row['honest']:,} honest of {row['raw']:,} raw" if row else "missing"
-        told += ", provisional" if row and row["provisional"] else ""
+        told = "missing"
+        if day in found:
+            told = f"{found[day].numbers[HONEST]:,} honest of {found[day].numbers[RAW]:,} raw"
+            told += ", provisional" if found[day].provisional else ""
         yield f'<path class="day" d="{_span(at, scale)}"><title>{day}: {told}</title></path>'
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from winnow_dagster.core.history import HISTORY_SCHEMA, NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS, History
+from winnow_dagster.core.history import NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS, Day, History
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 
 if TYPE_CHECKING:
@@ -19,9 +18,9 @@ JSON_NAME, CSV_NAME = "history.json", "history.csv"
 FORMAT = 1
 READINGS = {True: "provisional", False: "settled"}
 
-_READING = pl.col("provisional").replace_strict(READINGS, return_dtype=pl.String).alias("reading")
-
 _PARTS = {"categories": CATEGORIES, "by_installer": INSTALLERS, "by_system": (*SYSTEM_COLUMNS, OTHER_SYSTEM)}
+
+_LINE = ",".join(("%s", "%s", *["%d"] * len(NUMBERS)))
 
 # A line of JSON, to be filled with words and numbers that need no escape, in the order of NUMBERS.
 _DAY = "  " + json.dumps(
@@ -45,8 +44,7 @@ def format_json(state: PackageState, history: History) -> bytes:
         "last_day": str(history.last) if history.last else None,
         "missing": [{"first_day": str(first), "last_day": str(last)} for first, last in history.missing()],
     }
-    rows = history.days.select("date", _READING, *NUMBERS).iter_rows()
-    lines = ",\n".join([_DAY % row for row in rows])
+    lines = ",\n".join([_DAY % row for row in _rows(history)])
     return f'{json.dumps(head, indent=1)[:-2]},\n "days": [\n{lines}\n]}}\n'.encode()
 
 
@@ -56,22 +54,24 @@ def parse_json(content: bytes | None) -> History:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
             return History.empty()
-        if not fields["days"]:
-            return History.empty()
-        days = pl.DataFrame([_parse_day(day) for day in fields["days"]])
-        return History(days.select(_READ).cast(HISTORY_SCHEMA))
-    except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError):
+        return History(tuple(sorted(map(_parse_day, fields["days"]))))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return History.empty()
 
 
 def format_csv(history: History) -> bytes:
     """Return `history.csv`: a header, then a line a day, of numbers, days and two words only."""
-    return history.days.select("date", _READING, *NUMBERS).write_csv(line_terminator="\r\n").encode()
+    lines = [",".join(("date", "reading", *NUMBERS)), *(_LINE % row for row in _rows(history))]
+    return "".join([f"{line}\r\n" for line in lines]).encode()
 
 
-_READ = [pl.col("date").str.to_date("%Y-%m-%d"), *HISTORY_SCHEMA.names()[1:]]
+def _rows(history: History) -> list[tuple[object, ...]]:
+    """Return the date, the reading in a word, and the numbers of each day."""
+    return [(day.date, READINGS[day.provisional], *day.numbers) for day in history.days]
 
 
-def _parse_day(day: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = {name: day[part][name] for part, names in _PARTS.items() for name in names}
-    return {"date": day["date"], "provisional": day["reading"] == READINGS[True], "raw": day["raw"], **numbers}
+def _parse_day(day: Mapping[str, Any]) -> Day:
+    numbers = [day["raw"], *(day[part][name] for part, names in _PARTS.items() for name in names)]
+    if not all(type(number) is int for number in numbers):
+        raise TypeError("a count is a whole number")
+    return Day(date.fromisoformat(day["date"]), day["reading"] == READINGS[True], tuple(numbers))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.history import History
+    from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.site import Site
 
@@ -35,7 +35,8 @@ RANGES = (30, 90, 365)
 FIRST = {"downloads", "honest-share"}
 """The badges that are shown at the top; the others wait below."""
 
-TABLE = ("date", "provisional", "raw", *CATEGORIES)
+TABLE = 1 + len(CATEGORIES)
+"""How many of a day's NUMBERS the table behind a chart shows: raw and the categories."""
 
 MEANINGS: Mapping[str, str] = {
     "honest": f"{', '.join(INSTALLERS)}, outside CI: what the badge shows",
@@ -123,14 +124,14 @@ def _panels(history: History) -> Iterator[Panel]:
     for at, days in enumerate(RANGES):
         if at == 0 or stored > RANGES[at - 1]:
             found = plot(history, days, f"days{days}")
-            rows = "".join(map(_row, history.newest(days).days.reverse().select(TABLE).iter_rows()))
+            rows = "".join([_row(day) for day in reversed(history.newest(days).days)])
             yield Panel(days, Markup(found.svg), found.summary, Markup(rows))  # noqa: S704 - numbers and our own words
 
 
-def _row(day: tuple[date, bool, *tuple[int, ...]]) -> str:
+def _row(day: Day) -> str:
     """Return a day as a line of the table behind a chart; a template takes four times as long for a year of them."""
-    cells = "".join([f"<td>{count:,}</td>" for count in day[2:]])
-    return f'<tr><th scope="row">{day[0]}</th>{cells}<td>{READINGS[day[1]]}</td></tr>\n'
+    cells = "".join([f"<td>{count:,}</td>" for count in day.numbers[:TABLE]])
+    return f'<tr><th scope="row">{day.date}</th>{cells}<td>{READINGS[day.provisional]}</td></tr>\n'
 
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
