@@ -5,7 +5,9 @@ Modules that import Dagster are imported late: nobody should wait for them to he
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import gc
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +21,8 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import NormalizedName, normalise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from winnow_dagster.settings import Settings
 
 CURRENT, INCOMPLETE, UNUSABLE = 0, 1, 2
@@ -44,6 +48,15 @@ class Failure(click.ClickException):
         click.echo(f"winnow: {self.message}", file=file, err=True)
 
 
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """Import Dagster in less time: there is no garbage in it, and to look for some takes a sixth of the time."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="winnow")
 def main() -> None:
@@ -64,10 +77,11 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
     settings = _load(config_path)
     newest = _parse_through(through, settings) if through else None
     names = [_configured(name, settings) for name in packages]
-    from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
-    from winnow_dagster import report  # noqa: PLC0415
-    from winnow_dagster.storage.files import StorageError  # noqa: PLC0415
-    from winnow_dagster.storage.web import SampleOverRealError  # noqa: PLC0415
+    with _importing():
+        from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
+        from winnow_dagster import report  # noqa: PLC0415
+        from winnow_dagster.storage.files import StorageError  # noqa: PLC0415
+        from winnow_dagster.storage.web import SampleOverRealError  # noqa: PLC0415
 
     try:
         with report.Progressing() as progress:

@@ -13,6 +13,7 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from winnow_dagster.config_errors import ConfigError
+from winnow_dagster.event_log import keep_connections
 from winnow_dagster.storage.files import StorageError, make_folder, replace_file
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from winnow_dagster.settings import Settings
 
 HOME_VARIABLE = "DAGSTER_HOME"
+BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+"""How many events that come together Dagster stores in one go."""
+
 INSTANCE_FILE = "dagster.yaml"
 DEFAULT_INSTANCE = Path(__file__).with_name("instance.yaml")
 
@@ -44,6 +48,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
     Raises ConfigError, and StorageError where its history cannot be written, then or in the midst of things.
     """
+    os.environ.setdefault(BATCH_VARIABLE, "1000")
     home = default_home(settings)
     given = os.environ.get(HOME_VARIABLE)
     if given:
@@ -68,7 +73,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         try:
             # Two processes that make the tables of a new instance at the same time get in each other's way.
             with FileLock(settings.data_dir / ".instance.lock"):
-                instance = dg.DagsterInstance.from_ref(reference)
+                instance = dg.DagsterInstance.from_ref(keep_connections(reference))
             with instance:
                 yield instance
         except SQLAlchemyError as error:

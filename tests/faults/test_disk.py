@@ -92,14 +92,16 @@ from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import History
 from winnow_dagster.core.window import PackageState, WindowState
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.storage.files import Failures
+from winnow_dagster.storage.files import Batch, Failures
 
 web = Installation(make_settings(Path.cwd(), {"a": (7,)}), FixedClock()).web
 failures, written = Failures(), 0
+batch = Batch(failures)
 for n in range(60):
     state = PackageState(f"package-{n}", "parquet", (WindowState(7, None, n % 7),))
     with failures.noted():
-        written += web.publish(Package(state, History.empty()), FixedClock().through)
+        written += web.publish(Package(state, History.empty()), FixedClock().through, batch)
+batch.put()
 print(written)
 failures.raise_any()
 """

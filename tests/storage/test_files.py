@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from winnow_dagster.storage.files import (
+    MANY,
     STAGED_PREFIX,
+    Batch,
+    Failures,
     StorageError,
     make_folder,
     remove_staged,
@@ -53,6 +56,37 @@ def test_a_reader_never_sees_a_part_of_a_file_while_it_is_replaced(tmp_path: Pat
             assert len(content) == 100_000
             assert len(set(content)) == 1
     assert writer.returncode == 0
+
+
+@pytest.mark.parametrize("files", [1, MANY])
+def test_a_batch_shows_nothing_until_it_is_put_in_place_and_then_all_of_it(tmp_path: Path, files: int) -> None:
+    replace_file(tmp_path / "0", b"old")
+    failures = Failures()
+    batch = Batch(failures)
+    assert batch.add(tmp_path, {str(n): b"new" for n in range(files)}) == files
+    assert batch.add(tmp_path / "more", {"a": b"new"}) == 1
+    assert {path.name for path in tmp_path.rglob("[!.]*")} == {"0", "more"}
+    assert (tmp_path / "0").read_bytes() == b"old"
+    batch.put()
+    failures.raise_any()
+    assert {path.name for path in tmp_path.rglob("*")} == {*map(str, range(files)), "more", "a"}
+    assert {path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == {b"new"}
+
+
+def test_a_folder_that_cannot_be_filled_takes_none_of_a_batch_with_it(tmp_path: Path) -> None:
+    (tmp_path / "b" / "2").mkdir(parents=True)
+    failures = Failures()
+    batch = Batch(failures)
+    for folder in ("a", "c"):
+        batch.add(tmp_path / folder, {"1": b"new"})
+    with pytest.raises(StorageError, match=r"b/2: Is a directory"):
+        batch.add(tmp_path / "b", {"1": b"new", "2": b"new", "3": b"new"})
+    batch.add(tmp_path / "d", {"1": b"new", "2": b"new"})
+    (tmp_path / "d" / "1").mkdir()
+    batch.put()
+    with pytest.raises(StorageError, match=r"d/1: Is a directory"):
+        failures.raise_any()
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {"a/1", "c/1"}
 
 
 def test_what_a_dead_run_left_is_removed_and_what_a_living_one_stages_is_not(tmp_path: Path) -> None:

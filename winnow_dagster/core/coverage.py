@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,9 +28,14 @@ class Coverage:
     read: Mapping[Selector, datetime] = field(default_factory=dict)
     failed: Mapping[Selector, str] = field(default_factory=dict)
 
+    @cached_property
+    def _wide(self) -> list[tuple[Selector, datetime]]:
+        """The selectors that may select more than one package; looked through for each of hundreds of others."""
+        return [(selector, at) for selector, at in self.read.items() if selector.is_prefix]
+
     def last_read(self, selector: Selector) -> datetime | None:
         """Return when all that `selector` selects was last read, by itself or by a wider one; None if never."""
-        times = [at for other, at in self.read.items() if other.is_prefix and other.covers(selector)]
+        times = [at for other, at in self._wide if other.covers(selector)]
         if selector in self.read:
             times.append(self.read[selector])
         return max(times, default=None)

@@ -13,7 +13,7 @@ from winnow_dagster.core.coverage import Failure
 from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.sources.interface import PassingError
-from winnow_dagster.storage.files import Failures
+from winnow_dagster.storage.files import Batch, Failures
 from winnow_dagster.storage.lock import counting, publishing
 
 if TYPE_CHECKING:
@@ -104,12 +104,14 @@ class BadgesIO(dg.IOManager):
         failures = Failures()
         with publishing(settings.data_dir):
             web.tidy()
+            batch, changed = Batch(failures), dict.fromkeys(obj, 0)
             for key, packages in obj.items():
-                changed = 0
                 for package in packages:
                     with failures.noted():
-                        changed += web.publish(package, clock.through)
-                numbers = {"packages": len(packages), "files_changed": changed}
+                        changed[key] += web.publish(package, clock.through, batch)
+            batch.put()
+            for key, packages in obj.items():
+                numbers = {"packages": len(packages), "files_changed": changed[key]}
                 with failures.noted():
                     shown = [web.read(package.state.package) or package.state for package in packages]
                     _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))

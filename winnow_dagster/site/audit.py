@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -54,8 +54,9 @@ def judge_published(
         unknown += sum(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
-        for name, expected in _expected(site, told, today, partial(read, folder)).items():
-            content = read(folder, name)
+        content_of = cache(partial(read, folder))
+        for name, expected in _expected(site, told, today, content_of).items():
+            content = content_of(name)
             looked_at += 1
             if content is None:
                 bad[f"{folder}/{name}"] = "is missing"

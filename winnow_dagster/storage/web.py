@@ -14,7 +14,7 @@ from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, parse_record
-from winnow_dagster.storage.files import StorageError, read_if_there, remove_staged, replace_changed
+from winnow_dagster.storage.files import Batch, StorageError, read_if_there, remove_staged, replace_changed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -72,9 +72,10 @@ class WebDir:
                 found[name] = state
         return found
 
-    def publish(self, computed: Package, through: date) -> int:
-        """Publish a package as it reads on the day after `through`; return how many files changed.
+    def publish(self, computed: Package, through: date, batch: Batch | None = None) -> int:
+        """Publish a package, with `batch` if one is given, as it reads on the day after `through`.
 
+        Returns how many files change.
         Each window keeps the newest counts of the published and the computed ones, and no day is taken back. Where
         something newer than `through` is published, an old day is being replayed: what is there stays as it is. Raises
         SampleOverRealError.
@@ -88,30 +89,32 @@ class WebDir:
         package = Package(keep_newest(published, state), history)
         # The spelling index.html would take the place of the page.
         names = {state.package, self.spellings.get(state.package, state.package)} - {PAGE_NAME}
-        return sum(self._write(name, package, through) for name in sorted(names))
+        return sum(self._write(name, package, through, batch) for name in sorted(names))
 
     def refresh(self, through: date, published: Collection[str], failures: Failures) -> None:
         """Let all packages but those just published grow stale, and take note of `failures`.
 
         Packages, windows and spellings that are no longer configured are still shown where somebody put their badges.
         """
+        batch = Batch(failures)
         fresh = {*published, *(self.spellings.get(name, name) for name in published)}
         for name, state in self.read_all().items():
             if name not in fresh:
                 with failures.noted():
-                    self._write(name, Package(state, self.read_history(name)), through)
+                    self._write(name, Package(state, self.read_history(name)), through, batch)
+        batch.put()
 
     def tidy(self) -> None:
         """Remove what runs that died left half-written."""
         remove_staged(self.folder)
 
-    def _write(self, name: str, package: Package, through: date) -> int:
+    def _write(self, name: str, package: Package, through: date, batch: Batch | None) -> int:
         folder, state = self.folder / name, package.state
         files = format_folder(self.site, package, through + ONE_DAY, lambda file: read_if_there(folder / file))
         if any(w.counts and w.counts.window.as_of > through for w in (*state.windows, *state.former)):
             files = {file: content for file, content in files.items() if not (folder / file).exists()}
         # The record first: it may name a day that the badges do not show yet, never the other way round.
-        return replace_changed(folder, files)
+        return batch.add(folder, files) if batch else replace_changed(folder, files)
 
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
