@@ -227,6 +227,19 @@ def test_defaults_hold_for_each_package_and_group_that_does_not_say_otherwise() 
     assert {str(s): days for s, days in found.longest_windows.items()} == {"a": 90, "b-*": 90, "c": 30}
 
 
+def test_everything_is_one_entry_with_its_headline_beside_those_that_say_otherwise() -> None:
+    text = (
+        "packages: [{name: '*', min_downloads: 5}, {name: a-*, window_days: 7}, {name: a-b}, {name: A_c, style: flat}]"
+    )
+    found = load_settings(write(text + "\ndefaults: {badges: [downloads, os-linux]}"))
+    assert found.everything == found.packages[0]
+    assert [str(p.selector) for p in found.packages] == ["*", "a-*", "a-b", "a-c"]
+    assert [p.look.slugs for p in found.packages] == [("downloads",), *[("downloads", "os-linux")] * 3]
+    assert (found.packages[0].min_downloads, found.packages[0].settle, found.packages[1].settle) == (5, False, True)
+    more = load_settings(write("packages: [{name: '*', badges: [installer-uv], settle: true}]"))
+    assert (more.packages[0].look.slugs, more.packages[0].settle) == (("downloads", "installer-uv"), True)
+
+
 def test_a_window_of_all_days_reads_as_many_as_a_month_has() -> None:
     found = load_settings(write("packages: [{name: a, window_days: all}, {name: b, window_days: [60, all]}]"))
     assert list(found.longest_windows.values()) == [30, 60]
@@ -239,6 +252,15 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("packages: [{name: a, min_downloads: 1}]", "packages[0].min_downloads: is for '*' only. Remove it"),
+        ("packages: [{name: a-*, settle: true}]", "packages[0].settle: is for '*' only. Remove it"),
+        ("packages: [{name: '*', min_downloads: -1}]", "packages[0].min_downloads: -1 is too small"),
+        ("packages: [{name: '*', window_days: [7, all]}]", "packages[0].window_days: '*' has no window over all days"),
+        (
+            "packages: [{name: a-*, window_days: 7}, {name: a-b, window_days: 7}]",
+            "packages[1].name: 'a-b' is selected by packages[0] ('a-*') with the same windows and badges. Remove it",
+        ),
+        ("packages: [{name: 'a-b-*'}, {name: 'a-*'}]", "packages[0].name: 'a-b-*' is selected by packages[1] ('a-*')"),
         ("packages: [{name: a, label: 'x {package}'}]", "packages[0].label: 'x {package}' has a place that nothing"),
         ('packages: [{name: a, label: "x\\a"}]', "has a character that cannot be shown. Remove it"),
         ("packages: [{name: a, label: {os-linus: x}}]", "packages[0].label.os-linus: 'os-linus' is not one of"),

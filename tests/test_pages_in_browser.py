@@ -48,8 +48,14 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(public: Path) -> Iterator[str]:
+    with served(public.parent) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=public.parent, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
         assert found
@@ -215,3 +221,50 @@ def test_the_page_can_be_printed(browser: Browser, site: str) -> None:
         page.emulate_media(media="print")
         assert page.locator(".chart").first.is_visible()
         assert not page.get_by_role("button").first.is_visible()
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("everything")
+    packages = [{"name": "*", "window_days": [7, 30]}, {"name": "sample-oat"}]
+    (folder / "winnow.yaml").write_text(json.dumps({"source": {"kind": "sample"}, "packages": packages}))
+    subprocess.run([sys.executable, "-m", "winnow_dagster.cli", "collect"], cwd=folder, check=True)
+    with served(folder) as address:
+        yield address
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_everything_finds_any_package_and_draws_its_days(
+    browser: Browser, everything: str, viewport: dict[str, int], scheme: str
+) -> None:
+    with opened(browser, everything, viewport=viewport, color_scheme=scheme) as page:
+        page.get_by_role("link", name="find any by its name").click()
+        search = page.get_by_label("Name")
+        search.press_sequentially("s")
+        page.get_by_text("Two letters at least.").wait_for()
+        search.press_sequentially("ample_B")
+        page.get_by_text("2 found").wait_for()
+        names = [link.inner_text() for link in page.locator("[data-names] a").all()]
+        assert sorted(names) == ["sample-barley", "sample-buckwheat"]
+        page.get_by_role("link", name="sample-barley").click()
+        page.get_by_role("heading", name="sample-barley").wait_for()
+        page.wait_for_load_state("networkidle")
+        history = page.evaluate("fetch('../sample-barley/history.json').then(answer => answer.json())")
+        assert page.locator("[data-chart] svg g").count() == 30 == len(history["days"])
+        week = sorted(history["days"])[-7:]
+        honest, raw = (sum(history["days"][day][at] for day in week) for at in (0, 1))
+        told = f"{honest:,} honest of {raw:,} raw downloads, {week[0]} to {week[-1]}."
+        assert page.locator("[data-counts]").inner_text() == told
+        page.locator("details").evaluate("element => element.open = true")
+        assert page.locator("[data-days] tr").count() == 30
+        assert Axe().run(page).violations_count == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert page.evaluate("document.images[0].complete && document.images[0].naturalWidth > 0")
+
+
+def test_a_package_that_nobody_publishes_is_said_not_to_be_there(browser: Browser, everything: str) -> None:
+    with opened(browser, everything + "_packages/#sample-nothing") as page:
+        page.get_by_text("No package sample-nothing is published here.").wait_for()
+    with opened(browser, everything + "_packages/#constructor") as page:
+        page.get_by_text("No package constructor is published here.").wait_for()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from xml.etree import ElementTree as ET
 
@@ -81,6 +82,8 @@ class PackageSection(LookSection):
     """An entry of `packages:`."""
 
     name: SelectorText
+    min_downloads: Annotated[Whole, Field(ge=0)] | None = None
+    settle: bool | None = None
 
 
 class GroupSection(LookSection):
@@ -92,8 +95,12 @@ class GroupSection(LookSection):
 
 def settle_package(section: PackageSection, defaults: LookSection) -> PackageSettings:
     """Return what a sound entry of `packages:` comes to."""
+    selector = Selector.parse(section.name)
     days, look = _settle_look(section, defaults)
-    return PackageSettings(Selector.parse(section.name), section.name, days, look)
+    if selector.is_all and section.badges is None:
+        look = replace(look, slugs=(HEADLINE,))
+    settles = not selector.is_all if section.settle is None else section.settle
+    return PackageSettings(selector, section.name, days, look, section.min_downloads or 0, settles)
 
 
 def settle_group(section: GroupSection, defaults: LookSection) -> GroupSettings:
@@ -170,6 +177,28 @@ def _package_problems(packages: list[object]) -> Iterator[str]:
             )
         elif selector:
             first[selector] = index
+    entries: dict[Selector, dict[str, Any]] = {s: e for s, n in first.items() if isinstance(e := packages[n], dict)}
+    for selector, entry in entries.items():
+        yield from _selector_problems(f"packages[{first[selector]}]", entry, selector)
+        for other, cover in entries.items():
+            adds = {**entry, "name": None} != {**cover, "name": None} or entry["name"] != str(selector)
+            # Beside `*`, an entry has a page at least.
+            if other != selector and other.covers(selector) and not other.is_all and not adds:
+                yield (
+                    f"packages[{first[selector]}].name: {entry['name']!r} is selected by packages[{first[other]}] "
+                    f"({cover['name']!r}) with the same windows and badges. Remove it, or say what is different of it"
+                )
+
+
+def _selector_problems(place: str, package: Mapping[str, Any], selector: Selector) -> Iterator[str]:
+    """Find keys that have no meaning for this kind of selector."""
+    if "min_downloads" in package and not selector.is_all:
+        yield f"{place}.min_downloads: is for '*' only. Remove it: all others are always published"
+    if "settle" in package and not selector.is_all:
+        yield f"{place}.settle: is for '*' only. Remove it: source.settle_days says when days of others are read again"
+    days = package.get("window_days")
+    if selector.is_all and "all" in (days if isinstance(days, list) else [days]):
+        yield f"{place}.window_days: '*' has no window over all days. Write numbers of days"
 
 
 def _group_problems(groups: list[object], packages: object) -> Iterator[str]:

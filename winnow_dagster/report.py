@@ -122,18 +122,20 @@ def print_estimate(settings: Settings) -> None:
     entries = ledger_of(settings.data_dir).entries()
     figures = learn(bigquery.figures, entries)
     settles = settings.source.settle_days > 0
+    settling = {p.selector: settings.longest_windows[p.selector] for p in settings.packages if p.settle and settles}
     titles = ("first fill", "a day", "a month", "settling", "first month", "later months", "queries: fill", "a day")
     table = Table("strategy", *(Column(title, justify="right") for title in titles), box=box.SIMPLE)
     yesterday = Clock().through
     for strategy in STRATEGIES:
         found, _ = estimate_plan(settings.longest_windows, settings.start_date, yesterday, strategy, figures)
-        later = found.month_bytes * (2 if settles else 1)
+        second, _ = estimate_plan(settling, settings.start_date, yesterday, strategy, figures)
+        later = found.month_bytes + second.month_bytes
         table.add_row(
             strategy + (" (set)" if strategy == bigquery.strategy else ""),
             format_bytes(found.fill_bytes),
             format_bytes(found.day_bytes),
             format_bytes(found.month_bytes),
-            format_bytes(found.month_bytes if settles else 0),
+            format_bytes(second.month_bytes),
             _price(found.fill_bytes + later, figures),
             _price(later, figures),
             str(found.fill_queries),
@@ -154,6 +156,11 @@ def print_estimate(settings: Settings) -> None:
         f"a month is 30 days, each read once; {again}; the first month has the first fill besides",
         f"dollars: {figures.usd_per_tib} a TiB above the free {figures.free_tib_per_month} TiB a month",
         f"this month so far: {format_bytes(month)} of a budget of {format_bytes(bigquery.budget_bytes or 0)}",
+        *(
+            ["`*` is one scan of each day, by any strategy; read again only if it says `settle: true`"]
+            if settings.everything
+            else []
+        ),
         *(["a prefix counts as one package here, whatever it selects"] if _has_prefix(settings) else []),
     ):
         console.print(line, markup=False, soft_wrap=True)
@@ -186,7 +193,7 @@ def _price(size: float, figures: Figures) -> str:
 
 
 def _has_prefix(settings: Settings) -> bool:
-    return any(package.selector.is_prefix for package in settings.packages)
+    return any(package.selector.is_prefix and not package.selector.is_all for package in settings.packages)
 
 
 def print_plan(winnow: Installation) -> None:

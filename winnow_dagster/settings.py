@@ -57,6 +57,10 @@ class PackageSettings:
     spelling: str
     window_days: tuple[int, ...]
     look: Look = DEFAULT_LOOK
+    min_downloads: int = 0
+    """From how many honest downloads over the headline's window on a selected package is published at all."""
+    settle: bool = True
+    """Whether days are read again once they have settled."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ class Settings:
     def cron(self) -> str:
         """When the daily schedule ticks, in UTC, as cron writes it."""
         return f"{self.schedule_minute} {self.schedule_hour} * * *"
+
+    @property
+    def everything(self) -> PackageSettings | None:
+        """What is said of `*`, if there is such an entry."""
+        return next((package for package in self.packages if package.selector.is_all), None)
 
     @property
     def windows(self) -> dict[Selector, tuple[int, ...]]:

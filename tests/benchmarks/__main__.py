@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import daily, events, latency, month, pages
+from tests.benchmarks import daily, events, everything, latency, month, pages
 
-CASES = {"daily": daily.run, "events": events.run, "latency": latency.run, "month": month.run, "pages": pages.run}
+CASES = {
+    "daily": daily.run,
+    "events": events.run,
+    "everything": everything.run,
+    "latency": latency.run,
+    "month": month.run,
+    "pages": pages.run,
+}
 
 
 def main() -> None:

@@ -59,7 +59,12 @@ def _publish(house: House, days: int) -> Iterator[str]:
         started = time.perf_counter()
         packages = house.winnow.packages(keys)
         described = time.perf_counter()
-        changed = sum(house.winnow.web.publish(package, DAY) for found in packages.values() for package in found)
+        changed = sum(
+            house.winnow.web.publish(package, DAY)
+            for found in packages.values()
+            if isinstance(found, list)
+            for package in found
+        )
         ended = time.perf_counter()
         yield (
             f"{days} days stored, {what}: {1000 * (ended - described) / PACKAGES:.1f} ms a package, "

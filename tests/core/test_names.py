@@ -44,9 +44,7 @@ def test_a_prefix_selects_longer_names_but_not_its_own_stem() -> None:
     assert not prefix.matches("tidyverse")
 
 
-@pytest.mark.parametrize(
-    ("text", "advice"), [("tidy*", "write 'tidy-*'"), ("*", "is not supported"), ("a*b", "is not a PyPI name")]
-)
+@pytest.mark.parametrize(("text", "advice"), [("tidy*", "write 'tidy-*'"), ("a*b", "is not a PyPI name")])
 def test_a_selector_of_another_form_is_refused_with_what_to_write(text: str, advice: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the advice is looked for below
         Selector.parse(text)

@@ -114,6 +114,8 @@ class Reader:
 
     now: datetime
     settle_days: int = 0
+    read_once: frozenset[Selector] = frozenset()
+    """What is not read again to settle."""
 
     def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` is not covered on `day`, or provisional although the day has settled."""
@@ -121,6 +123,8 @@ class Reader:
 
     def has_to_settle(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` was read on `day` before the day settled, and the day has settled since."""
+        if selector in self.read_once:
+            return False
         has_settled = end_of(day) + self.settle_days * ONE_DAY <= self.now
         return has_settled and coverage.is_provisional(day, selector, self.settle_days)
 

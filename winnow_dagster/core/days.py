@@ -69,13 +69,15 @@ def describe(
     windows: Mapping[Selector | Group, Sequence[int]],
     raw_coverage: Mapping[date, Coverage],
     question: Question,
+    in_full: Collection[str] = (),
 ) -> dict[str, list[Package]]:
     """Return what the stored honest days say of each package, by its selector's text, and of each group, by its own.
 
     `windows` has the lengths of the windows in days, the headline's first. A package that has a selector of its own
-    is left out of the prefixes that select it too. `raw_coverage` tells which days could not be read.
+    is left out of the prefixes that select it too. `raw_coverage` tells which days could not be read. Of `*` only the
+    packages `in_full` are described.
     """
-    names = _names(honest, windows)
+    names = _names(honest, windows, in_full)
     counts = _add_groups(honest.counts, windows)
     newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
     counted = _count(counts, names, newest)
@@ -179,21 +181,25 @@ def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> 
     return newest_window(days, covered, start=start, through=through)
 
 
-def _names(honest: Days, windows: Collection[Selector | Group]) -> dict[Selector | Group, list[str]]:
+def _names(
+    honest: Days, windows: Collection[Selector | Group], in_full: Collection[str]
+) -> dict[Selector | Group, list[str]]:
     """Return what is published of each: a package, for a prefix each that was ever downloaded, a group."""
     selectors = [s for s in windows if isinstance(s, Selector)]
     names: dict[Selector | Group, list[str]] = {which: [] for which in windows}
     for which in windows:
         if isinstance(which, Group):
             names[which] = [str(which)]
+        elif which.is_all:
+            names[which] = sorted(in_full)
         elif not which.is_prefix:
             names[which] = [which.stem]
-    prefixes = [s for s in selectors if s.is_prefix]
+    prefixes = [s for s in selectors if s.is_prefix and not s.is_all]
     if prefixes:
         seen = honest.counts.filter(matches_any(prefixes, "package")).select("package").unique().collect()
         for package in sorted(seen["package"]):
             selector = selector_of(package, selectors)
-            if selector and selector.is_prefix:
+            if selector and selector.is_prefix and not selector.is_all:
                 names[selector].append(package)
     return names
 

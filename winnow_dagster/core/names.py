@@ -11,7 +11,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Group", "NormalizedName", "Selector", "is_name", "matches_any", "normalise", "selector_of"]
+__all__ = ["EVERYTHING", "Group", "NormalizedName", "Selector", "is_name", "matches_any", "normalise", "selector_of"]
 
 # A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
 LONGEST_NAME = 200
@@ -39,9 +39,9 @@ def normalise(name: str) -> NormalizedName:
 
 @dataclass(frozen=True, order=True)
 class Selector:
-    """An entry of `packages:`: one package, or every package whose name starts with a prefix.
+    """An entry of `packages:`: one package, every package whose name starts with a prefix, or every package.
 
-    `stem` is the normalised name, or the normalised prefix with its closing '-'.
+    `stem` is the normalised name, or the normalised prefix with its closing '-', or nothing.
     """
 
     stem: str
@@ -49,12 +49,12 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Read `name` or `name-*`. Raises ValueError that says what is meant by what was written."""
+        """Read `name`, `name-*` or `*`. Raises ValueError that says what is meant by what was written."""
         if not text.endswith("*"):
             return cls(normalise(text))
         stem = text[:-1]
         if stem == "":
-            raise ValueError("'*' (every package) is not supported. Name packages, or a prefix as 'name-*'")
+            return EVERYTHING
         if stem[-1] not in "-_.":
             raise ValueError(f"{text!r} is not a selector. A prefix ends in '-*': write '{stem}-*'")
         return cls(normalise(stem.rstrip("-_.")) + "-", is_prefix=True)
@@ -62,6 +62,11 @@ class Selector:
     def __str__(self) -> str:
         """Return the selector as the config spells it, normalised."""
         return self.stem + "*" if self.is_prefix else self.stem
+
+    @property
+    def is_all(self) -> bool:
+        """Whether this is `*`, which selects every package."""
+        return self == EVERYTHING
 
     def matches(self, package: str) -> bool:
         """Tell whether this selector selects the package of that normalised name."""
@@ -72,6 +77,10 @@ class Selector:
         if other.is_prefix and not self.is_prefix:
             return False
         return self.matches(other.stem)
+
+
+EVERYTHING = Selector("", is_prefix=True)
+"""`*`"""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,8 @@ class CountQuery:
     def parameters(self) -> Mapping[str, datetime | str | list[str]]:
         """Return the values of the parameters, by name: the first moment, the moment after the last, the packages."""
         names, prefixes = self._stems()
+        if "" in prefixes:
+            names, prefixes = [], []
         given: dict[str, datetime | str | list[str]] = {
             "start": datetime.combine(self.first, time.min, tzinfo=UTC),
             "end": end_of(self.last),
@@ -88,6 +90,8 @@ class CountQuery:
 
     def _condition(self) -> str:
         names, prefixes = self._stems()
+        if "" in prefixes:
+            return "TRUE"
         conditions = [f"STARTS_WITH(project, @prefix_{n})" for n in range(len(prefixes))]
         if len(names) == 1:
             conditions.insert(0, "project = @package")
@@ -100,12 +104,16 @@ def plan_queries(requests: Iterable[Request], strategy: str, scan_above: float) 
     """Return the queries that answer these requests.
 
     `strategy` is per_package, batched, scan or auto, which takes one query per package up to `scan_above` packages on
-    the same days, and one scan of the days beyond.
+    the same days, and one scan of the days beyond. Everything is a scan of each day: of several, its answer would be
+    too large.
     """
     by_days: dict[tuple[date, date, bool], list[Request]] = defaultdict(list)
-    for request in requests:
-        by_days[request.first, request.last, request.is_second].append(request)
     queries = []
+    for request in requests:
+        if request.selector.is_all:
+            queries += [CountQuery([replace(request, first=day, last=day)], SCAN) for day in request.days()]
+        else:
+            by_days[request.first, request.last, request.is_second].append(request)
     for group in by_days.values():
         chosen = strategy
         if strategy == AUTO:

@@ -16,13 +16,13 @@ import polars as pl
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.honesty import legible
+from winnow_dagster.core.names import Selector, matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
     from winnow_dagster.core.days import Days
-    from winnow_dagster.core.names import Selector
     from winnow_dagster.core.window import PackageState
 
 UNLISTED_SHARE = 0.01
@@ -79,20 +79,24 @@ def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[d
 
 def judge_sums(raw: Days, honest: Days) -> Verdict:
     """Hold that the seven categories of each package and day sum to its raw total (R2)."""
-    keys = ("date", "package")
-    both = (
-        _sum(raw.counts, keys, "raw")
-        .join(_sum(honest.counts, keys, "categories"), on=keys, how="full", coalesce=True)
-        .with_columns(pl.col("raw", "categories").fill_null(0))
-        .sort(keys)
-        .collect()
-    )
-    unequal = both.filter(pl.col("raw") != pl.col("categories"))
-    bad = {
-        f"{day} {package}": f"{total:,} raw downloads, and {summed:,} in the seven categories"
-        for day, package, total, summed in unequal.select(*keys, "raw", "categories").iter_rows()
-    }
-    return Verdict(bad, both.height)
+    bad: dict[str, str] = {}
+    looked_at = 0
+    # Day by day: of everything, all days together may be more than fits in memory.
+    for day in sorted({*raw.coverage, *honest.coverage}):
+        both = (
+            _sum(raw.counts.filter(pl.col("date") == day), ["package"], "raw")
+            .join(
+                _sum(honest.counts.filter(pl.col("date") == day), ["package"], "categories"),
+                on="package", how="full", coalesce=True,
+            )
+            .with_columns(pl.col("raw", "categories").fill_null(0))
+            .collect()
+        )  # fmt: skip
+        looked_at += both.height
+        unequal = both.filter(pl.col("raw") != pl.col("categories")).sort("package")
+        for package, total, summed in unequal.select("package", "raw", "categories").iter_rows():
+            bad[f"{day} {package}"] = f"{total:,} raw downloads, and {summed:,} in the seven categories"
+    return Verdict(bad, looked_at)
 
 
 def judge_unlisted(honest: Days) -> Verdict:
@@ -121,19 +125,15 @@ def judge_as_of(states: Iterable[PackageState], today: date, stale_threshold_day
 
 def _totals_by_selector(days: Days, selectors: Collection[Selector]) -> dict[date, dict[Selector, int]]:
     """Return the raw downloads of each selector on each day that covers it."""
-    by_package: dict[date, dict[str, int]] = defaultdict(dict)
-    for day, package, total in _sum(days.counts, ("date", "package"), "raw").collect().iter_rows():
-        by_package[day][package] = total
-    return {
-        day: {s: _total(by_package[day], s) for s in selectors if coverage.covers(s)}
-        for day, coverage in days.coverage.items()
-    }
-
-
-def _total(by_package: Mapping[str, int], selector: Selector) -> int:
-    if not selector.is_prefix:
-        return by_package.get(selector.stem, 0)
-    return sum(total for package, total in by_package.items() if selector.matches(package))
+    found: dict[tuple[date, Selector], int] = defaultdict(int)
+    named = days.counts.filter(pl.col("package").is_in([s.stem for s in selectors if not s.is_prefix]))
+    for day, package, total in _sum(named, ("date", "package"), "raw").collect().iter_rows():
+        found[day, Selector(package)] = total
+    for selector in (s for s in selectors if s.is_prefix):
+        selected = days.counts.filter(matches_any([selector], "package"))
+        for day, total in _sum(selected, ("date",), "raw").collect().iter_rows():
+            found[day, selector] = total
+    return {day: {s: found[day, s] for s in selectors if coverage.covers(s)} for day, coverage in days.coverage.items()}
 
 
 def _ratio(day: Mapping[Selector, int], before: Mapping[Selector, int]) -> float | None:

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from winnow_dagster.core import honesty
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.days import Days, Package
+from winnow_dagster.core.days import Days
+from winnow_dagster.core.everything import Described
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
 from winnow_dagster.defs.notes import column_schema
@@ -143,7 +144,7 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kinds={"json", "svg", "html"},
         freshness_policy=EVERY_DAY,
     )
-    def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> dict[str, list[Package]]:
+    def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> Described:
         """How many people installed each package and group, over each of its windows: badges, page, history.
 
         A number is published once every day of its window is covered, and never gives way to an older one.

@@ -63,19 +63,23 @@ def _unlisted(winnow: Installation) -> Verdict:
 
 def _as_of(winnow: Installation) -> Verdict:
     states = [state for found in winnow.published().values() for state in found]
+    summary = winnow.web.wide.summary()
+    states += [summary.state()] if summary else []
     return verdicts.judge_as_of(states, winnow.clock.today, winnow.settings.stale_threshold_days)
 
 
 def _published(winnow: Installation) -> Verdict:
     # What another source published is not for this one's store to tell.
     published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
-    return audit.judge_published(
+    in_full = audit.judge_published(
         winnow.web.site,
         published,
         winnow.recount(published.values()),
         lambda folder, name: read_if_there(winnow.web.folder / folder / name),
         winnow.clock.today,
     )
+    wide = winnow.web.wide.judge(winnow.everything(), winnow.clock.today)
+    return Verdict({**in_full.bad, **wide.bad}, in_full.looked_at + wide.looked_at, {**in_full.facts, **wide.facts})
 
 
 def _orphans(winnow: Installation) -> Verdict:

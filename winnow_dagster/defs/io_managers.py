@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from winnow_dagster.core.coverage import Failure
+from winnow_dagster.core.everything import Everything
 from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.sources.interface import PassingError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from winnow_dagster.core.days import Days, Package
+    from winnow_dagster.core.everything import Described
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.resources import Fetch, Installation
 
@@ -95,7 +97,7 @@ class BadgesIO(dg.IOManager):
         """Publish to the installation's web directory."""
         self._winnow = winnow
 
-    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, list[Package]]) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Described) -> None:
         """Publish each package of each selector: changed files only, never an older number.
 
         Raises StorageError in the end if some could not be published.
@@ -105,17 +107,24 @@ class BadgesIO(dg.IOManager):
         with publishing(settings.data_dir):
             web.tidy()
             batch, changed = Batch(failures), dict.fromkeys(obj, 0)
-            for key, packages in obj.items():
-                for package in packages:
+            for key, found in obj.items():
+                for package in _in_full(found):
                     with failures.noted():
                         changed[key] += web.publish(package, clock.through, batch)
             batch.put()
-            for key, packages in obj.items():
-                numbers = {"packages": len(packages), "files_changed": changed[key]}
+            for key, found in obj.items():
+                packages = _in_full(found)
+                numbers = {"packages": len(packages)}
+                if isinstance(found, Everything) and settings.everything:
+                    least = settings.everything.min_downloads
+                    changed[key] += web.wide.publish(found, least, clock.through, failures)
+                    numbers["packages"] += len(web.wide.names())
                 with failures.noted():
                     shown = [web.read(package.state.package) or package.state for package in packages]
-                    _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
-            web.refresh(clock.through, [p.state.package for packages in obj.values() for p in packages], failures)
+                    notes = package_notes(shown, settings, web.site, clock.today)
+                    _note(context, key, numbers | {"files_changed": changed[key]} | notes)
+            published = [p.state.package for found in obj.values() for p in _in_full(found)]
+            web.refresh(clock.through, published, failures)
         failures.raise_any()
 
     def load_input(self, context: dg.InputContext) -> Mapping[str, list[PackageState]]:  # noqa: ARG002
@@ -145,6 +154,11 @@ class SiteIO(dg.IOManager):
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
     """Attach numbers to one partition of a run that may cover many; add_output_metadata would give all the same."""
     context.step_context.add_asset_metadata(numbers, partition_key=partition)
+
+
+def _in_full(found: list[Package] | Everything) -> list[Package]:
+    """Return the packages that have a page of their own."""
+    return found.packages if isinstance(found, Everything) else found
 
 
 def _culprit(failure: Failure) -> tuple[str, str, str]:

@@ -18,7 +18,8 @@ from winnow_dagster.core.coverage import (
     plan_requests,
 )
 from winnow_dagster.core.days import Question, describe, retell
-from winnow_dagster.core.names import Selector, selector_of
+from winnow_dagster.core.everything import Described, describe_everything
+from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.window import Window
 from winnow_dagster.settings import PUBLIC_TABLE
 from winnow_dagster.site.audit import Recount, windows_of
@@ -31,10 +32,11 @@ from winnow_dagster.storage.lock import fetching
 from winnow_dagster.storage.web import WebDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from winnow_dagster.core.coverage import Coverage, Gap
-    from winnow_dagster.core.days import Package
+    from winnow_dagster.core.days import Days, Package
+    from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
@@ -131,7 +133,8 @@ class Installation:
     @property
     def reader(self) -> Reader:
         """What decides whether a reading has to be made now."""
-        return Reader(self.clock.now(), self.settings.source.settle_days)
+        once = frozenset(package.selector for package in self.settings.packages if not package.settle)
+        return Reader(self.clock.now(), self.settings.source.settle_days, once)
 
     def gaps(self, selectors: Collection[Selector] | None = None, through: date | None = None) -> list[Gap]:
         """Return what has to be read to bring these selectors, or all, up to date, or to `through`."""
@@ -189,16 +192,33 @@ class Installation:
                 found[str(selector)] = f"{len(gone)} days, {gone[0]} to {gone[-1]}: {why}"
         return found
 
-    def packages(self, keys: Collection[str]) -> dict[str, list[Package]]:
+    def packages(self, keys: Collection[str]) -> Described:
         """Return what the store says of each package of these selectors, and of these groups, by their texts."""
-        stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
-        found = describe(
-            self.honest.load(stored),
-            self.settings.published_windows,
-            self.raw.coverages(self.raw.stored_days()),
-            Question(self.clock.through, self.settings.source.kind, self.settings.source.settle_days),
-        )
-        return {key: packages for key, packages in found.items() if key in keys}
+        published = self.published() if self.settings.everything else {}
+        in_full = [state.package for state in published.get(str(EVERYTHING), ())]
+        windows, raw = self.settings.published_windows, self.raw.coverages(self.raw.stored_days())
+        described = describe(self._stored(), windows, raw, self._question, in_full)
+        everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
+        found = Described({key: packages for key, packages in described.items() if key in keys})
+        return Described({**found, str(EVERYTHING): everything}) if everything else found
+
+    def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
+        """Return what the store says of `*`, of which these packages are published in full; None where it is not asked.
+
+        Nothing is counted yet.
+        """
+        entry = self.settings.everything
+        if entry is None:
+            return None
+        windows = self.settings.published_windows
+        return describe_everything(self._stored(), windows, entry.look, self._question, in_full)
+
+    def _stored(self) -> Days:
+        return self.honest.load([day for day in self.honest.stored_days() if day <= self.clock.through])
+
+    @property
+    def _question(self) -> Question:
+        return Question(self.clock.through, self.settings.source.kind, self.settings.source.settle_days)
 
     def published(self) -> dict[str, list[PackageState]]:
         """Return what is published of each package of each selector, and of each group, in the config's order."""
@@ -235,7 +255,13 @@ class Installation:
     def site_files(self, published: Mapping[str, list[PackageState]]) -> dict[str, bytes]:
         """Return the files that span packages, by their paths, from what is published of each."""
         settings, clock = self.settings, self.clock
-        listing = Listing(self.rows(published), settings.source.kind, clock.through, settings.stale_threshold_days)
+        listing = Listing(
+            self.rows(published),
+            settings.source.kind,
+            clock.through,
+            settings.stale_threshold_days,
+            self.web.wide.summary(),
+        )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 
     def _covered(self) -> dict[date, Coverage]:

@@ -16,11 +16,13 @@ from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.record import parse_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
+    from winnow_dagster.core.everything import Everything, Shard
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+    from winnow_dagster.site.everything import Drawing
     from winnow_dagster.site.site import Site
 
 
@@ -63,6 +65,40 @@ def judge_published(
             elif content not in expected:
                 bad[f"{folder}/{name}"] = _difference(content, expected[0])
     return Verdict(bad, looked_at, {"windows_not_in_store": unknown})
+
+
+def judge_everything(
+    everything: Everything,
+    published: Callable[[str], Shard | None],
+    read: Callable[[str, str], bytes | None],
+    drawings: Sequence[Drawing],
+) -> Verdict:
+    """Hold that the numbers of each shard are what the store says, and one package's badges what those say.
+
+    Which package is looked at of a shard changes from day to day. `drawings`: how a badge may read. Shards of other
+    windows than the store has are not judged.
+    """
+    bad: dict[str, str] = {}
+    looked_at = unknown = 0
+    for counted in everything.shards():
+        for key, found in counted.items():
+            shard = published(key)
+            if shard is None or (shard.windows, shard.columns) != (found.shard.windows, found.shard.columns):
+                unknown += 1
+                continue
+            nothing = (0,) * (len(shard.windows) * len(shard.columns))
+            for name, numbers in shard.packages.items():
+                looked_at += 1
+                expected = found.shard.packages.get(name, nothing)
+                if numbers != expected:
+                    bad[name] = f"is {list(numbers)}; the store says {list(expected)}"
+            names = list(shard.packages)
+            name = names[drawings[0].today.toordinal() % len(names)]
+            for file in drawings[0].files(shard, shard.packages[name]):
+                content = read(name, file)
+                if content not in [drawing.files(shard, shard.packages[name])[file] for drawing in drawings]:
+                    bad[f"{name}/{file}"] = "is missing" if content is None else "is not what its number is drawn as"
+    return Verdict(bad, looked_at, {"shards_not_in_store": unknown})
 
 
 def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:

@@ -12,6 +12,8 @@ from winnow_dagster.core.honesty import CATEGORIES
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import share_bar, spark
+from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
+from winnow_dagster.site.everything import SUMMARY_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import key_of, summary, to_json
 from winnow_dagster.site.svg import size
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState, WindowCounts
+    from winnow_dagster.site.everything import Summary
     from winnow_dagster.site.site import Site
 
 HEALTH_NAME = "_health.json"
@@ -65,6 +68,8 @@ class Listing:
     source: str
     through: date
     stale_threshold_days: int
+    everything: Summary | None = None
+    """What is published of `*`, which has no rows."""
 
     @property
     def as_of(self) -> date | None:
@@ -125,6 +130,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
         sample=listing.source == "sample",
         stale_threshold_days=listing.stale_threshold_days,
         categories=CATEGORIES,
+        everything=listing.everything,
     )
 
 
@@ -157,8 +163,18 @@ def format_packages(listing: Listing) -> bytes:
             "groups": [
                 _package_entry(row) | {"members": list(row.state.members)} for row in listing.rows if row.is_group
             ],
+            **_everything(listing),
         }
     )
+
+
+def _everything(listing: Listing) -> dict[str, object]:
+    """Return what is said of `*`, where there is anything."""
+    found = listing.everything
+    if found is None:
+        return {}
+    told = {"packages": found.packages, "as_of": dict(found.windows), "list": f"{EVERYTHING_FOLDER}/{SUMMARY_NAME}"}
+    return {"everything": told}
 
 
 def _package_entry(row: Row) -> dict[str, object]:
@@ -180,6 +196,7 @@ def format_health(listing: Listing, *, started: datetime, finished: datetime) ->
             "finished": finished.isoformat(),
             "packages": {row.name: _health(row) for row in rows},
             **({"groups": groups} if groups else {}),
+            **_everything(listing),
             "sample": listing.source == "sample",
             "source": listing.source,
             "started": started.isoformat(),

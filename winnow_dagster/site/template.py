@@ -14,7 +14,8 @@ from winnow_dagster import __version__
 STATIC_FOLDER = "_static"
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
 )
 """The Content-Security-Policy of every page: nothing from elsewhere, nothing inline."""
 

@@ -43,6 +43,22 @@ INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
 )
 WITHOUT_SYSTEM = frozenset({"bandersnatch", "Nexus", "Artifactory", "Browser", "requests", "Homebrew", None})
 PREFIX_MEMBERS = ("cli", "core", "extras")
+EVERY_PACKAGE = tuple(
+    f"sample-{grain}"
+    for grain in (
+        "amaranth",
+        "barley",
+        "buckwheat",
+        "maize",
+        "millet",
+        "oat",
+        "quinoa",
+        "rice",
+        "rye",
+        "spelt",
+        "wheat",
+    )
+)
 WEEKEND = 5
 WEEKEND_SHARE = 0.6
 
@@ -62,6 +78,8 @@ class SampleSource:
 
 
 def _packages(selector: Selector) -> list[str]:
+    if selector.is_all:
+        return list(EVERY_PACKAGE)
     return [selector.stem + member for member in PREFIX_MEMBERS] if selector.is_prefix else [selector.stem]
 
 

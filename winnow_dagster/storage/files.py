@@ -11,11 +11,11 @@ import shutil
 import stat
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping
 
 STAGED_PREFIX = ".winnow-"
 """What the name of a file that is not in place yet starts with; web servers do not serve dotfiles."""
@@ -26,8 +26,8 @@ LONGEST_STAGING_SECONDS = 3600
 LEAST_FREE_BYTES = 10_000_000
 """Below this a run does not begin, since it would end half-way."""
 
-MOST_IN_A_BATCH = 2000
-"""How many files wait in their folders, under another name, to be put in place."""
+LARGE = 1_000_000
+"""From how many bytes on a file may not be read in one go."""
 
 MANY = 64
 """From how many files on it is faster to let all that the file system holds be written than to wait for each."""
@@ -58,9 +58,13 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        culprit = path if not error.filename or STAGED_PREFIX in str(error.filename) else error.filename
-        fix = FIXES.get(error.errno or 0, "Look at the disk that it is on")
-        raise StorageError(f"{culprit}: {error.strerror or error}. {fix}") from None
+        raise _named(error, path) from None
+
+
+def _named(error: OSError, path: Path | str) -> StorageError:
+    culprit = path if not error.filename or STAGED_PREFIX in str(error.filename) else error.filename
+    fix = FIXES.get(error.errno or 0, "Look at the disk that it is on")
+    return StorageError(f"{culprit}: {error.strerror or error}. {fix}")
 
 
 class Failures:
@@ -91,28 +95,34 @@ class Batch:
     To wait for each of thousands takes longer than all else. What cannot be put in place is noted in `failures`.
     """
 
-    def __init__(self, failures: Failures) -> None:
-        """Start with no file."""
+    def __init__(self, failures: Failures, most: int = 2000, staging: Path | None = None) -> None:
+        """Start with no file; put what there is in place whenever there are `most`.
+
+        Files wait beside their places, or in `staging`, a folder of the same file system.
+        """
         self._failures = failures
-        self._staged: list[dict[Path, Path]] = []
+        self._most = most
+        self._staging = staging
+        self._staged: list[Staged] = []
         self._files = 0
 
-    def add(self, folder: Path, files: Mapping[str, bytes]) -> int:
+    def add(self, folder: Path | str, files: Mapping[str, bytes]) -> int:
         """Take those of `files` (name -> content) that `folder` does not have yet; return how many.
 
         Raises StorageError, and takes none of them then.
         """
         try:
-            staged = _stage_changed(folder, files)
+            staged = _stage_changed(folder, files, self._staging)
         except StorageError:
             if not self._staged:
                 raise
             # What takes its place makes room of what was there.
             self.put()
-            staged = _stage_changed(folder, files)
-        self._staged.append(staged)
-        self._files += len(staged)
-        if self._files >= MOST_IN_A_BATCH:
+            staged = _stage_changed(folder, files, self._staging)
+        if staged:
+            self._staged.append(staged)
+            self._files += len(staged)
+        if self._files >= self._most:
             self.put()
         return len(staged)
 
@@ -121,12 +131,13 @@ class Batch:
         taken, self._staged, self._files = self._staged, [], 0
         try:
             with self._failures.noted():
-                _sync_all([staged for folder in taken for staged in folder])
+                _sync([pair for folder in taken for pair in folder])
                 for folder in taken:
                     with self._failures.noted():
                         _put(folder)
         finally:
-            _remove(staged for folder in taken for staged in folder)
+            for folder in taken:
+                _remove(folder)
 
 
 def replace_file(path: Path, content: bytes) -> os.stat_result:
@@ -134,14 +145,14 @@ def replace_file(path: Path, content: bytes) -> os.stat_result:
 
     Returns what is known of the new file. Raises StorageError; the old file is there then.
     """
-    staged = _stage(path, content)
+    staged = [(_stage(str(path), content, path.parent), str(path))]
     try:
-        with naming(path), staged.open("rb") as file:
-            os.fsync(file.fileno())
-            made = os.fstat(file.fileno())
-        _put({staged: path})
+        _sync(staged)
+        with naming(path):
+            made = Path(staged[0][0]).stat()
+        _put(staged)
     finally:
-        _remove([staged])
+        _remove(staged)
     return made
 
 
@@ -151,82 +162,140 @@ def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:
     They take their places in the order given. Raises StorageError.
     """
     staged = _stage_changed(folder, files)
+    changed = len(staged)
     try:
-        _sync_all(list(staged))
+        _sync(staged)
         _put(staged)
     finally:
         _remove(staged)
-    return len(staged)
+    return changed
 
 
-def _stage_changed(folder: Path, files: Mapping[str, bytes]) -> dict[Path, Path]:
-    """Write what `folder` does not have yet beside its place; return the places by where it was written."""
-    make_folder(folder)
-    staged: dict[Path, Path] = {}
+# Strings and the system's own calls from here on: this is done millions of times, and Path takes as long as the disk.
+Staged = list[tuple[str, str]]
+"""Files as they are staged, and their places."""
+
+
+def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path | None = None) -> Staged:
+    """Write what `folder` does not have yet beside its place, or in another folder."""
+    is_new = make_folder(folder)
+    staged: Staged = []
     try:
         for name, content in files.items():
-            if read_if_there(folder / name) != content:
-                staged[_stage(folder / name, content)] = folder / name
+            path = f"{folder}/{name}"
+            if is_new or not _holds(path, content):
+                staged.append((_stage(path, content, staging or folder), path))
     except BaseException:
         _remove(staged)
         raise
     return staged
 
 
-def _stage(path: Path, content: bytes) -> Path:
-    staged = path.with_name(f"{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
-    with naming(path):
+def _stage(path: str, content: bytes, folder: Path | str) -> str:
+    staged = f"{folder}/{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
-            with staged.open("xb") as file:
-                file.write(content)
-                os.fchmod(file.fileno(), 0o644)
-        except BaseException:
-            _remove([staged])
-            raise
+            _write(descriptor, content)
+            os.fchmod(descriptor, 0o644)
+        finally:
+            os.close(descriptor)
+    except BaseException as error:
+        _remove([(staged, path)])
+        if isinstance(error, OSError):
+            raise _named(error, path) from None
+        raise
     return staged
 
 
-def _sync_all(staged: Sequence[Path]) -> None:
-    """Wait until these files, of one file system, are on the disk."""
-    if len(staged) >= MANY and SYNCFS is not None:
-        with naming(staged[0]), staged[0].open("rb") as file:
-            if SYNCFS(file.fileno()):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        return
-    for path in staged:
-        with naming(path), path.open("rb") as file:
-            os.fsync(file.fileno())
+def _sync(staged: Staged) -> None:
+    """Wait until staged files, of one file system, are on the disk."""
+    all_at_once = SYNCFS if len(staged) >= MANY else None
+    for each, path in staged[:1] if all_at_once else staged:
+        try:
+            descriptor = os.open(each, os.O_RDONLY)
+            try:
+                if all_at_once is None:
+                    os.fsync(descriptor)
+                elif all_at_once(descriptor):
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _named(error, path) from None
 
 
-def _put(staged: Mapping[Path, Path]) -> None:
-    for each, path in staged.items():
-        with naming(path):
-            each.replace(path)
+def _put(staged: Staged) -> None:
+    """Let staged files take their places, in their order; those that did are no longer staged."""
+    while staged:
+        each, path = staged[0]
+        try:
+            os.replace(each, path)  # noqa: PTH105
+        except OSError as error:
+            raise _named(error, path) from None
+        del staged[0]
 
 
-def _remove(staged: Iterable[Path]) -> None:
+def _remove(staged: Staged) -> None:
     """Remove what did not come to its place: nothing but whole files may stay in a directory that is served."""
-    for each in staged:
+    for each, _ in staged:
         with contextlib.suppress(OSError):
-            each.unlink()
+            os.unlink(each)  # noqa: PTH108
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.readall()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _named(error, path) from None
+
+
+def _holds(path: str, content: bytes) -> bool:
+    """Tell whether a file is there and holds just this."""
+    if len(content) >= LARGE:
+        return _read(path) == content
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return os.read(descriptor, len(content) + 1) == content
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _named(error, path) from None
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """Write all of it: the system may take a part of what is large at a time."""
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, content[written:])
 
 
 def read_if_there(path: Path) -> bytes | None:
     """Return the content of a file, or None where there is no such file. Raises StorageError."""
-    with naming(path), contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
-    return None
+    return _read(str(path))
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, 0755 whatever the umask. Raises StorageError."""
-    with naming(folder):
-        if folder.is_dir():
-            return
+def make_folder(folder: Path | str) -> bool:
+    """Make a folder and those above it, 0755 whatever the umask; return whether it is new. Raises StorageError."""
+    with naming(Path(folder)):
+        if os.path.isdir(folder):  # noqa: PTH112
+            return False
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.mkdir(folder, 0o755)  # noqa: PTH102
+            os.chmod(folder, 0o755)  # noqa: PTH101, S103 - it is served
+            return True
+        folder = Path(folder)
         missing = [f for f in (folder, *folder.parents) if not f.exists()]
         for each in reversed(missing or [folder]):
             each.mkdir(exist_ok=True)
             each.chmod(0o755)
+    return True
 
 
 def others_can_read(path: Path) -> bool:
@@ -245,14 +314,21 @@ def make_writable(folder: Path) -> None:
         )
 
 
-def remove_staged(folder: Path) -> None:
-    """Remove what runs that died left half-written in `folder` and in those below it."""
-    for path in folder.glob(f"**/{STAGED_PREFIX}*"):
+def remove_staged(folder: Path, passed_over: Collection[str] = ()) -> None:
+    """Remove what runs that died left half-written in `folder` and below it, but for those folders passed over."""
+    for path in _find_staged(folder, passed_over):
         pid = path.name.removeprefix(STAGED_PREFIX).partition("-")[0]
         with contextlib.suppress(FileNotFoundError):
             is_old = time.time() - path.stat().st_mtime > LONGEST_STAGING_SECONDS
             if pid.isdecimal() and (is_old or not is_alive(int(pid))):
                 path.unlink()
+
+
+def _find_staged(folder: Path, passed_over: Collection[str]) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        if parent == str(folder):
+            folders[:] = [name for name in folders if name not in passed_over]
+        yield from (Path(parent) / name for name in files if name.startswith(STAGED_PREFIX))
 
 
 def is_alive(pid: int) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import parse_name
-from winnow_dagster.core.names import Selector, selector_of
+from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
+from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import FILE_NAME, format_record
 from winnow_dagster.storage.files import replace_changed
@@ -41,12 +42,17 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
             orphans += [page for page in reversed(PAGES) if (web.folder / name / page).exists()]
         if orphans:
             found[name] = orphans
+    if EVERYTHING not in windows and (files := web.wide.files()):
+        found[EVERYTHING_FOLDER] = files
     return found
 
 
 def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
     """Remove orphans, and folders that are empty then; a folder that stays forgets the windows that it has lost."""
     for name, files in orphans.items():
+        if name == EVERYTHING_FOLDER:
+            web.wide.remove()
+            continue
         folder, state = web.folder / name, web.read(name)
         if state is not None and FILE_NAME not in files:
             lost = {badge[1] for badge in map(parse_name, files) if badge}

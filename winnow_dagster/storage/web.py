@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import ONE_DAY
@@ -14,10 +16,11 @@ from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, parse_record
+from winnow_dagster.storage.everything import WideDir
 from winnow_dagster.storage.files import Batch, StorageError, read_if_there, remove_staged, replace_changed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
@@ -59,8 +62,7 @@ class WebDir:
 
         What cannot be read is passed over with a warning: it must not take the others down.
         """
-        paths = [*self.folder.glob(f"*/{FILE_NAME}"), *self.folder.glob(f"{GROUP_FOLDER}*/{FILE_NAME}")]
-        names = sorted(str(path.parent.relative_to(self.folder)) for path in paths)
+        names = sorted(self._folders())
         found: dict[str, PackageState] = {}
         for name in names:
             try:
@@ -71,6 +73,21 @@ class WebDir:
             if state is not None:
                 found[name] = state
         return found
+
+    def _folders(self) -> Iterator[str]:
+        """Return the folders with a record."""
+        wide = self.wide.names()
+        for folder, prefix in ((self.folder, ""), (self.folder / GROUP_FOLDER, GROUP_FOLDER)):
+            try:
+                found = os.listdir(folder)  # noqa: PTH208 - a million Path take seconds
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            yield from (prefix + name for name in found if name not in wide and (folder / name / FILE_NAME).is_file())
+
+    @cached_property
+    def wide(self) -> WideDir:
+        """What `*` fills of it."""
+        return WideDir(self.folder, self.site)
 
     def publish(self, computed: Package, through: date, batch: Batch | None = None) -> int:
         """Publish a package, with `batch` if one is given, as it reads on the day after `through`.
@@ -103,10 +120,11 @@ class WebDir:
                 with failures.noted():
                     self._write(name, Package(state, self.read_history(name)), through, batch)
         batch.put()
+        self.wide.refresh(through, failures)
 
     def tidy(self) -> None:
         """Remove what runs that died left half-written."""
-        remove_staged(self.folder)
+        remove_staged(self.folder, self.wide.names())
 
     def _write(self, name: str, package: Package, through: date, batch: Batch | None) -> int:
         folder, state = self.folder / name, package.state

@@ -1,0 +1,318 @@
+"""`*`: an honest badge for every package, the same as if each had an entry, and nothing of it one by one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource
+from winnow_dagster.core.badge import KINDS, Look, format_count
+from winnow_dagster.core.coverage import Coverage
+from winnow_dagster.core.everything import Everything
+from winnow_dagster.core.honesty import RAW_SCHEMA, winnow
+from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.defs.checks import CHECKS
+from winnow_dagster.defs.resources import Installation
+from winnow_dagster.storage.files import Failures
+from winnow_dagster.storage.orphans import find_orphans, remove_orphans
+
+HEADLINE = Look(slugs=("downloads",))
+NAMES = ("requests", "req", "r", "0x", "zz-top", "numpy", "py-a", "py-b")
+INSTALLERS = ("pip", "uv", "bandersnatch", "Browser", None)
+Row = tuple[date, str, str | None, str | None, bool | None, int]
+
+
+def everything(
+    make_house: MakeHouse, days: tuple[int, ...] = (3,), *, clock: FixedClock | None = None, **entry: Any
+) -> House:
+    """Return a house with `*` and one package with an entry of its own."""
+    house = make_house({"numpy": (3,), "*": days}, clock)
+    entry = {"look": HEADLINE, "settle": False, **entry}
+    packages = tuple(replace(p, **entry) if p.selector.is_all else p for p in house.winnow.settings.packages)
+    changed = replace(house.winnow.settings, packages=packages)
+    return House(Installation(changed, house.winnow.clock, given_source=make_house.source), house.instance)
+
+
+def live(house: House, first: date = DAY - timedelta(days=2), last: date = DAY) -> House:
+    assert house.count(first, last).success
+    house.publish()
+    return house
+
+
+def store(house: House, found: list[Row]) -> None:
+    """Store rows as if they had been read and counted."""
+    frame = pl.DataFrame(found, schema=RAW_SCHEMA, orient="row")
+    for day in (DAY - timedelta(days=ago) for ago in range(5)):
+        raw, coverage = frame.filter(pl.col("date") == day), Coverage({EVERYTHING: house.winnow.clock.now()})
+        house.winnow.raw.write(day, raw, coverage)
+        house.winnow.honest.write(day, winnow(raw.lazy()).collect(), coverage)
+
+
+def told(house: House, package: str, name: str = "downloads-3d-non-ci.json") -> str:
+    content: Mapping[str, Any] = json.loads((house.winnow.settings.output_dir / package / name).read_bytes())
+    return str(content["message"])
+
+
+def files(house: House) -> dict[str, bytes]:
+    public = house.winnow.settings.output_dir
+    return {str(p.relative_to(public)): p.read_bytes() for p in public.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def _rows(source: RowSource) -> None:
+    source.rows = [
+        (DAY, "requests", "pip", "Linux", None, 1_234),
+        (DAY - timedelta(days=1), "requests", "bandersnatch", None, None, 7),
+        (DAY - timedelta(days=2), "req", "uv", "Darwin", None, 12),
+        (DAY, "numpy", "pip", "Linux", None, 5),
+        (DAY, "mirrored", "bandersnatch", None, None, 9),
+        (DAY, "../evil", "pip", None, None, 99),
+        (DAY, "Not.Normal", "pip", None, None, 99),
+    ]
+
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 4).map(lambda ago: DAY - timedelta(days=ago)),
+        st.sampled_from(NAMES),
+        st.sampled_from(INSTALLERS),
+        st.sampled_from(("Linux", None)),
+        st.sampled_from((None, True)),
+        st.integers(1, 3_000_000),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows)
+def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_gives(
+    tmp_path_factory: pytest.TempPathFactory, found: list[Row]
+) -> None:
+    found = list({row[:5]: row for row in found}.values())
+    with dg.DagsterInstance.ephemeral() as instance:
+        make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
+        house = everything(make_house, (3, 2))
+        store(house, found)
+        described = house.winnow.packages(["*"])["*"]
+        assert isinstance(described, Everything)
+        failures = Failures()
+        house.winnow.web.wide.publish(described, 0, DAY, failures)
+        failures.raise_any()
+        honest, raw = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+        of_days: dict[str, dict[str, list[int]]] = {}
+        for day, package, installer, _, ci, downloads in found:
+            for days in (2, 3):
+                if day > DAY - timedelta(days=days):
+                    raw[package, days] += downloads
+                    honest[package, days] += downloads * (installer in {"pip", "uv"} and not ci)
+            if day > DAY - timedelta(days=3):
+                counts = of_days.setdefault(package, {}).setdefault(str(day), [0, 0])
+                counts[0] += downloads * (installer in {"pip", "uv"} and not ci)
+                counts[1] += downloads
+        for package in {package for package, days in raw if days == 3} - {"numpy"}:
+            folder = house.winnow.settings.output_dir / package
+            for days in (2, 3):
+                assert told(house, package, f"downloads-{days}d-non-ci.json") == format_count(honest[package, days])
+                assert format_count(honest[package, days]) in (folder / f"downloads-{days}d-non-ci.svg").read_text()
+            assert json.loads((folder / "history.json").read_bytes())["days"] == dict(sorted(of_days[package].items()))
+            assert len(list(folder.iterdir())) == 5
+        shards = list(house.winnow.settings.output_dir.glob("_packages/??.json"))
+        shards += house.winnow.settings.output_dir.glob("_packages/?.json")
+        listed = {n: c for p in shards for n, c in json.loads(p.read_bytes())["packages"].items()}
+        assert listed == {
+            name: [honest[name, 3], raw[name, 3], honest[name, 2], raw[name, 2]]
+            for name in {package for package, days in raw if days == 3} - {"numpy"}
+        }
+
+
+def test_a_package_with_an_entry_of_its_own_is_published_as_that_says(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    public = house.winnow.settings.output_dir
+    assert {"index.html", "counts.json", "installer-uv-3d-non-ci.json"} <= {
+        p.name for p in (public / "numpy").iterdir()
+    }
+    assert "numpy" not in house.winnow.web.wide.names()
+    assert house.winnow.web.wide.names() == {"requests", "req", "mirrored"}
+
+
+def test_what_is_no_name_gets_no_folder(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    folders = {p.name for p in house.winnow.settings.output_dir.iterdir() if p.is_dir()}
+    assert folders == {"_packages", "_static", "requests", "req", "mirrored", "numpy"}
+    assert not (house.winnow.settings.folder / "evil").exists()
+
+
+def test_packages_with_too_few_downloads_are_left_out_until_they_have_enough_and_stay_then(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    house = live(everything(make_house, min_downloads=13))
+    assert house.winnow.web.wide.names() == {"requests"}
+    source.rows = [*source.rows, (DAY + timedelta(days=1), "req", "uv", None, None, 1)]
+    later = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=1)), min_downloads=1)
+    live(later, DAY + timedelta(days=1), DAY + timedelta(days=1))
+    assert told(later, "req") == "1"
+    assert later.winnow.web.wide.names() == {"requests", "req"}
+    last = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=4)), min_downloads=13)
+    live(last, DAY + timedelta(days=2), DAY + timedelta(days=4))
+    assert (told(last, "req"), told(last, "requests")) == ("0", "0")
+
+
+def test_nothing_is_published_of_a_window_that_is_not_whole(make_house: MakeHouse) -> None:
+    house = live(everything(make_house, (4,)))
+    assert house.winnow.web.wide.names() == frozenset()
+    live(house, DAY - timedelta(days=3), DAY - timedelta(days=3))
+    assert told(house, "requests", "downloads-4d-non-ci.json") == "1.2k"
+
+
+def test_published_again_nothing_changes(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    before = {path: path.stat().st_mtime_ns for path in (house.winnow.settings.output_dir / "requests").iterdir()}
+    assert house.run("badges").success
+    assert {
+        path: path.stat().st_mtime_ns for path in (house.winnow.settings.output_dir / "requests").iterdir()
+    } == before
+
+
+def test_without_a_new_day_badges_turn_grey_and_with_one_they_are_fresh_again(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    live(everything(make_house))
+    later = DAY + timedelta(days=4)
+    house = everything(make_house, clock=FixedClock.after(later))
+    assert house.run("badges").success
+    assert told(house, "requests") == f"1.2k to {DAY}"
+    source.rows = [*source.rows, (later, "requests", "pip", None, None, 8)]
+    live(house, DAY + timedelta(days=1), later)
+    assert told(house, "requests") == "8"
+
+
+def test_a_lost_store_takes_no_number_back(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    before = files(house)
+    house.winnow.settings.data_dir.rename(house.winnow.settings.folder / "lost")
+    again = everything(make_house)
+    assert again.count(DAY, DAY).success
+    assert again.run("badges").success
+    kept = {path: content for path, content in files(again).items() if path.startswith(("re", "_packages/re"))}
+    assert kept == {path: content for path, content in before.items() if path.startswith(("re", "_packages/re"))}
+
+
+def test_an_older_day_that_is_published_again_changes_nothing(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    before = files(house)
+    assert live(everything(make_house), DAY - timedelta(days=4), DAY).winnow.web.wide.names()
+    replay = everything(make_house, clock=FixedClock.after(DAY - timedelta(days=1)))
+    assert replay.run("badges").success
+    assert {path: content for path, content in files(replay).items() if path.startswith("re")} == {
+        path: content for path, content in before.items() if path.startswith("re")
+    }
+
+
+def test_an_entry_that_comes_and_goes_leaves_one_publisher_of_each_folder(make_house: MakeHouse) -> None:
+    live(everything(make_house))
+    named = make_house({"requests": (3,), "numpy": (3,), "*": (3,)})
+    assert named.run("badges").success
+    assert "requests" not in named.winnow.web.wide.names()
+    assert told(named, "requests", "installer-uv-3d-non-ci.json") == "0"
+    house = live(everything(make_house))
+    assert "requests" not in house.winnow.web.wide.names()
+    assert [p.state.package for p in house.winnow.packages(["*"])["*"].packages] == ["requests"]  # type: ignore[union-attr]
+    assert told(house, "requests") == "1.2k"
+
+
+def test_badges_that_are_added_are_counted_from_the_same_rows(make_house: MakeHouse) -> None:
+    house = live(everything(make_house, look=Look(slugs=tuple(kind.slug for kind in KINDS))))
+    assert told(house, "req", "installer-uv-3d-non-ci.json") == "12"
+    assert told(house, "req", "os-macos-3d-non-ci.json") == "12"
+    assert told(house, "requests", "honest-share-3d-non-ci.json") == "99.4%"
+
+
+def test_a_folder_that_cannot_be_written_takes_no_other_down(make_house: MakeHouse) -> None:
+    house = everything(make_house)
+    public = house.winnow.settings.output_dir
+    public.mkdir(parents=True)
+    (public / "req").write_text("in the way")
+    assert house.count(DAY - timedelta(days=2), DAY).success
+    assert not house.run("badges").success
+    assert told(house, "requests") == "1.2k"
+    (public / "req").unlink()
+    assert house.run("badges").success
+    assert told(house, "req") == "12"
+
+
+def test_days_are_not_read_again_to_settle_unless_asked_for(make_house: MakeHouse, source: RowSource) -> None:
+    for settle, expected in ((False, 0), (True, 2)):
+        house = everything(make_house, settle=settle)
+        object.__setattr__(house.winnow.settings.source, "settle_days", 2)
+        house.count(DAY - timedelta(days=2), DAY)
+        later = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=9)), settle=settle)
+        object.__setattr__(later.winnow.settings.source, "settle_days", 2)
+        gaps = later.winnow.gaps([EVERYTHING], through=DAY)
+        assert sum(gap.days for gap in gaps) == expected
+
+
+def test_no_event_names_a_package(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    told_of = "".join(str(e) for run in house.instance.get_runs() for e in house.instance.all_logs(run.run_id))
+    assert "numpy" in told_of
+    assert "requests" not in told_of
+    assert Path(house.winnow.settings.output_dir / "requests").is_dir()
+
+
+def test_what_a_run_that_died_staged_is_removed(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    left = house.winnow.settings.output_dir / "_packages" / ".winnow-999999999-0"
+    left.write_bytes(b"half")
+    assert house.run("badges").success
+    assert not left.exists()
+
+
+def test_without_its_entry_all_of_it_is_an_orphan_and_removed_when_asked(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    (house.winnow.settings.output_dir / "req" / "mine.txt").touch()
+    named = make_house({"numpy": (3,)})
+    orphans = find_orphans(named.winnow.web, named.winnow.settings.published_windows)
+    assert list(orphans) == ["_packages"]
+    remove_orphans(named.winnow.web, orphans)
+    left = {p.name for p in house.winnow.settings.output_dir.iterdir() if p.is_dir()}
+    assert left == {"numpy", "req", "_static"}
+    assert [p.name for p in (house.winnow.settings.output_dir / "req").iterdir()] == ["mine.txt"]
+    assert find_orphans(named.winnow.web, named.winnow.settings.published_windows) == {}
+
+
+def test_the_check_names_a_number_that_the_store_does_not_say_and_a_badge_that_is_not_its_numbers(
+    make_house: MakeHouse,
+) -> None:
+    house = live(everything(make_house))
+    (check,) = [check for check in CHECKS if check.name == "published_equals_store"]
+    assert check.judge(house.winnow).bad == {}
+    shard = house.winnow.settings.output_dir / "_packages" / "re.json"
+    shard.write_bytes(shard.read_bytes().replace(b"[1234,1241]", b"[1235,1241]"))
+    assert check.judge(house.winnow).bad["requests"] == "is [1235, 1241]; the store says [1234, 1241]"
+    assert house.run("badges").success
+    assert check.judge(house.winnow).bad == {}
+    for name in house.winnow.web.wide.names():
+        (house.winnow.settings.output_dir / name / "downloads-3d-non-ci.json").unlink()
+    assert set(check.judge(house.winnow).bad.values()) == {"is missing"}
+
+
+def test_what_spans_packages_tells_how_many_there_are_and_where_to_find_them(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    public = house.winnow.settings.output_dir
+    told_of = {"packages": 3, "as_of": {"3": str(DAY)}, "list": "_packages/index.json"}
+    assert json.loads((public / "_packages.json").read_bytes())["everything"] == told_of
+    assert json.loads((public / "_health.json").read_bytes())["everything"] == told_of
+    assert '3 more packages have a badge: <a href="_packages/">' in (public / "index.html").read_text()

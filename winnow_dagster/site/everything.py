@@ -1,0 +1,160 @@
+"""What is published of `*`: badges and days of each package, and the shards of names that are their record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.badge import DEFAULT_LOOK, SLUGS, badges_of
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.everything import Numbers, Shard
+from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.site.record import to_json
+from winnow_dagster.site.svg import draw
+from winnow_dagster.site.template import render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from winnow_dagster.core.badge import Look
+
+FOLDER = "_packages"
+SUMMARY_NAME = "index.json"
+FORMAT = 1
+DAYS_FORMAT = 2
+
+
+@dataclass
+class Drawing:
+    """Draws the badges of packages of one shard after another: those with the same numbers once."""
+
+    look: Look | None
+    today: date
+    stale_threshold_days: int
+    _drawn: dict[Numbers, dict[str, bytes]] = field(default_factory=dict)
+    _of: tuple[Window, ...] = ()
+
+    def files(self, shard: Shard, numbers: Numbers) -> dict[str, bytes]:
+        """Return the badges of a package with these numbers, by file name."""
+        if self._of != shard.windows:
+            self._drawn.clear()
+            self._of = shard.windows
+        look = self.look or DEFAULT_LOOK
+        # The headline says nothing but its honest count.
+        key = numbers[:: len(shard.columns)] if look.slugs == SLUGS[:1] else numbers
+        found = self._drawn.get(key)
+        if found is None:
+            badges = badges_of(
+                shard.state(numbers), look, today=self.today, stale_threshold_days=self.stale_threshold_days
+            )
+            found = self._drawn[key] = {}
+            for badge in badges:
+                if badge.slug in look.slugs:
+                    found |= {badge.file_name: to_json(badge.payload), badge.picture_name: draw(badge.payload)}
+        return found
+
+
+def format_shard(shard: Shard) -> bytes:
+    """Return a shard's file: one line a package."""
+    head = {
+        "format": FORMAT,
+        "source": shard.source,
+        "columns": list(shard.columns),
+        "windows": [
+            {"days": days, "first_day": str(window.first_day), "as_of": str(window.as_of)}
+            for days, window in zip(shard.lengths, shard.windows, strict=True)
+        ],
+    }
+    # Names are letters, digits and '-': nothing to escape.
+    lines = ",\n".join([f' "{name}":{list(numbers)}'.replace(", ", ",") for name, numbers in shard.packages.items()])
+    return f'{json.dumps(head)[:-1]}, "packages": {{\n{lines}\n}}}}\n'.encode()
+
+
+def parse_shard(content: bytes | None) -> Shard | None:
+    """Return what a shard's file says; None of one that is not there, damaged, or of another format."""
+    try:
+        fields = json.loads(content or b"{}")
+        if fields["format"] != FORMAT:
+            return None
+        windows = [
+            (w["days"], date.fromisoformat(w["first_day"]), date.fromisoformat(w["as_of"])) for w in fields["windows"]
+        ]
+        return Shard(
+            fields["source"],
+            tuple(fields["columns"]),
+            tuple(Window((as_of - first) // ONE_DAY + 1, as_of) for _, first, as_of in windows),
+            tuple(days for days, _, _ in windows),
+            {name: tuple(numbers) for name, numbers in fields["packages"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def format_days(source: str, package: str, days: str) -> bytes:
+    """Return a package's `history.json`: its days with downloads, honest and raw, within the longest window."""
+    return f'{{"format": {DAYS_FORMAT}, "package": "{package}", "source": "{source}", "days": {{{days}}}}}\n'.encode()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is published of `*`: how many packages each shard has, of when, and whether their badges say so."""
+
+    source: str
+    windows: Mapping[str, str]
+    """By a window's length in days, the headline's first, the newest day of any shard."""
+
+    stale: bool
+    shards: Mapping[str, int]
+
+    def state(self) -> PackageState:
+        """Return of when it is, as of a package."""
+        found = {int(days): date.fromisoformat(as_of) for days, as_of in self.windows.items()}
+        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found.items()]
+        return PackageState(str(EVERYTHING), self.source, tuple(windows))
+
+    @property
+    def packages(self) -> int:
+        """How many packages there are."""
+        return sum(self.shards.values())
+
+
+def format_summary(summary: Summary) -> bytes:
+    """Return the file that lists the shards."""
+    return to_json(
+        {
+            "format": FORMAT,
+            "source": summary.source,
+            "packages": summary.packages,
+            "as_of": dict(summary.windows),
+            "stale": summary.stale,
+            "shards": dict(summary.shards),
+        }
+    )
+
+
+def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
+    """Return the page that finds any package by its name."""
+    days, as_of = next(iter(summary.windows.items()))
+    return render(
+        "everything.html",
+        "../",
+        sample=summary.source == "sample",
+        packages=summary.packages,
+        days=days,
+        as_of=as_of,
+        stale_threshold_days=stale_threshold_days,
+    )
+
+
+def parse_summary(content: bytes | None) -> Summary | None:
+    """Return what that file says; None where there is none, or none of ours."""
+    try:
+        fields = json.loads(content or b"{}")
+        if fields["format"] != FORMAT:
+            return None
+        return Summary(fields["source"], fields["as_of"], fields["stale"], fields["shards"])
+    except (ValueError, KeyError, TypeError):
+        return None
