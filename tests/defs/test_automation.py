@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse
 from winnow_dagster.definitions import build
-from winnow_dagster.defs.automation import make_automation
+from winnow_dagster.defs.automation import make_automation, that_exist
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.runs import PROCESS_TAG
 
@@ -252,3 +252,25 @@ def test_only_runs_that_ask_bigquery_share_a_pool(make_house: MakeHouse, kind: s
     }
     assert pools.pop("raw_downloads") == pool
     assert set(pools.values()) == {None}
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
+@pytest.mark.parametrize(("how", "asked"), [(lambda condition: condition, {"b"}), (that_exist, set())])
+def test_a_partition_that_has_left_the_config_is_not_asked_for(
+    how: Callable[[Any], Any], asked: set[str], make_house: MakeHouse
+) -> None:
+    def definitions(names: list[str], condition: Any) -> dg.Definitions:
+        @dg.asset(partitions_def=dg.StaticPartitionsDefinition(names), automation_condition=condition)
+        def it() -> None: ...
+
+        return dg.Definitions([it])
+
+    first = definitions(["a", "b"], dg.AutomationCondition.missing())
+    job = first.resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(instance=make_house.instance, partition_key="a").success
+    before = dg.evaluate_automation_conditions(first, make_house.instance)
+    assert before.get_requested_partitions(dg.AssetKey("it")) == {"b"}
+    # What Dagster would do without: once this fails, it has learned not to.
+    later = definitions(["a", "c"], how(dg.AutomationCondition.newly_requested()))
+    found = dg.evaluate_automation_conditions(later, make_house.instance, cursor=before.cursor)
+    assert found.get_requested_partitions(dg.AssetKey("it")) == asked

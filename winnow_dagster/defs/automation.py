@@ -78,7 +78,16 @@ def _follow(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.Autom
     # A run that was asked for before, or that ended just now, knows nothing of what has come since: days that landed
     # while it published, or a config that changed. So its end settles nothing, and neither does its request if
     # something new has come with it.
-    return is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy)
+    return that_exist(is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy))
+
+
+def that_exist(condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return the condition for no partitions but those that the config has.
+
+    Dagster remembers partitions by their names alone, and what it remembers may ask for one that has left the config.
+    What is not true of the others is taken off all that there are: so what is left exists.
+    """
+    return ~~condition
 
 
 def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
