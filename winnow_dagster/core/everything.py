@@ -32,6 +32,9 @@ FEW = ("honest", "raw")
 ALL_COLUMNS = (*FEW, *INSTALLERS, *SYSTEM_COLUMNS)
 """What is counted for all badges: the honest ones by installer and by system too."""
 
+MOST_AT_ONCE = 5_000_000
+"""How many stored rows are counted at a time."""
+
 STARTS = ("0", "c", "e", "i", "m", "p", "q", "t", "{")
 """Where each part of the names that is counted at a time begins: about as many in each. The last begins after `z`."""
 
@@ -126,29 +129,33 @@ class Everything:
         return package not in self.named and not package.startswith(self.prefixes)
 
     def shards(self) -> Iterator[dict[str, Counted]]:
-        """Count what `*` selects, a part of the names at a time; yield shards by their names."""
-        for first, end in pairwise(STARTS) if self.windows else ():
-            package = pl.col("package")
-            of_others = [package.is_in(self.named), *[package.str.starts_with(prefix) for prefix in self.prefixes]]
-            yield self._count(self.honest.filter(package >= first, package < end, *[~other for other in of_others]))
+        """Count what `*` selects, a part of the names at a time if there are many rows; yield shards by name."""
+        if not self.windows:
+            return
+        package = pl.col("package")
+        of_others = [package.is_in(self.named), *[package.str.starts_with(prefix) for prefix in self.prefixes]]
+        chosen = self.honest.filter(*[~other for other in of_others])
+        rows = self.honest.select(pl.len()).collect().item()
+        for first, end in pairwise(STARTS if rows > MOST_AT_ONCE else (STARTS[0], STARTS[-1])):
+            yield self._count(chosen.filter(package >= first, package < end))
 
     def nothing(self) -> Counted:
         """Return what is known of a shard of which nothing was downloaded."""
         return Counted(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
     def _count(self, honest: pl.LazyFrame) -> dict[str, Counted]:
-        summed = [_sum(honest, window, self.columns, at) for at, window in enumerate(self.windows.values())]
+        by_day = _by_day(honest, list(self.windows.values()), self.columns)
+        summed = [_sum(by_day, window, self.columns, at) for at, window in enumerate(self.windows.values())]
         frame = summed[0]
         for other in summed[1:]:
             frame = frame.join(other, on="package", how="full", coalesce=True)
-        found = frame.fill_null(0).filter(is_name("package")).sort("package").collect(engine="streaming")
-        by_day = _days(honest, max(self.windows.values(), key=lambda window: window.days))
+        days = _days(by_day, max(self.windows.values(), key=lambda window: window.days))
         told: dict[str, dict[str, Numbers]] = {}
-        for name, *numbers in found.iter_rows():
+        for name, *numbers in frame.fill_null(0).sort("package").iter_rows():
             told.setdefault(shard_of(name), {})[name] = tuple(numbers)
         empty = self.nothing().shard
         return {
-            key: Counted(replace(empty, packages=packages), {name: by_day.get(name, "") for name in packages})
+            key: Counted(replace(empty, packages=packages), {name: days.get(name, "") for name in packages})
             for key, packages in told.items()
         }
 
@@ -196,8 +203,9 @@ def describe_everything(
     )
 
 
-def _sum(honest: pl.LazyFrame, window: Window, columns: Sequence[str], at: int) -> pl.LazyFrame:
-    """Sum the columns of a window: package, then `<column> <at>`."""
+def _by_day(honest: pl.LazyFrame, windows: Sequence[Window], columns: Sequence[str]) -> pl.DataFrame:
+    """Return the columns of each package and day of any of the windows."""
+    first, last = min(w.first_day for w in windows), max(w.as_of for w in windows)
     is_honest, installer, system = pl.col("category") == "honest", pl.col("installer"), pl.col("system")
     conditions: dict[str, pl.Expr] = {
         "honest": is_honest,
@@ -205,23 +213,36 @@ def _sum(honest: pl.LazyFrame, window: Window, columns: Sequence[str], at: int) 
         **{name: is_honest & (installer == name) for name in INSTALLERS},
         **{column: is_honest & (system == name) for column, name in SYSTEM_COLUMNS.items()},
     }
-    sums = [pl.col("downloads").filter(conditions[name]).sum().alias(f"{name} {at}") for name in columns]
-    return honest.filter(pl.col("date").is_between(window.first_day, window.as_of)).group_by("package").agg(sums)
-
-
-def _days(honest: pl.LazyFrame, window: Window) -> dict[str, str]:
-    """Return each package's days with downloads, oldest first, as JSON has them."""
-    downloads = pl.col("downloads")
-    by_day = (
-        honest.filter(pl.col("date").is_between(window.first_day, window.as_of))
+    # A product, not a filter: what is summed where keeps the engine from holding a list for each group.
+    parts = [(pl.col("downloads") * conditions[name].fill_null(value=False)).alias(name) for name in columns]
+    return (
+        honest.filter(pl.col("date").is_between(first, last))
+        .select("package", "date", *parts)
         .group_by("package", "date")
-        .agg(honest=downloads.filter(pl.col("category") == "honest").sum(), raw=downloads.sum())
-        .select("package", day=pl.format('"{}":[{},{}]', pl.col("date").dt.to_string(), "honest", "raw"))
-        .group_by("package")
-        .agg(pl.col("day").sort().str.join(","))
+        .agg(pl.col(columns).sum())
+        .filter(is_name("package"))
         .collect(engine="streaming")
     )
-    return dict(by_day.iter_rows())
+
+
+def _sum(by_day: pl.DataFrame, window: Window, columns: Sequence[str], at: int) -> pl.DataFrame:
+    """Sum the columns over a window: package, then `<column> <at>`."""
+    sums = [pl.col(name).sum().alias(f"{name} {at}") for name in columns]
+    return by_day.filter(pl.col("date").is_between(window.first_day, window.as_of)).group_by("package").agg(sums)
+
+
+def _days(by_day: pl.DataFrame, window: Window) -> dict[str, str]:
+    """Return each package's days with downloads, oldest first, as JSON has them."""
+    told = (
+        by_day.lazy()
+        .filter(pl.col("date").is_between(window.first_day, window.as_of))
+        .sort("date")
+        .select("package", day=pl.format('"{}":[{},{}]', pl.col("date").cast(pl.String), "honest", "raw"))
+        .group_by("package", maintain_order=True)
+        .agg(pl.col("day").str.join(","))
+        .collect()
+    )
+    return dict(told.iter_rows())
 
 
 def _counts(window: Window, found: Mapping[str, int]) -> WindowCounts:
