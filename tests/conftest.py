@@ -23,6 +23,8 @@ from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from winnow_dagster.storage.places import Place
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("winnow", deadline=None)
 settings.load_profile("winnow")
@@ -72,12 +74,26 @@ class FixedClock(Clock):
         return cls(moment=datetime.combine(day, time(4), tzinfo=UTC) + timedelta(days=1))
 
 
+def on_disk(place: Place) -> Path:
+    """Return a place that is known to be no bucket."""
+    assert isinstance(place, Path)
+    return place
+
+
 @dataclass
 class House:
     """An installation with a Dagster instance of its own."""
 
     winnow: Installation
     instance: dg.DagsterInstance
+
+    @property
+    def output_dir(self) -> Path:
+        return on_disk(self.winnow.settings.output_dir)
+
+    @property
+    def data_dir(self) -> Path:
+        return on_disk(self.winnow.settings.data_dir)
 
     def run(
         self, *assets: str, days: tuple[date, date] | None = None, refetch: bool = False, packages: Sequence[str] = ()

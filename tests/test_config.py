@@ -311,7 +311,10 @@ def test_every_kind_of_badge_can_be_asked_for() -> None:
         ("packages: [{name: a}]\nsource: {kind: parquet}", "source.path: missing. Say where the Parquet files are"),
         ("packages: [{name: a}]\nsource: {kind: sample, path: x}", "source.path: has no use with kind sample"),
         ("packages: [{name: a}]\nservice: {output_dir: .}", "is served to the world and holds this config file"),
-        ("packages: [{name: a}]\nservice: {output_dir: 's3://x'}", "service.output_dir: 's3://x' is not a local path"),
+        (
+            "packages: [{name: a}]\nservice: {output_dir: 's3://x'}",
+            "service.output_dir: 's3://x' is no place that Winnow can use",
+        ),
         ("packages: [{name: a}]\nservice: {output_dir: 3}", "service.output_dir: 3 is not text"),
         ("packages: [{name: a}]\nservice: 3", "service: 3 is not a section. Indent its keys below it"),
         ("packages: [{name: a, window_days: 99999}]", "packages[0].window_days: 99999 is too large. Use 3660 or less"),

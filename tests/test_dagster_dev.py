@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import on_disk
 from tests.dagster_dev import CHECKS, Dev, make_dev
 from tests.fake_bigquery import Service, fake, incomplete, job
 from tests.postgres import find_postgres, running_postgres
@@ -179,7 +180,7 @@ def queries(service: Service) -> list[dict[str, str]]:
 
 def files(dev: Dev) -> dict[date, Path]:
     store = raw_store(dev.folder / "data/bigquery")
-    return {day: store.path(day) for day in store.stored_days()}
+    return {day: on_disk(store.path(day)) for day in store.stored_days()}
 
 
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")

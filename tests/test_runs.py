@@ -78,8 +78,8 @@ def test_old_runs_are_forgotten_but_for_those_that_read_days(
         read = house.count(DAY, DAY).run_id
         house.publish()
         source.failing = {"a"}
-        house.winnow.settings.output_dir.rename(tmp_path / "away")
-        house.winnow.settings.output_dir.write_text("in the way")
+        house.output_dir.rename(tmp_path / "away")
+        house.output_dir.write_text("in the way")
         assert not house.run("badges").success
         shards = tmp_path / "home/history/runs"
         before = {path.stem for path in shards.glob("*.db")}

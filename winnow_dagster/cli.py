@@ -135,6 +135,8 @@ def serve(config_path: Path | None, host: str, port: int) -> None:
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
+    if not isinstance(settings.output_dir, Path):
+        raise Failure(f"{settings.output_dir}: a bucket is served by Google. deploy/README.md says how", UNUSABLE)
     if not settings.output_dir.is_dir():
         raise Failure(f"{settings.output_dir}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:

@@ -6,6 +6,7 @@ fetched or written before the file is sound.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from pathlib import Path
@@ -24,6 +25,7 @@ from winnow_dagster.config_packages import (
 )
 from winnow_dagster.config_values import (
     CI_KNOWN_SINCE,
+    Directory,
     LocalPath,
     Project,
     Section,
@@ -36,9 +38,12 @@ from winnow_dagster.config_values import (
 )
 from winnow_dagster.core.cost import GB, MB, TIB, Figures
 from winnow_dagster.settings import PUBLIC_TABLE, BigQuerySettings, Settings, SourceSettings
+from winnow_dagster.storage.places import SCHEME, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from winnow_dagster.storage.places import Place
 
 __all__ = ["ConfigError", "load_settings"]
 
@@ -50,8 +55,8 @@ SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 class ServiceSection(Section):
     """`service:`: where things are, and when a number is stale."""
 
-    output_dir: LocalPath = "public"
-    data_dir: LocalPath = ""
+    output_dir: Directory = "public"
+    data_dir: Directory = ""
     base_url: Url = ""
     stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
     credential_file: LocalPath = ""
@@ -163,21 +168,25 @@ def load_settings(path: Path | None = None) -> Settings:
 def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
     service = file.service
     source = file.source or SourceSection(kind="bigquery" if service.credential_file else "sample")
-    output_dir = _resolve(folder, service.output_dir)
-    credential_file = source.credential_file or service.credential_file
+    named_key = source.credential_file or service.credential_file
+    credential_file = _resolve(folder, named_key) if named_key else None
+    output_dir = _place(folder, service.output_dir, credential_file)
+    # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and may lie where nothing can be written.
+    data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
+    if isinstance(output_dir, ObjectPath):
+        output_dir = output_dir.listed_in(data_dir / "manifest")
     return Settings(
         config_file=path,
         folder=folder,
         output_dir=output_dir,
-        # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and may lie where nothing can be written.
-        data_dir=_resolve(folder, service.data_dir) if service.data_dir else output_dir.parent / "data",
+        data_dir=data_dir,
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
         source=SourceSettings(
             kind=source.kind,
             path=_resolve_glob(folder, source.path) if source.path else "",
             table_or_files=source.path or ("" if source.table == PUBLIC_TABLE else source.table),
-            credential_file=_resolve(folder, credential_file) if credential_file else None,
+            credential_file=credential_file,
             settle_days=source.settle_days,
             bigquery=_settle_bigquery(source, file.budget),
         ),
@@ -212,6 +221,10 @@ def _settle_bigquery(source: SourceSection, budget: BudgetSection) -> BigQuerySe
     )
 
 
+def _place(folder: Path, text: str, key_file: Path | None) -> Place:
+    return ObjectPath.parse(text, key_file) if text.startswith(SCHEME) else _resolve(folder, text)
+
+
 def _resolve(folder: Path, path: str) -> Path:
     # normpath, not resolve: a symlink is how many a web root is switched, and must stay one.
     return Path(os.path.normpath(folder / Path(path).expanduser()))
@@ -242,15 +255,25 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
 def _private_path_problems(config_file: Path, content: Mapping[str, Any]) -> Iterator[str]:
     """Find what would be served to the world because it lies in output_dir."""
 
-    def configured(section: str, key: str, default: str = "") -> Path | None:
+    def written(section: str, key: str, default: str = "") -> str:
         keys = content.get(section)
         value = keys.get(key, default) if isinstance(keys, dict) else default
-        usable = isinstance(value, str) and value and "\0" not in value
+        return value if isinstance(value, str) and "\0" not in value else ""
+
+    def configured(section: str, key: str, default: str = "") -> Path | None:
+        value = written(section, key, default)
+        usable = value and "://" not in value
         try:
             return _resolve(config_file.parent, value).resolve() if usable else None
         except RuntimeError:  # An unknown user's home, which the field itself is refused for.
             return None
 
+    served, kept = written("service", "output_dir"), written("service", "data_dir")
+    if served.startswith(SCHEME) and not kept:
+        yield "service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world"
+    with contextlib.suppress(ValueError):
+        if ObjectPath.parse(kept).is_relative_to(ObjectPath.parse(served)):
+            yield f"service.data_dir: {kept} lies in output_dir, {served}, which is served. Use another bucket"
     output_dir = configured("service", "output_dir", ServiceSection().output_dir)
     private = [
         (configured("service", "data_dir"), "data_dir"),

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from winnow_dagster.core.names import Selector, normalise
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.svg import COLORS
+from winnow_dagster.storage.places import SCHEME, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,18 @@ def _check_path(value: str) -> str:
     return value
 
 
+def _check_directory(value: str) -> str:
+    if "://" not in value:
+        return _check_path(value)
+    if not value.startswith(SCHEME):
+        raise refuse(f"{value!r} is no place that Winnow can use. Write a local path, or gs://bucket/prefix")
+    try:
+        ObjectPath.parse(value)
+    except ValueError as error:
+        raise refuse(str(error)) from None
+    return value
+
+
 def _check_color(value: str) -> str:
     if value not in COLORS and not re.fullmatch(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})", value):
         raise refuse(f"{value!r} is not a colour. Use {', '.join(COLORS)}, or six hexadecimal digits such as '4c1d95'")
@@ -116,6 +129,7 @@ Url = Annotated[Text, AfterValidator(_check_url)]
 Webhook = Annotated[Text, AfterValidator(_check_webhook)]
 Project = Annotated[Text, AfterValidator(_check_project)]
 Table = Annotated[Text, AfterValidator(_check_table)]
+Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
 # YAML reads a colour such as 444444 as a number.
 Color = Annotated[

@@ -39,7 +39,7 @@ _NO_STEP_OUTPUT = {
 
 def default_home(settings: Settings) -> Path:
     """Return the folder of the instance that is used where the user has none."""
-    return settings.data_dir / "dagster"
+    return settings.local_dir / "dagster"
 
 
 @contextlib.contextmanager
@@ -69,10 +69,10 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         folder = home
     # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
     with contextlib.chdir(folder):
-        make_folder(settings.data_dir)
+        make_folder(settings.local_dir)
         try:
             # Two processes that make the tables of a new instance at the same time get in each other's way.
-            with FileLock(settings.data_dir / ".instance.lock"):
+            with FileLock(settings.local_dir / ".instance.lock"):
                 instance = dg.DagsterInstance.from_ref(keep_connections(reference))
             with instance:
                 yield instance

@@ -16,11 +16,11 @@ from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, mo
 from winnow_dagster.core.coverage import Cost, Failure
 from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import STRATEGIES
+from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
-from winnow_dagster.sources.interface import EXPOSED
-from winnow_dagster.storage.files import others_can_read
+from winnow_dagster.storage.disk import others_can_read
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from winnow_dagster.storage.files import is_alive
+from winnow_dagster.processes import is_dead, this_process
 
 PROCESS_TAG = "winnow/process"
 
@@ -27,7 +24,7 @@ TIME_TO_SUBMIT = timedelta(minutes=10)
 
 def process_tag() -> dict[str, str]:
     """Return the tag that says which process a run is in: this one."""
-    return {PROCESS_TAG: f"{os.getpid()}.{_started(os.getpid())}@{socket.gethostname()}"}
+    return {PROCESS_TAG: this_process()}
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
@@ -43,12 +40,9 @@ def close_dead_runs(instance: dg.DagsterInstance) -> None:
         if PROCESS_TAG not in run.tags and record.start_time and record.start_time < lost.timestamp():
             instance.report_run_failed(run, "Its process died before it could say which it is")
             continue
-        process, _, host = run.tags.get(PROCESS_TAG, "").partition("@")
-        pid, _, started = process.partition(".")
-        if host != socket.gethostname() or not pid.isdecimal():
-            continue
-        if not is_alive(int(pid)) or _started(int(pid)) != started:
-            instance.report_run_failed(run, f"The process {pid} that ran this has died")
+        process = run.tags.get(PROCESS_TAG, "")
+        if is_dead(process):
+            instance.report_run_failed(run, f"The process {process.partition('.')[0]} that ran this has died")
 
 
 def reads_days(run: dg.DagsterRun) -> bool:
@@ -72,11 +66,3 @@ def forget_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
             for suffix in ("", "-shm", "-wal"):
                 Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
     return len(old)
-
-
-def _started(pid: int) -> str:
-    """Return when a process was started, since a dead one's number is given away again; '' where nobody tells."""
-    with contextlib.suppress(OSError):
-        # The name before it, in brackets, may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return ""

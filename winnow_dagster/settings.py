@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_LOOK, Look
@@ -13,9 +14,9 @@ from winnow_dagster.core.window import ALL
 
 if TYPE_CHECKING:
     from datetime import date
-    from pathlib import Path
 
     from winnow_dagster.core.names import Group, Selector
+    from winnow_dagster.storage.places import Place
 
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 
@@ -78,8 +79,8 @@ class Settings:
 
     config_file: Path | None
     folder: Path
-    output_dir: Path
-    data_dir: Path
+    output_dir: Place
+    data_dir: Place
     base_url: str
     stale_threshold_days: int
     source: SourceSettings
@@ -141,7 +142,12 @@ class Settings:
         }
 
     @property
-    def store_folder(self) -> Path:
+    def local_dir(self) -> Path:
+        """The folder of what is nobody else's business: this machine's own history of runs, if it keeps one."""
+        return self.data_dir if isinstance(self.data_dir, Path) else self.folder / "data"
+
+    @property
+    def store_folder(self) -> Place:
         """The folder of the stored days: one for each source, so that days of two never add up to one number."""
         if not self.source.table_or_files:
             return self.data_dir / self.source.kind

@@ -19,7 +19,7 @@ import dagster as dg
 import polars as pl
 from playwright.sync_api import sync_playwright
 
-from tests.conftest import FixedClock, House, make_settings
+from tests.conftest import FixedClock, House, make_settings, on_disk
 from winnow_dagster.core import honesty
 from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.defs.resources import Installation
@@ -39,7 +39,7 @@ def run() -> Iterator[str]:
             _store(house.winnow, days)
             yield from _publish(house, days)
             if days == 30:
-                yield from _paint(settings.output_dir)
+                yield from _paint(on_disk(settings.output_dir))
 
 
 def _store(winnow: Installation, days: int) -> None:
@@ -70,7 +70,7 @@ def _publish(house: House, days: int) -> Iterator[str]:
             f"{days} days stored, {what}: {1000 * (ended - described) / PACKAGES:.1f} ms a package, "
             f"and {described - started:.1f} s to sum the days of all; {changed} files changed"
         )
-    folder = house.winnow.settings.output_dir / keys[0]
+    folder = house.output_dir / keys[0]
     sizes = {path.name: path.read_bytes() for path in folder.iterdir()}
     page = sizes["index.html"]
     yield (

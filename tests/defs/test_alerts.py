@@ -125,7 +125,7 @@ def test_a_webhook_that_cannot_be_reached_is_an_error_without_its_address(
 def test_a_failed_run_is_told_with_its_cause_unless_it_is_tried_again(
     house: House, source: RowSource, webhook: Webhook, tags: dict[str, str], *, is_told: bool
 ) -> None:
-    house.winnow.settings.output_dir.write_text("a file where a directory should be")
+    house.output_dir.write_text("a file where a directory should be")
     failed = house.run("badges")
     assert not failed.success
     (sensor,) = [s for s in make_alerts(house.winnow.settings) if s.name == "alert_failed_runs"]

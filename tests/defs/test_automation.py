@@ -178,7 +178,7 @@ def test_an_added_package_has_its_placeholder_although_days_are_being_read(
         tags={RANGE_START: str(DAY), RANGE_END: str(DAY)},
     )
     assert daemon.tick(house)["badges"] == {"b"}
-    folder = house.winnow.settings.output_dir / "b"
+    folder = house.output_dir / "b"
     assert "collecting 0/3d" in (folder / "downloads-3d-non-ci.json").read_text()
     assert daemon.settle(house) == [{"index": {None}}]
 
@@ -200,7 +200,7 @@ def test_days_that_land_while_badges_are_being_published_reach_them(make_house: 
     asked = daemon.settle(house)
     assert "badges" in asked[0]
     assert asked[-1] == {"index": {None}}
-    assert "1.5k" in (house.winnow.settings.output_dir / "a/downloads-3d-non-ci.json").read_text()
+    assert "1.5k" in (house.output_dir / "a/downloads-3d-non-ci.json").read_text()
 
 
 def test_a_config_that_changes_while_badges_are_being_published_reaches_them(
@@ -209,13 +209,13 @@ def test_a_config_that_changes_while_badges_are_being_published_reaches_them(
     assert "badges" in daemon.tick(make_house({"a": (3,)}))
     changed = make_house({"a": (3, 7)})
     assert "badges" in set().union(*daemon.settle(changed))
-    assert (changed.winnow.settings.output_dir / "a/downloads-7d-non-ci.json").exists()
+    assert (changed.output_dir / "a/downloads-7d-non-ci.json").exists()
 
 
 def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house: MakeHouse, daemon: Daemon) -> None:
     house = make_house({"a": (3,)})
     daemon.settle(house)
-    output_dir, away = house.winnow.settings.output_dir, house.winnow.settings.folder / "away"
+    output_dir, away = house.output_dir, house.winnow.settings.folder / "away"
     output_dir.rename(away)
     output_dir.write_text("in the way")
     house.count(DAY, DAY)

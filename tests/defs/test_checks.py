@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.conftest import DAY, FixedClock, House, MakeHouse, Row, RowSource
+from tests.conftest import DAY, FixedClock, House, MakeHouse, Row, RowSource, on_disk
 from tests.defs.test_counts import culprits
 from winnow_dagster.config import SAMPLE_PACKAGES
 from winnow_dagster.core.honesty import RAW_SCHEMA
@@ -139,7 +139,7 @@ def test_an_unlisted_installer_above_one_percent_of_a_day_is_named(make_house: M
 
 
 def test_a_published_file_that_is_not_what_the_store_says_is_named(house: House) -> None:
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     edit(public / "a" / HEADLINE, {"message": "9M"})
     (public / "b" / "os-linux-7d-non-ci.json").unlink()
     assert red(house)["published_equals_store"] == {
@@ -149,7 +149,7 @@ def test_a_published_file_that_is_not_what_the_store_says_is_named(house: House)
 
 
 def test_a_changed_picture_page_or_history_is_named_with_its_first_change(house: House) -> None:
-    folder = house.winnow.settings.output_dir / "a"
+    folder = house.output_dir / "a"
     for name, was, now in (
         ("downloads-7d-non-ci.svg", "3.5k", "9.5k"),
         ("index.html", "3,500</strong>", "9,500</strong>"),
@@ -164,7 +164,7 @@ def test_a_changed_picture_page_or_history_is_named_with_its_first_change(house:
 
 
 def test_a_record_that_was_tampered_with_does_not_vouch_for_its_badges(house: House) -> None:
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     record = json.loads((public / "a" / "counts.json").read_bytes())
     record["windows"]["7"]["categories"]["honest"] = record["windows"]["7"]["honest"] = 9_000_000
     edit(public / "a" / "counts.json", record)
@@ -182,7 +182,7 @@ def test_stale_and_unfinished_badges_are_what_the_store_says_too(house: House, m
 
 def test_numbers_that_the_store_cannot_tell_are_counted_and_not_judged(house: House) -> None:
     for day in house.winnow.honest.stored_days():
-        house.winnow.honest.path(day).unlink()
+        on_disk(house.winnow.honest.path(day)).unlink()
     found = look(house)["published_equals_store"]
     assert found.passed
     assert found.metadata["windows_not_in_store"].value == 2
@@ -213,9 +213,9 @@ def test_a_first_start_with_sample_data_shows_nothing_but_green(make_house: Make
 
 @pytest.mark.parametrize("store", ["raw_downloads", "honest_downloads"])
 def test_a_damaged_day_is_named_read_again_and_never_counted_as_zero(house: House, store: str) -> None:
-    badge = house.winnow.settings.output_dir / "a" / HEADLINE
+    badge = house.output_dir / "a" / HEADLINE
     before = badge.read_bytes()
-    path = house.winnow.settings.store_folder / store / f"{ago(2)}.parquet"
+    path = on_disk(house.winnow.settings.store_folder) / store / f"{ago(2)}.parquet"
     path.write_bytes(path.read_bytes()[:-9])
     house.publish()
     assert badge.read_bytes() == before

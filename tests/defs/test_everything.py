@@ -60,12 +60,12 @@ def store(house: House, found: list[Row]) -> None:
 
 
 def told(house: House, package: str, name: str = "downloads-3d-non-ci.json") -> str:
-    content: Mapping[str, Any] = json.loads((house.winnow.settings.output_dir / package / name).read_bytes())
+    content: Mapping[str, Any] = json.loads((house.output_dir / package / name).read_bytes())
     return str(content["message"])
 
 
 def files(house: House) -> dict[str, bytes]:
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     return {str(p.relative_to(public)): p.read_bytes() for p in public.rglob("*") if p.is_file()}
 
 
@@ -123,14 +123,14 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
                 counts[0] += downloads * (installer in {"pip", "uv"} and not ci)
                 counts[1] += downloads
         for package in {package for package, days in raw if days == 3} - {"numpy"}:
-            folder = house.winnow.settings.output_dir / package
+            folder = house.output_dir / package
             for days in (2, 3):
                 assert told(house, package, f"downloads-{days}d-non-ci.json") == format_count(honest[package, days])
                 assert format_count(honest[package, days]) in (folder / f"downloads-{days}d-non-ci.svg").read_text()
             assert json.loads((folder / "history.json").read_bytes())["days"] == dict(sorted(of_days[package].items()))
             assert len(list(folder.iterdir())) == 5
-        shards = list(house.winnow.settings.output_dir.glob("_packages/??.json"))
-        shards += house.winnow.settings.output_dir.glob("_packages/?.json")
+        shards = list(house.output_dir.glob("_packages/??.json"))
+        shards += house.output_dir.glob("_packages/?.json")
         listed = {n: c for p in shards for n, c in json.loads(p.read_bytes())["packages"].items()}
         assert listed == {
             name: [honest[name, 3], raw[name, 3], honest[name, 2], raw[name, 2]]
@@ -140,7 +140,7 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
 
 def test_a_package_with_an_entry_of_its_own_is_published_as_that_says(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     assert {"index.html", "counts.json", "installer-uv-3d-non-ci.json"} <= {
         p.name for p in (public / "numpy").iterdir()
     }
@@ -150,7 +150,7 @@ def test_a_package_with_an_entry_of_its_own_is_published_as_that_says(make_house
 
 def test_what_is_no_name_gets_no_folder(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    folders = {p.name for p in house.winnow.settings.output_dir.iterdir() if p.is_dir()}
+    folders = {p.name for p in house.output_dir.iterdir() if p.is_dir()}
     assert folders == {"_packages", "_static", "requests", "req", "mirrored", "numpy"}
     assert not (house.winnow.settings.folder / "evil").exists()
 
@@ -179,11 +179,9 @@ def test_nothing_is_published_of_a_window_that_is_not_whole(make_house: MakeHous
 
 def test_published_again_nothing_changes(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    before = {path: path.stat().st_mtime_ns for path in (house.winnow.settings.output_dir / "requests").iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in (house.output_dir / "requests").iterdir()}
     assert house.run("badges").success
-    assert {
-        path: path.stat().st_mtime_ns for path in (house.winnow.settings.output_dir / "requests").iterdir()
-    } == before
+    assert {path: path.stat().st_mtime_ns for path in (house.output_dir / "requests").iterdir()} == before
 
 
 def test_without_a_new_day_badges_turn_grey_and_with_one_they_are_fresh_again(
@@ -202,7 +200,7 @@ def test_without_a_new_day_badges_turn_grey_and_with_one_they_are_fresh_again(
 def test_a_lost_store_takes_no_number_back(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
     before = files(house)
-    house.winnow.settings.data_dir.rename(house.winnow.settings.folder / "lost")
+    house.data_dir.rename(house.winnow.settings.folder / "lost")
     again = everything(make_house)
     assert again.count(DAY, DAY).success
     assert again.run("badges").success
@@ -242,7 +240,7 @@ def test_badges_that_are_added_are_counted_from_the_same_rows(make_house: MakeHo
 
 def test_a_folder_that_cannot_be_written_takes_no_other_down(make_house: MakeHouse) -> None:
     house = everything(make_house)
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     public.mkdir(parents=True)
     (public / "req").write_text("in the way")
     assert house.count(DAY - timedelta(days=2), DAY).success
@@ -269,12 +267,12 @@ def test_no_event_names_a_package(make_house: MakeHouse) -> None:
     told_of = "".join(str(e) for run in house.instance.get_runs() for e in house.instance.all_logs(run.run_id))
     assert "numpy" in told_of
     assert "requests" not in told_of
-    assert Path(house.winnow.settings.output_dir / "requests").is_dir()
+    assert Path(house.output_dir / "requests").is_dir()
 
 
 def test_what_a_run_that_died_staged_is_removed(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    left = house.winnow.settings.output_dir / "_packages" / ".winnow-999999999-0"
+    left = house.output_dir / "_packages" / ".winnow-999999999-0"
     left.write_bytes(b"half")
     assert house.run("badges").success
     assert not left.exists()
@@ -282,14 +280,14 @@ def test_what_a_run_that_died_staged_is_removed(make_house: MakeHouse) -> None:
 
 def test_without_its_entry_all_of_it_is_an_orphan_and_removed_when_asked(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    (house.winnow.settings.output_dir / "req" / "mine.txt").touch()
+    (house.output_dir / "req" / "mine.txt").touch()
     named = make_house({"numpy": (3,)})
     orphans = find_orphans(named.winnow.web, named.winnow.settings.published_windows)
     assert list(orphans) == ["_packages"]
     remove_orphans(named.winnow.web, orphans)
-    left = {p.name for p in house.winnow.settings.output_dir.iterdir() if p.is_dir()}
+    left = {p.name for p in house.output_dir.iterdir() if p.is_dir()}
     assert left == {"numpy", "req", "_static"}
-    assert [p.name for p in (house.winnow.settings.output_dir / "req").iterdir()] == ["mine.txt"]
+    assert [p.name for p in (house.output_dir / "req").iterdir()] == ["mine.txt"]
     assert find_orphans(named.winnow.web, named.winnow.settings.published_windows) == {}
 
 
@@ -299,19 +297,19 @@ def test_the_check_names_a_number_that_the_store_does_not_say_and_a_badge_that_i
     house = live(everything(make_house))
     (check,) = [check for check in CHECKS if check.name == "published_equals_store"]
     assert check.judge(house.winnow).bad == {}
-    shard = house.winnow.settings.output_dir / "_packages" / "re.json"
+    shard = house.output_dir / "_packages" / "re.json"
     shard.write_bytes(shard.read_bytes().replace(b"[1234,1241]", b"[1235,1241]"))
     assert check.judge(house.winnow).bad["requests"] == "is [1235, 1241]; the store says [1234, 1241]"
     assert house.run("badges").success
     assert check.judge(house.winnow).bad == {}
     for name in house.winnow.web.wide.names():
-        (house.winnow.settings.output_dir / name / "downloads-3d-non-ci.json").unlink()
+        (house.output_dir / name / "downloads-3d-non-ci.json").unlink()
     assert set(check.judge(house.winnow).bad.values()) == {"is missing"}
 
 
 def test_what_spans_packages_tells_how_many_there_are_and_where_to_find_them(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     told_of = {"packages": 3, "as_of": {"3": str(DAY)}, "list": "_packages/index.json"}
     assert json.loads((public / "_packages.json").read_bytes())["everything"] == told_of
     assert json.loads((public / "_health.json").read_bytes())["everything"] == told_of

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource
+from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
 from winnow_dagster.core.honesty import winnow
 from winnow_dagster.definitions import build
 
@@ -86,7 +86,7 @@ def test_a_package_notes_its_numbers_its_badge_and_what_to_paste(make_house: Mak
         "[![downloads](https://badges.example.com/a/downloads-3d-non-ci.svg)](https://badges.example.com/a/)"
     )
     assert found["page"] == "https://badges.example.com/a/"
-    assert found["files"] == str(house.winnow.settings.output_dir / "a")
+    assert found["files"] == str(house.output_dir / "a")
 
 
 def test_a_prefix_notes_the_badge_of_each_of_its_packages(make_house: MakeHouse) -> None:
@@ -104,7 +104,7 @@ def test_what_is_noted_is_what_is_published_and_not_an_older_recount(make_house:
     house.count(DAY - timedelta(days=2), DAY)
     house.publish()
     for day in house.winnow.honest.stored_days():
-        house.winnow.honest.path(day).unlink()
+        on_disk(house.winnow.honest.path(day)).unlink()
     house.publish()
     assert noted(house, "badges", "a")["as_of"] == str(DAY)
 

@@ -32,12 +32,12 @@ def _rows(source: RowSource) -> None:
 
 
 def badge(house: House, name: str = "a", file: str = HEADLINE) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((house.winnow.settings.output_dir / name / file).read_bytes())
+    found: dict[str, Any] = json.loads((house.output_dir / name / file).read_bytes())
     return found
 
 
 def health(house: House) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((house.winnow.settings.output_dir / "_health.json").read_bytes())
+    found: dict[str, Any] = json.loads((house.output_dir / "_health.json").read_bytes())
     return found
 
 
@@ -53,7 +53,7 @@ def test_a_complete_window_is_published_byte_for_byte_as_the_predecessor_does(ma
     house = make_house({"a": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    assert (house.winnow.settings.output_dir / "a" / HEADLINE).read_bytes() == (
+    assert (house.output_dir / "a" / HEADLINE).read_bytes() == (
         b'{\n  "schemaVersion": 1,\n  "label": "pip*/uv/poetry/pdm (3d)",\n  "message": "1.2k",\n  "color": "blue"\n}\n'
     )
 
@@ -63,7 +63,7 @@ def test_a_package_is_published_under_the_configs_spelling_too(make_house: MakeH
     house = make_house({"ruamel.yaml_Clib": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     plain, spelled = files(public / "ruamel-yaml-clib"), files(public / "ruamel.yaml_Clib")
     assert {name: content for name, (_, content) in plain.items()} == {
         name: content for name, (_, content) in spelled.items()
@@ -85,17 +85,17 @@ def test_a_number_is_never_replaced_by_a_placeholder_or_an_older_one(make_house:
     house = make_house({"a": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    before = files(house.winnow.settings.output_dir)
-    for path in house.winnow.settings.data_dir.rglob("*.parquet"):
+    before = files(house.output_dir)
+    for path in house.data_dir.rglob("*.parquet"):
         path.unlink()
     house.publish()
-    record = json.loads((house.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    record = json.loads((house.output_dir / "a" / "counts.json").read_bytes())
     assert record["windows"]["3"]["as_of"] == str(DAY)
     assert badge(house)["message"] == "1.2k"
     house.count(ago(9), ago(7))
     house.publish()
     assert badge(house)["message"] == "1.2k"
-    after = files(house.winnow.settings.output_dir)
+    after = files(house.output_dir)
     assert {name for name, found in after.items() if found != before[name]} <= {
         "_packages.json",
         "a/counts.json",
@@ -109,7 +109,7 @@ def test_a_number_is_never_replaced_by_a_placeholder_or_an_older_one(make_house:
 
 def test_a_number_of_the_predecessor_stays_until_there_is_a_better_one(make_house: MakeHouse) -> None:
     house = make_house({"A": (3,)})
-    folder = house.winnow.settings.output_dir / "A"
+    folder = house.output_dir / "A"
     folder.mkdir(parents=True)
     (folder / HEADLINE).write_text('{"schemaVersion": 1, "label": "x", "message": "7k", "color": "blue"}')
     house.count(DAY, DAY)
@@ -125,10 +125,10 @@ def test_a_backfill_of_an_old_day_leaves_todays_badge_alone(make_house: MakeHous
     house = make_house({"a": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    before = files(house.winnow.settings.output_dir)
+    before = files(house.output_dir)
     house.count(ago(20), ago(10))
     house.publish()
-    after = files(house.winnow.settings.output_dir)
+    after = files(house.output_dir)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"a/history.json", "a/history.csv", "a/index.html", "index.html"}
 
@@ -137,9 +137,9 @@ def test_publishing_twice_touches_no_file_but_the_health_file(make_house: MakeHo
     house = make_house({"a": (3,), "b": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    before = files(house.winnow.settings.output_dir)
+    before = files(house.output_dir)
     house.publish()
-    assert files(house.winnow.settings.output_dir) == before
+    assert files(house.output_dir) == before
 
 
 def test_a_number_grows_stale_and_recovers(make_house: MakeHouse) -> None:
@@ -161,7 +161,7 @@ def test_a_missing_day_in_the_middle_holds_the_number_back(make_house: MakeHouse
     house.count(ago(9), ago(2))
     house.count(DAY, DAY)
     house.publish()
-    record = json.loads((house.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    record = json.loads((house.output_dir / "a" / "counts.json").read_bytes())
     assert record["windows"]["3"]["as_of"] == str(ago(2))
 
 
@@ -206,7 +206,7 @@ def test_a_prefix_publishes_each_of_its_packages_but_those_named_for_themselves(
     house = make_house({"x-*": (3,), "x-b": (1,)})
     house.count(ago(5), DAY)
     house.publish()
-    public = house.winnow.settings.output_dir
+    public = house.output_dir
     assert {path.name for path in public.iterdir() if path.is_dir()} == {"_static", "x-a", "x-b", "x-old"}
     assert badge(house, "x-a")["message"] == "3"
     assert badge(house, "x-old")["message"] == "0"
@@ -221,7 +221,7 @@ def test_sample_numbers_say_so_everywhere_and_give_way_to_real_ones(make_house: 
     sample.publish()
     assert badge(sample)["label"] == "sample: pip*/uv/poetry/pdm (3d)"
     assert health(sample)["sample"] is True
-    page = (sample.winnow.settings.output_dir / "index.html").read_text()
+    page = (sample.output_dir / "index.html").read_text()
     assert "Sample data" in page
     real = make_house({"a": (3,)})
     real.count(DAY, DAY)
@@ -234,13 +234,13 @@ def test_sample_data_does_not_take_the_place_of_real_numbers(make_house: MakeHou
     real = make_house({"a": (3,)})
     real.count(ago(2), DAY)
     real.publish()
-    before = files(real.winnow.settings.output_dir)
+    before = files(real.output_dir)
     sample = make_house({"a": (3,)}, kind="sample")
     with pytest.raises(SampleOverRealError, match="sample data does not replace them"):
         sample.winnow.refuse_sample_over_real()
     sample.count(ago(2), DAY)
     assert not sample.run("badges").success
-    assert files(real.winnow.settings.output_dir) == before
+    assert files(real.output_dir) == before
 
 
 def test_sample_data_is_refused_where_only_a_former_window_holds_real_numbers(make_house: MakeHouse) -> None:
@@ -256,7 +256,7 @@ def test_the_page_lists_every_package_with_its_number_and_day(make_house: MakeHo
     house = make_house({"a": (3,), "b": (3,), "c": (9,)})
     house.count(ago(2), DAY)
     house.publish()
-    page = (house.winnow.settings.output_dir / "index.html").read_text()
+    page = (house.output_dir / "index.html").read_text()
     for text in ("a/downloads-3d-non-ci.svg", "1,200", str(DAY), "collecting 3/9d", "3 of 9 days collected"):
         assert text in page
 
@@ -269,10 +269,10 @@ def test_a_window_that_leaves_the_config_and_comes_back_never_goes_back_in_time(
     replay = make_house({"a": (3, 2)}, Clock(ago(5)))
     replay.publish()
     assert badge(replay)["message"] == "1.2k"
-    record = json.loads((replay.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    record = json.loads((replay.output_dir / "a" / "counts.json").read_bytes())
     assert record["former_windows"]["3"]["as_of"] == str(DAY)
     house.publish()
-    record = json.loads((replay.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    record = json.loads((replay.output_dir / "a" / "counts.json").read_bytes())
     assert record["windows"]["3"]["as_of"] == str(DAY)
 
 
@@ -295,7 +295,7 @@ def test_members_of_a_prefix_grow_stale_even_if_the_store_is_lost(make_house: Ma
     house = make_house({"x-*": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    shutil.rmtree(house.winnow.settings.data_dir)
+    shutil.rmtree(house.data_dir)
     late = make_house({"x-*": (3,)}, FixedClock.after(DAY + timedelta(days=9)))
     late.publish()
     assert badge(late, "x-y")["message"] == f"1.2k to {DAY}"
@@ -306,9 +306,9 @@ def test_a_replay_of_old_days_leaves_newer_and_stale_badges_as_they_are(make_hou
     house.count(ago(9), DAY)
     house.publish()
     make_house({"a": (3,)}, FixedClock.after(DAY + timedelta(days=9))).publish()
-    before = files(house.winnow.settings.output_dir / "a")
+    before = files(house.output_dir / "a")
     make_house({"a": (3,)}, Clock(ago(5))).publish()
-    assert files(house.winnow.settings.output_dir / "a") == before
+    assert files(house.output_dir / "a") == before
     assert badge(house)["message"] == f"1.2k to {DAY}"
 
 
@@ -317,9 +317,9 @@ def test_a_package_of_two_prefixes_is_published_by_the_longer_one(make_house: Ma
     house = make_house({"x-*": (3,), "x-y-*": (2,)})
     house.count(ago(2), DAY)
     house.publish()
-    before = files(house.winnow.settings.output_dir)
+    before = files(house.output_dir)
     house.publish()
-    assert files(house.winnow.settings.output_dir) == before
+    assert files(house.output_dir) == before
     assert list(health(house)["packages"]) == ["x-a", "x-y-z"]
     assert health(house)["packages"]["x-y-z"]["window_days"] == 2
 
@@ -339,7 +339,7 @@ def test_an_unlisted_installer_is_reported_by_name(make_house: MakeHouse, source
     house = make_house({"a": (3,)})
     house.count(ago(2), DAY)
     house.publish()
-    record = json.loads((house.winnow.settings.output_dir / "a" / "counts.json").read_bytes())
+    record = json.loads((house.output_dir / "a" / "counts.json").read_bytes())
     assert record["windows"]["3"]["unlisted_installers"] == {"ryeNew": 2}
     assert record["windows"]["3"]["honest"] == 1200
 
@@ -347,7 +347,7 @@ def test_an_unlisted_installer_is_reported_by_name(make_house: MakeHouse, source
 def test_one_package_that_is_spelled_as_the_page_does_not_take_its_place(make_house: MakeHouse) -> None:
     house = make_house({"index.html": (3,)})
     house.publish()
-    assert (house.winnow.settings.output_dir / "index.html").is_file()
+    assert (house.output_dir / "index.html").is_file()
     assert badge(house, "index-html")["message"] == "collecting 0/3d"
 
 

@@ -63,7 +63,7 @@ def looking(house: House, look: Look) -> House:
 
 
 def public(house: House) -> Path:
-    return house.winnow.settings.output_dir
+    return house.output_dir
 
 
 def payload(house: House, path: str) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def test_the_history_has_each_stored_day_and_names_what_is_missing(make_house: M
 def test_a_lost_store_takes_no_day_of_the_history_back(make_house: MakeHouse) -> None:
     house = published(make_house({"a": (3,)}))
     before = (public(house) / "a" / "history.csv").read_bytes()
-    for path in house.winnow.settings.data_dir.rglob("*.parquet"):
+    for path in house.data_dir.rglob("*.parquet"):
         path.unlink()
     house.count(ago(8), ago(8))
     house.publish()

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.storage.files import STAGED_PREFIX
+from winnow_dagster.storage.errors import STAGED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

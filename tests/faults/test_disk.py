@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
-from winnow_dagster.storage.files import STAGED_PREFIX
+from winnow_dagster.storage.errors import STAGED_PREFIX
 
 COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
 # A namespace of its own, so that what is mounted there is nowhere else and is gone with the process.
@@ -147,23 +147,23 @@ def house(make_house: MakeHouse) -> House:
 
 
 def badge(house: House, name: str) -> Path:
-    return house.winnow.settings.output_dir / name / "downloads-1d-non-ci.json"
+    return house.output_dir / name / "downloads-1d-non-ci.json"
 
 
 def test_one_package_that_cannot_be_published_does_not_hold_up_the_others(house: House) -> None:
-    (house.winnow.settings.output_dir).mkdir()
-    (house.winnow.settings.output_dir / "a").write_text("in the way")
+    (house.output_dir).mkdir()
+    (house.output_dir / "a").write_text("in the way")
     result = house.run("badges")
     assert not result.success
-    assert str(house.winnow.settings.output_dir / "a") in str(result.all_events)
+    assert str(house.output_dir / "a") in str(result.all_events)
     assert badge(house, "b").exists()
-    assert (house.winnow.settings.output_dir / "a").read_text() == "in the way"
+    assert (house.output_dir / "a").read_text() == "in the way"
 
 
 def test_a_web_directory_that_was_removed_is_published_again(house: House) -> None:
     house.publish()
     before = badge(house, "a").read_bytes()
-    shutil.rmtree(house.winnow.settings.output_dir)
+    shutil.rmtree(house.output_dir)
     house.publish()
     assert badge(house, "a").read_bytes() == before
 
@@ -171,7 +171,7 @@ def test_a_web_directory_that_was_removed_is_published_again(house: House) -> No
 def test_a_store_that_was_removed_takes_no_number_back(house: House) -> None:
     house.publish()
     before = badge(house, "a").read_bytes()
-    shutil.rmtree(house.winnow.settings.data_dir)
+    shutil.rmtree(house.data_dir)
     house.publish()
     assert badge(house, "a").read_bytes() == before
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.conftest import DAY, House, MakeHouse, Row, RowSource
+from tests.conftest import DAY, House, MakeHouse, Row, RowSource, on_disk
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.honesty import LONGEST_SHOWN, RAW_SCHEMA
 from winnow_dagster.core.names import Selector
@@ -36,7 +36,7 @@ def published(make_house: MakeHouse, rows: list[Row], name: str = "a") -> House:
 
 
 def numbers(house: House, package: str = "a") -> dict[str, object]:
-    found: dict[str, object] = json.loads((house.winnow.settings.output_dir / package / "counts.json").read_bytes())
+    found: dict[str, object] = json.loads((house.output_dir / package / "counts.json").read_bytes())
     windows = found["windows"]
     assert isinstance(windows, dict)
     (window,) = windows.values()
@@ -57,14 +57,14 @@ def test_an_installer_may_be_called_anything_and_is_shown_harmlessly(make_house:
     assert downloads == 5
     assert shown.isprintable()
     assert len(shown) <= LONGEST_SHOWN + 1
-    for path in house.winnow.settings.output_dir.rglob("*"):
+    for path in house.output_dir.rglob("*"):
         assert path.is_dir() or path.stat().st_size < 100_000
         if path.suffix == ".json":
             json.loads(path.read_bytes())
         if path.suffix in {".svg", ".csv", ".html"}:
             assert SCRIPT.encode() not in path.read_bytes()
     page = Elements()
-    page.feed((house.winnow.settings.output_dir / "a" / "index.html").read_text())
+    page.feed((house.output_dir / "a" / "index.html").read_text())
     assert page.scripts == 1, "the page's own"
 
 
@@ -91,7 +91,7 @@ def test_counts_beyond_what_a_float_can_tell_apart_are_exact(make_house: MakeHou
     huge = 2**53 + 1
     house = published(make_house, [(DAY, "a", "pip", "Linux", None, huge), (DAY, "a", "uv", "Linux", None, 1)])
     assert numbers(house)["honest"] == huge + 1
-    folder = house.winnow.settings.output_dir / "a"
+    folder = house.output_dir / "a"
     assert json.loads((folder / "history.json").read_bytes())["days"][0]["by_installer"]["pip"] == huge
     assert str(huge) in (folder / "history.csv").read_text()
     assert house.winnow.web.read("a")
@@ -144,9 +144,9 @@ def test_what_a_prefix_selects_and_is_no_package_is_left_out(make_house: MakeHou
     before = {path for path in tmp_path.rglob("*") if path.is_dir()}
     rows: list[Row] = [(DAY, name, "pip", None, None, 2) for name in ("a-b", *ODD_NAMES)]
     house = published(make_house, rows, "a-*")
-    folders = {path for path in house.winnow.settings.output_dir.iterdir() if path.is_dir()}
+    folders = {path for path in house.output_dir.iterdir() if path.is_dir()}
     assert {path.name for path in folders} == {"a-b", "_static"}
-    inside = (house.winnow.settings.output_dir, house.winnow.settings.data_dir)
+    inside = (house.output_dir, house.data_dir)
     assert all(any(path.is_relative_to(root) for root in inside) for path in {*tmp_path.rglob("*")} - before)
 
 
@@ -176,7 +176,7 @@ def test_a_label_of_the_config_breaks_out_of_no_picture(make_house: MakeHouse) -
     object.__setattr__(settings, "packages", (replace(settings.packages[0], look=look),))
     house = House(type(house.winnow)(settings, house.winnow.clock, given_source=make_house.source), house.instance)
     house.publish()
-    drawn = ET.fromstring((settings.output_dir / "a/downloads-1d-non-ci.svg").read_text())
+    drawn = ET.fromstring((on_disk(settings.output_dir) / "a/downloads-1d-non-ci.svg").read_text())
     assert not [element for element in drawn.iter() if element.tag.endswith("script")]
 
 

@@ -101,7 +101,7 @@ def test_a_clock_that_was_ahead_and_is_put_back_takes_nothing_back(make_house: M
     ahead = make_house({"a": (3,)}, FixedClock.after(DAY + 5 * ONE_DAY))
     ahead.count(DAY + 3 * ONE_DAY, DAY + 5 * ONE_DAY)
     ahead.publish()
-    folder = ahead.winnow.settings.output_dir
+    folder = ahead.output_dir
     before = {path: path.read_bytes() for path in (folder / "a").iterdir()}
     back = make_house({"a": (3,)}, FixedClock.after(DAY))
     back.count(DAY - 3 * ONE_DAY, DAY)

@@ -27,6 +27,7 @@ from unittest import mock
 
 import dagster as dg
 
+from tests.conftest import on_disk
 from tests.fake_bigquery import Answer, Service, fake, job
 from winnow_dagster import definitions, runs
 from winnow_dagster.config import load_settings
@@ -472,7 +473,7 @@ def live(year: Year, times: int) -> Iterator[str]:
             forget_old_runs(year.instance, began[old])
         if n + 1 in (times // 2, times):
             ledger = len(ledger_of(year.folder / "data").entries())
-            grown[n + 1] = size(year.winnow.settings.store_folder), events(year.folder), ledger
+            grown[n + 1] = size(on_disk(year.winnow.settings.store_folder)), events(year.folder), ledger
         print(f"{datetime.now(UTC):%H:%M:%S} {day} {dict(year.counts)}", file=sys.stderr, flush=True)
     c = year.counts
     yield (

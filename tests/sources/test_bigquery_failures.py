@@ -25,6 +25,7 @@ from tests.fake_bigquery import (
     refused,
     reset,
 )
+from winnow_dagster import credentials
 from winnow_dagster.core.cost import GB, Entry, Figures
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
@@ -43,7 +44,7 @@ PATIENCE = Patience(tries=3, initial=0.01, maximum=0.02, total=5, call=2)
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     with fake([ROW]) as service:
         monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
-        for name in (bigquery_client.FILE_VARIABLE, bigquery_client.ENCODED_VARIABLE):
+        for name in (credentials.FILE_VARIABLE, credentials.ENCODED_VARIABLE):
             monkeypatch.delenv(name, raising=False)
         yield service
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.conftest import on_disk
 from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA
 from winnow_dagster.core.names import Selector
@@ -105,13 +106,13 @@ def whys(store: DayStore) -> dict[str, str]:
 def test_a_damaged_day_counts_as_not_read_and_is_set_aside_by_the_next_reading(
     damaged: DayStore, content: bytes
 ) -> None:
-    damaged.path(DAY).write_bytes(content)
+    on_disk(damaged.path(DAY)).write_bytes(content)
     assert damaged.coverage(DAY) is None
     assert damaged.coverages([DAY]) == {}
     assert list(whys(damaged)) == [f"{DAY}.parquet"]
     damaged.add_reading(reading(A, (DAY, "a", 2), last=DAY), AT)
     assert stored(damaged, DAY) == {(DAY, "a"): 2}
-    aside = damaged.folder / f"{DAY}.parquet.corrupt"
+    aside = on_disk(damaged.folder) / f"{DAY}.parquet.corrupt"
     assert aside.read_bytes() == content
     assert "was set aside" in whys(damaged)[aside.name]
     aside.unlink()
@@ -119,28 +120,28 @@ def test_a_damaged_day_counts_as_not_read_and_is_set_aside_by_the_next_reading(
 
 
 def test_a_day_cut_off_anywhere_or_with_any_byte_changed_is_not_read(damaged: DayStore) -> None:
-    whole = damaged.path(DAY).read_bytes()
+    whole = on_disk(damaged.path(DAY)).read_bytes()
     places = [*range(0, len(whole), 7), *range(len(whole) - 8, len(whole))]
     spoiled = [whole[:at] for at in places]
     spoiled += [whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :] for at in places]
     for content in spoiled:
-        damaged.path(DAY).write_bytes(content)
+        on_disk(damaged.path(DAY)).write_bytes(content)
         assert raw_store(damaged.folder.parent).coverage(DAY) is None
 
 
 def test_a_day_of_another_schema_or_format_is_not_read_and_says_so(damaged: DayStore) -> None:
     older = json.dumps({"format": "1", "read": {"a": AT.isoformat()}, "failed": {}})
-    RAW_SCHEMA.to_frame().write_parquet(damaged.path(DAY), metadata={"winnow": older})
+    RAW_SCHEMA.to_frame().write_parquet(on_disk(damaged.path(DAY)), metadata={"winnow": older})
     assert whys(damaged) == {f"{DAY}.parquet": "is of format 1, and this version of Winnow reads 2"}
     assert damaged.coverage(DAY) is None
-    damaged.path(DAY).unlink()
+    on_disk(damaged.path(DAY)).unlink()
     DayStore(damaged.folder, HONEST_SCHEMA).write(DAY, HONEST_SCHEMA.to_frame(), Coverage(read={A: AT}))
     assert "has the columns date, package, category" in whys(damaged)[f"{DAY}.parquet"]
 
 
 def test_tidying_sets_aside_what_is_damaged_and_leaves_what_is_sound(damaged: DayStore) -> None:
     damaged.add_reading(Reading([Request(A, NEXT, NEXT)], RAW_SCHEMA.to_frame()), AT)
-    damaged.path(DAY).write_bytes(b"")
+    on_disk(damaged.path(DAY)).write_bytes(b"")
     damaged.tidy()
     assert damaged.stored_days() == [NEXT]
 
@@ -157,5 +158,5 @@ def test_what_is_read_by_a_clock_that_was_put_back_is_still_the_newer(store: Day
 
 def test_a_file_of_a_day_that_is_none_is_passed_over(store: DayStore) -> None:
     store.add_reading(reading(A, last=DAY), AT)
-    (store.folder / "2025-02-30.parquet").touch()
+    (on_disk(store.folder) / "2025-02-30.parquet").touch()
     assert store.stored_days() == [DAY]

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from winnow_dagster.storage.files import (
+from winnow_dagster.storage.disk import (
     MANY,
-    STAGED_PREFIX,
     Batch,
-    Failures,
-    StorageError,
     make_folder,
     remove_staged,
     replace_changed,
     replace_file,
 )
+from winnow_dagster.storage.errors import STAGED_PREFIX, Failures, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -71,6 +71,7 @@ def _as_of(winnow: Installation) -> Verdict:
 def _published(winnow: Installation) -> Verdict:
     # What another source published is not for this one's store to tell.
     published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
+    winnow.web.read_ahead(published, "")
     in_full = audit.judge_published(
         winnow.web.site,
         published,

@@ -79,11 +79,10 @@ class HonestDaysIO(dg.IOManager):
         """Replace the file of each of the days, unless another process has counted a later reading of it since."""
         with counting(self._winnow.settings.store_folder):
             self._winnow.honest.tidy()
-        for day, coverage in obj.coverage.items():
-            counts = obj.of(day)
-            with counting(self._winnow.settings.store_folder):
+            for day, coverage in obj.coverage.items():
+                counts = obj.of(day)
                 self._winnow.honest.write_unless_older(day, counts, coverage)
-            _note(context, str(day), category_numbers(counts))
+                _note(context, str(day), category_numbers(counts))
 
     def load_input(self, context: dg.InputContext) -> Days:
         """Return the stored honest days of these partitions."""
@@ -107,6 +106,7 @@ class BadgesIO(dg.IOManager):
         with publishing(settings.data_dir):
             web.tidy()
             batch, changed = Batch(failures), dict.fromkeys(obj, 0)
+            web.read_ahead(package.state.package for found in obj.values() for package in _in_full(found))
             for key, found in obj.items():
                 for package in _in_full(found):
                     with failures.noted():

@@ -95,7 +95,10 @@ def package_notes(states: Sequence[PackageState], settings: Settings, site: Site
         return {"badge": dg.MetadataValue.md("\n".join(table))} if states else {}
     (state,) = states
     folder = settings.output_dir / state.package
-    notes: dict[str, Any] = {"badge": dg.MetadataValue.md(shown[state.package]), "files": dg.MetadataValue.path(folder)}
+    notes: dict[str, Any] = {
+        "badge": dg.MetadataValue.md(shown[state.package]),
+        "files": dg.MetadataValue.path(str(folder)),
+    }
     for window in state.windows:
         if window.counts is not None:
             notes[f"honest_{name_length(window.days)}"] = window.counts.honest

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from winnow_dagster.settings import SourceSettings
     from winnow_dagster.sources.interface import Source
+    from winnow_dagster.storage.places import Place
 
 
-def open_source(settings: SourceSettings, data_dir: Path) -> Source:
+def open_source(settings: SourceSettings, data_dir: Place, local_dir: Path) -> Source:
     """Return the configured source. Opens no file and no connection: that is for the first request."""
     if settings.kind == "bigquery":
         # Google's libraries take seconds to import, and no other source needs them.
@@ -23,5 +24,5 @@ def open_source(settings: SourceSettings, data_dir: Path) -> Source:
 
         return BigQuerySource(settings.bigquery, settings.credential_file, ledger_of(data_dir))
     if settings.kind == "parquet":
-        return ParquetSource(settings.path, data_dir / ".reading-exports")
+        return ParquetSource(settings.path, local_dir / ".reading-exports")
     return SampleSource()

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Failure, Reading, Request
 
 
-EXPOSED = "every user of this machine can read the key. Protect it with chmod o="
-"""What is said of a credential file that others can read."""
-
-
 class SourceError(Exception):
     """The source can answer nothing as it is set up. The message names the culprit and the fix."""
 

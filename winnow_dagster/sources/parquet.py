@@ -21,7 +21,7 @@ from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, con
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.storage.files import make_folder, replace_file
+from winnow_dagster.storage.disk import make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,14 +22,23 @@ from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA, RULES
 from winnow_dagster.core.names import Selector, matches_any
-from winnow_dagster.storage.files import make_folder, naming, read_if_there, remove_staged, replace_file
+from winnow_dagster.storage.files import (
+    list_names,
+    local_copies,
+    make_folder,
+    read_if_there,
+    remove_staged,
+    rename,
+    replace_file,
+    version_of,
+)
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from winnow_dagster.core.coverage import Failure, Reading
+    from winnow_dagster.storage.files import Version
+    from winnow_dagster.storage.places import Place
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +64,7 @@ class DamagedError(ValueError):
 class _Known:
     """What was found in a file of a day, and of which version of the file."""
 
-    version: tuple[int, int]
+    version: Version
     coverage: Coverage | None
     damage: str | None = None
 
@@ -63,23 +72,25 @@ class _Known:
 class DayStore:
     """Day files of one schema in one folder."""
 
-    def __init__(self, folder: Path, schema: pl.Schema, rules: str = "") -> None:
+    def __init__(self, folder: Place, schema: pl.Schema, rules: str = "") -> None:
         """Use `folder`, which need not exist yet. Files made by other `rules` count as not read."""
         self.folder = folder
         self.schema = schema
         self.rules = rules
         self._known: dict[date, _Known] = {}
 
-    def path(self, day: date) -> Path:
+    def path(self, day: date) -> Place:
         """Return where the file of a day is, whether or not there is one."""
         return self.folder / f"{day}.parquet"
 
     def stored_days(self) -> list[date]:
         """Return the days that have a file, oldest first."""
         days = []
-        for path in self.folder.glob("????-??-??.parquet"):
+        for name in list_names(self.folder):
+            day, _, suffix = name.partition(".")
             with contextlib.suppress(ValueError):  # 2025-02-30 is nothing of ours.
-                days.append(date.fromisoformat(path.stem))
+                if suffix == "parquet" and len(day) == len("2025-02-28"):
+                    days.append(date.fromisoformat(day))
         return sorted(days)
 
     def coverage(self, day: date) -> Coverage | None:
@@ -93,7 +104,7 @@ class DayStore:
         aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
         return {
             **{name: damage for name, damage in found.items() if damage},
-            **{str(path): aside for path in sorted(self.folder.glob(f"*{CORRUPT}"))},
+            **{str(self.folder / name): aside for name in sorted(list_names(self.folder)) if name.endswith(CORRUPT)},
         }
 
     def tidy(self) -> None:
@@ -105,16 +116,14 @@ class DayStore:
     def _look(self, day: date) -> _Known | None:
         """Return what is in the file of a day, read again where the file has changed; None where there is none."""
         path = self.path(day)
-        with naming(path):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                return None
-        version = _version(stat)
+        version = version_of(path)
+        if version is None:
+            self._known.pop(day, None)
+            return None
         known = self._known.get(day)
         if known is None or known.version != version:
             try:
-                known = _Known(version, _decode(read_if_there(path) or b"", self.schema, self.rules))
+                known = _Known(version, _decode(read_if_there(*local_copies([path])) or b"", self.schema, self.rules))
             except DamagedError as error:
                 logger.warning("%s %s; its day counts as not read", path, error)
                 known = _Known(version, None, str(error))
@@ -125,31 +134,36 @@ class DayStore:
         known = self._look(day)
         return known.damage if known else None
 
-    def _set_aside_if_damaged(self, day: date) -> None:
-        if self._damage(day):
+    def _set_aside_if_damaged(self, day: date) -> bool:
+        is_damaged = self._damage(day) is not None
+        if is_damaged:
             path = self.path(day)
-            with naming(path):
-                path.replace(path.with_name(path.name + CORRUPT))
+            rename(path, path.name + CORRUPT)
+        return is_damaged
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a file."""
+        local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
         found = {day: self.coverage(day) for day in days}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
     def load(self, days: Collection[date]) -> Days:
         """Return what is stored of these days; a day without a file has no coverage and no rows."""
         coverage = self.coverages(days)
-        paths = [self.path(day) for day in sorted(coverage)]
+        paths = local_copies([self.path(day) for day in sorted(coverage)])
         counts = pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=self.schema)
         return Days(counts, coverage)
 
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
         make_folder(self.folder)
-        self._set_aside_if_damaged(day)
+        # As it was when what replaces it was made of it: one that has changed since must not be lost.
+        seen = self._known.get(day) or self._look(day)
+        if self._set_aside_if_damaged(day):
+            seen = None
         ordered = counts.select(self.schema.names()).sort(self.schema.names())
-        made = replace_file(self.path(day), _encode(ordered, coverage, self.rules))
-        self._known[day] = _Known(_version(made), coverage)
+        made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
+        self._known[day] = _Known(made, coverage)
 
     def write_unless_older(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day unless it holds a later reading than `coverage` does."""
@@ -192,19 +206,14 @@ class DayStore:
             self.write(day, self.load([day]).counts.collect(), Coverage(before.read, failed))
 
 
-def raw_store(folder: Path) -> DayStore:
+def raw_store(folder: Place) -> DayStore:
     """Return the store of raw counts below `folder`."""
     return DayStore(folder / "raw_downloads", RAW_SCHEMA)
 
 
-def honest_store(folder: Path) -> DayStore:
+def honest_store(folder: Place) -> DayStore:
     """Return the store of honest counts below `folder`: those made by the present rules only."""
     return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
-
-
-def _version(stat: os.stat_result) -> tuple[int, int]:
-    """Return what tells one version of a file from another."""
-    return stat.st_mtime_ns, stat.st_ino
 
 
 def _total(counts: pl.DataFrame) -> int:

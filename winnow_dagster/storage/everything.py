@@ -6,13 +6,13 @@ that no number goes back to an older day (R5), whatever becomes of the store.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import is_stale, parse_name
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.everything import shard_of
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.site.audit import judge_everything
@@ -30,13 +30,24 @@ from winnow_dagster.site.everything import (
 )
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.storage.files import Batch, Failures, read_if_there, replace_changed
+from winnow_dagster.storage.files import (
+    Batch,
+    Failures,
+    list_names,
+    read_ahead,
+    read_if_there,
+    remove,
+    remove_folder,
+    replace_changed,
+    version_of,
+)
+from winnow_dagster.storage.places import ObjectPath, part_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from winnow_dagster.core.everything import Counted, Everything, Shard
     from winnow_dagster.site.site import Site
+    from winnow_dagster.storage.files import Version
+    from winnow_dagster.storage.places import Place
 
 MOST_AT_ONCE = 20_000
 """How many files wait to be put in place together."""
@@ -46,13 +57,13 @@ MOST_AT_ONCE = 20_000
 class WideDir:
     """The part of the web directory that `*` fills."""
 
-    folder: Path
+    folder: Place
     site: Site
 
-    _known: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict, repr=False)
+    _known: dict[Version, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @property
-    def shards(self) -> Path:
+    def shards(self) -> Place:
         """The folder of the shards."""
         return self.folder / FOLDER
 
@@ -66,13 +77,12 @@ class WideDir:
 
     def names(self) -> frozenset[str]:
         """Return the packages that are published."""
-        try:
-            stat = (self.shards / SUMMARY_NAME).stat()
-        except OSError:
+        version = version_of(self.shards / SUMMARY_NAME)
+        if version is None:
             return frozenset()
-        version = stat.st_mtime_ns, stat.st_ino
         if version not in self._known:
             summary = self.summary()
+            read_ahead(self.shards / f"{key}.json" for key in (summary.shards if summary else ()))
             found = [self.shard(key) for key in summary.shards] if summary else []
             self._known.clear()
             self._known[version] = frozenset(name for shard in found if shard for name in shard.packages)
@@ -114,16 +124,14 @@ class WideDir:
     def remove(self) -> None:
         """Remove all that `*` published."""
         for name in self.names():
-            folder = self.folder / name
-            for path in folder.iterdir() if folder.is_dir() else ():
-                if path.name == JSON_NAME or parse_name(path.name):
-                    path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # Not empty: there are files of others in it.
-                folder.rmdir()
+            folder = part_of(self.folder, shard_of(name)) / name
+            for file in list_names(folder):
+                if file == JSON_NAME or parse_name(file):
+                    remove(folder / file)
+            remove_folder(folder)
         for name in self.files():
-            (self.shards / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.shards.rmdir()
+            remove(self.shards / name)
+        remove_folder(self.shards)
 
     def refresh(self, through: date, failures: Failures) -> None:
         """Let what is published grow stale where nothing else is known of it."""
@@ -192,13 +200,14 @@ class _Run:
         with self._failures.noted():
             # The record first: it may name a day that the badges do not show yet, never the other way round.
             self.changed += replace_changed(self._wide.shards, {f"{key}.json": format_shard(shard)})
-            self._show_packages(shard, found)
+            self._show_packages(shard, found, part_of(self._wide.folder, key))
 
-    def _show_packages(self, shard: Shard, found: Counted | None) -> None:
-        root = str(self._wide.folder)
+    def _show_packages(self, shard: Shard, found: Counted | None, folder: Place) -> None:
+        # As text: to join a million Path takes as long as the disk.
+        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
         for name, numbers in shard.packages.items():
             files = dict(self._drawing.files(shard, numbers))
             if found is not None:
                 files[JSON_NAME] = format_days(shard.source, name, found.days.get(name, ""))
             with self._failures.noted():
-                self.changed += self._batch.add(f"{root}/{name}", files)
+                self.changed += self._batch.add(join(name), files)

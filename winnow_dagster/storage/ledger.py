@@ -1,7 +1,8 @@
 """The ledger: what each query billed, one line of JSON at a time, appended and never rewritten.
 
 A query is entered before it is sent and once more when its bytes are known: whatever dies in between, it counts for its
-estimate. Two processes may write at the same time: a line is one write to the end of the file.
+estimate. Two processes may write at the same time: on a disk a line is one write to the end of the file; in a bucket,
+where nothing can be appended to, each query has an object of its own.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ import json
 import os
 from dataclasses import asdict, fields
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.storage.files import make_folder, naming, read_if_there
+from winnow_dagster.storage.errors import naming
+from winnow_dagster.storage.files import make_folder, put_tagged, read_if_there, read_tags
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
+
+    from winnow_dagster.storage.places import ObjectPath, Place
 
 
-def ledger_of(data_dir: Path) -> Ledger:
+def ledger_of(data_dir: Place) -> Ledger:
     """Return the ledger in `data_dir`."""
-    return Ledger(data_dir / "ledger.jsonl")
+    if isinstance(data_dir, Path):
+        return Ledger(data_dir / "ledger.jsonl")
+    return BucketLedger(data_dir / "ledger")
 
 
 class Ledger:
@@ -52,12 +59,38 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """Return the newest entry of each query, oldest query first; a torn line is passed over."""
-        found: dict[str, Entry] = {}
-        for line in (read_if_there(self.path) or b"").splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                entry = _parse(json.loads(line))
-                found[entry.job_id] = entry
-        return list(found.values())
+        return _newest((read_if_there(self.path) or b"").splitlines())
+
+
+class BucketLedger(Ledger):
+    """The ledger in a folder of a bucket: an object for each query, which is tagged with what it holds."""
+
+    def __init__(self, folder: ObjectPath) -> None:
+        """Use `folder`, in which there need not be anything yet."""
+        self.folder = folder
+
+    def enter(self, entry: Entry) -> None:
+        """Add what is known of a query now; it takes the place of what was entered under its job id before.
+
+        Raises StorageError.
+        """
+        # By month: the oldest comes first in a listing.
+        place = self.folder / f"{entry.at:%Y-%m}" / f"{entry.at:%d-%H%M%S}-{entry.job_id}.json"
+        put_tagged(place, json.dumps(asdict(entry), default=str))
+
+    def entries(self) -> list[Entry]:
+        """Return the newest entry of each query, oldest query first. Raises StorageError."""
+        return _newest(read_tags(self.folder))
+
+
+def _newest(lines: Iterable[bytes | str]) -> list[Entry]:
+    """Return the last entry of each query; a torn line is passed over."""
+    found: dict[str, Entry] = {}
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            entry = _parse(json.loads(line))
+            found[entry.job_id] = entry
+    return list(found.values())
 
 
 def _parse(content: dict[str, object]) -> Entry:

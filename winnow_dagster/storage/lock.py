@@ -1,6 +1,6 @@
 """Locks: two processes at work on one installation never send the same query, nor undo what the other wrote.
 
-The operating system frees a lock when its process ends, however it ends.
+On a disk the operating system frees a lock when its process ends, however it ends; in a bucket it is a lease.
 """
 
 from __future__ import annotations
@@ -12,33 +12,54 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from winnow_dagster.storage.files import make_folder, naming, read_if_there
+from winnow_dagster.storage.disk import make_folder, read_if_there
+from winnow_dagster.storage.errors import naming
+from winnow_dagster.storage.lease import leased
+from winnow_dagster.storage.manifest import begin, save_all
+from winnow_dagster.storage.places import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from winnow_dagster.storage.places import Place
+
 logger = logging.getLogger(__name__)
 
 
-def fetching(folder: Path) -> contextlib.AbstractContextManager[None]:
+def fetching(folder: Place) -> contextlib.AbstractContextManager[bool]:
     """Hold the right to ask the source for days of the store in `folder`."""
     return _alone(folder, "fetching")
 
 
-def counting(folder: Path) -> contextlib.AbstractContextManager[None]:
+def counting(folder: Place) -> contextlib.AbstractContextManager[bool]:
     """Hold the right to write honest days into the store in `folder`."""
     return _alone(folder, "counting")
 
 
-def publishing(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold the right to change what is published of the installation whose data is in `folder`."""
-    return _alone(folder, "publishing")
+@contextlib.contextmanager
+def publishing(folder: Place) -> Iterator[None]:
+    """Hold the right to change what is published of the installation whose data is in `folder`. Raises StorageError."""
+    with _alone(folder, "publishing") as is_sound:
+        begin(is_sound=is_sound)
+        try:
+            yield
+        finally:
+            save_all()
+
+
+def _alone(folder: Place, what: str) -> contextlib.AbstractContextManager[bool]:
+    """Hold a lock; wait, and say for which process, while another holds it. Raises StorageError.
+
+    Yields whether the last who held it gave it back.
+    """
+    if isinstance(folder, ObjectPath):
+        return leased(folder / f".{what}.lease", f"{what} in {folder}")
+    return _locked(folder, what)
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, what: str) -> Iterator[None]:
-    """Hold a lock; wait, and say for which process, while another holds it. Raises StorageError."""
+def _locked(folder: Path, what: str) -> Iterator[bool]:
     make_folder(folder)
     holder = folder / f".{what}.pid"
     path = folder / f".{what}.lock"
@@ -52,9 +73,10 @@ def _alone(folder: Path, what: str) -> Iterator[None]:
             lock.acquire()
     try:
         # Only for those who wait: on a full disk nobody is told a number.
+        is_sound = not holder.exists()
         with contextlib.suppress(OSError):
             holder.write_text(str(os.getpid()))
-        yield
+        yield is_sound
     finally:
         with contextlib.suppress(OSError):
             holder.unlink()

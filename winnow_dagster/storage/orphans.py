@@ -5,7 +5,6 @@ Only what Winnow published is an orphan: files beside it, and folders without a 
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import FILE_NAME, format_record
-from winnow_dagster.storage.files import replace_changed
+from winnow_dagster.storage.files import exists, list_names, remove, remove_folder, replace_changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,14 +31,14 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
     found: dict[str, list[str]] = {}
     for name, state in web.read_all().items():
         configured, look = _configured(name, state, web, windows), web.site.look_of(state.package)
-        badges = {path.name: parse_name(path.name) for path in sorted((web.folder / name).iterdir())}
+        badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
         orphans = [
             file
             for file, badge in badges.items()
             if badge and (look is None or badge[0] not in look.slugs or badge[1] not in configured)
         ]
         if not configured:
-            orphans += [page for page in reversed(PAGES) if (web.folder / name / page).exists()]
+            orphans += [page for page in reversed(PAGES) if exists(web.folder / name / page)]
         if orphans:
             found[name] = orphans
     if EVERYTHING not in windows and (files := web.wide.files()):
@@ -60,9 +59,8 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
             # First: what the record names is published again.
             replace_changed(folder, {FILE_NAME: format_record(replace(state, former=kept))})
         for file in files:
-            (folder / file).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # Not empty: there are files of others in it.
-            folder.rmdir()
+            remove(folder / file)
+        remove_folder(folder)
 
 
 def _configured(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,17 +16,27 @@ from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, parse_record
 from winnow_dagster.storage.everything import WideDir
-from winnow_dagster.storage.files import Batch, StorageError, read_if_there, remove_staged, replace_changed
+from winnow_dagster.storage.files import (
+    Batch,
+    StorageError,
+    exists,
+    list_names,
+    read_ahead,
+    read_if_there,
+    remove_staged,
+    replace_changed,
+)
+from winnow_dagster.storage.places import ObjectPath, below
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import date
-    from pathlib import Path
 
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import Site
     from winnow_dagster.storage.files import Failures
+    from winnow_dagster.storage.places import Place
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +53,7 @@ class WebDir:
     same files.
     """
 
-    folder: Path
+    folder: Place
     site: Site
     spellings: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,12 +66,19 @@ class WebDir:
         """Return the published days of a package; none where there are none."""
         return parse_json(read_if_there(self.folder / package / JSON_NAME))
 
+    def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
+        """Let the files of packages whose names end so be read side by side, where each takes a request."""
+        if isinstance(self.folder, ObjectPath):
+            folders = [self.folder / name for name in packages]
+            read_ahead(folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
+
     def read_all(self) -> dict[str, PackageState]:
         """Return what is published in each folder of a package or group, by the folder, be it configured or not.
 
         What cannot be read is passed over with a warning: it must not take the others down.
         """
         names = sorted(self._folders())
+        self.read_ahead(names, FILE_NAME)
         found: dict[str, PackageState] = {}
         for name in names:
             try:
@@ -78,11 +94,9 @@ class WebDir:
         """Return the folders with a record."""
         wide = self.wide.names()
         for folder, prefix in ((self.folder, ""), (self.folder / GROUP_FOLDER, GROUP_FOLDER)):
-            try:
-                found = os.listdir(folder)  # noqa: PTH208 - a million Path take seconds
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            yield from (prefix + name for name in found if name not in wide and (folder / name / FILE_NAME).is_file())
+            for name in list_names(folder):
+                if name not in wide and exists(folder / name / FILE_NAME):
+                    yield prefix + name
 
     @cached_property
     def wide(self) -> WideDir:
@@ -115,7 +129,9 @@ class WebDir:
         """
         batch = Batch(failures)
         fresh = {*published, *(self.spellings.get(name, name) for name in published)}
-        for name, state in self.read_all().items():
+        found = self.read_all()
+        self.read_ahead(name for name in found if name not in fresh)
+        for name, state in found.items():
             if name not in fresh:
                 with failures.noted():
                     self._write(name, Package(state, self.read_history(name)), through, batch)
@@ -130,7 +146,7 @@ class WebDir:
         folder, state = self.folder / name, package.state
         files = format_folder(self.site, package, through + ONE_DAY, lambda file: read_if_there(folder / file))
         if any(w.counts and w.counts.window.as_of > through for w in (*state.windows, *state.former)):
-            files = {file: content for file, content in files.items() if not (folder / file).exists()}
+            files = {file: content for file, content in files.items() if not exists(folder / file)}
         # The record first: it may name a day that the badges do not show yet, never the other way round.
         return batch.add(folder, files) if batch else replace_changed(folder, files)
 
@@ -144,7 +160,8 @@ class WebDir:
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
         """Publish files that span packages, by their paths below the directory; return how many changed."""
-        folders: dict[Path, dict[str, bytes]] = {}
+        folders: dict[Place, dict[str, bytes]] = {}
         for path, content in files.items():
-            folders.setdefault((self.folder / path).parent, {})[(self.folder / path).name] = content
+            place = below(self.folder, path)
+            folders.setdefault(place.parent, {})[place.name] = content
         return sum(replace_changed(folder, found) for folder, found in folders.items())

@@ -1,0 +1,207 @@
+"""A bucket over HTTP: an emulator of Google Cloud Storage, behind a service that adds what the emulator lacks.
+
+The emulator takes no notice of preconditions (`ifGenerationMatch`), so the service checks them before it passes a
+request on. It remembers each request, and can refuse some, take its time, or say nothing more.
+
+    with bucket_service() as service:
+        service.refuse("a/history.json", 503, times=2)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.url)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from gcp_storage_emulator.server import create_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUCKETS = ("public-bucket", "data-bucket")
+OBJECT = re.compile(
+    r"(?:/upload|/download)?/storage/v1/b/(?P<bucket>[^/]+)/o(?:/(?P<name>[^/?]+))?(?P<copy>/copyTo/.*|/rewriteTo/.*)?"
+)
+JSON = {"Content-Type": "application/json"}
+HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that the service got, and what it answered."""
+
+    what: str
+    """`write`, `read`, `look`, `list`, `copy` or `remove`."""
+
+    name: str
+    status: int
+
+
+@dataclass
+class Service:
+    """What a test may ask of the service."""
+
+    url: str = ""
+    asked: list[Asked] = field(default_factory=list)
+    most_at_once: int = 0
+    seconds: float = 0.0
+    """How long each request takes."""
+
+    refusals: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    backend: tuple[str, int] = ("", 0)
+    under_way: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    on_write: threading.Event = field(default_factory=threading.Event)
+
+    def refuse(self, name: str, status: int, times: int = 1000, what: str = "write") -> None:
+        """Answer that many requests of a kind for an object with a status."""
+        self.refusals[what, name] = [status] * times
+
+    def written(self) -> list[str]:
+        """The objects that were written, in order."""
+        return [each.name for each in self.asked if each.what == "write" and each.status == 200]
+
+    def forget(self) -> None:
+        self.asked.clear()
+        self.most_at_once = 0
+
+    def objects(self, bucket: str) -> dict[str, dict[str, Any]]:
+        """What is in a bucket, by name, as the emulator has it."""
+        _, _, content = self.ask("GET", f"/storage/v1/b/{bucket}/o?maxResults=100000")
+        return {item["name"]: item for item in json.loads(content).get("items", ())}
+
+    def content(self, bucket: str) -> dict[str, bytes]:
+        """The content of each object of a bucket."""
+        return {
+            name: self.ask("GET", f"/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media")[2]
+            for name in self.objects(bucket)
+        }
+
+    def put(self, bucket: str, name: str, content: bytes) -> None:
+        """Write an object, as somebody else would."""
+        path = f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(name, safe='')}"
+        self.ask("POST", path, content, {"Content-Type": "application/octet-stream"})
+
+    def remove(self, bucket: str, name: str) -> None:
+        """Remove an object, as somebody else would."""
+        self.ask("DELETE", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Pass a request on to the emulator, one at a time."""
+        with self.lock:
+            connection = HTTPConnection(*self.backend, timeout=30)
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            return answer.status, dict(answer.getheaders()), content
+
+    def generation(self, bucket: str, name: str) -> int:
+        """The generation of an object; 0 where there is none."""
+        status, _, content = self.ask("GET", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")
+        return int(json.loads(content)["generation"]) if status == 200 else 0
+
+
+@contextmanager
+def bucket_service() -> Iterator[Service]:
+    """Serve empty buckets until the end."""
+    emulator = create_server("127.0.0.1", 0, in_memory=True)
+    emulator.start()
+    service = Service()
+    service.backend = emulator._api._httpd.server_address  # noqa: SLF001 - it tells its port nowhere else
+    for name in BUCKETS:
+        service.ask("POST", "/storage/v1/b?project=winnow", json.dumps({"name": name}).encode(), JSON)
+
+    class Handler(_Handler):
+        behind = service
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    service.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        emulator.stop()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    behind: Service
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the library has it
+        pass
+
+    def _answer(self) -> None:
+        service = self.behind
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with service.lock:
+            service.under_way += 1
+            service.most_at_once = max(service.most_at_once, service.under_way)
+        if service.seconds:
+            time.sleep(service.seconds)
+        what, bucket, name = self._what(body)
+        with service.lock:
+            status, headers, content = self._refusal(what, bucket, name) or service.ask(
+                self.command, self.path, body, {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+            )
+            service.asked.append(Asked(what, name, status))
+            service.under_way -= 1
+        self.send_response(status)
+        for key, value in headers.items():
+            if key.lower() not in HOP:
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        if what == "write":
+            service.on_write.set()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - as the library has it
+
+    def _what(self, body: bytes) -> tuple[str, str, str]:
+        url = urlsplit(self.path)
+        found = OBJECT.fullmatch(url.path)
+        if not found:
+            # Google's client looks at a bucket by itself.
+            return "bucket", "", url.path
+        name = unquote(found["name"] or "")
+        if self.command == "DELETE":
+            return "remove", found["bucket"], name
+        if found["copy"]:
+            return "copy", found["bucket"], name
+        if self.command in {"POST", "PUT"}:
+            described = re.search(rb'"name": ?("(?:[^"\\]|\\.)*")', body)
+            assert described, body[:200]
+            return "write", found["bucket"], json.loads(described[1])
+        if not name:
+            return "list", found["bucket"], parse_qs(url.query).get("prefix", [""])[0]
+        is_content = url.path.startswith("/download") or "alt=media" in url.query
+        return "read" if is_content else "look", found["bucket"], name
+
+    def _refusal(self, what: str, bucket: str, name: str) -> tuple[int, dict[str, str], bytes] | None:
+        left = self.behind.refusals.get((what, name))
+        if left:
+            return self._error(left.pop(), "refused by the test")
+        wanted = parse_qs(urlsplit(self.path).query).get("ifGenerationMatch")
+        if wanted and int(wanted[0]) != self.behind.generation(bucket, name):
+            return self._error(412, "conditionNotMet")
+        return None
+
+    def _error(self, status: int, reason: str) -> tuple[int, dict[str, str], bytes]:
+        error = {"error": {"code": status, "message": reason, "errors": [{"reason": reason}]}}
+        return status, JSON, json.dumps(error).encode()

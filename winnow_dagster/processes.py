@@ -1,0 +1,41 @@
+"""Processes: which one this is, and whether one that left its name behind is still there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+
+def this_process() -> str:
+    """Return the name of this process: `number.when-it-was-started@machine`."""
+    return f"{os.getpid()}.{_started(os.getpid())}@{socket.gethostname()}"
+
+
+def is_dead(name: str) -> bool:
+    """Tell whether a process of this machine has died, by its name; of others nobody can tell here."""
+    process, _, host = name.partition(" ")[0].partition("@")
+    pid, _, started = process.partition(".")
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    return not is_alive(int(pid)) or _started(int(pid)) != started
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine is running."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """Return when a process was started, since a dead one's number is given away again; '' where nobody tells."""
+    with contextlib.suppress(OSError):
+        # The name before it, in brackets, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return ""

@@ -1,0 +1,383 @@
+"""Object storage: directories in buckets of Google Cloud Storage.
+
+An object is replaced as a whole or not at all. Every write names the generation that it replaces, so that whoever was
+overtaken while it slept changes nothing. Where a manifest lists a directory, only what differs from it is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import mimetypes
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import google.auth
+import requests
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPICallError,
+    NotFound,
+    PreconditionFailed,
+    RetryError,
+    Unauthorized,
+)
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+from requests.adapters import HTTPAdapter
+
+from winnow_dagster.credentials import CredentialsError, encoded_key, key_in_environment
+from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.lease import ensure_held
+from winnow_dagster.storage.manifest import Known, manifest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from winnow_dagster.storage.errors import Failures
+    from winnow_dagster.storage.places import ObjectPath
+
+AT_ONCE = 16
+"""How many requests are under way at the same time."""
+
+PATIENCE = DEFAULT_RETRY.with_timeout(60)
+"""How an operation that fails in passing is tried again; each is safe to repeat, since it names what it replaces."""
+
+FRESH_SECONDS = 2
+"""For how long a listing is taken for true. What is written on the strength of an older one is refused."""
+
+MOST_KEPT_BYTES = 64_000_000
+"""How much of what was read is kept for the next who reads it."""
+
+CACHE_CONTROL = "public, max-age=300"
+"""Of what is published: as `winnow serve` says."""
+
+TAG = "winnow"
+LONGEST_TAG = 4000
+"""In characters: Google takes 8 KiB of tags."""
+
+EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+PROJECT = "winnow"
+"""No request names a project, but Google's client wants one."""
+
+AGAIN = "What is there is whole: run again"
+FIXES: dict[type[GoogleAPICallError], str] = {
+    NotFound: "There is no such bucket. Make it, or choose another",
+    Forbidden: "Give this account the role Storage Object User on the bucket",
+    Unauthorized: "Look at the credentials: service.credential_file, or those of the environment",
+}
+
+
+class ChangedError(StorageError):
+    """An object is not the one that was to be replaced."""
+
+
+class UnreachableError(StorageError):
+    """The bucket does not answer, or not to this account: other objects will fare no better."""
+
+
+@cache
+def open_bucket(name: str, key_file: Path | None) -> Bucket:
+    """Return a bucket; one for all who ask in this process."""
+    return Bucket(name, key_file)
+
+
+def bucket_of(place: ObjectPath) -> Bucket:
+    """Return the bucket that a place is in."""
+    return open_bucket(place.bucket, place.key_file)
+
+
+class Bucket:
+    """One bucket, as one account sees it."""
+
+    def __init__(self, name: str, key_file: Path | None) -> None:
+        """Connect with the first request."""
+        self._name = name
+        self._key_file = key_file
+        self._listings: dict[str, tuple[float, dict[str, Known | None]]] = {}
+        self._ahead: dict[str, bytes | None] = {}
+        self._contents: dict[Known | None, bytes | None] = {None: None}
+        self._kept_bytes = 0
+
+    @cached_property
+    def _bucket(self) -> storage.Bucket:
+        credentials = self._credentials()
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE))
+        return storage.Client(PROJECT, credentials, _http=session).bucket(self._name)
+
+    def _credentials(self) -> Credentials:
+        if os.environ.get(EMULATOR_VARIABLE):
+            return AnonymousCredentials()  # type: ignore[no-untyped-call]
+        with key_in_environment(self._key_file):
+            key = None if self._key_file else encoded_key()
+            found = google.auth.load_credentials_from_dict(key, [SCOPE]) if key else google.auth.default([SCOPE])  # type: ignore[no-untyped-call]
+        return found[0]
+
+    @cached_property
+    def _copies(self) -> Path:
+        """Where local copies are; they go with the process."""
+        self._kept = tempfile.TemporaryDirectory(prefix="winnow-")
+        return Path(self._kept.name)
+
+    def read(self, place: ObjectPath) -> bytes | None:
+        """Return the content of an object; None where there is none. Raises StorageError."""
+        if place.manifest is None:
+            return self._download(place)
+        known = manifest_of(place).get(place.key)
+        if known is None or known in self._contents:
+            return self._contents.get(known)
+        content = self._ahead.pop(place.key) if place.key in self._ahead else self._download(place)
+        if content is None:
+            # Somebody has removed it, who knows of no manifest.
+            manifest_of(place).drop(place.key)
+        elif known.md5 == md5_of(content):
+            self._keep(known, content)
+        return content
+
+    def _keep(self, known: Known, content: bytes) -> None:
+        self._kept_bytes += len(content)
+        if self._kept_bytes > MOST_KEPT_BYTES:
+            self._contents = {None: None}
+            self._kept_bytes = len(content)
+        self._contents[known] = content
+
+    def read_ahead(self, places: Iterable[ObjectPath]) -> None:
+        """Read objects of listed folders side by side, for whoever reads them next. Raises StorageError."""
+        wanted = [place for place in places if manifest_of(place).get(place.key) not in self._contents]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self._ahead.update(zip([p.key for p in wanted], pool.map(self._download, wanted), strict=True))
+
+    def _download(self, place: ObjectPath) -> bytes | None:
+        with naming_object(place):
+            try:
+                return bytes(self._bucket.blob(place.key).download_as_bytes(retry=PATIENCE))
+            except NotFound:
+                return None
+
+    def copies(self, places: Sequence[ObjectPath]) -> list[Path]:
+        """Return a local copy of each of these objects as it is now, got side by side. Raises StorageError."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self._copy, places))
+
+    def _copy(self, place: ObjectPath) -> Path:
+        known = self.look(place)
+        generation = known.generation if known else 0
+        digest = hashlib.sha256(place.key.encode()).hexdigest()[:16]
+        path = self._copies / f"{digest}-{generation}"
+        if not path.exists():
+            with naming_object(place):
+                blob = self._bucket.blob(place.key)
+                content = blob.download_as_bytes(retry=PATIENCE, if_generation_match=generation)
+            for old in self._copies.glob(f"{digest}-*"):
+                old.unlink(missing_ok=True)
+            path.write_bytes(content)
+        return path
+
+    def look(self, place: ObjectPath) -> Known | None:
+        """Return what is known of an object; None where there is none. Raises StorageError."""
+        if place.manifest is not None:
+            return manifest_of(place).get(place.key)
+        return self.listing(place.parent).get(place.name)
+
+    def names(self, folder: ObjectPath) -> list[str]:
+        """Return the names of what is directly in a folder. Raises StorageError."""
+        if folder.manifest is not None:
+            return manifest_of(folder).names(folder.key)
+        return list(self.listing(folder))
+
+    def listing(self, folder: ObjectPath) -> dict[str, Known | None]:
+        """Return what the bucket says is directly in a folder: folders in it are None. Raises StorageError."""
+        at, found = self._listings.get(folder.key, (0.0, {}))
+        if time.monotonic() - at > FRESH_SECONDS:
+            prefix = f"{folder.key}/" if folder.key else ""
+            with naming_object(folder):
+                pages = self._bucket.list_blobs(prefix=prefix, delimiter="/", retry=PATIENCE)
+                found = {blob.name.removeprefix(prefix): _known(blob) for blob in pages}
+                found.update((key.removeprefix(prefix).rstrip("/"), None) for key in pages.prefixes)
+            self._listings[folder.key] = time.monotonic(), found
+        return found
+
+    def list_all(self, folder: ObjectPath) -> dict[str, Known]:
+        """Return all objects below a folder, by their keys, as the bucket says. Raises StorageError."""
+        prefix = f"{folder.key}/" if folder.key else ""
+        with naming_object(folder):
+            return {blob.name: _known(blob) for blob in self._bucket.list_blobs(prefix=prefix, retry=PATIENCE)}
+
+    def probe(self, folder: ObjectPath) -> None:
+        """Raise StorageError if this account may not look into the bucket, or there is none."""
+        with naming_object(folder):
+            list(self._bucket.list_blobs(prefix=f"{folder.key}/", max_results=1, retry=PATIENCE))
+
+    def put_tagged(self, place: ObjectPath, text: str) -> None:
+        """Write a text, whatever is there, so that a listing tells it. Raises StorageError."""
+        self.write(place, text.encode(), None, {TAG: text} if len(text) < LONGEST_TAG else None)
+
+    def read_tags(self, folder: ObjectPath) -> list[str]:
+        """Return the texts that were written so below a folder, ordered by key. Raises StorageError."""
+        with naming_object(folder):
+            blobs = list(self._bucket.list_blobs(prefix=f"{folder.key}/", retry=PATIENCE))
+        texts = [(blob.metadata or {}).get(TAG) for blob in blobs]
+        long = [replace(folder, key=blob.name) for blob, text in zip(blobs, texts, strict=True) if text is None]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            contents = iter([(content or b"").decode() for content in pool.map(self._download, long)])
+        return [next(contents) if text is None else text for text in texts]
+
+    def write(
+        self, place: ObjectPath, content: bytes, generation: int | None, tags: Mapping[str, str] | None = None
+    ) -> int:
+        """Replace this generation of an object (0: there is none; None: whichever there is); return the new one.
+
+        Raises ChangedError if there is another, and StorageError.
+        """
+        blob = self._bucket.blob(place.key)
+        blob.metadata = dict(tags) if tags else None
+        kind = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
+        if place.manifest is not None:
+            blob.cache_control = CACHE_CONTROL
+        text = kind.startswith("text/") or kind in {"application/json", "image/svg+xml"}
+        with naming_object(place):
+            blob.upload_from_string(
+                content, f"{kind}; charset=utf-8" if text else kind, if_generation_match=generation, retry=PATIENCE
+            )
+        known = _known(blob)
+        if place.parent.key in self._listings:
+            self._listings[place.parent.key][1][place.name] = known
+        return known.generation
+
+    def remove(self, place: ObjectPath, generation: int | None = None) -> None:
+        """Remove an object, if it is this generation or none is given. Raises ChangedError, and StorageError."""
+        with naming_object(place), contextlib.suppress(NotFound):
+            self._bucket.blob(place.key).delete(if_generation_match=generation, retry=PATIENCE)
+        if place.parent.key in self._listings:
+            self._listings[place.parent.key][1].pop(place.name, None)
+        if place.manifest is not None:
+            manifest_of(place).drop(place.key)
+
+    def rename(self, place: ObjectPath, name: str) -> None:
+        """Give an object another name in its folder, in place of what is called so. Raises StorageError."""
+        with naming_object(place):
+            blob = self._bucket.blob(place.key)
+            self._bucket.copy_blob(blob, self._bucket, (place.parent / name).key, retry=PATIENCE)
+        self.remove(place)
+        self._listings.pop(place.parent.key, None)
+
+    def changed(self, folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[ObjectPath, bytes]]:
+        """Return those of `files` (name -> content) that a listed folder does not have yet."""
+        manifest = manifest_of(folder)
+        found = []
+        for name, content in files.items():
+            place = folder / name
+            known = manifest.get(place.key)
+            if known is None or known.md5 != md5_of(content):
+                found.append((place, content))
+        return found
+
+    def put(self, objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
+        """Write objects of listed folders, one after the other. Raises StorageError; those before it are there then."""
+        for place, content in objects:
+            manifest, md5 = manifest_of(place), md5_of(content)
+            known = manifest.get(place.key)
+            try:
+                generation = self.write(place, content, known.generation if known else 0)
+            except ChangedError:
+                # A run that died wrote it and did not come to list it, or somebody else did.
+                now = self.look_closely(place)
+                if now is None or now.md5 != md5:
+                    ensure_held()
+                    generation = self.write(place, content, now.generation if now else 0)
+                else:
+                    generation = now.generation
+            manifest.set(place.key, Known(md5, generation))
+
+    def look_closely(self, place: ObjectPath) -> Known | None:
+        """Ask for an object itself, whatever was listed; None where there is none. Raises StorageError."""
+        blob = self._bucket.blob(place.key)
+        with naming_object(place):
+            try:
+                blob.reload(retry=PATIENCE)
+            except NotFound:
+                return None
+        return _known(blob)
+
+
+class Uploads:
+    """Files of many folders that are put in place side by side, those of one folder in their order."""
+
+    def __init__(self, failures: Failures, most: int) -> None:
+        """Start with no file; put what there is in place whenever there are `most`."""
+        self._failures = failures
+        self._most = most
+        self._folders: list[tuple[Bucket, list[tuple[ObjectPath, bytes]]]] = []
+        self._files = 0
+
+    def add(self, folder: ObjectPath, files: Mapping[str, bytes]) -> int:
+        """Take those of `files` (name -> content) that `folder` does not have yet; return how many."""
+        bucket = bucket_of(folder)
+        changed = bucket.changed(folder, files)
+        if changed:
+            self._folders.append((bucket, changed))
+            self._files += len(changed)
+        if self._files >= self._most:
+            self.put()
+        return len(changed)
+
+    def put(self) -> None:
+        """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
+        taken, self._folders, self._files = self._folders, [], 0
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            uploads = [pool.submit(bucket.put, objects) for bucket, objects in taken]
+            for upload in uploads:
+                with self._failures.noted():
+                    try:
+                        upload.result()
+                    except UnreachableError:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise
+                if upload.done() and isinstance(upload.exception(), UnreachableError):
+                    break
+
+
+@contextlib.contextmanager
+def naming_object(place: ObjectPath) -> Iterator[None]:
+    """Turn what Google's client raises into a StorageError of `place`; NotFound of an object is the caller's."""
+    try:
+        yield
+    except PreconditionFailed:
+        raise ChangedError(f"{place}: another process has changed it meanwhile. {AGAIN}") from None
+    except GoogleAPICallError as error:
+        fix = FIXES.get(type(error), AGAIN)
+        kind = UnreachableError if type(error) in FIXES else StorageError
+        raise kind(f"{place}: {_reason(error.message)}. {fix}") from None
+    except CredentialsError as error:
+        raise UnreachableError(f"{place}: {error}") from None
+    except GoogleAuthError as error:
+        raise UnreachableError(f"{place}: {_reason(error)}. {FIXES[Unauthorized]}") from None
+    except (RetryError, requests.RequestException) as error:
+        cause = error.cause if isinstance(error, RetryError) else error
+        raise UnreachableError(f"{place}: cannot be reached ({type(cause).__name__}). {AGAIN}") from None
+
+
+def _reason(error: object) -> str:
+    return (str(error).splitlines() or ["refused"])[0][:200].rstrip(".")
+
+
+def _known(blob: storage.Blob) -> Known:
+    return Known(str(blob.md5_hash), int(blob.generation))
+
+
+def md5_of(content: bytes) -> str:
+    """Return what a bucket says of such content: its MD5 in base64."""
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

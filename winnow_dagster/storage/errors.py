@@ -1,0 +1,68 @@
+"""What can be wrong with a directory or a file, said with the place and the fix."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STAGED_PREFIX = ".winnow-"
+"""What the name of a file that is not in place yet starts with; web servers do not serve dotfiles."""
+
+FIXES = {
+    errno.ENOSPC: "Free some space, and run again: what was there before is whole",
+    errno.EDQUOT: "Free some space, and run again: what was there before is whole",
+    errno.EROFS: "Make it writable, or choose another directory",
+    errno.EACCES: "Give this user the right to read and write there, or choose another directory",
+    errno.EPERM: "Give this user the right to read and write there, or choose another directory",
+    errno.ENOENT: "Make the directory again, and run again",
+    errno.ENOTDIR: "A file is where a directory should be: move it away",
+    errno.EEXIST: "A file is where a directory should be: move it away",
+    errno.EISDIR: "A directory is where a file should be: move it away",
+}
+
+
+class StorageError(Exception):
+    """A file or directory cannot be used. The message names it, what is wrong with it and the fix."""
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn an OSError into a StorageError, of `path` where the system names none."""
+    try:
+        yield
+    except OSError as error:
+        raise named(error, path) from None
+
+
+def named(error: OSError, path: Path | str) -> StorageError:
+    """Return an OSError as a StorageError, of `path` where the system names none."""
+    culprit = path if not error.filename or STAGED_PREFIX in str(error.filename) else error.filename
+    fix = FIXES.get(error.errno or 0, "Look at the disk that it is on")
+    return StorageError(f"{culprit}: {error.strerror or error}. {fix}")
+
+
+class Failures:
+    """What failed of many things that are done one after the other, each whatever became of those before."""
+
+    def __init__(self) -> None:
+        """Start with nothing failed."""
+        self._found: list[str] = []
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Go on after a StorageError, and take note of it."""
+        try:
+            yield
+        except StorageError as error:
+            self._found.append(str(error))
+
+    def raise_any(self) -> None:
+        """Raise StorageError if anything failed."""
+        if self._found:
+            more = len(self._found) - 1
+            raise StorageError(self._found[0] + (f" (and {more} more such failures)" if more else ""))

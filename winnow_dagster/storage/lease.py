@@ -1,0 +1,155 @@
+"""Leases: locks in a bucket, for processes that share no disk.
+
+Whoever holds one renews it; a lease that is not renewed for a while is anybody's again, and so is, at once, one whose
+process was on this machine and has died. A holder that slept through the end of its lease finds out before it writes
+over what another has written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from winnow_dagster.processes import is_dead, this_process
+from winnow_dagster.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from winnow_dagster.storage.manifest import Known
+    from winnow_dagster.storage.places import ObjectPath
+
+logger = logging.getLogger(__name__)
+
+RENEW_SECONDS = 10.0
+END_SECONDS = 60.0
+"""How long a lease holds that is not renewed."""
+
+ASK_SECONDS = 1.0
+"""How often those ask who wait; a bucket tells nobody by itself."""
+
+
+class Lease:
+    """One lock, as this process sees it."""
+
+    def __init__(self, place: ObjectPath) -> None:
+        """Use an object that is there while somebody holds the lease."""
+        from winnow_dagster.storage.bucket import bucket_of  # noqa: PLC0415 - Google's client takes seconds to import
+
+        self.place = place
+        self._bucket = bucket_of(place)
+        # Told apart from what another thread of this process writes, and from what it wrote itself before.
+        self._text = f"{this_process()} {secrets.token_hex(4)}"
+        self._generation = 0
+        self._good_until = 0.0
+        self.was_left = False
+        self._is_over = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another may hold it by now."""
+        return time.monotonic() > self._good_until
+
+    def acquire(self, what: str) -> None:
+        """Take it; wait, and say for whom, while another holds it. Raises StorageError."""
+        _in_use.add(self._text)
+        seen, since, said = None, 0.0, False
+        while not self._take():
+            known, holder = self._look()
+            if known is None:
+                continue
+            if known != seen:
+                seen, since = known, time.monotonic()
+            if is_dead(holder) or self._is_left(holder) or time.monotonic() - since > END_SECONDS:
+                logger.warning("process %s, which was %s, has died or given up", holder, what)
+                self.was_left = True
+                with contextlib.suppress(StorageError):  # Another was faster.
+                    self._bucket.remove(self.place, known.generation)
+                continue
+            if not said:
+                logger.warning("waiting for process %s, which is %s", holder, what)
+                said = True
+            self._is_over.wait(ASK_SECONDS)
+        self._renewing.start()
+
+    def end(self, *, give_back: bool) -> None:
+        """Renew it no more, and let others have it at once, or not before they find that it has ended."""
+        self._is_over.set()
+        self._renewing.join()
+        _in_use.discard(self._text)
+        if give_back:
+            # One that cannot be given back ends by itself.
+            with contextlib.suppress(StorageError):
+                self._bucket.remove(self.place, self._generation)
+
+    def _take(self) -> bool:
+        from winnow_dagster.storage.bucket import ChangedError  # noqa: PLC0415 - as above
+
+        asked = time.monotonic()
+        try:
+            self._generation = self._bucket.write(self.place, self._text.encode(), self._generation)
+        except ChangedError:
+            # It may be what this process wrote, when the answer was lost on the way.
+            known, holder = self._look()
+            if known is None or holder != self._text:
+                return False
+            self._generation = known.generation
+        # Less than others wait: they start to count later.
+        self._good_until = asked + END_SECONDS / 2
+        return True
+
+    def _is_left(self, holder: str) -> bool:
+        """Tell whether this process held it, and did not give it back."""
+        return holder.startswith(f"{this_process()} ") and holder not in _in_use
+
+    def _look(self) -> tuple[Known | None, str]:
+        known = self._bucket.look_closely(self.place)
+        return known, (self._bucket.read(self.place) or b"unknown").decode(errors="replace")
+
+    def _renew(self) -> None:
+        while not self._is_over.wait(RENEW_SECONDS):
+            try:
+                if not self._take():
+                    self._good_until = 0.0
+                    return
+            except StorageError as error:
+                # In passing, it may be: the lease holds for a while yet.
+                logger.warning("%s", error)
+
+
+_held: set[Lease] = set()
+_in_use: set[str] = set()
+"""What the leases of this process say of their holder."""
+
+
+def ensure_held() -> None:
+    """Raise StorageError if this process has lost a lease that it works under."""
+    for lease in _held:
+        if lease.is_lost:
+            raise StorageError(f"{lease.place}: another process has taken over meanwhile. Run again")
+
+
+@contextlib.contextmanager
+def leased(place: ObjectPath, what: str) -> Iterator[bool]:
+    """Hold a lease; wait while another process does. Raises StorageError.
+
+    Yields whether the last who held it gave it back. It is not given back after a StorageError, for whoever comes next
+    to know.
+    """
+    lease = Lease(place)
+    lease.acquire(what)
+    _held.add(lease)
+    is_whole = True
+    try:
+        yield not lease.was_left
+    except StorageError:
+        is_whole = False
+        raise
+    finally:
+        _held.remove(lease)
+        lease.end(give_back=is_whole)
