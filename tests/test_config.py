@@ -315,6 +315,18 @@ def test_every_kind_of_badge_can_be_asked_for() -> None:
             "packages: [{name: a}]\nservice: {output_dir: 's3://x'}",
             "service.output_dir: 's3://x' is no place that Winnow can use",
         ),
+        (
+            "packages: [{name: a}]\nservice: {output_dir: gs://public}",
+            "service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world",
+        ),
+        (
+            "packages: [{name: a}]\nservice: {output_dir: 'gs://Public/../x', data_dir: gs://data}",
+            "service.output_dir: 'gs://Public/../x' is not a directory of a bucket. Write it as gs://bucket/prefix",
+        ),
+        (
+            "packages: [{name: a}]\nservice: {output_dir: gs://public, data_dir: gs://public/data}",
+            "service.data_dir: gs://public/data lies in output_dir, gs://public, which is served. Use another bucket",
+        ),
         ("packages: [{name: a}]\nservice: {output_dir: 3}", "service.output_dir: 3 is not text"),
         ("packages: [{name: a}]\nservice: 3", "service: 3 is not a section. Indent its keys below it"),
         ("packages: [{name: a, window_days: 99999}]", "packages[0].window_days: 99999 is too large. Use 3660 or less"),

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from dagster import Shape
+from dagster._config import process_config
+from dagster_k8s import K8sRunLauncher
 
+from winnow_dagster.config import load_settings
 from winnow_dagster.serve import FILE_POLICY, HEADERS, PAGE_POLICY
 
 if TYPE_CHECKING:
@@ -224,6 +228,54 @@ def test_of_the_containers_only_caddy_can_be_reached_from_elsewhere(compose: dic
     assert ports["webserver"] == ["127.0.0.1:3000:3000"]
     assert ports["caddy"] == ["80:80", "443:443"]
     assert ports["postgres"] == ports["daemon"] == []
+
+
+@pytest.fixture(scope="module")
+def cluster() -> dict[tuple[str, str], dict[str, Any]]:
+    objects = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
+
+
+LAUNCHER: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster.kubernetes.yaml").read_text())["run_launcher"]["config"]
+
+
+def test_what_is_deployed_on_kubernetes_names_only_what_is_there(
+    cluster: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    maps = {name for kind, name in cluster if kind == "ConfigMap"} | {LAUNCHER["instance_config_map"]}
+    set_there = set(cluster["ConfigMap", "winnow-environment"]["data"]) | {"WINNOW_POSTGRES_PASSWORD"}
+    text = (DEPLOY / "dagster.kubernetes.yaml").read_text()
+    assert set(re.findall(r"env: (\w+)", text)) <= set_there
+    for (kind, _), each in cluster.items():
+        if kind != "Deployment":
+            continue
+        pod = each["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert ("ServiceAccount", pod["serviceAccountName"]) in cluster
+        assert {volume["configMap"]["name"] for volume in pod["volumes"]} <= maps
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert container["envFrom"][0]["configMapRef"]["name"] in LAUNCHER["env_config_maps"]
+        assert container["envFrom"][1]["secretRef"]["name"] in LAUNCHER["env_secrets"]
+        assert container["env"] == [{"name": "DAGSTER_HOME", "value": LAUNCHER["dagster_home"]}]
+    assert {volume["configMap"]["name"] for volume in LAUNCHER["volumes"]} <= maps
+    assert ("ServiceAccount", LAUNCHER["service_account_name"]) in cluster
+
+
+def test_dagsters_launcher_takes_its_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WINNOW_IMAGE", "WINNOW_NAMESPACE"):
+        monkeypatch.setenv(name, "x")
+    checked = process_config(Shape(K8sRunLauncher.config_type())  # type: ignore[no-untyped-call], LAUNCHER)
+    assert checked.success, checked.errors
+
+
+def test_the_config_on_kubernetes_is_sound(cluster: dict[tuple[str, str], dict[str, Any]], tmp_path: Path) -> None:
+    text = cluster["ConfigMap", "winnow-config"]["data"]["winnow.yaml"]
+    for name in ("PUBLIC-BUCKET", "DATA-BUCKET", "PROJECT"):
+        text = text.replace(name, "my-" + name.lower())
+    (tmp_path / "winnow.yaml").write_text(text)
+    settings = load_settings(tmp_path / "winnow.yaml")
+    assert str(settings.output_dir) == "gs://my-public-bucket"
+    assert str(settings.store_folder) == "gs://my-data-bucket/winnow/bigquery"
 
 
 def test_the_image_holds_what_is_in_the_checkout_and_runs_as_nobody_in_particular() -> None:

@@ -11,14 +11,14 @@ import yaml
 import winnow_dagster
 
 ROOT = Path(__file__).parents[1]
-PLACES = {"storage", "compute_logs", "local_artifact_storage"}
+PLACES = {"storage", "compute_logs", "local_artifact_storage", "run_launcher"}
 
 
 def settings(path: Path) -> dict[str, Any]:
     return {k: v for k, v in yaml.safe_load(path.read_text()).items() if k not in PLACES}
 
 
-@pytest.mark.parametrize("name", ["dagster.yaml", "deploy/dagster.postgres.yaml"])
+@pytest.mark.parametrize("name", ["dagster.yaml", "deploy/dagster.postgres.yaml", "deploy/dagster.kubernetes.yaml"])
 def test_every_instance_retries_monitors_queues_and_tidies_alike(name: str) -> None:
     default = settings(Path(winnow_dagster.__file__).with_name("instance.yaml"))
     assert settings(ROOT / name) == default

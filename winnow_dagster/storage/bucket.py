@@ -6,16 +6,20 @@ overtaken while it slept changes nothing. Where a manifest lists a directory, on
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import hashlib
 import mimetypes
 import os
+import shutil
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +41,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
 from winnow_dagster.credentials import CredentialsError, encoded_key, key_in_environment
+from winnow_dagster.processes import is_alive
 from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.lease import ensure_held
 from winnow_dagster.storage.manifest import Known, manifest_of
@@ -62,6 +67,7 @@ MOST_KEPT_BYTES = 64_000_000
 CACHE_CONTROL = "public, max-age=300"
 """Of what is published: as `winnow serve` says."""
 
+COPIES_PREFIX = "winnow-copies-"
 TAG = "winnow"
 LONGEST_TAG = 4000
 """In characters: Google takes 8 KiB of tags."""
@@ -128,9 +134,18 @@ class Bucket:
 
     @cached_property
     def _copies(self) -> Path:
-        """Where local copies are; they go with the process."""
-        self._kept = tempfile.TemporaryDirectory(prefix="winnow-")
-        return Path(self._kept.name)
+        """Where local copies are; they go with the process, or with the next one if it is killed."""
+        for left in Path(tempfile.gettempdir()).glob(f"{COPIES_PREFIX}*"):
+            pid = left.name.removeprefix(COPIES_PREFIX).partition("-")[0]
+            if pid.isdecimal() and not is_alive(int(pid)):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix=f"{COPIES_PREFIX}{os.getpid()}-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+    def forget(self) -> None:
+        """List anew what is looked for next."""
+        self._listings.clear()
 
     def read(self, place: ObjectPath) -> bytes | None:
         """Return the content of an object; None where there is none. Raises StorageError."""
@@ -178,9 +193,14 @@ class Bucket:
         digest = hashlib.sha256(place.key.encode()).hexdigest()[:16]
         path = self._copies / f"{digest}-{generation}"
         if not path.exists():
-            with naming_object(place):
-                blob = self._bucket.blob(place.key)
-                content = blob.download_as_bytes(retry=PATIENCE, if_generation_match=generation)
+            blob = self._bucket.blob(place.key)
+            try:
+                with naming_object(place):
+                    content = blob.download_as_bytes(retry=PATIENCE, if_generation_match=generation)
+            except ChangedError:
+                # It was replaced since it was listed.
+                self._listings.pop(place.parent.key, None)
+                return self._copy(place)
             for old in self._copies.glob(f"{digest}-*"):
                 old.unlink(missing_ok=True)
             path.write_bytes(content)
@@ -247,11 +267,10 @@ class Bucket:
         kind = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
         if place.manifest is not None:
             blob.cache_control = CACHE_CONTROL
-        text = kind.startswith("text/") or kind in {"application/json", "image/svg+xml"}
+        is_text = kind.startswith("text/") or kind in {"application/json", "image/svg+xml"}
+        blob.content_type = f"{kind}; charset=utf-8" if is_text else kind
         with naming_object(place):
-            blob.upload_from_string(
-                content, f"{kind}; charset=utf-8" if text else kind, if_generation_match=generation, retry=PATIENCE
-            )
+            blob.upload_from_string(content, blob.content_type, if_generation_match=generation, retry=PATIENCE)
         known = _known(blob)
         if place.parent.key in self._listings:
             self._listings[place.parent.key][1][place.name] = known
@@ -337,17 +356,20 @@ class Uploads:
     def put(self) -> None:
         """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
         taken, self._folders, self._files = self._folders, [], 0
+        is_lost = threading.Event()
+
+        def upload(bucket: Bucket, objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
+            if not is_lost.is_set():
+                try:
+                    bucket.put(objects)
+                except UnreachableError:
+                    is_lost.set()
+                    raise
+
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            uploads = [pool.submit(bucket.put, objects) for bucket, objects in taken]
-            for upload in uploads:
+            for done in [pool.submit(upload, bucket, objects) for bucket, objects in taken]:
                 with self._failures.noted():
-                    try:
-                        upload.result()
-                    except UnreachableError:
-                        pool.shutdown(wait=False, cancel_futures=True)
-                        raise
-                if upload.done() and isinstance(upload.exception(), UnreachableError):
-                    break
+                    done.result()
 
 
 @contextlib.contextmanager
@@ -360,18 +382,15 @@ def naming_object(place: ObjectPath) -> Iterator[None]:
     except GoogleAPICallError as error:
         fix = FIXES.get(type(error), AGAIN)
         kind = UnreachableError if type(error) in FIXES else StorageError
-        raise kind(f"{place}: {_reason(error.message)}. {fix}") from None
+        # Not its own words, which are pages of JSON and addresses.
+        raise kind(f"{place}: {HTTPStatus(error.code or 500).phrase.lower()} ({error.code}). {fix}") from None
     except CredentialsError as error:
         raise UnreachableError(f"{place}: {error}") from None
     except GoogleAuthError as error:
-        raise UnreachableError(f"{place}: {_reason(error)}. {FIXES[Unauthorized]}") from None
+        raise UnreachableError(f"{place}: {str(error).splitlines()[0][:200]}. {FIXES[Unauthorized]}") from None
     except (RetryError, requests.RequestException) as error:
         cause = error.cause if isinstance(error, RetryError) else error
         raise UnreachableError(f"{place}: cannot be reached ({type(cause).__name__}). {AGAIN}") from None
-
-
-def _reason(error: object) -> str:
-    return (str(error).splitlines() or ["refused"])[0][:200].rstrip(".")
 
 
 def _known(blob: storage.Blob) -> Known:

@@ -75,6 +75,8 @@ class Lease:
                 logger.warning("waiting for process %s, which is %s", holder, what)
                 said = True
             self._is_over.wait(ASK_SECONDS)
+        # Whoever held it before may have written since.
+        self._bucket.forget()
         self._renewing.start()
 
     def end(self, *, give_back: bool) -> None:

@@ -1,0 +1,412 @@
+"""In a bucket everything holds that holds on a disk, over HTTP, against an emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from tests.bucket_service import Service, bucket_service
+from tests.conftest import DAY, House, MakeHouse
+from winnow_dagster.core.cost import Entry
+from winnow_dagster.core.coverage import Coverage
+from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.core.names import Selector
+from winnow_dagster.defs.resources import Installation
+from winnow_dagster.processes import this_process
+from winnow_dagster.storage import bucket, lease
+from winnow_dagster.storage.days import DayStore
+from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.storage.lock import counting, publishing
+from winnow_dagster.storage.places import ObjectPath
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    MakeInBuckets = Callable[[Sequence[tuple[str, int]]], House]
+
+PUBLIC, DATA = "public-bucket", "data-bucket"
+CONFIG = f"""
+service: {{output_dir: gs://{PUBLIC}/badges, data_dir: gs://{DATA}/winnow}}
+packages: [{{name: sample-oat}}, {{name: Sample_Rye, window_days: [7, 30]}}]
+groups: [{{name: cereals, packages: [sample-oat, sample-rye]}}]
+"""
+A_FEW = [("a", 10), ("b", 20), ("c", 30)]
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with bucket_service() as found:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", found.url)
+        bucket.open_bucket.cache_clear()
+        yield found
+    bucket.open_bucket.cache_clear()
+
+
+def place(name: str = DATA, key: str = "winnow") -> ObjectPath:
+    return ObjectPath(name, key)
+
+
+def write_config(folder: Path, text: str = CONFIG) -> Path:
+    path = folder / "winnow.yaml"
+    path.write_text(text)
+    return path
+
+
+def start(config: Path, service: Service, *options: str) -> subprocess.Popen[str]:
+    """Start `winnow` in a folder of its own."""
+    command = [sys.executable, "-m", "winnow_dagster.cli", options[0], "--config", str(config), *options[1:]]
+    env = {**os.environ, "STORAGE_EMULATOR_HOST": service.url, "DAGSTER_DISABLE_TELEMETRY": "1"}
+    return subprocess.Popen(
+        command, cwd=config.parent, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def winnow(config: Path, service: Service, *options: str, code: int = 0) -> str:
+    process = start(config, service, *options)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    return out + err
+
+
+def published(service: Service) -> dict[str, bytes]:
+    """What is published, but for when it was."""
+    found = {n.removeprefix("badges/"): c for n, c in service.content(PUBLIC).items()}
+    del found["_health.json"]
+    return found
+
+
+def on_a_disk(folder: Path, config: str, service: Service) -> dict[str, bytes]:
+    """What is published on a disk, but for when it was."""
+    folder.mkdir()
+    winnow(write_config(folder, config), service, "collect")
+    paths = [path for path in (folder / "public").rglob("*") if path.is_file() and path.name != "_health.json"]
+    return {str(path.relative_to(folder / "public")): path.read_bytes() for path in paths}
+
+
+def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "bucket").mkdir()
+    config = write_config(tmp_path / "bucket")
+    winnow(config, service, "collect")
+    without_service = "packages" + CONFIG.split("packages", 1)[1]
+    assert published(service) == on_a_disk(tmp_path / "disk", without_service, service)
+    objects = service.objects(PUBLIC)
+    kinds = {name.rpartition(".")[2]: item["contentType"] for name, item in objects.items()}
+    assert kinds["html"] == "text/html; charset=utf-8"
+    assert kinds["svg"] == "image/svg+xml; charset=utf-8"
+    assert kinds["json"] == "application/json; charset=utf-8"
+    assert {item["cacheControl"] for item in objects.values()} == {"public, max-age=300"}
+
+    service.forget()
+    winnow(config, service, "collect")
+    written = {name for name in service.written() if not name.endswith(".lease")}
+    assert written == {"badges/_health.json", "winnow/manifest/named.json"}
+    # What is published is known from the manifest.
+    assert not [each for each in service.asked if each.what == "list" and each.name.startswith("badges/_")]
+    assert not [each for each in service.asked if each.what == "list" and each.name.startswith("badges/s")]
+    # Nothing of a worker's own is needed but its config.
+    assert not (tmp_path / "bucket/public").exists()
+
+    winnow(write_config(tmp_path / "bucket", CONFIG.replace("sample-oat", "sample-barley")), service, "prune", "-y")
+    assert not [name for name in service.objects(PUBLIC) if name.startswith("badges/sample-oat/")]
+    said = winnow(config, service, "serve", code=2)
+    assert "gs://public-bucket/badges: a bucket is served by Google" in said
+
+
+def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, tmp_path: Path) -> None:
+    packages = 'packages: [{name: "*"}, {name: sample-oat}]'
+    (tmp_path / "bucket").mkdir()
+    config = write_config(tmp_path / "bucket", CONFIG.split("packages", 1)[0] + packages)
+    winnow(config, service, "collect")
+    assert published(service) == on_a_disk(tmp_path / "disk", packages, service)
+    manifests = [name for name in service.objects(DATA) if "/manifest/" in name]
+    assert sorted(manifests) == ["winnow/manifest/named.json", "winnow/manifest/part-sa.json"]
+    service.forget()
+    winnow(config, service, "collect")
+    written = {name for name in service.written() if not name.endswith(".lease")}
+    assert written == {"badges/_health.json", "winnow/manifest/named.json"}
+    # `*` leaves the config, and what it published goes.
+    winnow(write_config(tmp_path / "bucket", config.read_text().replace('{name: "*"}, ', "")), service, "prune", "-y")
+    left = {name.split("/")[1] for name in service.objects(PUBLIC)}
+    assert "sample-rye" not in left
+    assert "_packages" not in left
+    assert "sample-oat" in left
+
+
+@pytest.fixture
+def house_of(service: Service, make_house: MakeHouse) -> MakeInBuckets:
+    """Make a house of packages and their downloads on DAY, both directories of which are in buckets."""
+
+    def make(counts: Sequence[tuple[str, int]]) -> House:
+        make_house.source.rows = [(DAY, name, "pip", "Linux", None, downloads) for name, downloads in counts]
+        house = make_house({name: (1,) for name, _ in counts})
+        public = place(PUBLIC, "badges").listed_in(place() / "manifest")
+        settings = replace(house.winnow.settings, output_dir=public, data_dir=place())
+        winnow = Installation(settings, house.winnow.clock, given_source=make_house.source)
+        return House(winnow, house.instance)
+
+    return make
+
+
+def headline(service: Service, package: str) -> str:
+    name = f"badges/{package}/downloads-1d-non-ci.json"
+    return str(json.loads(service.content(PUBLIC)[name])["message"])
+
+
+def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: MakeInBuckets) -> None:
+    house = house_of([(f"package-{n}", n + 1) for n in range(40)])
+    house.count(DAY, DAY)
+    service.forget()
+    service.seconds = 0.02
+    house.publish()
+    assert bucket.AT_ONCE // 2 < service.most_at_once <= bucket.AT_ONCE + 1
+
+
+def test_a_failed_upload_leaves_the_old_object_and_the_next_run_finishes(
+    service: Service, house_of: MakeInBuckets
+) -> None:
+    house = house_of(A_FEW)
+    house.count(DAY, DAY)
+    house.publish()
+    before = service.content(PUBLIC)
+    more = house_of([(name, downloads + 1000) for name, downloads in A_FEW])
+    more.count(DAY, DAY, refetch=True)
+    service.refuse("badges/b/downloads-1d-non-ci.json", 400)
+    assert not more.run("badges").success
+    assert headline(service, "a") == headline(service, "c") == "1k"
+    assert headline(service, "b") == "20"
+    after = service.content(PUBLIC)
+    broken = [n for n in before if n.startswith("badges/b/") and after[n] == before[n]]
+    assert "badges/b/downloads-1d-non-ci.json" in broken
+    # The record is written first.
+    assert "badges/b/counts.json" not in broken
+    service.refusals.clear()
+    assert more.run("badges").success
+    assert headline(service, "b") == "1k"
+
+
+def test_what_fails_in_passing_is_tried_again(service: Service, house_of: MakeInBuckets) -> None:
+    house = house_of(A_FEW)
+    service.refuse("badges/b/downloads-1d-non-ci.json", 503, times=2)
+    service.refuse("winnow/parquet/raw_downloads/2025-06-30.parquet", 429, times=1)
+    house.count(DAY, DAY)
+    house.publish()
+    assert headline(service, "b") == "20"
+
+
+@pytest.mark.parametrize(
+    ("status", "fix"),
+    [(403, "Give this account the role Storage Object User on the bucket"), (401, "Look at the credentials")],
+)
+def test_a_bucket_that_refuses_is_named_once_and_the_rest_is_left(
+    service: Service, house_of: MakeInBuckets, status: int, fix: str
+) -> None:
+    house = house_of([(f"package-{n}", n + 1) for n in range(40)])
+    house.count(DAY, DAY)
+    for n in range(40):
+        service.refuse(f"badges/package-{n}/counts.json", status)
+    service.forget()
+    result = house.run("badges")
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert fix in str(failure.step_failure_data.error)
+    assert len([each for each in service.asked if each.status == status]) <= bucket.AT_ONCE
+
+
+def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
+    config = write_config(tmp_path, CONFIG.replace(DATA, "no-such-bucket"))
+    said = winnow(config, service, "collect", code=1)
+    assert "gs://no-such-bucket/winnow: " in said
+    assert "There is no such bucket. Make it, or choose another" in said
+    assert "Traceback" not in said
+
+
+def test_without_its_manifest_a_directory_is_listed_once_and_nothing_is_written_again(
+    service: Service, house_of: MakeInBuckets
+) -> None:
+    house = house_of(A_FEW)
+    house.count(DAY, DAY)
+    house.publish()
+    service.remove(DATA, "winnow/manifest/named.json")
+    service.forget()
+    house.publish()
+    listed = [each for each in service.asked if each.what == "list" and each.name == "badges/"]
+    assert len(listed) == 1
+    assert not [name for name in service.written() if name.startswith("badges/")]
+
+
+def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_of: MakeInBuckets) -> None:
+    house = house_of(A_FEW)
+    house.count(DAY, DAY)
+    house.publish()
+    before = published(service)
+    service.remove(PUBLIC, "badges/a/downloads-1d-non-ci.json")
+    service.put(PUBLIC, "badges/b/counts.json", b"{}")
+    house.publish()
+    service.remove(DATA, "winnow/manifest/named.json")
+    house.publish()
+    assert published(service) == before
+
+
+def test_a_collect_that_is_killed_at_any_write_is_finished_by_the_next(service: Service, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    killed = 0
+    for writes in (3, 70, 100, 130, 150):
+        process = start(config, service, "collect")
+        while process.poll() is None and len(service.written()) < writes:
+            service.on_write.wait(1)
+            service.on_write.clear()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed >= 4
+    winnow(config, service, "collect")
+    found = published(service)
+    for item in service.objects(PUBLIC), service.objects(DATA):
+        for name in item:
+            service.remove(PUBLIC if name.startswith("badges/") else DATA, name)
+    winnow(config, service, "collect")
+    assert found == published(service)
+
+
+COUNTS = pl.DataFrame([(DAY, "a", "pip", "Linux", None, 5)], schema=RAW_SCHEMA, orient="row")
+READ = Coverage(read={Selector("a"): datetime(2025, 7, 1, 4, tzinfo=UTC)})
+
+
+def day_store() -> DayStore:
+    return DayStore(place() / "raw_downloads", RAW_SCHEMA)
+
+
+def test_a_day_that_another_has_written_since_is_not_lost(service: Service) -> None:
+    slow, quick = day_store(), day_store()
+    slow.write(DAY, COUNTS, READ)
+    assert quick.coverage(DAY) == slow.coverage(DAY) == READ
+    quick.write(DAY, COUNTS, Coverage(read={**READ.read, Selector("b"): datetime(2025, 7, 1, 5, tzinfo=UTC)}))
+    with pytest.raises(StorageError, match="another process has changed it meanwhile"):
+        slow.write(DAY, COUNTS, READ)
+    found = day_store().coverage(DAY)
+    assert found is not None
+    assert Selector("b") in found.read
+
+
+def test_a_damaged_day_in_a_bucket_is_set_aside(service: Service) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    name = f"winnow/raw_downloads/{DAY}.parquet"
+    service.put(DATA, name, service.content(DATA)[name][:-7])
+    assert day_store().coverage(DAY) is None
+    day_store().tidy()
+    assert list(service.objects(DATA)) == [f"{name}.corrupt"]
+    assert "was set aside" in next(iter(day_store().damaged().values()))
+
+
+def entry(job: str, at: datetime, selectors: list[str], billed: int | None = None) -> Entry:
+    return Entry(job, at, date(2025, 6, 1), date(2025, 6, 30), selectors, "batched", 1e9, billed)
+
+
+def test_the_ledger_in_a_bucket_tells_each_query_once_oldest_first(service: Service) -> None:
+    ledger = ledger_of(place())
+    early, late = datetime(2025, 6, 30, 23, tzinfo=UTC), datetime(2025, 7, 1, 4, tzinfo=UTC)
+    many = [f"a-package-with-a-long-name-{n}" for n in range(1000)]
+    ledger.enter(entry("two", late, many))
+    ledger.enter(entry("one", early, ["a"]))
+    ledger.enter(entry("two", late, many, billed=7))
+    service.forget()
+    found = ledger_of(place()).entries()
+    assert [(each.job_id, each.billed, len(each.selectors)) for each in found] == [("one", None, 1), ("two", 7, 1000)]
+    # One listing; only what does not fit into it is read.
+    assert [each.what for each in service.asked if each.what != "bucket"] == ["list", "read"]
+
+
+def hold(service: Service, text: str) -> None:
+    service.put(DATA, "winnow/.counting.lease", text.encode())
+
+
+def test_a_lease_is_taken_by_one_after_the_other(service: Service) -> None:
+    held = threading.Event()
+    order = []
+
+    def other() -> None:
+        with counting(place()):
+            order.append("other")
+
+    with counting(place()):
+        thread = threading.Thread(target=other)
+        thread.start()
+        held.wait(1.5)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "other"]
+    assert service.objects(DATA) == {}
+
+
+def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = subprocess.Popen(["/bin/true"])
+    done.wait()
+    host = this_process().partition("@")[2]
+    hold(service, f"{done.pid}.1@{host} 00")
+    with counting(place()):
+        assert "has died or given up" in caplog.text
+
+
+def test_a_lease_that_is_not_renewed_ends(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
+    hold(service, "1.1@elsewhere 00")
+    with counting(place()):
+        assert "waiting for process 1.1@elsewhere 00, which is counting in gs://data-bucket/winnow" in caplog.text
+
+
+def test_a_lease_is_renewed_for_as_long_as_the_work_takes(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
+    over = threading.Event()
+    taken = threading.Event()
+
+    def other() -> None:
+        with counting(place()):
+            taken.set()
+
+    thread = threading.Thread(target=other)
+    with counting(place()):
+        thread.start()
+        assert not taken.wait(3)
+        over.set()
+    thread.join()
+    assert taken.is_set()
+    assert "given up" not in caplog.text
+
+
+def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
+    service: Service, house_of: MakeInBuckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
+    house = house_of(A_FEW)
+    public = place(PUBLIC, "badges").listed_in(place() / "manifest")
+    asleep = bucket.bucket_of(public)
+    house.count(DAY, DAY)
+    house.publish()
+    with publishing(place()):
+        changed = asleep.changed(public / "a", {"counts.json": b"older"})
+        service.put(PUBLIC, "badges/a/counts.json", b"newer")
+        threading.Event().wait(0.3)
+        with pytest.raises(StorageError, match="another process has taken over meanwhile"):
+            asleep.put(changed)
+    assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"
