@@ -264,7 +264,8 @@ def test_what_is_deployed_on_kubernetes_names_only_what_is_there(
 def test_dagsters_launcher_takes_its_config(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WINNOW_IMAGE", "WINNOW_NAMESPACE"):
         monkeypatch.setenv(name, "x")
-    checked = process_config(Shape(K8sRunLauncher.config_type())  # type: ignore[no-untyped-call], LAUNCHER)
+    schema = Shape(K8sRunLauncher.config_type())  # type: ignore[no-untyped-call]
+    checked = process_config(schema, LAUNCHER)
     assert checked.success, checked.errors
 
 
