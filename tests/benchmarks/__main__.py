@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import daily, events, everything, latency, month, pages
+from tests.benchmarks import daily, events, everything, latency, month, pages, share
 
 CASES = {
     "daily": daily.run,
@@ -13,6 +13,7 @@ CASES = {
     "latency": latency.run,
     "month": month.run,
     "pages": pages.run,
+    "share": share.run,
 }
 
 

@@ -75,10 +75,11 @@ def write_config(folder: Path, packages: int) -> None:
     (folder / "winnow.yaml").write_text(json.dumps(config))
 
 
-def collect(folder: Path, through: date) -> tuple[float, float]:
+def collect(folder: Path, through: date, module: str = "winnow_dagster.cli") -> tuple[float, float]:
     """Collect in a process of its own; return its seconds and its most memory in MB."""
     environment = {k: v for k, v in os.environ.items() if k not in {"DAGSTER_HOME", "WINNOW_CONFIG"}}
-    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(through)]
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", module, "collect", "--through", str(through)]
     started = time.perf_counter()
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
