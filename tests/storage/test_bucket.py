@@ -24,7 +24,7 @@ from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.processes import this_process
-from winnow_dagster.storage import bucket, lease
+from winnow_dagster.storage import bucket, lease, listed, places
 from winnow_dagster.storage.days import DayStore
 from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.ledger import ledger_of
@@ -170,7 +170,7 @@ def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: Mak
     service.forget()
     service.seconds = 0.02
     house.publish()
-    assert bucket.AT_ONCE // 2 < service.most_at_once <= bucket.AT_ONCE + 1
+    assert places.AT_ONCE // 2 < service.most_at_once <= places.AT_ONCE + 1
 
 
 def test_a_failed_upload_leaves_the_old_object_and_the_next_run_finishes(
@@ -221,7 +221,7 @@ def test_a_bucket_that_refuses_is_named_once_and_the_rest_is_left(
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert fix in str(failure.step_failure_data.error)
-    assert len([each for each in service.asked if each.status == status]) <= bucket.AT_ONCE
+    assert len([each for each in service.asked if each.status == status]) <= places.AT_ONCE
 
 
 def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
@@ -400,13 +400,12 @@ def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
     monkeypatch.setattr(lease, "END_SECONDS", 0.2)
     house = house_of(A_FEW)
     public = place(PUBLIC, "badges").listed_in(place() / "manifest")
-    asleep = bucket.bucket_of(public)
     house.count(DAY, DAY)
     house.publish()
     with publishing(place()):
-        changed = asleep.changed(public / "a", {"counts.json": b"older"})
+        changed = listed.changed(public / "a", {"counts.json": b"older"})
         service.put(PUBLIC, "badges/a/counts.json", b"newer")
         threading.Event().wait(0.3)
         with pytest.raises(StorageError, match="another process has taken over meanwhile"):
-            asleep.put(changed)
+            listed.put(changed)
     assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"

@@ -1,20 +1,18 @@
 """Object storage: directories in buckets of Google Cloud Storage.
 
 An object is replaced as a whole or not at all. Every write names the generation that it replaces, so that whoever was
-overtaken while it slept changes nothing. Where a manifest lists a directory, only what differs from it is written.
+overtaken while it slept changes nothing.
 """
 
 from __future__ import annotations
 
 import atexit
-import base64
 import contextlib
 import hashlib
 import mimetypes
 import os
 import shutil
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -42,27 +40,19 @@ from requests.adapters import HTTPAdapter
 
 from winnow_dagster.credentials import CredentialsError, encoded_key, key_in_environment
 from winnow_dagster.processes import is_alive
-from winnow_dagster.storage.errors import StorageError
-from winnow_dagster.storage.lease import ensure_held
-from winnow_dagster.storage.manifest import Known, manifest_of
+from winnow_dagster.storage.errors import ChangedError, StorageError, UnreachableError
+from winnow_dagster.storage.places import AT_ONCE, Known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from winnow_dagster.storage.errors import Failures
     from winnow_dagster.storage.places import ObjectPath
-
-AT_ONCE = 16
-"""How many requests are under way at the same time."""
 
 PATIENCE = DEFAULT_RETRY.with_timeout(60)
 """How an operation that fails in passing is tried again; each is safe to repeat, since it names what it replaces."""
 
 FRESH_SECONDS = 2
 """For how long a listing is taken for true. What is written on the strength of an older one is refused."""
-
-MOST_KEPT_BYTES = 64_000_000
-"""How much of what was read is kept for the next who reads it."""
 
 CACHE_CONTROL = "public, max-age=300"
 """Of what is published: as `winnow serve` says."""
@@ -85,23 +75,10 @@ FIXES: dict[type[GoogleAPICallError], str] = {
 }
 
 
-class ChangedError(StorageError):
-    """An object is not the one that was to be replaced."""
-
-
-class UnreachableError(StorageError):
-    """The bucket does not answer, or not to this account: other objects will fare no better."""
-
-
 @cache
 def open_bucket(name: str, key_file: Path | None) -> Bucket:
     """Return a bucket; one for all who ask in this process."""
     return Bucket(name, key_file)
-
-
-def bucket_of(place: ObjectPath) -> Bucket:
-    """Return the bucket that a place is in."""
-    return open_bucket(place.bucket, place.key_file)
 
 
 class Bucket:
@@ -112,9 +89,6 @@ class Bucket:
         self._name = name
         self._key_file = key_file
         self._listings: dict[str, tuple[float, dict[str, Known | None]]] = {}
-        self._ahead: dict[str, bytes | None] = {}
-        self._contents: dict[Known | None, bytes | None] = {None: None}
-        self._kept_bytes = 0
 
     @cached_property
     def _bucket(self) -> storage.Bucket:
@@ -149,38 +123,16 @@ class Bucket:
 
     def read(self, place: ObjectPath) -> bytes | None:
         """Return the content of an object; None where there is none. Raises StorageError."""
-        if place.manifest is None:
-            return self._download(place)
-        known = manifest_of(place).get(place.key)
-        if known is None or known in self._contents:
-            return self._contents.get(known)
-        content = self._ahead.pop(place.key) if place.key in self._ahead else self._download(place)
-        if content is None:
-            # Somebody has removed it, who knows of no manifest.
-            manifest_of(place).drop(place.key)
-        elif known.md5 == md5_of(content):
-            self._keep(known, content)
-        return content
-
-    def _keep(self, known: Known, content: bytes) -> None:
-        self._kept_bytes += len(content)
-        if self._kept_bytes > MOST_KEPT_BYTES:
-            self._contents = {None: None}
-            self._kept_bytes = len(content)
-        self._contents[known] = content
-
-    def read_ahead(self, places: Iterable[ObjectPath]) -> None:
-        """Read objects of listed folders side by side, for whoever reads them next. Raises StorageError."""
-        wanted = [place for place in places if manifest_of(place).get(place.key) not in self._contents]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            self._ahead.update(zip([p.key for p in wanted], pool.map(self._download, wanted), strict=True))
-
-    def _download(self, place: ObjectPath) -> bytes | None:
         with naming_object(place):
             try:
                 return bytes(self._bucket.blob(place.key).download_as_bytes(retry=PATIENCE))
             except NotFound:
                 return None
+
+    def read_many(self, places: Sequence[ObjectPath]) -> list[bytes | None]:
+        """Return the content of each of these objects, read side by side. Raises StorageError."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self.read, places))
 
     def copies(self, places: Sequence[ObjectPath]) -> list[Path]:
         """Return a local copy of each of these objects as it is now, got side by side. Raises StorageError."""
@@ -208,15 +160,7 @@ class Bucket:
 
     def look(self, place: ObjectPath) -> Known | None:
         """Return what is known of an object; None where there is none. Raises StorageError."""
-        if place.manifest is not None:
-            return manifest_of(place).get(place.key)
         return self.listing(place.parent).get(place.name)
-
-    def names(self, folder: ObjectPath) -> list[str]:
-        """Return the names of what is directly in a folder. Raises StorageError."""
-        if folder.manifest is not None:
-            return manifest_of(folder).names(folder.key)
-        return list(self.listing(folder))
 
     def listing(self, folder: ObjectPath) -> dict[str, Known | None]:
         """Return what the bucket says is directly in a folder: folders in it are None. Raises StorageError."""
@@ -251,8 +195,7 @@ class Bucket:
             blobs = list(self._bucket.list_blobs(prefix=f"{folder.key}/", retry=PATIENCE))
         texts = [(blob.metadata or {}).get(TAG) for blob in blobs]
         long = [replace(folder, key=blob.name) for blob, text in zip(blobs, texts, strict=True) if text is None]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            contents = iter([(content or b"").decode() for content in pool.map(self._download, long)])
+        contents = iter([(content or b"").decode() for content in self.read_many(long)])
         return [next(contents) if text is None else text for text in texts]
 
     def write(
@@ -282,8 +225,6 @@ class Bucket:
             self._bucket.blob(place.key).delete(if_generation_match=generation, retry=PATIENCE)
         if place.parent.key in self._listings:
             self._listings[place.parent.key][1].pop(place.name, None)
-        if place.manifest is not None:
-            manifest_of(place).drop(place.key)
 
     def rename(self, place: ObjectPath, name: str) -> None:
         """Give an object another name in its folder, in place of what is called so. Raises StorageError."""
@@ -292,34 +233,6 @@ class Bucket:
             self._bucket.copy_blob(blob, self._bucket, (place.parent / name).key, retry=PATIENCE)
         self.remove(place)
         self._listings.pop(place.parent.key, None)
-
-    def changed(self, folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[ObjectPath, bytes]]:
-        """Return those of `files` (name -> content) that a listed folder does not have yet."""
-        manifest = manifest_of(folder)
-        found = []
-        for name, content in files.items():
-            place = folder / name
-            known = manifest.get(place.key)
-            if known is None or known.md5 != md5_of(content):
-                found.append((place, content))
-        return found
-
-    def put(self, objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
-        """Write objects of listed folders, one after the other. Raises StorageError; those before it are there then."""
-        for place, content in objects:
-            manifest, md5 = manifest_of(place), md5_of(content)
-            known = manifest.get(place.key)
-            try:
-                generation = self.write(place, content, known.generation if known else 0)
-            except ChangedError:
-                # A run that died wrote it and did not come to list it, or somebody else did.
-                now = self.look_closely(place)
-                if now is None or now.md5 != md5:
-                    ensure_held()
-                    generation = self.write(place, content, now.generation if now else 0)
-                else:
-                    generation = now.generation
-            manifest.set(place.key, Known(md5, generation))
 
     def look_closely(self, place: ObjectPath) -> Known | None:
         """Ask for an object itself, whatever was listed; None where there is none. Raises StorageError."""
@@ -330,46 +243,6 @@ class Bucket:
             except NotFound:
                 return None
         return _known(blob)
-
-
-class Uploads:
-    """Files of many folders that are put in place side by side, those of one folder in their order."""
-
-    def __init__(self, failures: Failures, most: int) -> None:
-        """Start with no file; put what there is in place whenever there are `most`."""
-        self._failures = failures
-        self._most = most
-        self._folders: list[tuple[Bucket, list[tuple[ObjectPath, bytes]]]] = []
-        self._files = 0
-
-    def add(self, folder: ObjectPath, files: Mapping[str, bytes]) -> int:
-        """Take those of `files` (name -> content) that `folder` does not have yet; return how many."""
-        bucket = bucket_of(folder)
-        changed = bucket.changed(folder, files)
-        if changed:
-            self._folders.append((bucket, changed))
-            self._files += len(changed)
-        if self._files >= self._most:
-            self.put()
-        return len(changed)
-
-    def put(self) -> None:
-        """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
-        taken, self._folders, self._files = self._folders, [], 0
-        is_lost = threading.Event()
-
-        def upload(bucket: Bucket, objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
-            if not is_lost.is_set():
-                try:
-                    bucket.put(objects)
-                except UnreachableError:
-                    is_lost.set()
-                    raise
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for done in [pool.submit(upload, bucket, objects) for bucket, objects in taken]:
-                with self._failures.noted():
-                    done.result()
 
 
 @contextlib.contextmanager
@@ -395,8 +268,3 @@ def naming_object(place: ObjectPath) -> Iterator[None]:
 
 def _known(blob: storage.Blob) -> Known:
     return Known(str(blob.md5_hash), int(blob.generation))
-
-
-def md5_of(content: bytes) -> str:
-    """Return what a bucket says of such content: its MD5 in base64."""
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -126,12 +126,14 @@ Staged = list[tuple[str, str]]
 
 def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path | None = None) -> Staged:
     """Write what `folder` does not have yet beside its place, or in another folder."""
-    is_new = make_folder(folder)
     staged: Staged = []
+    is_new = False
     try:
         for name, content in files.items():
             path = f"{folder}/{name}"
             if is_new or not _holds(path, content):
+                # Not before it is needed: most folders are there, and most files are as they should be.
+                is_new |= not staged and make_folder(folder)
                 staged.append((_stage(path, content, staging or folder), path))
     except BaseException:
         _remove(staged)

@@ -30,6 +30,14 @@ class StorageError(Exception):
     """A file or directory cannot be used. The message names it, what is wrong with it and the fix."""
 
 
+class ChangedError(StorageError):
+    """An object is not the one that was to be replaced."""
+
+
+class UnreachableError(StorageError):
+    """The bucket does not answer, or not to this account: other objects will fare no better."""
+
+
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn an OSError into a StorageError, of `path` where the system names none."""

@@ -82,7 +82,8 @@ class WideDir:
             return frozenset()
         if version not in self._known:
             summary = self.summary()
-            read_ahead(self.shards / f"{key}.json" for key in (summary.shards if summary else ()))
+            if isinstance(self.shards, ObjectPath):
+                read_ahead(self.shards / f"{key}.json" for key in (summary.shards if summary else ()))
             found = [self.shard(key) for key in summary.shards] if summary else []
             self._known.clear()
             self._known[version] = frozenset(name for shard in found if shard for name in shard.packages)

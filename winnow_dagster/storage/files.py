@@ -10,16 +10,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winnow_dagster.storage import disk
+from winnow_dagster.storage import disk, listed
 from winnow_dagster.storage.errors import Failures, StorageError, naming
+from winnow_dagster.storage.manifest import manifest_of
+from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from winnow_dagster.storage.bucket import Bucket, Uploads
-    from winnow_dagster.storage.manifest import Known
-    from winnow_dagster.storage.places import Place
+    from winnow_dagster.storage.places import Known, Place
 
 __all__ = ["Batch", "Failures", "StorageError"]
 
@@ -27,29 +27,22 @@ Version = tuple[int, int] | int
 """What tells one version of a file from another."""
 
 
-def _bucket(place: ObjectPath) -> Bucket:
-    # Google's client takes a second to import, and most installations have a disk.
-    from winnow_dagster.storage.bucket import bucket_of  # noqa: PLC0415
-
-    return bucket_of(place)
-
-
 def read_if_there(place: Place) -> bytes | None:
     """Return the content of a file, or None where there is no such file."""
-    return disk.read_if_there(place) if isinstance(place, Path) else _bucket(place).read(place)
+    if isinstance(place, Path):
+        return disk.read_if_there(place)
+    return listed.read(place) if place.manifest else bucket_of(place).read(place)
 
 
-def read_ahead(places: Iterable[Place]) -> None:
-    """Let files be read side by side that are about to be read, where each takes a request."""
-    objects = [place for place in places if isinstance(place, ObjectPath)]
-    if objects:
-        _bucket(objects[0]).read_ahead(objects)
+def read_ahead(places: Iterable[ObjectPath]) -> None:
+    """Let files be read side by side that are about to be read."""
+    listed.read_ahead(places)
 
 
 def local_copies(places: Sequence[Place]) -> list[Path]:
     """Return files of this machine that hold what these do now; those of a disk themselves."""
     objects = [place for place in places if isinstance(place, ObjectPath)]
-    copies = iter(_bucket(objects[0]).copies(objects) if objects else ())
+    copies = iter(bucket_of(objects[0]).copies(objects) if objects else ())
     return [place if isinstance(place, Path) else next(copies) for place in places]
 
 
@@ -61,29 +54,28 @@ def version_of(place: Place) -> Version | None:
                 return _version(place.stat())
             except (FileNotFoundError, NotADirectoryError):
                 return None
-    known = _bucket(place).look(place)
+    known = _look(place)
     return known.generation if known else None
 
 
 def exists(place: Place) -> bool:
     """Tell whether there is such a file."""
-    return os.path.isfile(place) if isinstance(place, Path) else _bucket(place).look(place) is not None  # noqa: PTH113
+    return os.path.isfile(place) if isinstance(place, Path) else _look(place) is not None  # noqa: PTH113
+
+
+def _look(place: ObjectPath) -> Known | None:
+    return manifest_of(place).get(place.key) if place.manifest else bucket_of(place).look(place)
 
 
 def list_names(folder: Place) -> list[str]:
     """Return the names of what is directly in a folder; none where there is no such folder."""
     if isinstance(folder, ObjectPath):
-        return _bucket(folder).names(folder)
+        return manifest_of(folder).names(folder.key) if folder.manifest else list(bucket_of(folder).listing(folder))
     with naming(folder):
         try:
             return os.listdir(folder)  # noqa: PTH208 - a million Path take seconds
         except (FileNotFoundError, NotADirectoryError):
             return []
-
-
-def list_all(folder: ObjectPath) -> dict[str, Known]:
-    """Return all objects below a folder, by their keys, as the bucket says."""
-    return _bucket(folder).list_all(folder)
 
 
 def replace_file(place: Place, content: bytes, replaces: Version | None = None) -> Version:
@@ -93,7 +85,7 @@ def replace_file(place: Place, content: bytes, replaces: Version | None = None) 
     """
     if isinstance(place, Path):
         return _version(disk.replace_file(place, content))
-    return _bucket(place).write(place, content, replaces if isinstance(replaces, int) else 0)
+    return bucket_of(place).write(place, content, replaces if isinstance(replaces, int) else 0)
 
 
 def replace_changed(folder: Place, files: Mapping[str, bytes]) -> int:
@@ -103,29 +95,30 @@ def replace_changed(folder: Place, files: Mapping[str, bytes]) -> int:
     """
     if isinstance(folder, Path):
         return disk.replace_changed(folder, files)
-    bucket = _bucket(folder)
-    changed = bucket.changed(folder, files)
-    bucket.put(changed)
+    changed = listed.changed(folder, files)
+    listed.put(changed)
     return len(changed)
 
 
 def put_tagged(place: ObjectPath, text: str) -> None:
     """Put a text at a place of a bucket, whatever is there, so that `read_tags` finds it."""
-    _bucket(place).put_tagged(place, text)
+    bucket_of(place).put_tagged(place, text)
 
 
 def read_tags(folder: ObjectPath) -> list[str]:
     """Return the texts that were put so below a folder of a bucket, ordered by their places."""
-    return _bucket(folder).read_tags(folder)
+    return bucket_of(folder).read_tags(folder)
 
 
 def remove(place: Place) -> None:
     """Remove a file, if it is there."""
-    if isinstance(place, ObjectPath):
-        _bucket(place).remove(place)
-        return
-    with naming(place):
-        place.unlink(missing_ok=True)
+    if isinstance(place, Path):
+        with naming(place):
+            place.unlink(missing_ok=True)
+    elif place.manifest:
+        listed.remove(place)
+    else:
+        bucket_of(place).remove(place)
 
 
 def remove_folder(folder: Place) -> None:
@@ -138,7 +131,7 @@ def remove_folder(folder: Place) -> None:
 def rename(place: Place, name: str) -> None:
     """Give a file another name in its folder, in place of what is called so."""
     if isinstance(place, ObjectPath):
-        _bucket(place).rename(place, name)
+        bucket_of(place).rename(place, name)
         return
     with naming(place):
         place.replace(place.with_name(name))
@@ -155,7 +148,7 @@ def make_writable(folder: Place) -> None:
     if isinstance(folder, Path):
         disk.make_writable(folder)
     else:
-        _bucket(folder).probe(folder)
+        bucket_of(folder).probe(folder)
 
 
 def remove_staged(folder: Place, passed_over: Collection[str] = ()) -> None:
@@ -173,28 +166,16 @@ class Batch:
         On a disk, files wait beside their places, or in `staging`, a folder of the same file system.
         """
         self._disk = disk.Batch(failures, most, staging if isinstance(staging, Path) else None)
-        self._failures, self._most = failures, most
-        self._uploads: Uploads | None = None
+        self._uploads = listed.Uploads(failures, most)
 
     def add(self, folder: Place | str, files: Mapping[str, bytes]) -> int:
         """Take those of `files` (name -> content) that `folder` does not have yet; return how many."""
-        if not isinstance(folder, ObjectPath):
-            return self._disk.add(folder, files)
-        if self._uploads is None:
-            self._uploads = _new_uploads(self._failures, self._most)
-        return self._uploads.add(folder, files)
+        return self._uploads.add(folder, files) if isinstance(folder, ObjectPath) else self._disk.add(folder, files)
 
     def put(self) -> None:
         """Put what was taken in its place, folder by folder."""
         self._disk.put()
-        if self._uploads is not None:
-            self._uploads.put()
-
-
-def _new_uploads(failures: Failures, most: int) -> Uploads:
-    from winnow_dagster.storage.bucket import Uploads  # noqa: PLC0415 - as above
-
-    return Uploads(failures, most)
+        self._uploads.put()
 
 
 def _version(stat: os.stat_result) -> tuple[int, int]:

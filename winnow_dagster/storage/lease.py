@@ -15,13 +15,14 @@ import time
 from typing import TYPE_CHECKING
 
 from winnow_dagster.processes import is_dead, this_process
-from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.errors import ChangedError, StorageError
+from winnow_dagster.storage.held import held
+from winnow_dagster.storage.opening import bucket_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from winnow_dagster.storage.manifest import Known
-    from winnow_dagster.storage.places import ObjectPath
+    from winnow_dagster.storage.places import Known, ObjectPath
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,7 @@ class Lease:
 
     def __init__(self, place: ObjectPath) -> None:
         """Use an object that is there while somebody holds the lease."""
-        from winnow_dagster.storage.bucket import bucket_of  # noqa: PLC0415 - Google's client takes seconds to import
-
-        self.place = place
+        self._place = place
         self._bucket = bucket_of(place)
         # Told apart from what another thread of this process writes, and from what it wrote itself before.
         self._text = f"{this_process()} {secrets.token_hex(4)}"
@@ -49,6 +48,11 @@ class Lease:
         self.was_left = False
         self._is_over = threading.Event()
         self._renewing = threading.Thread(target=self._renew, daemon=True)
+
+    @property
+    def place(self) -> ObjectPath:
+        """Where the lease is."""
+        return self._place
 
     @property
     def is_lost(self) -> bool:
@@ -90,8 +94,6 @@ class Lease:
                 self._bucket.remove(self.place, self._generation)
 
     def _take(self) -> bool:
-        from winnow_dagster.storage.bucket import ChangedError  # noqa: PLC0415 - as above
-
         asked = time.monotonic()
         try:
             self._generation = self._bucket.write(self.place, self._text.encode(), self._generation)
@@ -124,16 +126,8 @@ class Lease:
                 logger.warning("%s", error)
 
 
-_held: set[Lease] = set()
 _in_use: set[str] = set()
 """What the leases of this process say of their holder."""
-
-
-def ensure_held() -> None:
-    """Raise StorageError if this process has lost a lease that it works under."""
-    for lease in _held:
-        if lease.is_lost:
-            raise StorageError(f"{lease.place}: another process has taken over meanwhile. Run again")
 
 
 @contextlib.contextmanager
@@ -145,7 +139,7 @@ def leased(place: ObjectPath, what: str) -> Iterator[bool]:
     """
     lease = Lease(place)
     lease.acquire(what)
-    _held.add(lease)
+    held.add(lease)
     is_whole = True
     try:
         yield not lease.was_left
@@ -153,5 +147,5 @@ def leased(place: ObjectPath, what: str) -> Iterator[bool]:
         is_whole = False
         raise
     finally:
-        _held.remove(lease)
+        held.remove(lease)
         lease.end(give_back=is_whole)

@@ -5,28 +5,24 @@ A manifest is written when a publication ends. Where one died before that, or it
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from winnow_dagster.storage import files
-from winnow_dagster.storage.places import NAMED
+from winnow_dagster.storage import disk
+from winnow_dagster.storage.opening import bucket_of
+from winnow_dagster.storage.places import NAMED, Known, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from winnow_dagster.storage.places import ObjectPath, Place
+    from winnow_dagster.storage.places import Place
 
 FRESH_SECONDS = 5
 """For how long a manifest is taken for true by those who only read."""
-
-
-class Known(NamedTuple):
-    """What tells one version of an object from another: the MD5 of its content, in base64, and its generation."""
-
-    md5: str
-    generation: int
 
 
 class Manifest:
@@ -37,12 +33,11 @@ class Manifest:
         self.place = place
         self.read_at = time.monotonic()
         self.is_dirty = False
-        self._version = files.version_of(place)
-        content = files.read_if_there(place) if self._version is not None else None
+        self._version, content = _read(place)
         self._known = {key: Known(*value) for key, value in json.loads(content or b"{}").items()}
         # The other parts are of folders that are written without being read.
         if place.name == NAMED and (content is None or not is_sound):
-            self._known = files.list_all(folder)
+            self._known = _list_all(folder)
             self.is_dirty = True
 
     def get(self, key: str) -> Known | None:
@@ -67,7 +62,7 @@ class Manifest:
         """Write it, if anything has changed. Raises StorageError."""
         if self.is_dirty:
             content = json.dumps(self._known, separators=(",", ":")).encode()
-            self._version = files.replace_file(self.place, content, self._version)
+            self._version = _write(self.place, content, self._version)
             self.is_dirty = False
 
 
@@ -113,3 +108,28 @@ def save_all() -> None:
 
 def _first_parts(keys: Iterable[str], prefix: str) -> dict[str, None]:
     return {key[len(prefix) :].partition("/")[0]: None for key in keys if key.startswith(prefix)}
+
+
+def _read(place: Place) -> tuple[int, bytes | None]:
+    """Return the generation of a manifest, 0 on a disk or where there is none, and its content."""
+    if not isinstance(place, ObjectPath):
+        return 0, disk.read_if_there(place)
+    known = bucket_of(place).look_closely(place)
+    return (known.generation, bucket_of(place).read(place)) if known else (0, None)
+
+
+def _write(place: Place, content: bytes, generation: int) -> int:
+    if isinstance(place, ObjectPath):
+        return bucket_of(place).write(place, content, generation)
+    disk.make_folder(place.parent)
+    disk.replace_file(place, content)
+    return 0
+
+
+def _list_all(folder: ObjectPath) -> dict[str, Known]:
+    return bucket_of(folder).list_all(folder)
+
+
+def md5_of(content: bytes) -> str:
+    """Return the MD5 of content, in base64, as a bucket tells it."""
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 SCHEME = "gs://"
+AT_ONCE = 16
+"""How many requests to buckets are under way at the same time."""
+
 NAMED = "named.json"
 """The part of a manifest that lists all that no other part does."""
 
@@ -64,6 +68,13 @@ class ObjectPath:
 
 
 Place = Path | ObjectPath
+
+
+class Known(NamedTuple):
+    """What tells one version of an object from another: the MD5 of its content, in base64, and its generation."""
+
+    md5: str
+    generation: int
 
 
 def part_of(folder: Place, part: str) -> Place:

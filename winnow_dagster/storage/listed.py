@@ -1,0 +1,141 @@
+"""Directories of a bucket that a manifest lists: what is there is known, and only what differs from it is written."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from winnow_dagster.storage.errors import ChangedError, UnreachableError
+from winnow_dagster.storage.held import ensure_held
+from winnow_dagster.storage.manifest import manifest_of, md5_of
+from winnow_dagster.storage.opening import bucket_of
+from winnow_dagster.storage.places import AT_ONCE, Known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from winnow_dagster.storage.errors import Failures
+    from winnow_dagster.storage.places import ObjectPath
+
+MOST_KEPT_BYTES = 64_000_000
+"""How much of what was read is kept for the next who reads it."""
+
+
+@dataclass
+class _Kept:
+    """What was read of objects, and of objects that are about to be read."""
+
+    contents: dict[Known, bytes] = field(default_factory=dict)
+    size: int = 0
+    ahead: dict[ObjectPath, bytes | None] = field(default_factory=dict)
+
+    def keep(self, known: Known, content: bytes) -> None:
+        self.size += len(content)
+        if self.size > MOST_KEPT_BYTES:
+            self.contents.clear()
+            self.size = len(content)
+        self.contents[known] = content
+
+
+_kept = _Kept()
+
+
+def read(place: ObjectPath) -> bytes | None:
+    """Return the content of an object; None where there is none. Raises StorageError."""
+    manifest = manifest_of(place)
+    known = manifest.get(place.key)
+    if known is None or known in _kept.contents:
+        return _kept.contents[known] if known else None
+    content = _kept.ahead.pop(place) if place in _kept.ahead else bucket_of(place).read(place)
+    if content is None:
+        # Somebody has removed it, who knows of no manifest.
+        manifest.drop(place.key)
+    elif known.md5 == md5_of(content):
+        _kept.keep(known, content)
+    return content
+
+
+def read_ahead(places: Iterable[ObjectPath]) -> None:
+    """Read objects of one bucket side by side, for whoever reads them next. Raises StorageError."""
+    wanted = [place for place in places if manifest_of(place).get(place.key) not in {None, *_kept.contents}]
+    if wanted:
+        _kept.ahead.update(zip(wanted, bucket_of(wanted[0]).read_many(wanted), strict=True))
+
+
+def remove(place: ObjectPath) -> None:
+    """Remove an object, if it is there. Raises StorageError."""
+    bucket_of(place).remove(place)
+    manifest_of(place).drop(place.key)
+
+
+def changed(folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[ObjectPath, bytes]]:
+    """Return those of `files` (name -> content) that a folder does not have yet. Raises StorageError."""
+    manifest = manifest_of(folder)
+    found = []
+    for name, content in files.items():
+        place = folder / name
+        known = manifest.get(place.key)
+        if known is None or known.md5 != md5_of(content):
+            found.append((place, content))
+    return found
+
+
+def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
+    """Write objects one after the other. Raises StorageError; those before it are there then."""
+    for place, content in objects:
+        manifest, bucket, md5 = manifest_of(place), bucket_of(place), md5_of(content)
+        known = manifest.get(place.key)
+        try:
+            generation = bucket.write(place, content, known.generation if known else 0)
+        except ChangedError:
+            # A run that died wrote it and did not come to list it, or somebody else did.
+            now = bucket.look_closely(place)
+            if now is not None and now.md5 == md5:
+                generation = now.generation
+            else:
+                ensure_held()
+                generation = bucket.write(place, content, now.generation if now else 0)
+        manifest.set(place.key, Known(md5, generation))
+
+
+class Uploads:
+    """Files of many folders that are put in place side by side, those of one folder in their order."""
+
+    def __init__(self, failures: Failures, most: int) -> None:
+        """Start with no file; put what there is in place whenever there are `most`."""
+        self._failures = failures
+        self._most = most
+        self._folders: list[list[tuple[ObjectPath, bytes]]] = []
+        self._files = 0
+
+    def add(self, folder: ObjectPath, files: Mapping[str, bytes]) -> int:
+        """Take those of `files` (name -> content) that `folder` does not have yet; return how many."""
+        found = changed(folder, files)
+        if found:
+            self._folders.append(found)
+            self._files += len(found)
+        if self._files >= self._most:
+            self.put()
+        return len(found)
+
+    def put(self) -> None:
+        """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
+        taken, self._folders, self._files = self._folders, [], 0
+        if not taken:
+            return
+        is_lost = threading.Event()
+
+        def upload(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
+            if not is_lost.is_set():
+                try:
+                    put(objects)
+                except UnreachableError:
+                    is_lost.set()
+                    raise
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for done in [pool.submit(upload, objects) for objects in taken]:
+                with self._failures.noted():
+                    done.result()
