@@ -82,7 +82,7 @@ class SourceSection(Section):
     location: Text = ""
     table: Table = PUBLIC_TABLE
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
-    parallel: Annotated[Whole, Field(ge=1, le=50)] = 4
+    parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
     # On a clustered table BigQuery holds the cap against whole partitions, not against what it will read: a cap below
     # a day's size refuses cheap queries.

@@ -29,7 +29,7 @@ class BigQuerySettings:
     location: str = ""
     table: str = PUBLIC_TABLE
     strategy: str = "auto"
-    parallel: int = 4
+    parallel: int = 12
     deadline_seconds: int = 600
     maximum_bytes_billed_per_day: int = int(2 * Figures.scan_day_bytes)
     figures: Figures = field(default_factory=Figures)
