@@ -14,6 +14,7 @@ import logging
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -100,7 +101,7 @@ class DayStore:
 
     def damaged(self) -> dict[str, str]:
         """Return the files that are damaged or were set aside, and what is wrong with each."""
-        found = {str(self.path(day)): self._damage(day) for day in self.stored_days()}
+        found = {str(self.path(day)): self._damage(day) for day in self._at_hand(self.stored_days())}
         aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
         return {
             **{name: damage for name, damage in found.items() if damage},
@@ -110,7 +111,7 @@ class DayStore:
     def tidy(self) -> None:
         """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
         remove_staged(self.folder)
-        for day in self.stored_days():
+        for day in self._at_hand(self.stored_days()):
             self._set_aside_if_damaged(day)
 
     def _look(self, day: date) -> _Known | None:
@@ -143,9 +144,14 @@ class DayStore:
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a file."""
-        local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
-        found = {day: self.coverage(day) for day in days}
+        found = {day: self.coverage(day) for day in self._at_hand(days)}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
+
+    def _at_hand(self, days: Collection[date]) -> Collection[date]:
+        """Return these days; the files of those not yet known are fetched side by side first, if they are elsewhere."""
+        if not isinstance(self.folder, Path):
+            local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
+        return days
 
     def load(self, days: Collection[date]) -> Days:
         """Return what is stored of these days; a day without a file has no coverage and no rows."""
