@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource
+from winnow_dagster.core import everything as counting
 from winnow_dagster.core.badge import KINDS, Look, format_count
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.everything import Everything
@@ -97,17 +98,25 @@ rows = st.lists(
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(rows)
+@given(rows, st.sampled_from([1, 3, 1000]))
 def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_gives(
-    tmp_path_factory: pytest.TempPathFactory, found: list[Row]
+    tmp_path_factory: pytest.TempPathFactory, found: list[Row], most: int
 ) -> None:
     found = list({row[:5]: row for row in found}.values())
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
+        # However many rows are counted at a time.
+        patch.setattr(counting, "MOST_WITH_DAYS", most)
+        patch.setattr(counting, "MOST_AT_ONCE", 2 * most)
         make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
         house = everything(make_house, (3, 2))
         store(house, found)
         described = house.winnow.packages(["*"])["*"]
         assert isinstance(described, Everything)
+        with_days, without = (
+            {name: c.shard for shards in described.shards(with_days=w) for name, c in shards.items()}
+            for w in (True, False)
+        )
+        assert with_days == without
         failures = Failures()
         house.winnow.web.wide.publish(described, 0, DAY, failures)
         failures.raise_any()

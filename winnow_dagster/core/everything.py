@@ -32,8 +32,11 @@ FEW = ("honest", "raw")
 ALL_COLUMNS = (*FEW, *INSTALLERS, *SYSTEM_COLUMNS)
 """What is counted for all badges: the honest ones by installer and by system too."""
 
-MOST_AT_ONCE = 5_000_000
+MOST_AT_ONCE = 20_000_000
 """How many stored rows are counted at a time."""
+
+MOST_WITH_DAYS = 5_000_000
+"""How many are, where each of their days is told too, which takes more memory."""
 
 STARTS = ("0", "c", "e", "i", "m", "p", "q", "t", "{")
 """Where each part of the names that is counted at a time begins: about as many in each. The last begins after `z`."""
@@ -136,7 +139,9 @@ class Everything:
         of_others = [package.is_in(self.named), *[package.str.starts_with(prefix) for prefix in self.prefixes]]
         chosen = self.honest.filter(*[~other for other in of_others])
         rows = self.honest.select(pl.len()).collect().item()
-        for first, end in pairwise(STARTS if rows > MOST_AT_ONCE else (STARTS[0], STARTS[-1])):
+        parts = 1 + rows // (MOST_WITH_DAYS if with_days else MOST_AT_ONCE)
+        starts = STARTS[: -1 : max(1, (len(STARTS) - 1) // parts)]
+        for first, end in pairwise((*starts, STARTS[-1])):
             yield self._count(chosen.filter(package >= first, package < end), with_days=with_days)
 
     def nothing(self) -> Counted:
