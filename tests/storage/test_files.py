@@ -109,3 +109,17 @@ def test_files_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(umask)
     modes = [oct(p.stat().st_mode & 0o777) for p in (tmp_path / "x", tmp_path / "x" / "y", tmp_path / "x" / "y" / "a")]
     assert modes == ["0o755", "0o755", "0o644"]
+
+
+def test_files_that_wait_under_names_drawn_alike_are_all_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["00", "00", "00", "01"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
+    failures = Failures()
+    (tmp_path / "staging").mkdir()
+    batch = Batch(failures, staging=tmp_path / "staging")
+    assert batch.add(tmp_path / "one", {"a": b"1"}) == batch.add(tmp_path / "two", {"a": b"2"}) == 1
+    batch.put()
+    failures.raise_any()
+    assert [(tmp_path / name / "a").read_bytes() for name in ("one", "two")] == [b"1", b"2"]

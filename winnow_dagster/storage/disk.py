@@ -142,9 +142,8 @@ def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path
 
 
 def _stage(path: str, content: bytes, folder: Path | str) -> str:
-    staged = f"{folder}/{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    staged, descriptor = _open_new(path, folder)
     try:
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             _write(descriptor, content)
             os.fchmod(descriptor, 0o644)
@@ -156,6 +155,19 @@ def _stage(path: str, content: bytes, folder: Path | str) -> str:
             raise named(error, path) from None
         raise
     return staged
+
+
+def _open_new(path: str, folder: Path | str) -> tuple[str, int]:
+    """Make a file of a name that nobody has, open it, and return both."""
+    while True:
+        staged = f"{folder}/{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            return staged, os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            # Of tens of thousands that wait together, two are called alike now and then.
+            continue
+        except OSError as error:
+            raise named(error, path) from None
 
 
 def _sync(staged: Staged) -> None:
