@@ -409,3 +409,13 @@ def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
         with pytest.raises(StorageError, match="another process has taken over meanwhile"):
             listed.put(changed)
     assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"
+
+
+def test_what_was_read_ahead_and_replaced_since_is_read_again(service: Service) -> None:
+    folder = place(PUBLIC, "badges").listed_in(place() / "manifest") / "a"
+    with publishing(place()):
+        listed.put([(folder / "counts.json", b"older")])
+    listed.read_ahead([folder / "counts.json"])
+    with publishing(place()):
+        listed.put([(folder / "counts.json", b"newer")])
+    assert listed.read(folder / "counts.json") == b"newer"

@@ -48,7 +48,10 @@ def read(place: ObjectPath) -> bytes | None:
     known = manifest.get(place.key)
     if known is None or known in _kept.contents:
         return _kept.contents[known] if known else None
-    content = _kept.ahead.pop(place) if place in _kept.ahead else bucket_of(place).read(place)
+    content = _kept.ahead.pop(place, None)
+    if content is None or known.md5 != md5_of(content):
+        # What was read ahead may have been replaced before anybody came to read it.
+        content = bucket_of(place).read(place)
     if content is None:
         # Somebody has removed it, who knows of no manifest.
         manifest.drop(place.key)
@@ -59,7 +62,11 @@ def read(place: ObjectPath) -> bytes | None:
 
 def read_ahead(places: Iterable[ObjectPath]) -> None:
     """Read objects of one bucket side by side, for whoever reads them next. Raises StorageError."""
-    wanted = [place for place in places if manifest_of(place).get(place.key) not in {None, *_kept.contents}]
+    wanted = []
+    for place in places:
+        known = manifest_of(place).get(place.key)
+        if known is not None and known not in _kept.contents:
+            wanted.append(place)
     if wanted:
         _kept.ahead.update(zip(wanted, bucket_of(wanted[0]).read_many(wanted), strict=True))
 
