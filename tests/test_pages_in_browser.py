@@ -241,6 +241,7 @@ def test_the_page_of_everything_finds_any_package_and_draws_its_days(
     with opened(browser, everything, viewport=viewport, color_scheme=scheme) as page:
         page.get_by_role("link", name="find any by its name").click()
         search = page.get_by_label("Name")
+        search.click()  # It is there once the script has read what there is to search in.
         search.press_sequentially("s")
         page.get_by_text("Two letters at least.").wait_for()
         search.press_sequentially("ample_B")
