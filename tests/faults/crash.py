@@ -41,6 +41,7 @@ CONFIG = {
         {"name": "wheat", "window_days": [7, 30, "all"]},
         {"name": "Oat.Flakes", "window_days": [7]},
         {"name": "rye"},
+        {"name": "*", "window_days": [7, 30]},
     ],
     "groups": [{"name": "bread", "packages": ["wheat", "rye"]}],
 }
@@ -123,8 +124,9 @@ def read_on(public: Path, pipe: Connection) -> None:
     seen, last, moments = Seen(), dict[str, str](), [""]
     while True:
         for path in [*map(public.joinpath, last), *public.glob("*"), *public.glob("*/*"), *public.glob("*/*/*")]:
-            if not path.name.startswith(".") and not path.is_dir():
-                look(path, str(path.relative_to(public)), seen, last, moments)
+            name = path.relative_to(public)
+            if not any(part.startswith(".") for part in name.parts) and not path.is_dir():
+                look(path, str(name), seen, last, moments)
         if pipe.poll():
             try:
                 pipe.recv()

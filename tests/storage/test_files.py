@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +18,6 @@ from winnow_dagster.storage.disk import (
     replace_file,
 )
 from winnow_dagster.storage.errors import STAGED_PREFIX, Failures, StorageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_unchanged_file_is_not_touched_and_a_changed_one_is_replaced(tmp_path: Path) -> None:
@@ -100,15 +97,66 @@ def test_what_a_dead_run_left_is_removed_and_what_a_living_one_stages_is_not(tmp
     assert [p.name for p in tmp_path.iterdir()] == [living.name]
 
 
+def test_a_new_folder_that_a_dead_run_had_not_put_in_place_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    living = tmp_path / "staging" / f"{STAGED_PREFIX}{os.getpid()}-bb"
+    for folder in (tmp_path / "staging" / f"{STAGED_PREFIX}{dead.pid}-aa", living):
+        folder.mkdir(parents=True)
+        (folder / "a").touch()
+    remove_staged(tmp_path)
+    assert list(tmp_path.rglob("a")) == [living / "a"]
+
+
 def test_files_can_be_read_by_all_whatever_the_umask(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
         make_folder(tmp_path / "x" / "y")
         replace_file(tmp_path / "x" / "y" / "a", b"")
+        batch = Batch(Failures(), staging=tmp_path / "x")
+        batch.add(tmp_path / "x" / "z", {"b": b""})
+        batch.put()
     finally:
         os.umask(umask)
-    modes = [oct(p.stat().st_mode & 0o777) for p in (tmp_path / "x", tmp_path / "x" / "y", tmp_path / "x" / "y" / "a")]
-    assert modes == ["0o755", "0o755", "0o644"]
+    modes = {p.name: oct(p.stat().st_mode & 0o777) for p in (tmp_path / "x").rglob("*")}
+    assert modes == {"y": "0o755", "a": "0o644", "z": "0o755", "b": "0o644"}
+
+
+def test_what_takes_its_place_is_on_the_disk_by_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    safe: set[int] = set()
+
+    def sync(descriptor: int) -> None:
+        safe.add(os.fstat(descriptor).st_ino)
+
+    def move(staged: str, path: str) -> None:
+        files = [p for p in (Path(staged), *Path(staged).glob("*")) if p.is_file()]
+        assert {p.stat().st_ino for p in files} <= safe
+        os.rename(staged, path)  # noqa: PTH104
+
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr("os.replace", move)
+    make_folder(tmp_path / "old")
+    batch = Batch(Failures(), staging=tmp_path)
+    for folder in ("old", "new"):
+        batch.add(tmp_path / folder, {"a": b"1", "b": b"2"})
+    batch.put()
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("?")) == ["new/a", "new/b", "old/a", "old/b"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_is_named_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    (tmp_path / "staging").mkdir()
+    failures = Failures()
+    # Two at a time, while more are taken.
+    batch = Batch(failures, 2, tmp_path / "staging")
+    for name in "abcde":
+        batch.add(tmp_path / name, {"1": b"new"})
+        if name == "c":
+            make_folder(tmp_path / "c" / "made meanwhile")
+    batch.put()
+    with pytest.raises(StorageError, match=r"/c: Directory not empty. Something else was put there.*: run again"):
+        failures.raise_any()
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {"a/1", "b/1", "d/1", "e/1"}
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_files_that_wait_under_names_drawn_alike_are_all_put_in_place(

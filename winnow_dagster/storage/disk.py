@@ -10,6 +10,8 @@ import shutil
 import stat
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,8 @@ from winnow_dagster.processes import is_alive
 from winnow_dagster.storage.errors import STAGED_PREFIX, StorageError, named, naming
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from concurrent.futures import Future
 
     from winnow_dagster.storage.errors import Failures
 
@@ -44,15 +47,17 @@ class Batch:
     """
 
     def __init__(self, failures: Failures, most: int = 2000, staging: Path | None = None) -> None:
-        """Start with no file; put what there is in place whenever there are `most`.
+        """Start with no file; put what there is in place whenever there are `most`, while more are taken.
 
-        Files wait beside their places, or in `staging`, a folder of the same file system.
+        Files wait beside their places; or in `staging`, a folder of the same file system, and new folders with them.
         """
         self._failures = failures
         self._most = most
         self._staging = staging
         self._staged: list[Staged] = []
         self._files = 0
+        self._aside = ThreadPoolExecutor(1)
+        self._putting: Future[None] | None = None
 
     def add(self, folder: Path | str, files: Mapping[str, bytes]) -> int:
         """Take those of `files` (name -> content) that `folder` does not have yet; return how many.
@@ -60,23 +65,36 @@ class Batch:
         Raises StorageError, and takes none of them then.
         """
         try:
-            staged = _stage_changed(folder, files, self._staging)
+            staged, changed = _stage_changed(folder, files, self._staging)
         except StorageError:
-            if not self._staged:
+            if not self._staged and not self._putting:
                 raise
             # What takes its place makes room of what was there.
             self.put()
-            staged = _stage_changed(folder, files, self._staging)
+            staged, changed = _stage_changed(folder, files, self._staging)
         if staged:
             self._staged.append(staged)
-            self._files += len(staged)
+            self._files += changed
         if self._files >= self._most:
-            self.put()
-        return len(staged)
+            self._wait()
+            self._putting = self._aside.submit(self._put, self._take())
+        return changed
 
     def put(self) -> None:
         """Put what was taken in its place, folder by folder."""
+        self._wait()
+        self._put(self._take())
+
+    def _wait(self) -> None:
+        if self._putting:
+            self._putting.result()
+            self._putting = None
+
+    def _take(self) -> list[Staged]:
         taken, self._staged, self._files = self._staged, [], 0
+        return taken
+
+    def _put(self, taken: list[Staged]) -> None:
         try:
             with self._failures.noted():
                 _sync([pair for folder in taken for pair in folder])
@@ -93,7 +111,7 @@ def replace_file(path: Path, content: bytes) -> os.stat_result:
 
     Returns what is known of the new file. Raises StorageError; the old file is there then.
     """
-    staged = [(_stage(str(path), content, path.parent), str(path))]
+    staged = [(_stage(str(path), path.parent, partial(_create, content=content)), str(path))]
     try:
         _sync(staged)
         with naming(path):
@@ -109,8 +127,7 @@ def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:
 
     They take their places in the order given. Raises StorageError.
     """
-    staged = _stage_changed(folder, files)
-    changed = len(staged)
+    staged, changed = _stage_changed(folder, files)
     try:
         _sync(staged)
         _put(staged)
@@ -121,11 +138,11 @@ def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:
 
 # Strings and the system's own calls from here on: this is done millions of times, and Path takes as long as the disk.
 Staged = list[tuple[str, str]]
-"""Files as they are staged, and their places."""
+"""Files as they are staged, and their places; or a folder with all that is in it, and its place."""
 
 
-def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path | None = None) -> Staged:
-    """Write what `folder` does not have yet beside its place, or in another folder."""
+def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path | None = None) -> tuple[Staged, int]:
+    """Write what `folder` does not have yet beside its place, or in another folder; return how many files it is."""
     staged: Staged = []
     is_new = False
     try:
@@ -133,47 +150,59 @@ def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path
             path = f"{folder}/{name}"
             if is_new or not _holds(path, content):
                 # Not before it is needed: most folders are there, and most files are as they should be.
+                if staging and not staged and not os.path.isdir(folder):  # noqa: PTH112
+                    # Fewer calls than to move each of its files.
+                    return [(_stage(str(folder), staging, partial(_fill, files=files)), str(folder))], len(files)
                 is_new |= not staged and make_folder(folder)
-                staged.append((_stage(path, content, staging or folder), path))
+                staged.append((_stage(path, staging or folder, partial(_create, content=content)), path))
     except BaseException:
         _remove(staged)
         raise
-    return staged
+    return staged, len(staged)
 
 
-def _stage(path: str, content: bytes, folder: Path | str) -> str:
-    staged, descriptor = _open_new(path, folder)
-    try:
-        try:
-            _write(descriptor, content)
-            os.fchmod(descriptor, 0o644)
-        finally:
-            os.close(descriptor)
-    except BaseException as error:
-        _remove([(staged, path)])
-        if isinstance(error, OSError):
-            raise named(error, path) from None
-        raise
-    return staged
-
-
-def _open_new(path: str, folder: Path | str) -> tuple[str, int]:
-    """Make a file of a name that nobody has, open it, and return both."""
+def _stage(path: str, folder: Path | str, make: Callable[[str], None]) -> str:
+    """Make what is to be at a path under a name in `folder` that nobody has, and return that."""
     while True:
         staged = f"{folder}/{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            return staged, os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            make(staged)
         except FileExistsError:
             # Of tens of thousands that wait together, two are called alike now and then.
             continue
-        except OSError as error:
-            raise named(error, path) from None
+        except BaseException as error:
+            _remove([(staged, path)])
+            if isinstance(error, OSError):
+                raise named(error, path) from None
+            raise
+        return staged
+
+
+def _fill(folder: str, files: Mapping[str, bytes]) -> None:
+    os.mkdir(folder, 0o755)  # noqa: PTH102
+    os.chmod(folder, 0o755)  # noqa: PTH101, S103 - it is served
+    for name, content in files.items():
+        _create(f"{folder}/{name}", content)
+
+
+def _create(path: str, content: bytes) -> None:
+    """Write a file that is not there yet, readable by all whatever the umask."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        # The system may take a part of what is large at a time.
+        written = os.write(descriptor, content)
+        while written < len(content):
+            written += os.write(descriptor, content[written:])
+        os.fchmod(descriptor, 0o644)
+    finally:
+        os.close(descriptor)
 
 
 def _sync(staged: Staged) -> None:
     """Wait until staged files, of one file system, are on the disk."""
     all_at_once = SYNCFS if len(staged) >= MANY else None
-    for each, path in staged[:1] if all_at_once else staged:
+    files = staged[:1] if all_at_once else [(file, path) for each, path in staged for file in _files_of(each)]
+    for each, path in files:
         try:
             descriptor = os.open(each, os.O_RDONLY)
             try:
@@ -185,6 +214,13 @@ def _sync(staged: Staged) -> None:
                 os.close(descriptor)
         except OSError as error:
             raise named(error, path) from None
+
+
+def _files_of(staged: str) -> list[str]:
+    try:
+        return [f"{staged}/{name}" for name in os.listdir(staged)]  # noqa: PTH208
+    except NotADirectoryError:
+        return [staged]
 
 
 def _put(staged: Staged) -> None:
@@ -201,8 +237,10 @@ def _put(staged: Staged) -> None:
 def _remove(staged: Staged) -> None:
     """Remove what did not come to its place: nothing but whole files may stay in a directory that is served."""
     for each, _ in staged:
-        with contextlib.suppress(OSError):
+        try:
             os.unlink(each)  # noqa: PTH108
+        except OSError:
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _read(path: str) -> bytes | None:
@@ -229,13 +267,6 @@ def _holds(path: str, content: bytes) -> bool:
         return False
     except OSError as error:
         raise named(error, path) from None
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    """Write all of it: the system may take a part of what is large at a time."""
-    written = os.write(descriptor, content)
-    while written < len(content):
-        written += os.write(descriptor, content[written:])
 
 
 def read_if_there(path: Path) -> bytes | None:
@@ -283,11 +314,11 @@ def remove_staged(folder: Path, passed_over: Collection[str] = ()) -> None:
         with contextlib.suppress(FileNotFoundError):
             is_old = time.time() - path.stat().st_mtime > LONGEST_STAGING_SECONDS
             if pid.isdecimal() and (is_old or not is_alive(int(pid))):
-                path.unlink()
+                _remove([(str(path), "")])
 
 
 def _find_staged(folder: Path, passed_over: Collection[str]) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         if parent == str(folder):
             folders[:] = [name for name in folders if name not in passed_over]
-        yield from (Path(parent) / name for name in files if name.startswith(STAGED_PREFIX))
+        yield from (Path(parent) / name for name in [*folders, *files] if name.startswith(STAGED_PREFIX))

@@ -22,6 +22,7 @@ FIXES = {
     errno.ENOENT: "Make the directory again, and run again",
     errno.ENOTDIR: "A file is where a directory should be: move it away",
     errno.EEXIST: "A file is where a directory should be: move it away",
+    errno.ENOTEMPTY: "Something else was put there in this moment: run again",
     errno.EISDIR: "A directory is where a file should be: move it away",
 }
 
