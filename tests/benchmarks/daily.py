@@ -8,12 +8,13 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+
+from tests.benchmarks import launch as launching
 
 YARDSTICK_SECONDS = 0.43
 """What pypi-winnow-downloads 0.3.0 takes for a package where its database answers at once."""
@@ -80,11 +81,7 @@ def collect(folder: Path, through: date, module: str = "winnow_dagster.cli") -> 
     environment = {k: v for k, v in os.environ.items() if k not in {"DAGSTER_HOME", "WINNOW_CONFIG"}}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     command = [sys.executable, "-m", module, "collect", "--through", str(through)]
-    started = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        raise RuntimeError(f"collect ended with {process.returncode}")
-    return seconds, usage.ru_maxrss / 1024
+    launch = [sys.executable, "-S", launching.__file__, *command]
+    told = subprocess.run(launch, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    seconds, megabytes = map(float, told.stdout.split())
+    return seconds, megabytes
