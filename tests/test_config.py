@@ -294,6 +294,12 @@ def test_what_is_wrong_with_looks_and_groups_is_named(text: str, problem: str) -
     assert any(problem in line for line in problems(text)), problems(text)
 
 
+def test_an_entry_is_needed_if_another_would_publish_its_package_otherwise() -> None:
+    # Without its entry, the longer prefix would.
+    text = "packages: [{name: a-*, window_days: 7}, {name: a-b-*, window_days: 30}, {name: a-b-c, window_days: 7}]"
+    assert len(load_settings(write(text)).packages) == 3
+
+
 def test_every_kind_of_badge_can_be_asked_for() -> None:
     assert get_args(Slug) == SLUGS
 

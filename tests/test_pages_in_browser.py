@@ -59,8 +59,10 @@ def served(folder: Path) -> Iterator[str]:
         assert server.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
         assert found
-        yield found[0]
-        server.terminate()
+        try:
+            yield found[0]
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +271,16 @@ def test_a_package_that_nobody_publishes_is_said_not_to_be_there(browser: Browse
         page.get_by_text("No package sample-nothing is published here.").wait_for()
     with opened(browser, everything + "_packages/#constructor") as page:
         page.get_by_text("No package constructor is published here.").wait_for()
+
+
+def test_days_that_no_window_has_are_not_drawn_as_days_without_downloads(browser: Browser, tmp_path: Path) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    for days, through in ((3, yesterday - timedelta(days=9)), (2, yesterday)):
+        config = {"source": {"kind": "sample"}, "packages": [{"name": "*", "window_days": days}]}
+        (tmp_path / "winnow.yaml").write_text(json.dumps(config))
+        command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(through)]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    with served(tmp_path) as address, opened(browser, address + "_packages/#sample-barley") as page:
+        page.get_by_role("heading", name="sample-barley").wait_for()
+        assert page.locator("[data-chart] svg g").count() == 2 + 3
+        assert page.locator("[data-days] tr").count() == 2 + 3

@@ -80,8 +80,8 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
     with _importing():
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
         from winnow_dagster import report  # noqa: PLC0415
+        from winnow_dagster.storage.errors import SampleOverRealError  # noqa: PLC0415
         from winnow_dagster.storage.files import StorageError  # noqa: PLC0415
-        from winnow_dagster.storage.web import SampleOverRealError  # noqa: PLC0415
 
     try:
         with report.Progressing() as progress:
@@ -163,7 +163,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
         raise Failure("there is no config to tell what is still wanted. Name it with --config", UNUSABLE)
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - see above
     from winnow_dagster.storage.lock import publishing  # noqa: PLC0415
-    from winnow_dagster.storage.orphans import find_orphans, remove_orphans  # noqa: PLC0415
+    from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
 
     web = Installation(settings).web
     orphans = find_orphans(web, settings.published_windows)
@@ -172,7 +172,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
         return
     for folder, files in orphans.items():
         click.echo(f"{web.folder / folder}: {', '.join(files)}")
-    number = sum(map(len, orphans.values()))
+    number = count_orphans(web, orphans)
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):
             # While the user thought about it, a run may have published; what nobody was asked about stays.
@@ -180,8 +180,9 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
             agreed = {
                 folder: [f for f in files if f in orphans[folder]] for folder, files in now.items() if folder in orphans
             }
+            number = count_orphans(web, agreed)
             remove_orphans(web, agreed)
-        click.echo(f"Removed {sum(map(len, agreed.values()))} files.")
+        click.echo(f"Removed {number} files.")
 
 
 def collect_like_predecessor() -> None:

@@ -23,7 +23,7 @@ from winnow_dagster.config_values import (
     refuse,
 )
 from winnow_dagster.core.badge import DEFAULT_LOOK, GREY, KINDS, SLUGS, Look
-from winnow_dagster.core.names import Group, Selector, normalise
+from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.settings import GroupSettings, PackageSettings
 
 if TYPE_CHECKING:
@@ -180,14 +180,17 @@ def _package_problems(packages: list[object]) -> Iterator[str]:
     entries: dict[Selector, dict[str, Any]] = {s: e for s, n in first.items() if isinstance(e := packages[n], dict)}
     for selector, entry in entries.items():
         yield from _selector_problems(f"packages[{first[selector]}]", entry, selector)
-        for other, cover in entries.items():
-            adds = {**entry, "name": None} != {**cover, "name": None} or entry["name"] != str(selector)
-            # Beside `*`, an entry has a page at least.
-            if other != selector and other.covers(selector) and not other.is_all and not adds:
-                yield (
-                    f"packages[{first[selector]}].name: {entry['name']!r} is selected by packages[{first[other]}] "
-                    f"({cover['name']!r}) with the same windows and badges. Remove it, or say what is different of it"
-                )
+        # What would publish it without its entry. Beside `*`, an entry has a page at least.
+        covers = [other for other in entries if other != selector and other.covers(selector)]
+        other = max(covers, key=lambda cover: len(cover.stem), default=EVERYTHING)
+        if other.is_all:
+            continue
+        cover = entries[other]
+        if {**entry, "name": None} == {**cover, "name": None} and entry["name"] == str(selector):
+            yield (
+                f"packages[{first[selector]}].name: {entry['name']!r} is selected by packages[{first[other]}] "
+                f"({cover['name']!r}) with the same windows and badges. Remove it, or say what is different of it"
+            )
 
 
 def _selector_problems(place: str, package: Mapping[str, Any], selector: Selector) -> Iterator[str]:

@@ -16,9 +16,10 @@ import polars as pl
 from winnow_dagster.core.badge import Look
 from winnow_dagster.core.coverage import Coverage, end_of
 from winnow_dagster.core.days import Days, Question
-from winnow_dagster.core.everything import FEW, Counted, Everything, Shard, describe_everything, shard_of
+from winnow_dagster.core.everything import Counted, Everything, describe_everything
 from winnow_dagster.core.honesty import HONEST_SCHEMA
 from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.shard import FEW, Shard, shard_of
 from winnow_dagster.core.window import Window
 from winnow_dagster.site.site import Site
 from winnow_dagster.storage.everything import WideDir
@@ -123,7 +124,7 @@ class Made(Everything):
 
 def put(public: Path, numbers: Mapping[str, tuple[int, ...]], days: str) -> None:
     window = Window(DAYS, DAY)
-    made = Made([], "bigquery", pl.LazyFrame(), {DAYS: window}, FEW, frozenset(), ())
+    made = Made([], "bigquery", pl.LazyFrame(), {DAYS: window}, (DAYS,), FEW, frozenset(), ())
     by_shard: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, counts in numbers.items():
         by_shard.setdefault(shard_of(name), {})[name] = counts

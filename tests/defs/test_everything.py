@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -17,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource
+from tests.everything import everything, live, told
 from winnow_dagster.core import everything as counting
 from winnow_dagster.core.badge import KINDS, Look, format_count
 from winnow_dagster.core.coverage import Coverage
@@ -24,31 +22,13 @@ from winnow_dagster.core.everything import Everything
 from winnow_dagster.core.honesty import RAW_SCHEMA, winnow
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.defs.resources import Installation
+from winnow_dagster.site import everything as drawing
 from winnow_dagster.storage.files import Failures
-from winnow_dagster.storage.orphans import find_orphans, remove_orphans
+from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans
 
-HEADLINE = Look(slugs=("downloads",))
 NAMES = ("requests", "req", "r", "0x", "zz-top", "numpy", "py-a", "py-b")
 INSTALLERS = ("pip", "uv", "bandersnatch", "Browser", None)
 Row = tuple[date, str, str | None, str | None, bool | None, int]
-
-
-def everything(
-    make_house: MakeHouse, days: tuple[int, ...] = (3,), *, clock: FixedClock | None = None, **entry: Any
-) -> House:
-    """Return a house with `*` and one package with an entry of its own."""
-    house = make_house({"numpy": (3,), "*": days}, clock)
-    entry = {"look": HEADLINE, "settle": False, **entry}
-    packages = tuple(replace(p, **entry) if p.selector.is_all else p for p in house.winnow.settings.packages)
-    changed = replace(house.winnow.settings, packages=packages)
-    return House(Installation(changed, house.winnow.clock, given_source=make_house.source), house.instance)
-
-
-def live(house: House, first: date = DAY - timedelta(days=2), last: date = DAY) -> House:
-    assert house.count(first, last).success
-    house.publish()
-    return house
 
 
 def store(house: House, found: list[Row]) -> None:
@@ -58,11 +38,6 @@ def store(house: House, found: list[Row]) -> None:
         raw, coverage = frame.filter(pl.col("date") == day), Coverage({EVERYTHING: house.winnow.clock.now()})
         house.winnow.raw.write(day, raw, coverage)
         house.winnow.honest.write(day, winnow(raw.lazy()).collect(), coverage)
-
-
-def told(house: House, package: str, name: str = "downloads-3d-non-ci.json") -> str:
-    content: Mapping[str, Any] = json.loads((house.output_dir / package / name).read_bytes())
-    return str(content["message"])
 
 
 def files(house: House) -> dict[str, bytes]:
@@ -107,6 +82,7 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
         # However many rows are counted at a time.
         patch.setattr(counting, "MOST_WITH_DAYS", most)
         patch.setattr(counting, "MOST_AT_ONCE", 2 * most)
+        patch.setattr(drawing, "MOST_DRAWN", most)
         make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
         house = everything(make_house, (3, 2))
         store(house, found)
@@ -292,7 +268,11 @@ def test_without_its_entry_all_of_it_is_an_orphan_and_removed_when_asked(make_ho
     (house.output_dir / "req" / "mine.txt").touch()
     named = make_house({"numpy": (3,)})
     orphans = find_orphans(named.winnow.web, named.winnow.settings.published_windows)
-    assert list(orphans) == ["_packages"]
+    assert orphans == {
+        "*": ["downloads-3d-non-ci.json", "downloads-3d-non-ci.svg", "history.json"],
+        "_packages": ["mi.json", "re.json", "index.html", "index.json"],
+    }
+    assert count_orphans(named.winnow.web, orphans) == 3 * 3 + 4
     remove_orphans(named.winnow.web, orphans)
     left = {p.name for p in house.output_dir.iterdir() if p.is_dir()}
     assert left == {"numpy", "req", "_static"}

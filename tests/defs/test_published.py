@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import DAY, FixedClock
 from winnow_dagster.defs.resources import Clock
-from winnow_dagster.storage.web import SampleOverRealError
+from winnow_dagster.storage.errors import SampleOverRealError
 
 if TYPE_CHECKING:
     from datetime import date

@@ -60,9 +60,11 @@ def winnow_serve(folder: Path) -> Iterator[Server]:
         assert process.stdout is not None
         port = re.search(r":(\d+)/", process.stdout.readline())
         assert port
-        yield Server("winnow serve", int(port[1]), process.pid)
-        assert process.poll() is None, "winnow serve has ended"
-        process.terminate()
+        try:
+            yield Server("winnow serve", int(port[1]), process.pid)
+            assert process.poll() is None, "winnow serve has ended"
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -82,9 +84,11 @@ def caddy(folder: Path) -> Iterator[Server]:
         assert any(b"serving initial configuration" in line for line in process.stderr)
         # Its log goes on.
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield Server("caddy", port, process.pid)
-        assert process.poll() is None, "caddy has ended"
-        process.terminate()
+        try:
+            yield Server("caddy", port, process.pid)
+            assert process.poll() is None, "caddy has ended"
+        finally:
+            process.terminate()
 
 
 def targets(chance: random.Random, times: int) -> Iterator[bytes]:

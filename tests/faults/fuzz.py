@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.storage.days import DayStore
 
+ROOT = Path(__file__).parents[2]
 FORKING = mp.get_context("spawn")
 DAY = date(2025, 6, 30)
 AT = datetime(2025, 7, 4, tzinfo=UTC)
@@ -299,7 +300,8 @@ def by_atheris(folder: Path, times: int, seed: int) -> str:
         (corpus / str(n)).write_text(yaml.safe_dump({"packages": [{"name": "a"}], key: value}))
     command = [sys.executable, "-c", ATHERIS, str(folder), f"-atheris_runs={times}", f"-runs={times}", f"-seed={seed}"]
     command += ["-max_len=2000", "-verbosity=1", str(corpus)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return next((line for line in reversed(done.stderr.splitlines()) if "cov:" in line), "no coverage told")
 

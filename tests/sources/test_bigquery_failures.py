@@ -31,7 +31,7 @@ from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
-from winnow_dagster.sources.bigquery import BigQuerySource, Patience
+from winnow_dagster.sources.bigquery import MOST_SCANS, BigQuerySource, Patience
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 from winnow_dagster.storage.ledger import Ledger
 
@@ -93,6 +93,19 @@ def test_what_may_pass_is_tried_again(
     service.script(operation, *answers)
     assert downloads(list(make_source().read([ask()]))) == 7
     assert service.operations().count(operation) > len(answers)
+
+
+def test_scans_for_everything_are_sent_as_their_answers_are_taken(
+    make_source: Callable[..., BigQuerySource], service: Service
+) -> None:
+    service.rows_for = lambda given: [(given["start"][:10], given.get("package", "a"), "pip", "Linux", None, 7)]
+    answers = make_source().read([ask("b"), ask("*", DAY - timedelta(days=9))])
+    assert isinstance(next(answers), Reading)
+    for taken in range(2, 12):
+        assert isinstance(next(answers), Reading)
+        assert service.operations().count("insert") <= taken + MOST_SCANS
+    assert next(answers, None) is None
+    assert service.operations().count("insert") == 11
 
 
 def test_a_call_that_hangs_is_given_up_and_made_again(

@@ -205,9 +205,13 @@ def _names(
 
 
 def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> tuple[str, ...]:
-    """Return the packages of a group that are published, in order."""
-    published = {n for which, found in names.items() if isinstance(which, Selector) for n in found}
-    return tuple(sorted(n for n in published if any(part.matches(n) for part in group.members)))
+    """Return the packages of a group that are published, in order; a prefix that only `*` selects as it is written."""
+    selectors = [which for which in names if isinstance(which, Selector)]
+    published = {n for which in selectors for n in names[which]}
+    chosen = {n for n in published if any(part.matches(n) for part in group.members)}
+    covered = [which for which in selectors if not which.is_all]
+    of_all = {str(part) for part in group.members if not any(which.covers(part) for which in covered)}
+    return tuple(sorted({n for n in chosen if not any(Selector.parse(p).matches(n) for p in of_all)} | of_all))
 
 
 def _add_groups(counts: pl.LazyFrame, windows: Collection[Selector | Group]) -> pl.LazyFrame:

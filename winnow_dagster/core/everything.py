@@ -1,7 +1,6 @@
 """Everything: what `*` selects and nothing else does, counted in columns, a shard of names at a time.
 
-Nothing here is done package by package that can be done for all of them. The numbers of a shard are its record: they
-are published before the badges are, and read back before anything newer is.
+Nothing here is done package by package that can be done for all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from winnow_dagster.core.coverage import NOTHING
 from winnow_dagster.core.history import SYSTEM_COLUMNS
 from winnow_dagster.core.honesty import INSTALLERS
 from winnow_dagster.core.names import EVERYTHING, Selector, is_name
-from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState, newest_window
+from winnow_dagster.core.shard import FEW, SHARD_LENGTH, Numbers, Shard, columns_for, shard_of
+from winnow_dagster.core.window import Window, newest_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,79 +26,14 @@ if TYPE_CHECKING:
     from winnow_dagster.core.days import Days, Package, Question
     from winnow_dagster.core.names import Group
 
-FEW = ("honest", "raw")
-"""What is counted of each package for its headline."""
-
-ALL_COLUMNS = (*FEW, *INSTALLERS, *SYSTEM_COLUMNS)
-"""What is counted for all badges: the honest ones by installer and by system too."""
-
 MOST_AT_ONCE = 20_000_000
-"""How many stored rows are counted at a time."""
+"""How many stored rows are counted at a time, for a headline; fewer where more columns are counted."""
 
 MOST_WITH_DAYS = 5_000_000
 """How many are, where each of their days is told too, which takes more memory."""
 
-STARTS = ("0", "c", "e", "i", "m", "p", "q", "t", "{")
-"""Where each part of the names that is counted at a time begins: about as many in each. The last begins after `z`."""
-
-SHARD_LENGTH = 2
-"""How many characters the names of a shard begin with in common."""
-
-Numbers = tuple[int, ...]
-"""Of one package: for each window, its columns."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The numbers of the packages whose names begin alike: for each window the same columns."""
-
-    source: str
-    columns: tuple[str, ...]
-    windows: tuple[Window, ...]
-    """The newest whole ones, the headline's first; each length once."""
-
-    lengths: tuple[int, ...]
-    """How many days each was asked for; the order is that of `windows`."""
-
-    packages: Mapping[str, Numbers]
-
-    def state(self, numbers: Numbers) -> PackageState:
-        """Return what is known of a package with these numbers, of whatever name."""
-        width = len(self.columns)
-        parts = [numbers[at : at + width] for at in range(0, len(numbers), width)]
-        found = [
-            WindowState(days, _counts(window, dict(zip(self.columns, part, strict=True))), days)
-            for days, window, part in zip(self.lengths, self.windows, parts, strict=True)
-        ]
-        return PackageState("", self.source, tuple(found))
-
-    def keep_newest(self, published: Shard | None) -> Shard:
-        """Return this with what is published of newer days, of windows that are no longer asked for, or of others.
-
-        A published package that was not downloaded in a window has counts of 0 there. What was published with other
-        columns has 0 in those that it lacks.
-        """
-        if published is None:
-            return self
-        mine = {days: at for at, days in enumerate(self.lengths)}
-        theirs = {days: at for at, days in enumerate(published.lengths)}
-        lengths = tuple(dict.fromkeys([*self.lengths, *published.lengths]))
-        windows, sources = [], []
-        for days in lengths:
-            is_mine = days in mine and (
-                days not in theirs or self.windows[mine[days]].as_of >= published.windows[theirs[days]].as_of
-            )
-            side, at = (self, mine[days]) if is_mine else (published, theirs[days])
-            windows.append(side.windows[at])
-            sources.append((side, at))
-        names = sorted({*self.packages, *published.packages})
-        merged = {
-            name: tuple(
-                count for side, at in sources for count in _part(side, side.packages.get(name), at, self.columns)
-            )
-            for name in names
-        }
-        return replace(self, windows=tuple(windows), lengths=lengths, packages=merged)
+AFTER_ALL = "{"
+"""What comes after every name: `z` is before it."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +57,9 @@ class Everything:
     windows: Mapping[int, Window]
     """By the length asked for, the newest window of covered days, where there is one."""
 
+    lengths: tuple[int, ...]
+    """The lengths asked for, the headline's first."""
+
     columns: tuple[str, ...]
     named: frozenset[str]
     prefixes: tuple[str, ...]
@@ -138,18 +76,39 @@ class Everything:
         package = pl.col("package")
         of_others = [package.is_in(self.named), *[package.str.starts_with(prefix) for prefix in self.prefixes]]
         chosen = self.honest.filter(*[~other for other in of_others])
-        rows = self.honest.select(pl.len()).collect().item()
-        parts = 1 + rows // (MOST_WITH_DAYS if with_days else MOST_AT_ONCE)
-        starts = STARTS[: -1 : max(1, (len(STARTS) - 1) // parts)]
-        for first, end in pairwise((*starts, STARTS[-1])):
+        rows = self.honest.filter(self._is_between("date")).select(pl.len()).collect().item()
+        weight = rows * len(self.columns) // len(FEW)
+        for first, end in pairwise(self._cuts(1 + weight // (MOST_WITH_DAYS if with_days else MOST_AT_ONCE))):
             yield self._count(chosen.filter(package >= first, package < end), with_days=with_days)
+
+    def _is_between(self, column: str) -> pl.Expr:
+        """Whether a day may be one of any of the windows."""
+        windows = self.windows.values()
+        return pl.col(column).is_between(min(w.first_day for w in windows), max(w.as_of for w in windows))
+
+    def _cuts(self, parts: int) -> list[str]:
+        """Return where each part of the names begins, and where the last one ends; about as many rows in each.
+
+        No shard is cut. The newest day stands for all, if it has rows.
+        """
+        if parts == 1:
+            return ["", AFTER_ALL]
+        start, size = pl.col("package").str.slice(0, SHARD_LENGTH), pl.col("len")
+        newest = max(window.as_of for window in self.windows.values())
+        sizes = pl.DataFrame()
+        for rows in (self.honest.filter(pl.col("date") == newest), self.honest):
+            if sizes.is_empty():
+                sizes = rows.select(start.alias("start")).group_by("start").len().sort("start").collect()
+        part = (size.cum_sum() - size) * parts // size.sum()
+        begins = sizes.group_by(part.alias("part"), maintain_order=True).first()["start"]
+        return ["", *[text for text in begins[1:] if text < AFTER_ALL], AFTER_ALL]
 
     def nothing(self) -> Counted:
         """Return what is known of a shard of which nothing was downloaded."""
         return Counted(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
     def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, Counted]:
-        rows = _rows(honest, list(self.windows.values()), self.columns)
+        rows = _rows(honest.filter(self._is_between("date")), self.columns)
         if with_days:
             rows = _by_day(rows, self.columns)
         summed = [_sum(rows, window, self.columns, at) for at, window in enumerate(self.windows.values())]
@@ -157,8 +116,7 @@ class Everything:
         for other in summed[1:]:
             frame = frame.join(other, on="package", how="full", coalesce=True)
         frame = frame.sort("package")
-        longest = max(self.windows.values(), key=lambda window: window.days)
-        days = _days(rows, longest, frame["package"]) if with_days else {}
+        days = _days(rows, list(self.windows.values()), frame["package"]) if with_days else {}
         told: dict[str, dict[str, Numbers]] = {}
         for name, *numbers in frame.fill_null(0).iter_rows():
             told.setdefault(shard_of(name), {})[name] = tuple(numbers)
@@ -171,16 +129,6 @@ class Everything:
 
 class Described(dict[str, "list[Package] | Everything"]):
     """What the stored days say, by the text of what it is published as: a selector's packages, everything, a group."""
-
-
-def shard_of(package: str) -> str:
-    """Return the name of the shard that a package is in."""
-    return package[:SHARD_LENGTH]
-
-
-def columns_for(look: Look) -> tuple[str, ...]:
-    """Return what has to be counted for these badges."""
-    return FEW if {"downloads", "honest-share"}.issuperset(look.slugs) else ALL_COLUMNS
 
 
 def describe_everything(
@@ -206,15 +154,15 @@ def describe_everything(
         question.source,
         honest.counts,
         {days: window for days, window in found.items() if window},
+        tuple(windows[EVERYTHING]),
         columns_for(look),
         frozenset([s.stem for s in others if not s.is_prefix] + [package.state.package for package in packages]),
         tuple(s.stem for s in others if s.is_prefix),
     )
 
 
-def _rows(honest: pl.LazyFrame, windows: Sequence[Window], columns: Sequence[str]) -> pl.DataFrame:
-    """Return package, date and the downloads that count for each of the columns, of any of the windows."""
-    first, last = min(w.first_day for w in windows), max(w.as_of for w in windows)
+def _rows(honest: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Return package, date and the downloads that count for each of the columns."""
     is_honest, installer, system = pl.col("category") == "honest", pl.col("installer"), pl.col("system")
     conditions: dict[str, pl.Expr] = {
         "honest": is_honest,
@@ -223,7 +171,7 @@ def _rows(honest: pl.LazyFrame, windows: Sequence[Window], columns: Sequence[str
         **{column: is_honest & (system == name) for column, name in SYSTEM_COLUMNS.items()},
     }
     parts = [(pl.col("downloads") * conditions[name].fill_null(value=False)).alias(name) for name in columns]
-    return honest.filter(pl.col("date").is_between(first, last)).select("package", "date", *parts).collect()
+    return honest.select("package", "date", *parts).collect()
 
 
 def _by_day(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -251,13 +199,16 @@ def _sum(rows: pl.DataFrame, window: Window, columns: Sequence[str], at: int) ->
     return chosen.group_by("package").agg(sums).filter(is_name("package")).collect()
 
 
-def _days(by_day: pl.DataFrame, window: Window, packages: pl.Series) -> dict[str, str]:
-    """Return the days with downloads of each of these packages, which are sorted, oldest first, as JSON has them."""
+def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) -> dict[str, str]:
+    """Return the days of any of the windows with downloads, oldest first, as JSON has them.
+
+    Of each of these packages, which are sorted.
+    """
     # One text of all, which is then cut: a text for each group takes ten times as long.
     days = sorted(by_day["date"].unique())
     opened = pl.col("date").replace_strict(days, [f'"{day}":[' for day in days], return_dtype=pl.String)
     told = (
-        by_day.filter(pl.col("date").is_between(window.first_day, window.as_of))
+        by_day.filter(pl.any_horizontal(pl.col("date").is_between(w.first_day, w.as_of) for w in windows))
         .join(packages.to_frame().with_row_index("at"), on="package")
         .sort("at", "date")
         .select(
@@ -271,19 +222,3 @@ def _days(by_day: pl.DataFrame, window: Window, packages: pl.Series) -> dict[str
         found[name] = text[start : end - 1]
         start = end
     return found
-
-
-def _counts(window: Window, found: Mapping[str, int]) -> WindowCounts:
-    return WindowCounts(
-        window,
-        {"honest": found["honest"], "winnowed": found["raw"] - found["honest"]},
-        {name: found.get(name, 0) for name in INSTALLERS},
-        {system: found.get(column, 0) for column, system in SYSTEM_COLUMNS.items()},
-    )
-
-
-def _part(shard: Shard, numbers: Numbers | None, at: int, columns: Sequence[str]) -> Iterator[int]:
-    width = len(shard.columns)
-    for column in columns:
-        known = numbers is not None and column in shard.columns
-        yield numbers[at * width + shard.columns.index(column)] if known and numbers else 0

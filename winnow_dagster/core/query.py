@@ -49,6 +49,11 @@ class CountQuery:
         """The selectors asked for, as text."""
         return [str(request.selector) for request in self.requests]
 
+    @property
+    def asks_for_all(self) -> bool:
+        """Whether every package is asked for."""
+        return any(request.selector.is_all for request in self.requests)
+
     def text(self, table: str) -> str:
         """Return the query over `table`, a name that the config has checked."""
         # A function around timestamp or project would keep BigQuery from skipping partitions and clusters.

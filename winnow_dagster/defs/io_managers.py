@@ -105,6 +105,7 @@ class BadgesIO(dg.IOManager):
         failures = Failures()
         with publishing(settings.data_dir):
             web.tidy()
+            web.wide.release(failures)
             batch, changed = Batch(failures), dict.fromkeys(obj, 0)
             web.read_ahead(package.state.package for found in obj.values() for package in _in_full(found))
             for key, found in obj.items():

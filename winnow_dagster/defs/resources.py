@@ -211,7 +211,7 @@ class Installation:
         if entry is None:
             return None
         windows = self.settings.published_windows
-        return describe_everything(self._stored(), windows, entry.look, self._question, in_full)
+        return describe_everything(self._stored(), windows, self.web.wide.look, self._question, in_full)
 
     def _stored(self) -> Days:
         return self.honest.load([day for day in self.honest.stored_days() if day <= self.clock.through])
@@ -233,12 +233,15 @@ class Installation:
     def recount(self, published: Iterable[PackageState]) -> Recount:
         """Return what the store says now of what was published, where it covers it."""
         states = {state.package: state for state in published}
-        members = {name: tuple(map(Selector, state.members or (name,))) for name, state in states.items()}
+        members = {
+            name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
+        }
         stored = self.honest.load(self.honest.stored_days())
         return Recount(*retell(stored, members, windows_of(states.values()), self.settings.source.settle_days))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""
+        self.web.wide.check_source(self.settings.source.kind)
         for state in self.web.read_all().values():
             self.web.check_source(state, self.settings.source.kind)
 

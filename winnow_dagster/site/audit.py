@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.core.everything import Everything, Shard
+    from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.history import History
+    from winnow_dagster.core.shard import Shard
     from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
     from winnow_dagster.site.everything import Drawing
     from winnow_dagster.site.site import Site
@@ -75,23 +76,27 @@ def judge_everything(
 ) -> Verdict:
     """Hold that the numbers of each shard are what the store says, and one package's badges what those say.
 
-    Which package is looked at of a shard changes from day to day. `drawings`: how a badge may read. Shards of other
-    windows than the store has are not judged.
+    Which package is looked at of a shard changes from day to day. `drawings`: how a badge may read. Windows that the
+    store does not have are not judged.
     """
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for counted in everything.shards(with_days=False):
         for key, found in counted.items():
             shard = published(key)
-            if shard is None or (shard.windows, shard.columns) != (found.shard.windows, found.shard.columns):
+            common = shard.common(found.shard) if shard else []
+            if shard is None or not common:
                 unknown += 1
                 continue
-            nothing = (0,) * (len(shard.windows) * len(shard.columns))
+            nothing = (0,) * (len(found.shard.windows) * len(shard.columns))
             for name, numbers in shard.packages.items():
                 looked_at += 1
-                expected = found.shard.packages.get(name, nothing)
-                if numbers != expected:
-                    bad[name] = f"is {list(numbers)}; the store says {list(expected)}"
+                told, expected = (
+                    [n for days in common for n in side.counted(part, days).values()]
+                    for side, part in ((shard, numbers), (found.shard, found.shard.packages.get(name, nothing)))
+                )
+                if told and told != expected:
+                    bad[name] = f"is {told}; the store says {expected}"
             names = list(shard.packages)
             name = names[drawings[0].today.toordinal() % len(names)]
             for file in drawings[0].files(shard, shard.packages[name]):

@@ -3,56 +3,58 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import DEFAULT_LOOK, SLUGS, badges_of
+from winnow_dagster.core.badge import SLUGS, Look, badges_of
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.everything import Numbers, Shard
 from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.shard import Numbers, Shard
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.record import to_json
 from winnow_dagster.site.svg import draw
 from winnow_dagster.site.template import render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from winnow_dagster.core.badge import Look
+    from collections.abc import Collection, Mapping, Sequence
 
 FOLDER = "_packages"
 SUMMARY_NAME = "index.json"
 FORMAT = 1
 DAYS_FORMAT = 2
 
+HEADLINE = Look(slugs=SLUGS[:1])
+
+MOST_DRAWN = 50_000
+"""How many packages' badges are kept for others with the same numbers."""
+
 
 @dataclass
 class Drawing:
     """Draws the badges of packages of one shard after another: those with the same numbers once."""
 
-    look: Look | None
+    look: Look
     today: date
     stale_threshold_days: int
     _drawn: dict[Numbers, dict[str, bytes]] = field(default_factory=dict)
     _of: tuple[Window, ...] = ()
 
     def files(self, shard: Shard, numbers: Numbers) -> dict[str, bytes]:
-        """Return the badges of a package with these numbers, by file name."""
-        if self._of != shard.windows:
+        """Return the badges of a package with these numbers, by file name: of what was counted."""
+        if self._of != shard.windows or len(self._drawn) > MOST_DRAWN:
             self._drawn.clear()
             self._of = shard.windows
-        look = self.look or DEFAULT_LOOK
         # The headline says nothing but its honest count.
-        key = numbers[:: len(shard.columns)] if look.slugs == SLUGS[:1] else numbers
+        key = numbers[:: len(shard.columns)] if self.look.slugs == HEADLINE.slugs else numbers
         found = self._drawn.get(key)
         if found is None:
             badges = badges_of(
-                shard.state(numbers), look, today=self.today, stale_threshold_days=self.stale_threshold_days
+                shard.state(numbers), self.look, today=self.today, stale_threshold_days=self.stale_threshold_days
             )
             found = self._drawn[key] = {}
             for badge in badges:
-                if badge.slug in look.slugs:
+                if badge.slug in self.look.slugs and shard.knows(numbers, badge.days, badge.slug):
                     found |= {badge.file_name: to_json(badge.payload), badge.picture_name: draw(badge.payload)}
         return found
 
@@ -68,8 +70,9 @@ def format_shard(shard: Shard) -> bytes:
             for days, window in zip(shard.lengths, shard.windows, strict=True)
         ],
     }
-    # Names are letters, digits and '-': nothing to escape.
+    # Names are lower case letters, digits and '-': nothing to escape, and none of them is None.
     lines = ",\n".join([f' "{name}":{list(numbers)}'.replace(", ", ",") for name, numbers in shard.packages.items()])
+    lines = lines.replace("None", "null")
     return f'{json.dumps(head)[:-1]}, "packages": {{\n{lines}\n}}}}\n'.encode()
 
 
@@ -98,6 +101,25 @@ def format_days(source: str, package: str, days: str) -> bytes:
     return f'{{"format": {DAYS_FORMAT}, "package": "{package}", "source": "{source}", "days": {{{days}}}}}\n'.encode()
 
 
+def merge_days(computed: str, published: bytes | None, counted: Sequence[Window], shown: Sequence[Window]) -> str:
+    """Return the days of a package as they are to be published: no day that is published is taken back (R5).
+
+    `computed` are the days of the windows that were `counted`; of the others that are `shown`, what is published stays.
+    """
+    try:
+        before = json.loads(published or b"{}").get("days", {})
+        kept = {d: f"[{honest},{raw}]" for d, (honest, raw) in before.items() if not _is_in(d, counted)}
+    except (ValueError, TypeError, AttributeError):
+        kept = {}
+    found = {d: f"[{honest},{raw}]" for d, (honest, raw) in json.loads(f"{{{computed}}}").items()}
+    days = sorted(d for d in {**kept, **found} if _is_in(d, shown))
+    return ",".join(f'"{d}":{found.get(d) or kept[d]}' for d in days)
+
+
+def _is_in(day: str, windows: Sequence[Window]) -> bool:
+    return any(str(window.first_day) <= day <= str(window.as_of) for window in windows)
+
+
 @dataclass(frozen=True)
 class Summary:
     """What is published of `*`: how many packages each shard has, of when, and whether their badges say so."""
@@ -106,8 +128,31 @@ class Summary:
     windows: Mapping[str, str]
     """By a window's length in days, the headline's first, the newest day of any shard."""
 
-    stale: bool
+    former: Mapping[str, str]
+    """The same of windows that were published and are no longer configured."""
+
+    stale: frozenset[str]
+    """The windows of either kind whose badges say of which day they are."""
+
     shards: Mapping[str, int]
+    look: Look = HEADLINE
+    """How the badges were drawn that are published."""
+
+    @property
+    def as_of(self) -> dict[str, str]:
+        """The newest day of each window, configured or not."""
+        return {**self.windows, **self.former}
+
+    def without(self, lengths: Collection[int], slugs: Sequence[str]) -> Summary:
+        """Return this without the windows of these lengths, and with these badges only."""
+        kept = {days for days in self.as_of if int(days) not in lengths}
+        return replace(
+            self,
+            windows={days: day for days, day in self.windows.items() if days in kept},
+            former={days: day for days, day in self.former.items() if days in kept},
+            stale=self.stale & kept,
+            look=replace(self.look, slugs=tuple(slugs)),
+        )
 
     def state(self) -> PackageState:
         """Return of when it is, as of a package."""
@@ -129,7 +174,14 @@ def format_summary(summary: Summary) -> bytes:
             "source": summary.source,
             "packages": summary.packages,
             "as_of": dict(summary.windows),
-            "stale": summary.stale,
+            "former": dict(summary.former),
+            "stale": sorted(summary.stale),
+            "look": {
+                "slugs": list(summary.look.slugs),
+                "labels": dict(summary.look.labels),
+                "colors": [list(color) for color in summary.look.colors],
+                "extras": dict(summary.look.extras),
+            },
             "shards": dict(summary.shards),
         }
     )
@@ -137,7 +189,7 @@ def format_summary(summary: Summary) -> bytes:
 
 def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
     """Return the page that finds any package by its name."""
-    days, as_of = next(iter(summary.windows.items()))
+    days, as_of = next(iter(summary.as_of.items()))
     return render(
         "everything.html",
         "../",
@@ -155,6 +207,15 @@ def parse_summary(content: bytes | None) -> Summary | None:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
             return None
-        return Summary(fields["source"], fields["as_of"], fields["stale"], fields["shards"])
-    except (ValueError, KeyError, TypeError):
+        look = fields["look"]
+        colors = tuple((least, color) for least, color in look["colors"])
+        return Summary(
+            fields["source"],
+            fields["as_of"],
+            fields["former"],
+            frozenset(fields["stale"]),
+            fields["shards"],
+            Look(tuple(look["slugs"]), look["labels"], colors, look["extras"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None

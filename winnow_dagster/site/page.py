@@ -158,6 +158,6 @@ def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
 
 def _query(state: PackageState, counts: WindowCounts) -> CountQuery:
     """Return the query that counts the headline's window, in one go."""
-    names = state.members or (state.package,)
+    parts = [Selector.parse(member) for member in state.members] or [Selector(state.package)]
     window = counts.window
-    return CountQuery([Request(Selector(name), window.first_day, window.as_of) for name in names], PER_PACKAGE)
+    return CountQuery([Request(part, window.first_day, window.as_of) for part in parts], PER_PACKAGE)

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import threading
 import uuid
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -39,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 MOST_DOWNLOADS = 10**16
 """Of one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""
+
+MOST_SCANS = 2
+"""How many scans for everything are sent, or answered and not yet stored, at a time."""
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
 
@@ -159,15 +163,34 @@ class BigQuerySource:
     def _answer(self, client: bigquery.Client, queries: Sequence[CountQuery]) -> Iterator[Reading | Failure]:
         """Run queries side by side; stop sending where what failed for one fails for all, and raise SourceError."""
         jobs = _Jobs()
+        # Each scan answers with a million rows or two: those of a month would not fit in memory.
+        scans = [query for query in queries if query.asks_for_all]
         with ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="bigquery") as pool:
             try:
-                waiting = {pool.submit(self._run, client, query, jobs): query for query in queries}
-                for future in as_completed(waiting):
-                    yield from _answer_of(future, waiting[future])
+                for some, most in (
+                    ([query for query in queries if not query.asks_for_all], 2 * self._settings.parallel),
+                    (scans, MOST_SCANS),
+                ):
+                    yield from self._answer_some(pool, client, some, most, jobs)
             finally:
                 # Also where a run was cancelled, or its reader wants no more: what still runs would be paid for.
                 pool.shutdown(wait=False, cancel_futures=True)
                 jobs.cancel()
+
+    def _answer_some(
+        self, pool: Executor, client: bigquery.Client, queries: Sequence[CountQuery], most: int, jobs: _Jobs
+    ) -> Iterator[Reading | Failure]:
+        """Run queries, of which only so many are sent, or answered and not yet taken, at a time."""
+        waiting: dict[Future[Reading], CountQuery] = {}
+        left = iter(queries)
+        while True:
+            for query in islice(left, most - len(waiting)):
+                waiting[pool.submit(self._run, client, query, jobs)] = query
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                query = waiting.pop(future)
+                yield from _answer_of(future, query)
 
     def _run(self, client: bigquery.Client, query: CountQuery, jobs: _Jobs) -> Reading:
         """Run one query to its end, again from the start where BigQuery failed inside."""

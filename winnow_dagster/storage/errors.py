@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from winnow_dagster.storage.places import Place
+
 STAGED_PREFIX = ".winnow-"
 """What the name of a file that is not in place yet starts with; web servers do not serve dotfiles."""
 
@@ -53,6 +55,17 @@ def named(error: OSError, path: Path | str) -> StorageError:
     culprit = path if not error.filename or STAGED_PREFIX in str(error.filename) else error.filename
     fix = FIXES.get(error.errno or 0, "Look at the disk that it is on")
     return StorageError(f"{culprit}: {error.strerror or error}. {fix}")
+
+
+class SampleOverRealError(Exception):
+    """Sample data was about to take the place of real numbers."""
+
+    def __init__(self, place: Place) -> None:
+        """Name where the real numbers are."""
+        super().__init__(
+            f"{place} holds real numbers, and sample data does not replace them. "
+            "Set service.output_dir to another directory, or source.kind to where the numbers came from"
+        )
 
 
 class Failures:

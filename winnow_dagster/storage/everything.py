@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import is_stale, parse_name
+from winnow_dagster.core.badge import SLUGS, Badge, parse_name
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.everything import shard_of
-from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.names import EVERYTHING, GROUP_FOLDER, Selector
+from winnow_dagster.core.shard import shard_of
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.site.audit import judge_everything
 from winnow_dagster.site.everything import (
     FOLDER,
+    HEADLINE,
     SUMMARY_NAME,
     Drawing,
     Summary,
-    format_days,
     format_page,
     format_shard,
     format_summary,
@@ -30,8 +31,9 @@ from winnow_dagster.site.everything import (
 )
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.page import PAGE_NAME
+from winnow_dagster.site.record import FILE_NAME
+from winnow_dagster.storage.errors import SampleOverRealError
 from winnow_dagster.storage.files import (
-    Batch,
     Failures,
     list_names,
     read_ahead,
@@ -42,15 +44,17 @@ from winnow_dagster.storage.files import (
     version_of,
 )
 from winnow_dagster.storage.places import ObjectPath, part_of
+from winnow_dagster.storage.publication import Publication
 
 if TYPE_CHECKING:
-    from winnow_dagster.core.everything import Counted, Everything, Shard
+    from collections.abc import Collection, Iterable, Sequence
+
+    from winnow_dagster.core.badge import Look
+    from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.shard import Shard
     from winnow_dagster.site.site import Site
     from winnow_dagster.storage.files import Version
     from winnow_dagster.storage.places import Place
-
-MOST_AT_ONCE = 20_000
-"""How many files wait to be put in place together."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,24 @@ class WideDir:
         """Return what is published of a shard; None where nothing is."""
         return parse_shard(read_if_there(self.shards / f"{key}.json"))
 
+    @cached_property
+    def others(self) -> Sequence[Selector]:
+        """The entries of the config beside `*`, which publish what they select by themselves."""
+        texts = (text for text in self.site.looks if not text.startswith(GROUP_FOLDER))
+        return [selector for selector in map(Selector.parse, texts) if not selector.is_all]
+
+    @property
+    def look(self) -> Look:
+        """How badges look: as the config says, with those that it no longer asks for, which are renewed too.
+
+        Without `*` in the config, as they were published.
+        """
+        configured, summary = self.site.looks.get(str(EVERYTHING)), self.summary()
+        published = summary.look if summary else HEADLINE
+        if configured is None:
+            return published
+        return replace(configured, slugs=tuple(s for s in SLUGS if s in {*configured.slugs, *published.slugs}))
+
     def names(self) -> frozenset[str]:
         """Return the packages that are published."""
         version = version_of(self.shards / SUMMARY_NAME)
@@ -93,29 +115,99 @@ class WideDir:
         """Publish what was counted, as it reads on the day after `through`; return how many files changed.
 
         Only packages with `least` honest downloads over the first window, but for those that are published already.
+        Raises SampleOverRealError.
         """
-        run = _Run(self, through, failures)
+        self.check_source(everything.source)
+        run = Publication(self, through, failures)
         for counted in everything.shards():
             for key, found in counted.items():
                 run.publish(key, found, everything, least)
         if everything.windows:
             for key in run.left():
                 run.publish(key, everything.nothing(), everything, least)
-        run.end(everything.source)
+        run.end(everything.lengths)
         return run.changed
+
+    def check_source(self, source: str) -> None:
+        """Raise SampleOverRealError if `source` is sample and real numbers are published."""
+        summary = self.summary()
+        if summary and source == "sample" != summary.source:
+            raise SampleOverRealError(self.shards)
+
+    def release(self, failures: Failures) -> None:
+        """Let go of packages that have an entry of their own by now: they are published, and told of, by that."""
+        summary = self.summary()
+        # A prefix ends in '-', and is as long as what the names of a shard begin with, at least.
+        keys = {shard_of(selector.stem) for selector in self.others} & set(summary.shards if summary else ())
+        if summary is None or not keys:
+            return
+        listed = dict(summary.shards)
+        with failures.noted():
+            for key in sorted(keys):
+                shard = self.shard(key)
+                kept = {name: n for name, n in shard.packages.items() if self._owns(name)} if shard else {}
+                if shard and len(kept) < len(shard.packages):
+                    self.write_shard(key, replace(shard, packages=kept))
+                listed[key] = len(kept)
+            self.write_summary(replace(summary, shards={key: number for key, number in listed.items() if number}))
+
+    def _owns(self, package: str) -> bool:
+        return not any(selector.matches(package) for selector in self.others)
+
+    def write_shard(self, key: str, shard: Shard) -> int:
+        """Publish a shard, or remove it where it has no package any more; return how many files changed."""
+        if shard.packages:
+            return replace_changed(self.shards, {f"{key}.json": format_shard(shard)})
+        remove(self.shards / f"{key}.json")
+        return 1
+
+    def write_summary(self, summary: Summary) -> int:
+        """Publish what lists the shards, with its page; return how many files changed."""
+        page = format_page(summary, self.site.stale_threshold_days)
+        return replace_changed(self.shards, {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page})
 
     def judge(self, everything: Everything | None, today: date) -> Verdict:
         """Hold what is published against what the store says."""
         summary = self.summary()
         if everything is None or summary is None or summary.source != everything.source:
             return Verdict({}, 0)
-        fresh = min(map(date.fromisoformat, summary.windows.values())) + ONE_DAY
+        fresh = min(map(date.fromisoformat, summary.as_of.values())) + ONE_DAY
         drawings = [self.drawing(day) for day in (today, fresh)]
-        return judge_everything(everything, self.shard, lambda p, f: read_if_there(self.folder / p / f), drawings)
+        return judge_everything(everything, self.shard, lambda p, f: read_if_there(self.home(p) / f), drawings)
 
     def drawing(self, today: date) -> Drawing:
         """Return what draws badges as they read on a day."""
-        return Drawing(self.site.looks.get(str(EVERYTHING)), today, self.site.stale_threshold_days)
+        return Drawing(self.look, today, self.site.stale_threshold_days)
+
+    def home(self, package: str) -> Place:
+        """Return the folder of a package."""
+        return part_of(self.folder, shard_of(package)) / package
+
+    def dropped(self, lengths: Collection[int]) -> list[str]:
+        """Return the badges that each package has and the config does not ask for, if it asks for these windows."""
+        configured, summary = self.site.looks.get(str(EVERYTHING), HEADLINE), self.summary()
+        if summary is None:
+            return []
+        badges = [Badge(slug, int(days), {}) for days in summary.as_of for slug in summary.look.slugs]
+        former = [b for b in badges if b.days not in lengths or b.slug not in configured.slugs]
+        return [name for badge in former for name in (badge.file_name, badge.picture_name)]
+
+    def remove_badges(self, names: Collection[str]) -> None:
+        """Remove these badges of each package; forget the windows of which no badge is left."""
+        summary = self.summary()
+        if summary is None:
+            return
+        gone = set(filter(None, map(parse_name, names)))
+        slugs = [slug for slug in summary.look.slugs if any((slug, int(days)) not in gone for days in summary.as_of)]
+        lost = {int(days) for days in summary.as_of if all((slug, int(days)) in gone for slug in summary.look.slugs)}
+        # What the shards name is found once more if this is cut off, and offered again.
+        for package in self.names():
+            for name in names:
+                remove(self.home(package) / name)
+        for key in summary.shards:
+            if shard := self.shard(key):
+                self.write_shard(key, shard.without(lost))
+        self.write_summary(summary.without(lost, slugs))
 
     def files(self) -> list[str]:
         """Return the names of the shards and of what lists them, the list last, which makes the rest known."""
@@ -124,91 +216,23 @@ class WideDir:
 
     def remove(self) -> None:
         """Remove all that `*` published."""
-        for name in self.names():
-            folder = part_of(self.folder, shard_of(name)) / name
-            for file in list_names(folder):
-                if file == JSON_NAME or parse_name(file):
-                    remove(folder / file)
-            remove_folder(folder)
+        self.remove_packages(self.names())
         for name in self.files():
             remove(self.shards / name)
         remove_folder(self.shards)
+
+    def remove_packages(self, packages: Iterable[str]) -> None:
+        """Remove what is published of these packages, but for those of which something else is."""
+        for package in packages:
+            folder = self.home(package)
+            files = list_names(folder)
+            for file in files if FILE_NAME not in files else ():
+                if file == JSON_NAME or parse_name(file):
+                    remove(folder / file)
+            remove_folder(folder)
 
     def refresh(self, through: date, failures: Failures) -> None:
         """Let what is published grow stale where nothing else is known of it."""
         summary = self.summary()
         if summary is not None:
-            _Run(self, through, failures).end(summary.source)
-
-
-class _Run:
-    """One publication: shards as they come, then those that did not come."""
-
-    def __init__(self, wide: WideDir, through: date, failures: Failures) -> None:
-        self.changed = 0
-        self._wide, self._through, self._failures = wide, through, failures
-        self._before = wide.summary()
-        self._done: dict[str, Shard] = {}
-        # In one folder: where a run died, nobody wants to look for them in a million.
-        self._batch = Batch(failures, MOST_AT_ONCE, wide.shards)
-        self._drawing = wide.drawing(through + ONE_DAY)
-
-    def publish(self, key: str, found: Counted, everything: Everything, least: int) -> None:
-        before = self._wide.shard(key)
-        if before:
-            before = replace(before, packages={n: c for n, c in before.packages.items() if everything.selects(n)})
-        known = before.packages if before else {}
-        chosen = {name: n for name, n in found.shard.packages.items() if n[0] >= least or name in known}
-        shard = replace(found.shard, packages=chosen).keep_newest(before)
-        if shard.packages:
-            self._show(key, shard, found)
-
-    def left(self) -> dict[str, int]:
-        """Return the published shards that did not come, each with its number of packages."""
-        published = self._before.shards if self._before else {}
-        return {key: packages for key, packages in published.items() if key not in self._done}
-
-    def end(self, source: str) -> None:
-        """Show the rest of the shards, if what they say of their age has changed, and list all."""
-        before, left = self._before, self.left()
-        as_of: dict[str, str] = {}
-        for shard in self._done.values():
-            for days, window in zip(shard.lengths, shard.windows, strict=True):
-                as_of[str(days)] = max(as_of.get(str(days), ""), str(window.as_of))
-        as_of = as_of or dict(before.windows if before else {})
-        stale = any(self._is_stale(day) for day in as_of.values())
-        if before and left and stale != before.stale:
-            for key in left:
-                if aged := self._wide.shard(key):
-                    self._show(key, aged, None)
-        self._batch.put()
-        if before or self._done:
-            listed = dict(sorted({**left, **{key: len(s.packages) for key, s in self._done.items()}}.items()))
-            summary = Summary(source, as_of, stale, listed)
-            with self._failures.noted():
-                page = format_page(summary, self._wide.site.stale_threshold_days)
-                files = {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page}
-                self.changed += replace_changed(self._wide.shards, files)
-
-    def _is_stale(self, as_of: str) -> bool:
-        return is_stale(date.fromisoformat(as_of), self._through + ONE_DAY, self._wide.site.stale_threshold_days)
-
-    def _show(self, key: str, shard: Shard, found: Counted | None) -> None:
-        self._done[key] = replace(shard, packages=dict.fromkeys(shard.packages, ()))
-        if any(window.as_of > self._through for window in shard.windows):
-            # An old day is being replayed.
-            return
-        with self._failures.noted():
-            # The record first: it may name a day that the badges do not show yet, never the other way round.
-            self.changed += replace_changed(self._wide.shards, {f"{key}.json": format_shard(shard)})
-            self._show_packages(shard, found, part_of(self._wide.folder, key))
-
-    def _show_packages(self, shard: Shard, found: Counted | None, folder: Place) -> None:
-        # As text: to join a million Path takes as long as the disk.
-        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
-        for name, numbers in shard.packages.items():
-            files = dict(self._drawing.files(shard, numbers))
-            if found is not None:
-                files[JSON_NAME] = format_days(shard.source, name, found.days.get(name, ""))
-            with self._failures.noted():
-                self.changed += self._batch.add(join(name), files)
+            Publication(self, through, failures).end(tuple(map(int, summary.windows)))

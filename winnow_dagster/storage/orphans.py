@@ -12,6 +12,7 @@ from winnow_dagster.core.badge import parse_name
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
 from winnow_dagster.site.folder import PAGES
+from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.record import FILE_NAME, format_record
 from winnow_dagster.storage.files import exists, list_names, remove, remove_folder, replace_changed
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[str]]:
     """Return, for each folder that has some, the names of its orphans; the record last, which makes the rest known.
 
+    `*` stands for the folders of all packages that only `*` selects.
     `windows`: the lengths of the windows in days of each selector and group that is configured.
     """
     found: dict[str, list[str]] = {}
@@ -41,9 +43,19 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
             orphans += [page for page in reversed(PAGES) if exists(web.folder / name / page)]
         if orphans:
             found[name] = orphans
-    if EVERYTHING not in windows and (files := web.wide.files()):
-        found[EVERYTHING_FOLDER] = files
+    shards = web.wide.files() if EVERYTHING not in windows else []
+    # Of each package: there may be a million.
+    if dropped := web.wide.dropped(windows.get(EVERYTHING, ())):
+        found[str(EVERYTHING)] = [*dropped, *([JSON_NAME] if shards else [])]
+    if shards:
+        found[EVERYTHING_FOLDER] = shards
     return found
+
+
+def count_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> int:
+    """Return how many files are orphans: what is so of `*` is so of each package."""
+    many = len(web.wide.names()) if str(EVERYTHING) in orphans else 0
+    return sum(len(files) * (many if name == str(EVERYTHING) else 1) for name, files in orphans.items())
 
 
 def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
@@ -51,6 +63,10 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
     for name, files in orphans.items():
         if name == EVERYTHING_FOLDER:
             web.wide.remove()
+            continue
+        if name == str(EVERYTHING):
+            if EVERYTHING_FOLDER not in orphans:
+                web.wide.remove_badges(files)
             continue
         folder, state = web.folder / name, web.read(name)
         if state is not None and FILE_NAME not in files:

@@ -15,6 +15,7 @@ from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, parse_record
+from winnow_dagster.storage.errors import SampleOverRealError
 from winnow_dagster.storage.everything import WideDir
 from winnow_dagster.storage.files import (
     Batch,
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
     from winnow_dagster.storage.places import Place
 
 logger = logging.getLogger(__name__)
-
-
-class SampleOverRealError(Exception):
-    """Sample data was about to take the place of real numbers."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +150,7 @@ class WebDir:
     def check_source(self, published: PackageState, source: str) -> None:
         """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
         if source == "sample" != published.source and any(w.counts for w in (*published.windows, *published.former)):
-            raise SampleOverRealError(
-                f"{self.folder / published.package} holds real numbers, and sample data does not replace them. "
-                "Set service.output_dir to another directory, or source.kind to where the numbers came from"
-            )
+            raise SampleOverRealError(self.folder / published.package)
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
         """Publish files that span packages, by their paths below the directory; return how many changed."""

@@ -24,8 +24,14 @@ function normalised(text) {
 function matching(shard, words) {
   const found = Object.keys(shard.packages).filter((name) => name.startsWith(words));
   found.sort((one, other) =>
-    (other === words) - (one === words) || shard.packages[other][0] - shard.packages[one][0] || (one < other ? -1 : 1));
+    (other === words) - (one === words) || (shard.packages[other][0] ?? -1) - (shard.packages[one][0] ?? -1) ||
+    (one < other ? -1 : 1));
   return found;
+}
+
+// What nobody counted is not 0.
+function told(count) {
+  return count == null ? "not counted" : count.toLocaleString("en");
 }
 
 function list(names, shard) {
@@ -34,13 +40,16 @@ function list(names, shard) {
     const link = document.createElement("a");
     link.href = "#" + name;
     link.textContent = name;
-    item.append(link, " " + shard.packages[name][0].toLocaleString("en"));
+    item.append(link, " " + told(shard.packages[name][0]));
     return item;
   });
   document.querySelector("[data-names]").replaceChildren(...items);
 }
 
-function bars(days, first, last) {
+// The days of any window were read; one of them without downloads has 0, and any other day is not known.
+function bars(days, windows) {
+  const first = windows.map((window) => window.first_day).sort()[0];
+  const last = windows.map((window) => window.as_of).sort().reverse()[0];
   const svg = (tag, attributes) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -57,6 +66,7 @@ function bars(days, first, last) {
   title.textContent = "Downloads by day, honest of raw, " + first + " to " + last;
   chart.append(title);
   wanted.forEach((day, at) => {
+    if (!windows.some((window) => window.first_day <= day && day <= window.as_of)) return;
     const [honest, raw] = days[day] || [0, 0];
     const bar = (count, style) => {
       const height = (150 * count) / top;
@@ -94,19 +104,20 @@ async function show(name, known) {
     status.textContent = name ? "No package " + name + " is published here." : "";
     return;
   }
-  const [honest, raw] = shard.packages[name];
-  const window = shard.windows[0];
+  // The headline's, or the first of which there is a number.
+  const at = Math.max(0, shard.windows.findIndex((_, n) => shard.packages[name][n * shard.columns.length] != null));
+  const [honest, raw] = shard.packages[name].slice(at * shard.columns.length);
+  const window = shard.windows[at];
   section.querySelector("[data-name]").textContent = name;
   const badge = section.querySelector("[data-badge]");
   badge.src = "../" + name + "/downloads-" + window.days + "d-non-ci.svg";
-  badge.alt = honest.toLocaleString("en") + " honest downloads";
+  badge.alt = told(honest) + " honest downloads";
   section.querySelector("[data-counts]").textContent =
-    `${honest.toLocaleString("en")} honest of ${raw.toLocaleString("en")} raw downloads, ${window.first_day} to ${window.as_of}.`;
+    `${told(honest)} honest of ${told(raw)} raw downloads, ${window.first_day} to ${window.as_of}.`;
   const history = "../" + name + "/history.json";
   section.querySelector("[data-json]").href = history;
   const { days } = await read(history);
-  const longest = shard.windows.reduce((one, other) => (other.days > one.days ? other : one));
-  section.querySelector("[data-chart]").replaceChildren(bars(days, longest.first_day, longest.as_of));
+  section.querySelector("[data-chart]").replaceChildren(bars(days, shard.windows));
   section.querySelector("[data-days]").replaceChildren(...Object.keys(days).sort().reverse().map((day) => row(day, days[day])));
   section.hidden = false;
   status.textContent = "";
