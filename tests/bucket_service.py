@@ -85,6 +85,10 @@ class Service:
             for name in self.objects(bucket)
         }
 
+    def make(self, bucket: str) -> None:
+        """Make an empty bucket."""
+        self.ask("POST", "/storage/v1/b?project=winnow", json.dumps({"name": bucket}).encode(), JSON)
+
     def put(self, bucket: str, name: str, content: bytes) -> None:
         """Write an object, as somebody else would."""
         path = f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(name, safe='')}"
@@ -120,7 +124,7 @@ def bucket_service() -> Iterator[Service]:
     service = Service()
     service.backend = emulator._api._httpd.server_address  # noqa: SLF001 - it tells its port nowhere else
     for name in BUCKETS:
-        service.ask("POST", "/storage/v1/b?project=winnow", json.dumps({"name": name}).encode(), JSON)
+        service.make(name)
 
     class Handler(_Handler):
         behind = service

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,46 +14,27 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from tests.bucket_service import Service, bucket_service
-from tests.conftest import DAY, House, MakeHouse
+from tests.bucket_service import Service
+from tests.conftest import DAY
+from tests.storage.conftest import A_FEW, DATA, PUBLIC, MakeInBuckets, place
 from winnow_dagster.core.cost import Entry
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector
-from winnow_dagster.defs.resources import Installation
-from winnow_dagster.processes import this_process
-from winnow_dagster.storage import bucket, lease, listed, places
+from winnow_dagster.storage import listed, places
 from winnow_dagster.storage.days import DayStore
 from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.ledger import ledger_of
-from winnow_dagster.storage.lock import counting, publishing
-from winnow_dagster.storage.places import ObjectPath
+from winnow_dagster.storage.lock import publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    pass
 
-    MakeInBuckets = Callable[[Sequence[tuple[str, int]]], House]
-
-PUBLIC, DATA = "public-bucket", "data-bucket"
 CONFIG = f"""
 service: {{output_dir: gs://{PUBLIC}/badges, data_dir: gs://{DATA}/winnow}}
 packages: [{{name: sample-oat}}, {{name: Sample_Rye, window_days: [7, 30]}}]
 groups: [{{name: cereals, packages: [sample-oat, sample-rye]}}]
 """
-A_FEW = [("a", 10), ("b", 20), ("c", 30)]
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with bucket_service() as found:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", found.url)
-        bucket.open_bucket.cache_clear()
-        yield found
-    bucket.open_bucket.cache_clear()
-
-
-def place(name: str = DATA, key: str = "winnow") -> ObjectPath:
-    return ObjectPath(name, key)
 
 
 def write_config(folder: Path, text: str = CONFIG) -> Path:
@@ -142,21 +121,6 @@ def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, t
     assert "sample-rye" not in left
     assert "_packages" not in left
     assert "sample-oat" in left
-
-
-@pytest.fixture
-def house_of(service: Service, make_house: MakeHouse) -> MakeInBuckets:
-    """Make a house of packages and their downloads on DAY, both directories of which are in buckets."""
-
-    def make(counts: Sequence[tuple[str, int]]) -> House:
-        make_house.source.rows = [(DAY, name, "pip", "Linux", None, downloads) for name, downloads in counts]
-        house = make_house({name: (1,) for name, _ in counts})
-        public = place(PUBLIC, "badges").listed_in(place() / "manifest")
-        settings = replace(house.winnow.settings, output_dir=public, data_dir=place())
-        winnow = Installation(settings, house.winnow.clock, given_source=make_house.source)
-        return House(winnow, house.instance)
-
-    return make
 
 
 def headline(service: Service, package: str) -> str:
@@ -326,89 +290,6 @@ def test_the_ledger_in_a_bucket_tells_each_query_once_oldest_first(service: Serv
     assert [(each.job_id, each.billed, len(each.selectors)) for each in found] == [("one", None, 1), ("two", 7, 1000)]
     # One listing; only what does not fit into it is read.
     assert [each.what for each in service.asked if each.what != "bucket"] == ["list", "read"]
-
-
-def hold(service: Service, text: str) -> None:
-    service.put(DATA, "winnow/.counting.lease", text.encode())
-
-
-def test_a_lease_is_taken_by_one_after_the_other(service: Service) -> None:
-    held = threading.Event()
-    order = []
-
-    def other() -> None:
-        with counting(place()):
-            order.append("other")
-
-    with counting(place()):
-        thread = threading.Thread(target=other)
-        thread.start()
-        held.wait(1.5)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "other"]
-    assert service.objects(DATA) == {}
-
-
-def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    done = subprocess.Popen(["/bin/true"])
-    done.wait()
-    host = this_process().partition("@")[2]
-    hold(service, f"{done.pid}.1@{host} 00")
-    with counting(place()):
-        assert "has died or given up" in caplog.text
-
-
-def test_a_lease_that_is_not_renewed_ends(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
-    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
-    hold(service, "1.1@elsewhere 00")
-    with counting(place()):
-        assert "waiting for process 1.1@elsewhere 00, which is counting in gs://data-bucket/winnow" in caplog.text
-
-
-def test_a_lease_is_renewed_for_as_long_as_the_work_takes(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
-    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
-    over = threading.Event()
-    taken = threading.Event()
-
-    def other() -> None:
-        with counting(place()):
-            taken.set()
-
-    thread = threading.Thread(target=other)
-    with counting(place()):
-        thread.start()
-        assert not taken.wait(3)
-        over.set()
-    thread.join()
-    assert taken.is_set()
-    assert "given up" not in caplog.text
-
-
-def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
-    service: Service, house_of: MakeInBuckets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
-    house = house_of(A_FEW)
-    public = place(PUBLIC, "badges").listed_in(place() / "manifest")
-    house.count(DAY, DAY)
-    house.publish()
-    with publishing(place()):
-        changed = listed.changed(public / "a", {"counts.json": b"older"})
-        service.put(PUBLIC, "badges/a/counts.json", b"newer")
-        threading.Event().wait(0.3)
-        with pytest.raises(StorageError, match="another process has taken over meanwhile"):
-            listed.put(changed)
-    assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"
 
 
 def test_what_was_read_ahead_and_replaced_since_is_read_again(service: Service) -> None:

@@ -1,6 +1,7 @@
 """Manifests: what is in a directory of a bucket, kept beside the data, so that nobody has to list it.
 
-A manifest is written when a publication ends. Where one died before that, or it is gone, the directory is listed once.
+A manifest is written when a publication ends. Where one died before that, or it is gone, the directory is listed once;
+so it is where the manifest says that it is of another one: a config may be given another bucket and keep its data.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ class Manifest:
         self.place = place
         self.read_at = time.monotonic()
         self.is_dirty = False
+        self._of = str(folder)
         self._version, content = _read(place)
-        self._known = {key: Known(*value) for key, value in json.loads(content or b"{}").items()}
+        found = _parse(content, self._of)
+        self._known = found or {}
         # The other parts are of folders that are written without being read.
-        if place.name == NAMED and (content is None or not is_sound):
+        if place.name == NAMED and (found is None or not is_sound):
             self._known = _list_all(folder)
             self.is_dirty = True
 
@@ -61,7 +64,7 @@ class Manifest:
     def save(self) -> None:
         """Write it, if anything has changed. Raises StorageError."""
         if self.is_dirty:
-            content = json.dumps(self._known, separators=(",", ":")).encode()
+            content = json.dumps({"of": self._of, "objects": self._known}, separators=(",", ":")).encode()
             self._version = _write(self.place, content, self._version)
             self.is_dirty = False
 
@@ -70,7 +73,7 @@ class Manifest:
 class _Desk:
     """The manifests in hand, and whether nobody else may write them meanwhile."""
 
-    manifests: dict[Place, Manifest] = field(default_factory=dict)
+    manifests: dict[tuple[Place, str, str], Manifest] = field(default_factory=dict)
     are_ours: bool = False
     are_sound: bool = True
 
@@ -82,10 +85,11 @@ def manifest_of(place: ObjectPath) -> Manifest:
     """Return the manifest that lists a place; the one in hand, unless it may have grown old. Raises StorageError."""
     if place.manifest is None:
         raise ValueError(f"no manifest lists {place}")
-    found = _desk.manifests.get(place.manifest)
+    key = place.manifest, place.bucket, place.root
+    found = _desk.manifests.get(key)
     if found is None or (not _desk.are_ours and time.monotonic() - found.read_at > FRESH_SECONDS):
         found = Manifest(place.manifest, replace(place, key=place.root), is_sound=_desk.are_sound)
-        _desk.manifests[place.manifest] = found
+        _desk.manifests[key] = found
     return found
 
 
@@ -116,6 +120,18 @@ def _read(place: Place) -> tuple[int, bytes | None]:
         return 0, disk.read_if_there(place)
     known = bucket_of(place).look_closely(place)
     return (known.generation, bucket_of(place).read(place)) if known else (0, None)
+
+
+def _parse(content: bytes | None, of: str) -> dict[str, Known] | None:
+    """Return what a manifest says of a directory; None where there is none, or it is damaged, or of another one."""
+    try:
+        found = json.loads(content or b"{}")
+        if found["of"] == of:
+            return {key: Known(str(md5), int(generation)) for key, (md5, generation) in found["objects"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # Whatever is there instead of a manifest.
+        pass
+    return None
 
 
 def _write(place: Place, content: bytes, generation: int) -> int:

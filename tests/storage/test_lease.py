@@ -1,0 +1,99 @@
+"""A lease is held by one at a time, and whoever lost one, or died with it, is found out."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+
+import pytest
+
+from tests.bucket_service import Service
+from tests.conftest import DAY
+from tests.storage.conftest import A_FEW, DATA, PUBLIC, MakeInBuckets, place, public_folder
+from winnow_dagster.processes import this_process
+from winnow_dagster.storage import lease, listed
+from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.lock import counting, publishing
+
+
+def hold(service: Service, text: str) -> None:
+    service.put(DATA, "winnow/.counting.lease", text.encode())
+
+
+def test_a_lease_is_taken_by_one_after_the_other(service: Service) -> None:
+    held = threading.Event()
+    order = []
+
+    def other() -> None:
+        with counting(place()):
+            order.append("other")
+
+    with counting(place()):
+        thread = threading.Thread(target=other)
+        thread.start()
+        held.wait(1.5)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "other"]
+    assert service.objects(DATA) == {}
+
+
+def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = subprocess.Popen(["/bin/true"])
+    done.wait()
+    host = this_process().partition("@")[2]
+    hold(service, f"{done.pid}.1@{host} 00")
+    with counting(place()):
+        assert "has died or given up" in caplog.text
+
+
+def test_a_lease_that_is_not_renewed_ends(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
+    hold(service, "1.1@elsewhere 00")
+    with counting(place()):
+        assert "waiting for process 1.1@elsewhere 00, which is counting in gs://data-bucket/winnow" in caplog.text
+
+
+def test_a_lease_is_renewed_for_as_long_as_the_work_takes(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
+    over = threading.Event()
+    taken = threading.Event()
+
+    def other() -> None:
+        with counting(place()):
+            taken.set()
+
+    thread = threading.Thread(target=other)
+    with counting(place()):
+        thread.start()
+        assert not taken.wait(3)
+        over.set()
+    thread.join()
+    assert taken.is_set()
+    assert "given up" not in caplog.text
+
+
+def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
+    service: Service, house_of: MakeInBuckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
+    house = house_of(A_FEW)
+    public = public_folder()
+    house.count(DAY, DAY)
+    house.publish()
+    with publishing(place()):
+        changed = listed.changed(public / "a", {"counts.json": b"older"})
+        service.put(PUBLIC, "badges/a/counts.json", b"newer")
+        threading.Event().wait(0.3)
+        with pytest.raises(StorageError, match="another process has taken over meanwhile"):
+            listed.put(changed)
+    assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"
