@@ -56,6 +56,9 @@ class Service:
     """How long each request takes."""
 
     refusals: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    obeyed: set[str] = field(default_factory=set)
+    """Objects of which a refused request is carried out all the same: its answer was lost on the way."""
+
     backend: tuple[str, int] = ("", 0)
     under_way: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -160,9 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(service.seconds)
         what, bucket, name = self._what(body)
         with service.lock:
-            status, headers, content = self._refusal(what, bucket, name) or service.ask(
-                self.command, self.path, body, {k: v for k, v in self.headers.items() if k.lower() not in HOP}
-            )
+            refused = self._refusal(what, bucket, name)
+            if not refused or name in service.obeyed:
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+                answered = service.ask(self.command, self.path, body, headers)
+            status, headers, content = refused or answered
             service.asked.append(Asked(what, name, status))
             service.under_way -= 1
         self.send_response(status)

@@ -45,8 +45,19 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
     done.wait()
     host = this_process().partition("@")[2]
     hold(service, f"{done.pid}.1@{host} 00")
+    service.forget()
     with counting(place()):
         assert "has died or given up" in caplog.text
+        # Whoever came between a removal and a write would not hear that it was left.
+        assert [each.what for each in service.asked if each.status == 200][-1] == "write"
+        assert "remove" not in {each.what for each in service.asked}
+
+
+@pytest.mark.parametrize("error", [StorageError, RuntimeError, KeyboardInterrupt])
+def test_a_lease_is_not_given_back_by_who_ends_with_an_exception(service: Service, error: type[BaseException]) -> None:
+    with pytest.raises(error), counting(place()):
+        raise error
+    assert list(service.objects(DATA)) == ["winnow/.counting.lease"]
 
 
 def test_a_lease_that_is_not_renewed_ends(

@@ -71,9 +71,13 @@ class Lease:
                 seen, since = known, time.monotonic()
             if is_dead(holder) or self._is_left(holder) or time.monotonic() - since > END_SECONDS:
                 logger.warning("process %s, which was %s, has died or given up", holder, what)
-                self.was_left = True
-                with contextlib.suppress(StorageError):  # Another was faster.
-                    self._bucket.remove(self.place, known.generation)
+                # In one write: whoever came between two would not hear that it was left.
+                self._generation = known.generation
+                if self._take():
+                    self.was_left = True
+                    break
+                # Another was faster.
+                self._generation = 0
                 continue
             if not said:
                 logger.warning("waiting for process %s, which is %s", holder, what)
@@ -134,18 +138,16 @@ _in_use: set[str] = set()
 def leased(place: ObjectPath, what: str) -> Iterator[bool]:
     """Hold a lease; wait while another process does. Raises StorageError.
 
-    Yields whether the last who held it gave it back. It is not given back after a StorageError, for whoever comes next
-    to know.
+    Yields whether the last who held it gave it back. It is not given back after an exception, be it Ctrl-C, for whoever
+    comes next to know.
     """
     lease = Lease(place)
     lease.acquire(what)
     held.add(lease)
-    is_whole = True
+    is_whole = False
     try:
         yield not lease.was_left
-    except StorageError:
-        is_whole = False
-        raise
+        is_whole = True
     finally:
         held.remove(lease)
         lease.end(give_back=is_whole)

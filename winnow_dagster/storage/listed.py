@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from winnow_dagster.storage.errors import ChangedError, UnreachableError
+from winnow_dagster.storage.errors import ChangedError, StorageError, UnreachableError
 from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.manifest import manifest_of, md5_of
 from winnow_dagster.storage.opening import bucket_of
@@ -92,19 +92,30 @@ def changed(folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[Object
 def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
     """Write objects one after the other. Raises StorageError; those before it are there then."""
     for place, content in objects:
-        manifest, bucket, md5 = manifest_of(place), bucket_of(place), md5_of(content)
+        manifest = manifest_of(place)
         known = manifest.get(place.key)
         try:
-            generation = bucket.write(place, content, known.generation if known else 0)
-        except ChangedError:
-            # A run that died wrote it and did not come to list it, or somebody else did.
-            now = bucket.look_closely(place)
-            if now is not None and now.md5 == md5:
-                generation = now.generation
-            else:
-                ensure_held()
-                generation = bucket.write(place, content, now.generation if now else 0)
-        manifest.set(place.key, Known(md5, generation))
+            generation = _write(place, content, known.generation if known else 0)
+        except StorageError:
+            if known is not None:
+                # It may be there all the same, if only the answer was lost: whatever is to be there next is written.
+                manifest.set(place.key, Known("", known.generation))
+            raise
+        manifest.set(place.key, Known(md5_of(content), generation))
+
+
+def _write(place: ObjectPath, content: bytes, generation: int) -> int:
+    """Write an object in place of this generation; return the new one. Raises StorageError."""
+    bucket = bucket_of(place)
+    try:
+        return bucket.write(place, content, generation)
+    except ChangedError:
+        # A run that died wrote it and did not come to list it, or somebody else did.
+        now = bucket.look_closely(place)
+        if now is not None and now.md5 == md5_of(content):
+            return now.generation
+        ensure_held()
+        return bucket.write(place, content, now.generation if now else 0)
 
 
 class Uploads:
