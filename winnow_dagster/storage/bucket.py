@@ -57,6 +57,7 @@ FRESH_SECONDS = 2
 CACHE_CONTROL = "public, max-age=300"
 """Of what is published: as `winnow serve` says."""
 
+LISTED_FIELDS = "items(name,md5Hash,generation),nextPageToken"
 COPIES_PREFIX = "winnow-copies-"
 TAG = "winnow"
 LONGEST_TAG = 4000
@@ -174,11 +175,11 @@ class Bucket:
             self._listings[folder.key] = time.monotonic(), found
         return found
 
-    def list_all(self, folder: ObjectPath) -> dict[str, Known]:
-        """Return all objects below a folder, by their keys, as the bucket says. Raises StorageError."""
-        prefix = f"{folder.key}/" if folder.key else ""
+    def list_all(self, folder: ObjectPath, prefix: str) -> Iterator[tuple[str, Known]]:
+        """Return all objects of a folder whose keys begin so, in the order of their keys. Raises StorageError."""
         with naming_object(folder):
-            return {blob.name: _known(blob) for blob in self._bucket.list_blobs(prefix=prefix, retry=PATIENCE)}
+            for blob in self._bucket.list_blobs(prefix=prefix, fields=LISTED_FIELDS, retry=PATIENCE):
+                yield blob.name, _known(blob)
 
     def probe(self, folder: ObjectPath) -> None:
         """Raise StorageError if this account may not look into the bucket, or there is none."""

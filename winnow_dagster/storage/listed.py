@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.storage.errors import ChangedError, StorageError, UnreachableError
 from winnow_dagster.storage.held import ensure_held
-from winnow_dagster.storage.manifest import manifest_of, md5_of
+from winnow_dagster.storage.manifest import manifest_of, md5_of, parts_in_hand, save_parts
 from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import AT_ONCE, Known
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_KEPT_BYTES = 64_000_000
 """How much of what was read is kept for the next who reads it."""
+
+MOST_PARTS = 64
+"""How many parts of a manifest are in memory at the same time; each lists the files of some 700 packages."""
 
 
 @dataclass
@@ -122,7 +125,7 @@ class Uploads:
     """Files of many folders that are put in place side by side, those of one folder in their order."""
 
     def __init__(self, failures: Failures, most: int) -> None:
-        """Start with no file; put what there is in place whenever there are `most`."""
+        """Start with no file; put what there is in place whenever there are `most`, or of many parts of a manifest."""
         self._failures = failures
         self._most = most
         self._folders: list[list[tuple[ObjectPath, bytes]]] = []
@@ -134,15 +137,18 @@ class Uploads:
         if found:
             self._folders.append(found)
             self._files += len(found)
-        if self._files >= self._most:
+        if self._files >= self._most or parts_in_hand() > MOST_PARTS:
             self.put()
         return len(found)
 
     def put(self) -> None:
         """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
         taken, self._folders, self._files = self._folders, [], 0
-        if not taken:
-            return
+        if taken:
+            self._upload(taken)
+        save_parts(self._failures)
+
+    def _upload(self, taken: Sequence[Sequence[tuple[ObjectPath, bytes]]]) -> None:
         is_lost = threading.Event()
 
         def upload(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:

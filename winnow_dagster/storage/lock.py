@@ -16,7 +16,7 @@ from winnow_dagster.storage.disk import make_folder, read_if_there
 from winnow_dagster.storage.errors import naming
 from winnow_dagster.storage.lease import leased
 from winnow_dagster.storage.manifest import begin, save_all
-from winnow_dagster.storage.places import ObjectPath
+from winnow_dagster.storage.places import MANIFEST, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def publishing(folder: Place) -> Iterator[None]:
     """Hold the right to change what is published of the installation whose data is in `folder`. Raises StorageError."""
     with _alone(folder, "publishing") as is_sound:
         try:
-            begin(is_sound=is_sound)
+            begin(folder / MANIFEST, is_sound=is_sound)
             yield
         finally:
             save_all()
