@@ -8,12 +8,15 @@ import threading
 import pytest
 
 from tests.bucket_service import Service
-from tests.conftest import DAY
+from tests.conftest import DAY, NOW, RowSource
 from tests.storage.conftest import A_FEW, DATA, PUBLIC, MakeInBuckets, place, public_folder
+from winnow_dagster.core.coverage import Reading
 from winnow_dagster.processes import this_process
 from winnow_dagster.storage import lease, listed
-from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.errors import LostError, StorageError
+from winnow_dagster.storage.files import Batch, Failures
 from winnow_dagster.storage.lock import counting, publishing
+from winnow_dagster.storage.places import part_of
 
 
 def hold(service: Service, text: str) -> None:
@@ -93,18 +96,61 @@ def test_a_lease_is_renewed_for_as_long_as_the_work_takes(
     assert "given up" not in caplog.text
 
 
+@pytest.mark.parametrize("by_another", [b"newer", None])
 def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
-    service: Service, house_of: MakeInBuckets, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch, by_another: bytes | None
 ) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
-    house = house_of(A_FEW)
-    public = public_folder()
-    house.count(DAY, DAY)
-    house.publish()
+    folder = public_folder() / "a"
     with publishing(place()):
-        changed = listed.changed(public / "a", {"counts.json": b"older"})
-        service.put(PUBLIC, "badges/a/counts.json", b"newer")
+        listed.put([(folder / "counts.json", b"old")])
+    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
+    with publishing(place()):
+        changed = listed.changed(folder, {"counts.json": b"older"})
+        if by_another:
+            service.put(PUBLIC, "badges/a/counts.json", by_another)
         threading.Event().wait(0.3)
-        with pytest.raises(StorageError, match="another process has taken over meanwhile"):
+        with pytest.raises(LostError, match="another process has taken over meanwhile"):
             listed.put(changed)
-    assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"
+        with pytest.raises(LostError):
+            listed.remove(folder / "counts.json")
+    assert service.content(PUBLIC)["badges/a/counts.json"] == (by_another or b"old")
+
+
+def test_a_lost_lease_ends_all_uploads_and_saves_no_manifest(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
+    failures = Failures()
+
+    def work() -> None:
+        with publishing(place()):
+            batch = Batch(failures)
+            for n in range(40):
+                batch.add(part_of(public_folder(), "aa") / f"aa-{n}", {"history.json": b"1"})
+            service.forget()
+            threading.Event().wait(0.6)
+            batch.put()
+
+    with pytest.raises(LostError):
+        work()
+    with pytest.raises(StorageError, match="another process has taken over"):
+        failures.raise_any()
+    assert service.written() == []
+
+
+def test_an_overtaken_worker_stores_what_it_paid_for_and_asks_no_more(
+    house_of: MakeInBuckets, source: RowSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    winnow = house_of(A_FEW).winnow
+    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
+
+    def work() -> None:
+        for answer in winnow.fetch([DAY], (), refetch=False):
+            assert isinstance(answer, Reading)
+            winnow.raw.add_reading(answer, NOW)
+            threading.Event().wait(0.3)
+
+    with pytest.raises(LostError):
+        work()
+    assert len(source.asked) == 1
+    covered = winnow.raw.coverage(DAY)
+    assert covered is not None
+    assert covered.covers(source.asked[0].selector)

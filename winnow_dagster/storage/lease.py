@@ -57,7 +57,7 @@ class Lease:
     @property
     def is_lost(self) -> bool:
         """Whether another may hold it by now."""
-        return time.monotonic() > self._good_until
+        return _now() > self._good_until
 
     def acquire(self, what: str) -> None:
         """Take it; wait, and say for whom, while another holds it. Raises StorageError."""
@@ -68,8 +68,8 @@ class Lease:
             if known is None:
                 continue
             if known != seen:
-                seen, since = known, time.monotonic()
-            if is_dead(holder) or self._is_left(holder) or time.monotonic() - since > END_SECONDS:
+                seen, since = known, _now()
+            if is_dead(holder) or self._is_left(holder) or _now() - since > END_SECONDS:
                 logger.warning("process %s, which was %s, has died or given up", holder, what)
                 # In one write: whoever came between two would not hear that it was left.
                 self._generation = known.generation
@@ -98,7 +98,7 @@ class Lease:
                 self._bucket.remove(self.place, self._generation)
 
     def _take(self) -> bool:
-        asked = time.monotonic()
+        asked = _now()
         try:
             self._generation = self._bucket.write(self.place, self._text.encode(), self._generation)
         except ChangedError:
@@ -128,6 +128,12 @@ class Lease:
             except StorageError as error:
                 # In passing, it may be: the lease holds for a while yet.
                 logger.warning("%s", error)
+
+
+def _now() -> float:
+    """Return the seconds on a clock that goes on while this machine is suspended, where it has one."""
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 _in_use: set[str] = set()

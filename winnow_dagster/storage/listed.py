@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from winnow_dagster.storage.errors import ChangedError, StorageError, UnreachableError
+from winnow_dagster.storage.errors import ChangedError, LostError, StorageError, UnreachableError
 from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.manifest import manifest_of, md5_of, parts_in_hand, save_parts
 from winnow_dagster.storage.opening import bucket_of
@@ -76,6 +76,7 @@ def read_ahead(places: Iterable[ObjectPath]) -> None:
 
 def remove(place: ObjectPath) -> None:
     """Remove an object, if it is there. Raises StorageError."""
+    ensure_held()
     bucket_of(place).remove(place)
     manifest_of(place).drop(place.key)
 
@@ -95,6 +96,8 @@ def changed(folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[Object
 def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
     """Write objects one after the other. Raises StorageError; those before it are there then."""
     for place, content in objects:
+        # Each time: what nobody has changed since would be written over without a word.
+        ensure_held()
         manifest = manifest_of(place)
         known = manifest.get(place.key)
         try:
@@ -142,7 +145,7 @@ class Uploads:
         return len(found)
 
     def put(self) -> None:
-        """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
+        """Put what was taken in its place; what fails is noted, and once no more can be written the rest is left."""
         taken, self._folders, self._files = self._folders, [], 0
         if taken:
             self._upload(taken)
@@ -155,7 +158,7 @@ class Uploads:
             if not is_lost.is_set():
                 try:
                     put(objects)
-                except UnreachableError:
+                except (UnreachableError, LostError):
                     is_lost.set()
                     raise
 

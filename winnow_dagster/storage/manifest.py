@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.storage import disk
 from winnow_dagster.storage.errors import naming
+from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.listing import list_part
 from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import AT_ONCE, NAMED, Known, ObjectPath
@@ -72,6 +73,7 @@ class Manifest:
     def save(self) -> None:
         """Write it, if anything has changed. Raises StorageError."""
         if self.is_dirty:
+            ensure_held()
             content = json.dumps({"of": self._of, "objects": self._known}, separators=(",", ":")).encode()
             self._version = _write(self.place, content, self._version)
             self.is_dirty = False
