@@ -10,6 +10,7 @@ request on. It remembers each request, and can refuse some, take its time, or sa
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -21,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import google_crc32c
 from gcp_storage_emulator.server import create_server
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ class Service:
     refusals: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     obeyed: set[str] = field(default_factory=set)
     """Objects of which a refused request is carried out all the same: its answer was lost on the way."""
+
+    garbled: set[str] = field(default_factory=set)
+    """Objects whose content is damaged on the way to who reads it."""
 
     backend: tuple[str, int] = ("", 0)
     under_way: int = 0
@@ -168,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
                 answered = service.ask(self.command, self.path, body, headers)
             status, headers, content = refused or answered
+            if what == "read" and name in service.garbled:
+                checksum = google_crc32c.value(content).to_bytes(4, "big")
+                headers["X-Goog-Hash"] = f"crc32c={base64.b64encode(checksum).decode()}"
+                content = content[::-1]
             service.asked.append(Asked(what, name, status))
             service.under_way -= 1
         self.send_response(status)
@@ -206,7 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         left = self.behind.refusals.get((what, name))
         if left:
             return self._error(left.pop(), "refused by the test")
-        wanted = parse_qs(urlsplit(self.path).query).get("ifGenerationMatch")
+        asked = parse_qs(urlsplit(self.path).query)
+        wanted = asked.get("ifGenerationMatch") or asked.get("ifSourceGenerationMatch")
         if wanted and int(wanted[0]) != self.behind.generation(bucket, name):
             return self._error(412, "conditionNotMet")
         return None

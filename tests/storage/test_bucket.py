@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from tests.bucket_service import Service
 from tests.conftest import DAY
 from tests.storage.conftest import A_FEW, DATA, PUBLIC, MakeInBuckets, place
+from winnow_dagster.cli import main
 from winnow_dagster.core.cost import Entry
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector
-from winnow_dagster.storage import listed, places
+from winnow_dagster.storage import bucket, disk, listed, places
 from winnow_dagster.storage.days import DayStore
 from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.ledger import ledger_of
@@ -196,6 +199,18 @@ def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("command", [["check"], ["estimate"], ["prune", "--yes"]])
+def test_every_command_ends_with_a_line_on_what_is_wrong_with_a_bucket(
+    service: Service, tmp_path: Path, command: list[str]
+) -> None:
+    text = CONFIG.replace(PUBLIC, "no-such-bucket").replace(DATA, "no-such-bucket") + "source: {kind: bigquery}\n"
+    config = write_config(tmp_path, text)
+    said = CliRunner().invoke(main, [*command, "--config", str(config)], catch_exceptions=False)
+    assert said.exit_code == 2
+    assert said.stderr.startswith("winnow: gs://no-such-bucket/")
+    assert "There is no such bucket" in said.stderr
+
+
 def test_without_its_manifest_a_directory_is_listed_once_and_nothing_is_written_again(
     service: Service, house_of: MakeInBuckets
 ) -> None:
@@ -272,6 +287,55 @@ def test_a_damaged_day_in_a_bucket_is_set_aside(service: Service) -> None:
     day_store().tidy()
     assert list(service.objects(DATA)) == [f"{name}.corrupt"]
     assert "was set aside" in next(iter(day_store().damaged().values()))
+
+
+def test_half_a_local_copy_is_never_taken_for_the_object(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    store = day_store()
+
+    def full(path: str, content: bytes) -> None:
+        Path(path).write_bytes(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "_create", full)
+        with pytest.raises(StorageError, match="No space left on device"):
+            store.coverage(DAY)
+    store.tidy()
+    assert store.coverage(DAY) == READ
+    assert list(service.objects(DATA)) == [f"winnow/raw_downloads/{DAY}.parquet"]
+
+
+def test_what_is_set_aside_is_what_was_found_damaged(service: Service) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    name = f"winnow/raw_downloads/{DAY}.parquet"
+    whole = service.content(DATA)[name]
+    service.put(DATA, name, whole[:-7])
+    store = day_store()
+    assert store.coverage(DAY) is None
+    service.put(DATA, name, whole)
+    with pytest.raises(StorageError, match="another process has changed it meanwhile"):
+        store.tidy()
+    assert service.content(DATA) == {name: whole}
+
+
+def test_a_day_that_goes_between_the_listing_and_the_reading_is_not_there(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    store = day_store()
+    bucket.open_bucket.cache_clear()
+    assert store.stored_days() == [DAY]
+    service.remove(DATA, f"winnow/raw_downloads/{DAY}.parquet")
+    assert store.coverage(DAY) is None
+    assert "damaged" not in caplog.text
+
+
+def test_what_is_damaged_on_its_way_is_no_answer(service: Service) -> None:
+    service.put(DATA, "winnow/a", b"content")
+    service.garbled.add("winnow/a")
+    with pytest.raises(StorageError, match="gs://data-bucket/winnow/a: it was damaged on its way"):
+        bucket.open_bucket(DATA, None).read(place() / "a")
 
 
 def entry(job: str, at: datetime, selectors: list[str], billed: int | None = None) -> Entry:
