@@ -10,6 +10,7 @@ request on. It remembers each request, and can refuse some, take its time, or sa
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -21,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import google_crc32c
 from gcp_storage_emulator.server import create_server
 
 if TYPE_CHECKING:
@@ -56,6 +58,12 @@ class Service:
     """How long each request takes."""
 
     refusals: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    obeyed: set[str] = field(default_factory=set)
+    """Objects of which a refused request is carried out all the same: its answer was lost on the way."""
+
+    garbled: set[str] = field(default_factory=set)
+    """Objects whose content is damaged on the way to who reads it."""
+
     backend: tuple[str, int] = ("", 0)
     under_way: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -84,6 +92,10 @@ class Service:
             name: self.ask("GET", f"/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media")[2]
             for name in self.objects(bucket)
         }
+
+    def make(self, bucket: str) -> None:
+        """Make an empty bucket."""
+        self.ask("POST", "/storage/v1/b?project=winnow", json.dumps({"name": bucket}).encode(), JSON)
 
     def put(self, bucket: str, name: str, content: bytes) -> None:
         """Write an object, as somebody else would."""
@@ -120,7 +132,7 @@ def bucket_service() -> Iterator[Service]:
     service = Service()
     service.backend = emulator._api._httpd.server_address  # noqa: SLF001 - it tells its port nowhere else
     for name in BUCKETS:
-        service.ask("POST", "/storage/v1/b?project=winnow", json.dumps({"name": name}).encode(), JSON)
+        service.make(name)
 
     class Handler(_Handler):
         behind = service
@@ -156,9 +168,15 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(service.seconds)
         what, bucket, name = self._what(body)
         with service.lock:
-            status, headers, content = self._refusal(what, bucket, name) or service.ask(
-                self.command, self.path, body, {k: v for k, v in self.headers.items() if k.lower() not in HOP}
-            )
+            refused = self._refusal(what, bucket, name)
+            if not refused or name in service.obeyed:
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+                answered = service.ask(self.command, self.path, body, headers)
+            status, headers, content = refused or answered
+            if what == "read" and name in service.garbled:
+                checksum = google_crc32c.value(content).to_bytes(4, "big")
+                headers["X-Goog-Hash"] = f"crc32c={base64.b64encode(checksum).decode()}"
+                content = content[::-1]
             service.asked.append(Asked(what, name, status))
             service.under_way -= 1
         self.send_response(status)
@@ -197,7 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         left = self.behind.refusals.get((what, name))
         if left:
             return self._error(left.pop(), "refused by the test")
-        wanted = parse_qs(urlsplit(self.path).query).get("ifGenerationMatch")
+        asked = parse_qs(urlsplit(self.path).query)
+        wanted = asked.get("ifGenerationMatch") or asked.get("ifSourceGenerationMatch")
         if wanted and int(wanted[0]) != self.behind.generation(bucket, name):
             return self._error(412, "conditionNotMet")
         return None

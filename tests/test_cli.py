@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +19,7 @@ from winnow_dagster.cli import collect_like_predecessor, main
 from winnow_dagster.config import CONFIG_VARIABLE
 from winnow_dagster.core.cost import Entry
 from winnow_dagster.instance import HOME_VARIABLE
+from winnow_dagster.processes import this_machine
 from winnow_dagster.runs import PROCESS_TAG
 from winnow_dagster.storage.ledger import ledger_of
 
@@ -326,7 +326,7 @@ def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pyt
     configure(["a"])
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    tag = {PROCESS_TAG: f"{dead.pid}@{socket.gethostname()}"}
+    tag = {PROCESS_TAG: f"{dead.pid}@{this_machine()}"}
     winnow("collect", "--through", str(DAY - timedelta(days=1)))
     with dg.DagsterInstance.from_config("data/dagster") as instance:
         run = instance.get_runs()[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from winnow_dagster.definitions import build
+from winnow_dagster.processes import this_machine
 from winnow_dagster.runs import PROCESS_TAG, close_dead_runs, forget_old_runs, process_tag
 
 
@@ -38,7 +38,7 @@ def dead_process() -> int:
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
 def test_a_run_whose_process_has_died_is_closed(house: House, status: dg.DagsterRunStatus) -> None:
-    run_id = add_run(house, status, f"{dead_process()}.1@{socket.gethostname()}")
+    run_id = add_run(house, status, f"{dead_process()}.1@{this_machine()}")
     close_dead_runs(house.instance)
     closed = house.instance.get_run_by_id(run_id)
     assert closed is not None
@@ -54,9 +54,24 @@ def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) 
     assert closed.is_failure
 
 
+@pytest.mark.parametrize(
+    "before", ["/0badb007/4026531836", ""], ids=["before it was started anew", "before an upgrade"]
+)
+def test_a_run_of_this_machine_from_before_is_closed(house: House, before: str) -> None:
+    host = this_machine().partition("/")[0]
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"1.1@{host}{before}")
+    close_dead_runs(house.instance)
+    closed = house.instance.get_run_by_id(run_id)
+    assert closed is not None
+    assert closed.is_failure
+
+
 @pytest.mark.parametrize("where", ["here", "elsewhere", "nobody says"])
 def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, where: str) -> None:
-    tags = {"here": process_tag()[PROCESS_TAG], "elsewhere": f"{dead_process()}.1@another-machine"}
+    tags = {
+        "here": process_tag()[PROCESS_TAG],
+        "elsewhere": f"{dead_process()}.1@another-machine",
+    }
     run_id = add_run(house, dg.DagsterRunStatus.STARTED, tags.get(where, ""))
     close_dead_runs(house.instance)
     left = house.instance.get_run_by_id(run_id)

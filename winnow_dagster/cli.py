@@ -19,6 +19,7 @@ from winnow_dagster import __version__
 from winnow_dagster.config import ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import NormalizedName, normalise
+from winnow_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,17 @@ class Failure(click.ClickException):
         click.echo(f"winnow: {self.message}", file=file, err=True)
 
 
+class _Commands(click.Group):
+    """Commands that end with a line on what is wrong with a directory, where they do not see to it themselves."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except StorageError as error:
+            raise Failure(str(error), UNUSABLE) from None
+
+
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
     """Import Dagster in less time: there is no garbage in it, and to look for some takes a sixth of the time."""
@@ -57,7 +69,7 @@ def _importing() -> Iterator[None]:
     gc.enable()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="winnow")
 def main() -> None:
     """Honest download counts of Python packages, as badges."""
@@ -81,7 +93,6 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
         from winnow_dagster import report  # noqa: PLC0415
         from winnow_dagster.storage.errors import SampleOverRealError  # noqa: PLC0415
-        from winnow_dagster.storage.files import StorageError  # noqa: PLC0415
 
     try:
         with report.Progressing() as progress:

@@ -38,7 +38,7 @@ from winnow_dagster.config_values import (
 )
 from winnow_dagster.core.cost import GB, MB, TIB, Figures
 from winnow_dagster.settings import PUBLIC_TABLE, BigQuerySettings, Settings, SourceSettings
-from winnow_dagster.storage.places import SCHEME, ObjectPath
+from winnow_dagster.storage.places import MANIFEST, SCHEME, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -174,7 +174,7 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and may lie where nothing can be written.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
     if isinstance(output_dir, ObjectPath):
-        output_dir = output_dir.listed_in(data_dir / "manifest")
+        output_dir = output_dir.listed_in(data_dir / MANIFEST)
     return Settings(
         config_file=path,
         folder=folder,

@@ -49,6 +49,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     Raises ConfigError, and StorageError where its history cannot be written, then or in the midst of things.
     """
     os.environ.setdefault(BATCH_VARIABLE, "1000")
+    _make_local_dir(settings)
     home = default_home(settings)
     given = os.environ.get(HOME_VARIABLE)
     if given:
@@ -69,7 +70,6 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         folder = home
     # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
     with contextlib.chdir(folder):
-        make_folder(settings.local_dir)
         try:
             # Two processes that make the tables of a new instance at the same time get in each other's way.
             with FileLock(settings.local_dir / ".instance.lock"):
@@ -83,3 +83,13 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
                 f"written ({reason}). Look at the disk, or the database, that it is in. No number depends on it: if "
                 "all else fails, move it away"
             ) from None
+
+
+def _make_local_dir(settings: Settings) -> None:
+    """Make the folder of what is this machine's own. Raises StorageError, also where somebody else made it in /tmp."""
+    folder = settings.local_dir
+    make_folder(folder)
+    is_anywhere = folder != settings.data_dir and not folder.is_relative_to(settings.folder)
+    if is_anywhere and folder.stat().st_uid != os.getuid():
+        # An instance says what code is run.
+        raise StorageError(f"{folder}: belongs to another user. Move it away, or make {settings.folder} writable")

@@ -5,21 +5,43 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from functools import cache
 from pathlib import Path
 
 
 def this_process() -> str:
     """Return the name of this process: `number.when-it-was-started@machine`."""
-    return f"{os.getpid()}.{_started(os.getpid())}@{socket.gethostname()}"
+    return f"{os.getpid()}.{_started(os.getpid())}@{this_machine()}"
+
+
+@cache
+def this_machine() -> str:
+    """Return what tells this machine from others, and this container: in another one, a number is another process."""
+    name = socket.gethostname()
+    # Two containers may be called alike, and so may two machines.
+    with contextlib.suppress(OSError):
+        name += f"/{Path('/proc/sys/kernel/random/boot_id').read_text()[:8]}"
+        name += f"/{Path('/proc/self/ns/pid').stat().st_ino}"
+    return name
 
 
 def is_dead(name: str) -> bool:
     """Tell whether a process of this machine has died, by its name; of others nobody can tell here."""
-    process, _, host = name.partition(" ")[0].partition("@")
+    process, _, machine = name.partition(" ")[0].partition("@")
     pid, _, started = process.partition(".")
-    if host != socket.gethostname() or not pid.isdecimal():
+    if machine != this_machine() or not pid.isdecimal():
         return False
     return not is_alive(int(pid)) or _started(int(pid)) != started
+
+
+def is_dead_or_of_before(name: str) -> bool:
+    """Tell the same, and take a machine or container that is called as this one for this one, started anew since.
+
+    For what does no harm where they are two.
+    """
+    machine = name.partition("@")[2]
+    is_anew = machine != this_machine() and machine.partition("/")[0] == socket.gethostname()
+    return is_anew or is_dead(name)
 
 
 def is_alive(pid: int) -> bool:

@@ -1,8 +1,10 @@
-"""What a sound config comes to: frozen values that everything else is built from. Reads nothing."""
+"""What a sound config comes to: frozen values that everything else is built from. Reads no file."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,7 +146,14 @@ class Settings:
     @property
     def local_dir(self) -> Path:
         """The folder of what is nobody else's business: this machine's own history of runs, if it keeps one."""
-        return self.data_dir if isinstance(self.data_dir, Path) else self.folder / "data"
+        if isinstance(self.data_dir, Path):
+            return self.data_dir
+        beside = self.folder / "data"
+        if os.access(beside if beside.exists() else self.folder, os.W_OK):
+            return beside
+        # Of this user and this config: a config that is mounted has no place beside it, as a ConfigMap has none.
+        digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
+        return Path(tempfile.gettempdir()) / f"winnow-{os.getuid()}-{digest}"
 
     @property
     def store_folder(self) -> Place:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from tests.conftest import DAY, FixedClock, House, MakeHouse
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.automation import make_automation, that_exist
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
+from winnow_dagster.processes import this_machine
 from winnow_dagster.runs import PROCESS_TAG
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
@@ -236,7 +236,7 @@ def test_a_run_whose_process_died_does_not_hold_the_gaps_back(make_house: MakeHo
     house.run("badges")
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    tag = {PROCESS_TAG: f"{dead.pid}.1@{socket.gethostname()}"}
+    tag = {PROCESS_TAG: f"{dead.pid}.1@{this_machine()}"}
     died = house.instance.get_runs()[0]._replace(
         run_id="died", job_name="read_days", status=dg.DagsterRunStatus.STARTED, tags=tag
     )

@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
-from tests.bucket_service import Service, bucket_service
-from tests.conftest import DAY, House, MakeHouse
+from tests.bucket_service import Service
+from tests.conftest import DAY
+from tests.storage.conftest import A_FEW, DATA, PUBLIC, MakeInBuckets, place
+from winnow_dagster.cli import main
 from winnow_dagster.core.cost import Entry
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector
-from winnow_dagster.defs.resources import Installation
-from winnow_dagster.processes import this_process
-from winnow_dagster.storage import bucket, lease, listed, places
+from winnow_dagster.storage import bucket, disk, listed, places
 from winnow_dagster.storage.days import DayStore
 from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.ledger import ledger_of
-from winnow_dagster.storage.lock import counting, publishing
-from winnow_dagster.storage.places import ObjectPath
+from winnow_dagster.storage.lock import publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    pass
 
-    MakeInBuckets = Callable[[Sequence[tuple[str, int]]], House]
-
-PUBLIC, DATA = "public-bucket", "data-bucket"
 CONFIG = f"""
 service: {{output_dir: gs://{PUBLIC}/badges, data_dir: gs://{DATA}/winnow}}
 packages: [{{name: sample-oat}}, {{name: Sample_Rye, window_days: [7, 30]}}]
 groups: [{{name: cereals, packages: [sample-oat, sample-rye]}}]
 """
-A_FEW = [("a", 10), ("b", 20), ("c", 30)]
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with bucket_service() as found:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", found.url)
-        bucket.open_bucket.cache_clear()
-        yield found
-    bucket.open_bucket.cache_clear()
-
-
-def place(name: str = DATA, key: str = "winnow") -> ObjectPath:
-    return ObjectPath(name, key)
 
 
 def write_config(folder: Path, text: str = CONFIG) -> Path:
@@ -144,21 +126,6 @@ def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, t
     assert "sample-oat" in left
 
 
-@pytest.fixture
-def house_of(service: Service, make_house: MakeHouse) -> MakeInBuckets:
-    """Make a house of packages and their downloads on DAY, both directories of which are in buckets."""
-
-    def make(counts: Sequence[tuple[str, int]]) -> House:
-        make_house.source.rows = [(DAY, name, "pip", "Linux", None, downloads) for name, downloads in counts]
-        house = make_house({name: (1,) for name, _ in counts})
-        public = place(PUBLIC, "badges").listed_in(place() / "manifest")
-        settings = replace(house.winnow.settings, output_dir=public, data_dir=place())
-        winnow = Installation(settings, house.winnow.clock, given_source=make_house.source)
-        return House(winnow, house.instance)
-
-    return make
-
-
 def headline(service: Service, package: str) -> str:
     name = f"badges/{package}/downloads-1d-non-ci.json"
     return str(json.loads(service.content(PUBLIC)[name])["message"])
@@ -230,6 +197,18 @@ def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
     assert "gs://no-such-bucket/winnow: " in said
     assert "There is no such bucket. Make it, or choose another" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", [["check"], ["estimate"], ["prune", "--yes"]])
+def test_every_command_ends_with_a_line_on_what_is_wrong_with_a_bucket(
+    service: Service, tmp_path: Path, command: list[str]
+) -> None:
+    text = CONFIG.replace(PUBLIC, "no-such-bucket").replace(DATA, "no-such-bucket") + "source: {kind: bigquery}\n"
+    config = write_config(tmp_path, text)
+    said = CliRunner().invoke(main, [*command, "--config", str(config)], catch_exceptions=False)
+    assert said.exit_code == 2
+    assert said.stderr.startswith("winnow: gs://no-such-bucket/")
+    assert "There is no such bucket" in said.stderr
 
 
 def test_without_its_manifest_a_directory_is_listed_once_and_nothing_is_written_again(
@@ -310,6 +289,55 @@ def test_a_damaged_day_in_a_bucket_is_set_aside(service: Service) -> None:
     assert "was set aside" in next(iter(day_store().damaged().values()))
 
 
+def test_half_a_local_copy_is_never_taken_for_the_object(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    store = day_store()
+
+    def full(path: str, content: bytes) -> None:
+        Path(path).write_bytes(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "_create", full)
+        with pytest.raises(StorageError, match="No space left on device"):
+            store.coverage(DAY)
+    store.tidy()
+    assert store.coverage(DAY) == READ
+    assert list(service.objects(DATA)) == [f"winnow/raw_downloads/{DAY}.parquet"]
+
+
+def test_what_is_set_aside_is_what_was_found_damaged(service: Service) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    name = f"winnow/raw_downloads/{DAY}.parquet"
+    whole = service.content(DATA)[name]
+    service.put(DATA, name, whole[:-7])
+    store = day_store()
+    assert store.coverage(DAY) is None
+    service.put(DATA, name, whole)
+    with pytest.raises(StorageError, match="another process has changed it meanwhile"):
+        store.tidy()
+    assert service.content(DATA) == {name: whole}
+
+
+def test_a_day_that_goes_between_the_listing_and_the_reading_is_not_there(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    day_store().write(DAY, COUNTS, READ)
+    store = day_store()
+    bucket.open_bucket.cache_clear()
+    assert store.stored_days() == [DAY]
+    service.remove(DATA, f"winnow/raw_downloads/{DAY}.parquet")
+    assert store.coverage(DAY) is None
+    assert "damaged" not in caplog.text
+
+
+def test_what_is_damaged_on_its_way_is_no_answer(service: Service) -> None:
+    service.put(DATA, "winnow/a", b"content")
+    service.garbled.add("winnow/a")
+    with pytest.raises(StorageError, match="gs://data-bucket/winnow/a: it was damaged on its way"):
+        bucket.open_bucket(DATA, None).read(place() / "a")
+
+
 def entry(job: str, at: datetime, selectors: list[str], billed: int | None = None) -> Entry:
     return Entry(job, at, date(2025, 6, 1), date(2025, 6, 30), selectors, "batched", 1e9, billed)
 
@@ -326,89 +354,6 @@ def test_the_ledger_in_a_bucket_tells_each_query_once_oldest_first(service: Serv
     assert [(each.job_id, each.billed, len(each.selectors)) for each in found] == [("one", None, 1), ("two", 7, 1000)]
     # One listing; only what does not fit into it is read.
     assert [each.what for each in service.asked if each.what != "bucket"] == ["list", "read"]
-
-
-def hold(service: Service, text: str) -> None:
-    service.put(DATA, "winnow/.counting.lease", text.encode())
-
-
-def test_a_lease_is_taken_by_one_after_the_other(service: Service) -> None:
-    held = threading.Event()
-    order = []
-
-    def other() -> None:
-        with counting(place()):
-            order.append("other")
-
-    with counting(place()):
-        thread = threading.Thread(target=other)
-        thread.start()
-        held.wait(1.5)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "other"]
-    assert service.objects(DATA) == {}
-
-
-def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    done = subprocess.Popen(["/bin/true"])
-    done.wait()
-    host = this_process().partition("@")[2]
-    hold(service, f"{done.pid}.1@{host} 00")
-    with counting(place()):
-        assert "has died or given up" in caplog.text
-
-
-def test_a_lease_that_is_not_renewed_ends(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
-    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
-    hold(service, "1.1@elsewhere 00")
-    with counting(place()):
-        assert "waiting for process 1.1@elsewhere 00, which is counting in gs://data-bucket/winnow" in caplog.text
-
-
-def test_a_lease_is_renewed_for_as_long_as_the_work_takes(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 1.0)
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
-    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
-    over = threading.Event()
-    taken = threading.Event()
-
-    def other() -> None:
-        with counting(place()):
-            taken.set()
-
-    thread = threading.Thread(target=other)
-    with counting(place()):
-        thread.start()
-        assert not taken.wait(3)
-        over.set()
-    thread.join()
-    assert taken.is_set()
-    assert "given up" not in caplog.text
-
-
-def test_who_slept_through_the_end_of_a_lease_writes_over_nothing(
-    service: Service, house_of: MakeInBuckets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease, "END_SECONDS", 0.2)
-    house = house_of(A_FEW)
-    public = place(PUBLIC, "badges").listed_in(place() / "manifest")
-    house.count(DAY, DAY)
-    house.publish()
-    with publishing(place()):
-        changed = listed.changed(public / "a", {"counts.json": b"older"})
-        service.put(PUBLIC, "badges/a/counts.json", b"newer")
-        threading.Event().wait(0.3)
-        with pytest.raises(StorageError, match="another process has taken over meanwhile"):
-            listed.put(changed)
-    assert service.content(PUBLIC)["badges/a/counts.json"] == b"newer"
 
 
 def test_what_was_read_ahead_and_replaced_since_is_read_again(service: Service) -> None:

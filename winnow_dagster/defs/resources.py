@@ -28,6 +28,7 @@ from winnow_dagster.site.site import Site
 from winnow_dagster.sources import open_source
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.storage.days import honest_store, raw_store
+from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.lock import fetching
 from winnow_dagster.storage.web import WebDir
 
@@ -169,6 +170,8 @@ class Installation:
                         answered.update(
                             (request.selector, day) for request in answer.requests for day in request.days()
                         )
+                    # What is paid for is stored by now, and another asks for the rest.
+                    ensure_held()
             except SourceError as error:
                 for request in requests:
                     if any((request.selector, day) not in answered for day in request.days()):

@@ -17,30 +17,22 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, cached_property
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import google.auth
-import requests
-from google.api_core.exceptions import (
-    Forbidden,
-    GoogleAPICallError,
-    NotFound,
-    PreconditionFailed,
-    RetryError,
-    Unauthorized,
-)
+from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
-from winnow_dagster.credentials import CredentialsError, encoded_key, key_in_environment
+from winnow_dagster.credentials import encoded_key, key_in_environment
 from winnow_dagster.processes import is_alive
-from winnow_dagster.storage.errors import ChangedError, StorageError, UnreachableError
+from winnow_dagster.storage.bucket_errors import naming_object
+from winnow_dagster.storage.disk import replace_file
+from winnow_dagster.storage.errors import ChangedError, naming
 from winnow_dagster.storage.places import AT_ONCE, Known
 
 if TYPE_CHECKING:
@@ -57,6 +49,7 @@ FRESH_SECONDS = 2
 CACHE_CONTROL = "public, max-age=300"
 """Of what is published: as `winnow serve` says."""
 
+LISTED_FIELDS = "items(name,md5Hash,generation),nextPageToken"
 COPIES_PREFIX = "winnow-copies-"
 TAG = "winnow"
 LONGEST_TAG = 4000
@@ -66,13 +59,6 @@ EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 PROJECT = "winnow"
 """No request names a project, but Google's client wants one."""
-
-AGAIN = "What is there is whole: run again"
-FIXES: dict[type[GoogleAPICallError], str] = {
-    NotFound: "There is no such bucket. Make it, or choose another",
-    Forbidden: "Give this account the role Storage Object User on the bucket",
-    Unauthorized: "Look at the credentials: service.credential_file, or those of the environment",
-}
 
 
 @cache
@@ -113,7 +99,8 @@ class Bucket:
             pid = left.name.removeprefix(COPIES_PREFIX).partition("-")[0]
             if pid.isdecimal() and not is_alive(int(pid)):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = tempfile.mkdtemp(prefix=f"{COPIES_PREFIX}{os.getpid()}-")
+        with naming(Path(tempfile.gettempdir())):
+            folder = tempfile.mkdtemp(prefix=f"{COPIES_PREFIX}{os.getpid()}-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
@@ -121,11 +108,15 @@ class Bucket:
         """List anew what is looked for next."""
         self._listings.clear()
 
-    def read(self, place: ObjectPath) -> bytes | None:
-        """Return the content of an object; None where there is none. Raises StorageError."""
+    def read(self, place: ObjectPath, generation: int | None = None) -> bytes | None:
+        """Return the content of an object; None where there is none. Raises StorageError.
+
+        If it is to be one generation, raises ChangedError where there is another.
+        """
+        blob = self._bucket.blob(place.key)
         with naming_object(place):
             try:
-                return bytes(self._bucket.blob(place.key).download_as_bytes(retry=PATIENCE))
+                return bytes(blob.download_as_bytes(retry=PATIENCE, if_generation_match=generation))
             except NotFound:
                 return None
 
@@ -135,7 +126,10 @@ class Bucket:
             return list(pool.map(self.read, places))
 
     def copies(self, places: Sequence[ObjectPath]) -> list[Path]:
-        """Return a local copy of each of these objects as it is now, got side by side. Raises StorageError."""
+        """Return where a local copy of each of these objects is, as it is now, got side by side. Raises StorageError.
+
+        Of an object that is gone there is none.
+        """
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(self._copy, places))
 
@@ -144,18 +138,20 @@ class Bucket:
         generation = known.generation if known else 0
         digest = hashlib.sha256(place.key.encode()).hexdigest()[:16]
         path = self._copies / f"{digest}-{generation}"
-        if not path.exists():
-            blob = self._bucket.blob(place.key)
+        if known and not path.exists():
             try:
-                with naming_object(place):
-                    content = blob.download_as_bytes(retry=PATIENCE, if_generation_match=generation)
+                content = self.read(place, generation)
             except ChangedError:
-                # It was replaced since it was listed.
+                content = None
+            if content is None:
+                # It was replaced or removed since it was listed.
                 self._listings.pop(place.parent.key, None)
                 return self._copy(place)
-            for old in self._copies.glob(f"{digest}-*"):
-                old.unlink(missing_ok=True)
-            path.write_bytes(content)
+            with naming(path):
+                for old in self._copies.glob(f"{digest}-*"):
+                    old.unlink(missing_ok=True)
+            # Whole or not at all: half a copy would be taken for the object, and that for damaged.
+            replace_file(path, content)
         return path
 
     def look(self, place: ObjectPath) -> Known | None:
@@ -174,11 +170,11 @@ class Bucket:
             self._listings[folder.key] = time.monotonic(), found
         return found
 
-    def list_all(self, folder: ObjectPath) -> dict[str, Known]:
-        """Return all objects below a folder, by their keys, as the bucket says. Raises StorageError."""
-        prefix = f"{folder.key}/" if folder.key else ""
+    def list_all(self, folder: ObjectPath, prefix: str) -> Iterator[tuple[str, Known]]:
+        """Return all objects of a folder whose keys begin so, in the order of their keys. Raises StorageError."""
         with naming_object(folder):
-            return {blob.name: _known(blob) for blob in self._bucket.list_blobs(prefix=prefix, retry=PATIENCE)}
+            for blob in self._bucket.list_blobs(prefix=prefix, fields=LISTED_FIELDS, retry=PATIENCE):
+                yield blob.name, _known(blob)
 
     def probe(self, folder: ObjectPath) -> None:
         """Raise StorageError if this account may not look into the bucket, or there is none."""
@@ -226,12 +222,20 @@ class Bucket:
         if place.parent.key in self._listings:
             self._listings[place.parent.key][1].pop(place.name, None)
 
-    def rename(self, place: ObjectPath, name: str) -> None:
-        """Give an object another name in its folder, in place of what is called so. Raises StorageError."""
+    def rename(self, place: ObjectPath, name: str, generation: int | None) -> None:
+        """Give this generation of an object another name in its folder, in place of what is called so.
+
+        Raises ChangedError if there is another, and StorageError.
+        """
         with naming_object(place):
-            blob = self._bucket.blob(place.key)
-            self._bucket.copy_blob(blob, self._bucket, (place.parent / name).key, retry=PATIENCE)
-        self.remove(place)
+            self._bucket.copy_blob(
+                self._bucket.blob(place.key),
+                self._bucket,
+                (place.parent / name).key,
+                if_source_generation_match=generation,
+                retry=PATIENCE,
+            )
+        self.remove(place, generation)
         self._listings.pop(place.parent.key, None)
 
     def look_closely(self, place: ObjectPath) -> Known | None:
@@ -243,27 +247,6 @@ class Bucket:
             except NotFound:
                 return None
         return _known(blob)
-
-
-@contextlib.contextmanager
-def naming_object(place: ObjectPath) -> Iterator[None]:
-    """Turn what Google's client raises into a StorageError of `place`; NotFound of an object is the caller's."""
-    try:
-        yield
-    except PreconditionFailed:
-        raise ChangedError(f"{place}: another process has changed it meanwhile. {AGAIN}") from None
-    except GoogleAPICallError as error:
-        fix = FIXES.get(type(error), AGAIN)
-        kind = UnreachableError if type(error) in FIXES else StorageError
-        # Not its own words, which are pages of JSON and addresses.
-        raise kind(f"{place}: {HTTPStatus(error.code or 500).phrase.lower()} ({error.code}). {fix}") from None
-    except CredentialsError as error:
-        raise UnreachableError(f"{place}: {error}") from None
-    except GoogleAuthError as error:
-        raise UnreachableError(f"{place}: {str(error).splitlines()[0][:200]}. {FIXES[Unauthorized]}") from None
-    except (RetryError, requests.RequestException) as error:
-        cause = error.cause if isinstance(error, RetryError) else error
-        raise UnreachableError(f"{place}: cannot be reached ({type(cause).__name__}). {AGAIN}") from None
 
 
 def _known(blob: storage.Blob) -> Known:

@@ -123,8 +123,13 @@ class DayStore:
             return None
         known = self._known.get(day)
         if known is None or known.version != version:
+            content = read_if_there(*local_copies([path]))
+            if content is None:
+                # Gone since.
+                self._known.pop(day, None)
+                return None
             try:
-                known = _Known(version, _decode(read_if_there(*local_copies([path])) or b"", self.schema, self.rules))
+                known = _Known(version, _decode(content, self.schema, self.rules))
             except DamagedError as error:
                 logger.warning("%s %s; its day counts as not read", path, error)
                 known = _Known(version, None, str(error))
@@ -136,11 +141,13 @@ class DayStore:
         return known.damage if known else None
 
     def _set_aside_if_damaged(self, day: date) -> bool:
-        is_damaged = self._damage(day) is not None
-        if is_damaged:
-            path = self.path(day)
-            rename(path, path.name + CORRUPT)
-        return is_damaged
+        known = self._look(day)
+        if known is None or known.damage is None:
+            return False
+        path = self.path(day)
+        # What was found damaged, not what another may have written since.
+        rename(path, path.name + CORRUPT, known.version)
+        return True
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a file."""

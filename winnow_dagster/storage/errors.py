@@ -41,6 +41,10 @@ class UnreachableError(StorageError):
     """The bucket does not answer, or not to this account: other objects will fare no better."""
 
 
+class LostError(StorageError):
+    """Another process has the right that this one worked under: nothing more that this one writes may stand."""
+
+
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn an OSError into a StorageError, of `path` where the system names none."""

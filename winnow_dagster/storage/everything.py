@@ -35,6 +35,7 @@ from winnow_dagster.site.record import FILE_NAME
 from winnow_dagster.storage.errors import SampleOverRealError
 from winnow_dagster.storage.files import (
     Failures,
+    hand_over,
     list_names,
     read_ahead,
     read_if_there,
@@ -147,6 +148,8 @@ class WideDir:
                 shard = self.shard(key)
                 kept = {name: n for name, n in shard.packages.items() if self._owns(name)} if shard else {}
                 if shard and len(kept) < len(shard.packages):
+                    for name in shard.packages.keys() - kept.keys():
+                        hand_over(self.home(name), self.folder / name)
                     self.write_shard(key, replace(shard, packages=kept))
                 listed[key] = len(kept)
             self.write_summary(replace(summary, shards={key: number for key, number in listed.items() if number}))
@@ -201,7 +204,7 @@ class WideDir:
         slugs = [slug for slug in summary.look.slugs if any((slug, int(days)) not in gone for days in summary.as_of)]
         lost = {int(days) for days in summary.as_of if all((slug, int(days)) in gone for slug in summary.look.slugs)}
         # What the shards name is found once more if this is cut off, and offered again.
-        for package in self.names():
+        for package in sorted(self.names()):
             for name in names:
                 remove(self.home(package) / name)
         for key in summary.shards:
@@ -216,7 +219,7 @@ class WideDir:
 
     def remove(self) -> None:
         """Remove all that `*` published."""
-        self.remove_packages(self.names())
+        self.remove_packages(sorted(self.names()))
         for name in self.files():
             remove(self.shards / name)
         remove_folder(self.shards)

@@ -40,7 +40,10 @@ def read_ahead(places: Iterable[ObjectPath]) -> None:
 
 
 def local_copies(places: Sequence[Place]) -> list[Path]:
-    """Return files of this machine that hold what these do now; those of a disk themselves."""
+    """Return files of this machine that hold what these do now; those of a disk themselves.
+
+    Of what is gone there is no file.
+    """
     objects = [place for place in places if isinstance(place, ObjectPath)]
     copies = iter(bucket_of(objects[0]).copies(objects) if objects else ())
     return [place if isinstance(place, Path) else next(copies) for place in places]
@@ -110,6 +113,13 @@ def read_tags(folder: ObjectPath) -> list[str]:
     return bucket_of(folder).read_tags(folder)
 
 
+def hand_over(folder: Place, to: Place) -> None:
+    """Let the files of a folder be looked for where `to` lists them: the same folder, in another part of a manifest."""
+    if isinstance(folder, ObjectPath) and isinstance(to, ObjectPath):
+        for name in list_names(folder):
+            listed.hand_over(folder / name, to / name)
+
+
 def remove(place: Place) -> None:
     """Remove a file, if it is there."""
     if isinstance(place, Path):
@@ -128,10 +138,10 @@ def remove_folder(folder: Place) -> None:
             folder.rmdir()
 
 
-def rename(place: Place, name: str) -> None:
-    """Give a file another name in its folder, in place of what is called so."""
+def rename(place: Place, name: str, version: Version | None) -> None:
+    """Give a file another name in its folder, in place of what is called so. In a bucket, only this version of it."""
     if isinstance(place, ObjectPath):
-        bucket_of(place).rename(place, name)
+        bucket_of(place).rename(place, name, version if isinstance(version, int) else None)
         return
     with naming(place):
         place.replace(place.with_name(name))

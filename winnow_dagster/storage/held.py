@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.errors import LostError
 
 
 class Right(Protocol):
@@ -26,7 +26,7 @@ held: set[Right] = set()
 
 
 def ensure_held() -> None:
-    """Raise StorageError if this process has lost a right that it works under."""
-    for right in held:
+    """Raise LostError if this process has lost a right that it works under."""
+    for right in tuple(held):
         if right.is_lost:
-            raise StorageError(f"{right.place}: another process has taken over meanwhile. Run again")
+            raise LostError(f"{right.place}: another process has taken over meanwhile. Run again")

@@ -57,7 +57,7 @@ class Lease:
     @property
     def is_lost(self) -> bool:
         """Whether another may hold it by now."""
-        return time.monotonic() > self._good_until
+        return _now() > self._good_until
 
     def acquire(self, what: str) -> None:
         """Take it; wait, and say for whom, while another holds it. Raises StorageError."""
@@ -68,12 +68,16 @@ class Lease:
             if known is None:
                 continue
             if known != seen:
-                seen, since = known, time.monotonic()
-            if is_dead(holder) or self._is_left(holder) or time.monotonic() - since > END_SECONDS:
+                seen, since = known, _now()
+            if is_dead(holder) or self._is_left(holder) or _now() - since > END_SECONDS:
                 logger.warning("process %s, which was %s, has died or given up", holder, what)
-                self.was_left = True
-                with contextlib.suppress(StorageError):  # Another was faster.
-                    self._bucket.remove(self.place, known.generation)
+                # In one write: whoever came between two would not hear that it was left.
+                self._generation = known.generation
+                if self._take():
+                    self.was_left = True
+                    break
+                # Another was faster.
+                self._generation = 0
                 continue
             if not said:
                 logger.warning("waiting for process %s, which is %s", holder, what)
@@ -94,7 +98,7 @@ class Lease:
                 self._bucket.remove(self.place, self._generation)
 
     def _take(self) -> bool:
-        asked = time.monotonic()
+        asked = _now()
         try:
             self._generation = self._bucket.write(self.place, self._text.encode(), self._generation)
         except ChangedError:
@@ -126,6 +130,12 @@ class Lease:
                 logger.warning("%s", error)
 
 
+def _now() -> float:
+    """Return the seconds on a clock that goes on while this machine is suspended, where it has one."""
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 _in_use: set[str] = set()
 """What the leases of this process say of their holder."""
 
@@ -134,18 +144,16 @@ _in_use: set[str] = set()
 def leased(place: ObjectPath, what: str) -> Iterator[bool]:
     """Hold a lease; wait while another process does. Raises StorageError.
 
-    Yields whether the last who held it gave it back. It is not given back after a StorageError, for whoever comes next
-    to know.
+    Yields whether the last who held it gave it back. It is not given back after an exception, be it Ctrl-C, for whoever
+    comes next to know.
     """
     lease = Lease(place)
     lease.acquire(what)
     held.add(lease)
-    is_whole = True
+    is_whole = False
     try:
         yield not lease.was_left
-    except StorageError:
-        is_whole = False
-        raise
+        is_whole = True
     finally:
         held.remove(lease)
         lease.end(give_back=is_whole)

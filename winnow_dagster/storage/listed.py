@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from winnow_dagster.storage.errors import ChangedError, UnreachableError
+from winnow_dagster.storage.errors import ChangedError, LostError, StorageError, UnreachableError
 from winnow_dagster.storage.held import ensure_held
-from winnow_dagster.storage.manifest import manifest_of, md5_of
+from winnow_dagster.storage.manifest import manifest_of, md5_of, parts_in_hand, save_parts
 from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import AT_ONCE, Known
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_KEPT_BYTES = 64_000_000
 """How much of what was read is kept for the next who reads it."""
+
+MOST_PARTS = 64
+"""How many parts of a manifest are in memory at the same time; each lists the files of some 700 packages."""
 
 
 @dataclass
@@ -73,8 +76,17 @@ def read_ahead(places: Iterable[ObjectPath]) -> None:
 
 def remove(place: ObjectPath) -> None:
     """Remove an object, if it is there. Raises StorageError."""
+    ensure_held()
     bucket_of(place).remove(place)
     manifest_of(place).drop(place.key)
+
+
+def hand_over(place: ObjectPath, to: ObjectPath) -> None:
+    """Let the part of the manifest that lists `to` list an object, which is the same, instead of its own."""
+    known = manifest_of(place).get(place.key)
+    if known is not None:
+        manifest_of(to).set(to.key, known)
+        manifest_of(place).drop(place.key)
 
 
 def changed(folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[ObjectPath, bytes]]:
@@ -92,26 +104,39 @@ def changed(folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[Object
 def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
     """Write objects one after the other. Raises StorageError; those before it are there then."""
     for place, content in objects:
-        manifest, bucket, md5 = manifest_of(place), bucket_of(place), md5_of(content)
+        # Each time: what nobody has changed since would be written over without a word.
+        ensure_held()
+        manifest = manifest_of(place)
         known = manifest.get(place.key)
         try:
-            generation = bucket.write(place, content, known.generation if known else 0)
-        except ChangedError:
-            # A run that died wrote it and did not come to list it, or somebody else did.
-            now = bucket.look_closely(place)
-            if now is not None and now.md5 == md5:
-                generation = now.generation
-            else:
-                ensure_held()
-                generation = bucket.write(place, content, now.generation if now else 0)
-        manifest.set(place.key, Known(md5, generation))
+            generation = _write(place, content, known.generation if known else 0)
+        except StorageError:
+            if known is not None:
+                # It may be there all the same, if only the answer was lost: whatever is to be there next is written.
+                manifest.set(place.key, Known("", known.generation))
+            raise
+        manifest.set(place.key, Known(md5_of(content), generation))
+
+
+def _write(place: ObjectPath, content: bytes, generation: int) -> int:
+    """Write an object in place of this generation; return the new one. Raises StorageError."""
+    bucket = bucket_of(place)
+    try:
+        return bucket.write(place, content, generation)
+    except ChangedError:
+        # A run that died wrote it and did not come to list it, or somebody else did.
+        now = bucket.look_closely(place)
+        if now is not None and now.md5 == md5_of(content):
+            return now.generation
+        ensure_held()
+        return bucket.write(place, content, now.generation if now else 0)
 
 
 class Uploads:
     """Files of many folders that are put in place side by side, those of one folder in their order."""
 
     def __init__(self, failures: Failures, most: int) -> None:
-        """Start with no file; put what there is in place whenever there are `most`."""
+        """Start with no file; put what there is in place whenever there are `most`, or of many parts of a manifest."""
         self._failures = failures
         self._most = most
         self._folders: list[list[tuple[ObjectPath, bytes]]] = []
@@ -123,22 +148,25 @@ class Uploads:
         if found:
             self._folders.append(found)
             self._files += len(found)
-        if self._files >= self._most:
+        if self._files >= self._most or parts_in_hand() > MOST_PARTS:
             self.put()
         return len(found)
 
     def put(self) -> None:
-        """Put what was taken in its place; what fails is noted, and once nothing can be reached the rest is left."""
+        """Put what was taken in its place; what fails is noted, and once no more can be written the rest is left."""
         taken, self._folders, self._files = self._folders, [], 0
-        if not taken:
-            return
+        if taken:
+            self._upload(taken)
+        save_parts(self._failures)
+
+    def _upload(self, taken: Sequence[Sequence[tuple[ObjectPath, bytes]]]) -> None:
         is_lost = threading.Event()
 
         def upload(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
             if not is_lost.is_set():
                 try:
                     put(objects)
-                except UnreachableError:
+                except (UnreachableError, LostError):
                     is_lost.set()
                     raise
 

@@ -16,7 +16,7 @@ from winnow_dagster.storage.disk import make_folder, read_if_there
 from winnow_dagster.storage.errors import naming
 from winnow_dagster.storage.lease import leased
 from winnow_dagster.storage.manifest import begin, save_all
-from winnow_dagster.storage.places import ObjectPath
+from winnow_dagster.storage.places import MANIFEST, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +41,8 @@ def counting(folder: Place) -> contextlib.AbstractContextManager[bool]:
 def publishing(folder: Place) -> Iterator[None]:
     """Hold the right to change what is published of the installation whose data is in `folder`. Raises StorageError."""
     with _alone(folder, "publishing") as is_sound:
-        begin(is_sound=is_sound)
         try:
+            begin(folder / MANIFEST, is_sound=is_sound)
             yield
         finally:
             save_all()
@@ -51,7 +51,7 @@ def publishing(folder: Place) -> Iterator[None]:
 def _alone(folder: Place, what: str) -> contextlib.AbstractContextManager[bool]:
     """Hold a lock; wait, and say for which process, while another holds it. Raises StorageError.
 
-    Yields whether the last who held it gave it back.
+    Yields whether the last who held it came to its end without an exception.
     """
     if isinstance(folder, ObjectPath):
         return leased(folder / f".{what}.lease", f"{what} in {folder}")
@@ -77,7 +77,8 @@ def _locked(folder: Path, what: str) -> Iterator[bool]:
         with contextlib.suppress(OSError):
             holder.write_text(str(os.getpid()))
         yield is_sound
-    finally:
+        # Not after an exception: whoever comes next is to know.
         with contextlib.suppress(OSError):
             holder.unlink()
+    finally:
         lock.release()

@@ -1,6 +1,8 @@
 """Manifests: what is in a directory of a bucket, kept beside the data, so that nobody has to list it.
 
-A manifest is written when a publication ends. Where one died before that, or it is gone, the directory is listed once.
+A manifest is written when a publication ends, its parts for `*` as they are done with. Where a publication died before
+that, all of it is removed. What is not there is listed once; and so it is where a manifest says that it is of another
+directory: a config may be given another bucket and keep its data.
 """
 
 from __future__ import annotations
@@ -8,17 +10,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.storage import disk
+from winnow_dagster.storage.errors import naming
+from winnow_dagster.storage.held import ensure_held
+from winnow_dagster.storage.listing import list_part
 from winnow_dagster.storage.opening import bucket_of
-from winnow_dagster.storage.places import NAMED, Known, ObjectPath
+from winnow_dagster.storage.places import AT_ONCE, NAMED, Known, ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from winnow_dagster.storage.errors import Failures
     from winnow_dagster.storage.places import Place
 
 FRESH_SECONDS = 5
@@ -28,17 +34,21 @@ FRESH_SECONDS = 5
 class Manifest:
     """The objects below `root`, by their keys, as the file at `place` says."""
 
-    def __init__(self, place: Place, folder: ObjectPath, *, is_sound: bool) -> None:
-        """Read it; where there is none, or it is not sound, list `folder`. Raises StorageError."""
+    def __init__(self, place: Place, folder: ObjectPath) -> None:
+        """Read it; where there is none of `folder`, list that. Raises StorageError."""
         self.place = place
-        self.read_at = time.monotonic()
         self.is_dirty = False
+        self._of = str(folder)
         self._version, content = _read(place)
-        self._known = {key: Known(*value) for key, value in json.loads(content or b"{}").items()}
-        # The other parts are of folders that are written without being read.
-        if place.name == NAMED and (content is None or not is_sound):
-            self._known = _list_all(folder)
+        found = _parse(content, self._of)
+        if found is None:
+            found = list_part(folder, place)
             self.is_dirty = True
+        self._known = found
+        self._folders: dict[str, dict[str, None]] = {}
+        for key in found:
+            self._enter(key)
+        self.read_at = time.monotonic()
 
     def get(self, key: str) -> Known | None:
         """Return what is known of an object; None where there is none."""
@@ -47,32 +57,55 @@ class Manifest:
     def set(self, key: str, known: Known) -> None:
         """Take note of what was written."""
         self._known[key] = known
+        self._enter(key)
         self.is_dirty = True
 
     def drop(self, key: str) -> None:
         """Take note that an object is gone."""
-        self.is_dirty |= self._known.pop(key, None) is not None
+        if self._known.pop(key, None) is not None:
+            self._strike(key)
+            self.is_dirty = True
 
     def names(self, folder: str) -> list[str]:
         """Return the names of what is directly in a folder."""
-        prefix = f"{folder}/" if folder else ""
-        return list(_first_parts(self._known, prefix))
+        return list(self._folders.get(folder, ()))
 
     def save(self) -> None:
         """Write it, if anything has changed. Raises StorageError."""
         if self.is_dirty:
-            content = json.dumps(self._known, separators=(",", ":")).encode()
+            ensure_held()
+            content = json.dumps({"of": self._of, "objects": self._known}, separators=(",", ":")).encode()
             self._version = _write(self.place, content, self._version)
             self.is_dirty = False
+
+    def _enter(self, key: str) -> None:
+        """Enter an object in its folder, and that in the one that it is in."""
+        while key:
+            folder, _, name = key.rpartition("/")
+            names = self._folders.setdefault(folder, {})
+            if name in names:
+                return
+            names[name] = None
+            key = folder
+
+    def _strike(self, key: str) -> None:
+        """Strike an object out of its folder, and that out of the one that it is in if it is empty."""
+        while key and key not in self._known and key not in self._folders:
+            folder, _, name = key.rpartition("/")
+            del self._folders[folder][name]
+            if not self._folders[folder]:
+                del self._folders[folder]
+            key = folder
 
 
 @dataclass
 class _Desk:
     """The manifests in hand, and whether nobody else may write them meanwhile."""
 
-    manifests: dict[Place, Manifest] = field(default_factory=dict)
+    manifests: dict[tuple[Place, str, str], Manifest] = field(default_factory=dict)
     are_ours: bool = False
-    are_sound: bool = True
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Uploads side by side must not read one part twice: what is noted in the one would be lost."""
 
 
 _desk = _Desk()
@@ -82,32 +115,53 @@ def manifest_of(place: ObjectPath) -> Manifest:
     """Return the manifest that lists a place; the one in hand, unless it may have grown old. Raises StorageError."""
     if place.manifest is None:
         raise ValueError(f"no manifest lists {place}")
-    found = _desk.manifests.get(place.manifest)
-    if found is None or (not _desk.are_ours and time.monotonic() - found.read_at > FRESH_SECONDS):
-        found = Manifest(place.manifest, replace(place, key=place.root), is_sound=_desk.are_sound)
-        _desk.manifests[place.manifest] = found
+    key = place.manifest, place.bucket, place.root
+    with _desk.lock:
+        found = _desk.manifests.get(key)
+        if found is None or (not _desk.are_ours and time.monotonic() - found.read_at > FRESH_SECONDS):
+            found = Manifest(place.manifest, replace(place, key=place.root))
+            _desk.manifests[key] = found
+            if _desk.are_ours and place.manifest.name == NAMED:
+                # At once, if it was listed: those who only read meanwhile should not have to.
+                found.save()
     return found
 
 
-def begin(*, is_sound: bool) -> None:
-    """Read every manifest anew: nobody else writes any until `save_all`.
+def begin(folder: Place, *, is_sound: bool) -> None:
+    """Read every manifest of a folder anew: nobody else writes any until `save_all`. Raises StorageError.
 
-    `is_sound`: whether the last one who could write them came to save them.
+    `is_sound`: whether the last one who could write them came to save them. If not, none is taken for true, not even by
+    a later publication that is the first to look at it.
     """
     _desk.manifests.clear()
-    _desk.are_ours, _desk.are_sound = True, is_sound
+    _desk.are_ours = True
+    if not is_sound:
+        _remove_all(folder)
+
+
+def parts_in_hand() -> int:
+    """Return how many parts of manifests are in memory."""
+    return len(_desk.manifests)
+
+
+def save_parts(failures: Failures) -> None:
+    """Write what has changed of all parts but NAMED, and let go of them: all together would fill the memory.
+
+    What fails is noted, and tried again by `save_all`.
+    """
+    for key, manifest in list(_desk.manifests.items()):
+        if manifest.place.name != NAMED:
+            with failures.noted():
+                manifest.save()
+                del _desk.manifests[key]
 
 
 def save_all() -> None:
     """Write what has changed of all manifests, and take none of them for true any more. Raises StorageError."""
-    _desk.are_ours, _desk.are_sound = False, True
+    _desk.are_ours = False
     while _desk.manifests:
         _, manifest = _desk.manifests.popitem()
         manifest.save()
-
-
-def _first_parts(keys: Iterable[str], prefix: str) -> dict[str, None]:
-    return {key[len(prefix) :].partition("/")[0]: None for key in keys if key.startswith(prefix)}
 
 
 def _read(place: Place) -> tuple[int, bytes | None]:
@@ -118,6 +172,18 @@ def _read(place: Place) -> tuple[int, bytes | None]:
     return (known.generation, bucket_of(place).read(place)) if known else (0, None)
 
 
+def _parse(content: bytes | None, of: str) -> dict[str, Known] | None:
+    """Return what a manifest says of a directory; None where there is none, or it is damaged, or of another one."""
+    try:
+        found = json.loads(content or b"{}")
+        if found["of"] == of:
+            return {key: Known(str(md5), int(generation)) for key, (md5, generation) in found["objects"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # Whatever is there instead of a manifest.
+        pass
+    return None
+
+
 def _write(place: Place, content: bytes, generation: int) -> int:
     if isinstance(place, ObjectPath):
         return bucket_of(place).write(place, content, generation)
@@ -126,8 +192,15 @@ def _write(place: Place, content: bytes, generation: int) -> int:
     return 0
 
 
-def _list_all(folder: ObjectPath) -> dict[str, Known]:
-    return bucket_of(folder).list_all(folder)
+def _remove_all(folder: Place) -> None:
+    if isinstance(folder, ObjectPath):
+        bucket = bucket_of(folder)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda name: bucket.remove(folder / name), list(bucket.listing(folder))))
+        return
+    with naming(folder):
+        for path in folder.glob("*.json"):
+            path.unlink()
 
 
 def md5_of(content: bytes) -> str:

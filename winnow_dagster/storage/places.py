@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 SCHEME = "gs://"
+MANIFEST = "manifest"
+"""The folder of a manifest, in that of the data."""
+
 AT_ONCE = 16
 """How many requests to buckets are under way at the same time."""
 
@@ -82,6 +85,11 @@ def part_of(folder: Place, part: str) -> Place:
     if isinstance(folder, Path) or folder.manifest is None:
         return folder
     return replace(folder, manifest=folder.manifest.parent / f"part-{part}.json")
+
+
+def shard_in(name: str) -> str:
+    """Return what `part_of` was given, from the name of the part."""
+    return name.removeprefix("part-").removesuffix(".json")
 
 
 def below(folder: Place, path: str) -> Place:

@@ -1,0 +1,41 @@
+"""Listings: what a bucket itself says is in a directory, for a manifest that does not say it.
+
+The parts of a manifest share nothing: what has a record, and what is no package's, is in the one called NAMED.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.shard import SHARD_LENGTH
+from winnow_dagster.site.record import FILE_NAME
+from winnow_dagster.storage.opening import bucket_of
+from winnow_dagster.storage.places import NAMED, shard_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from winnow_dagster.storage.places import Known, ObjectPath, Place
+
+
+def list_part(folder: ObjectPath, manifest: Place) -> dict[str, Known]:
+    """Return the objects below a folder that this part of its manifest lists, by their keys. Raises StorageError."""
+    return dict(_list_part(folder, manifest.name))
+
+
+def _list_part(folder: ObjectPath, part: str) -> Iterator[tuple[str, Known]]:
+    root = f"{folder.key}/" if folder.key else ""
+    is_named = part == NAMED
+    found = bucket_of(folder).list_all(folder, root + ("" if is_named else _beginning(shard_in(part))))
+    # Folder by folder, as they come: of `*` there are millions of objects, and few of them are in any one part.
+    for top, group in groupby(found, lambda item: item[0].removeprefix(root).partition("/")[:2]):
+        objects = list(group)
+        is_record = f"{root}{top[0]}/{FILE_NAME}" in dict(objects)
+        if is_named == (is_record or not top[1] or top[0].startswith("_")):
+            yield from objects
+
+
+def _beginning(shard: str) -> str:
+    """Return what the folders of a shard begin with. A shard of one letter is one package."""
+    return shard if len(shard) == SHARD_LENGTH else f"{shard}/"
