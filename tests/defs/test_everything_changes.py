@@ -207,3 +207,14 @@ def test_a_collect_of_one_package_that_only_star_selects_finds_it(make_house: Ma
     house = live(everything(make_house))
     assert list(_not_listed(house.winnow, [EVERYTHING], ["requests"], set())) == []
     assert "Check the spelling" in next(_not_listed(house.winnow, [EVERYTHING], ["reqwests"], set()))
+
+
+def test_what_the_version_before_listed_is_still_known(make_house: MakeHouse) -> None:
+    house = live(everything(make_house))
+    path = house.output_dir / "_packages" / "index.json"
+    listed = json.loads(path.read_bytes())
+    path.write_text(json.dumps({k: v for k, v in listed.items() if k not in {"former", "look"}} | {"stale": False}))
+    assert house.winnow.web.wide.names() == {"requests", "req", "q"}
+    later = make_house({"numpy": (3,)}, FixedClock.after(DAY + timedelta(days=4)))
+    assert later.run("badges").success
+    assert told(later, "req") == f"12 to {DAY}"

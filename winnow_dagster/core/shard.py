@@ -101,7 +101,8 @@ class Shard:
                     for side, at in sources
                 ]
                 merged[name] = tuple(count for part in parts for count in part)
-        return replace(self, windows=tuple(windows), lengths=lengths, packages=merged)
+        kept = self.windows if tuple(windows) == self.windows else tuple(windows)
+        return replace(self, windows=kept, lengths=lengths, packages=merged)
 
     def without(self, lengths: Collection[int]) -> Shard:
         """Return this without the windows of these lengths."""

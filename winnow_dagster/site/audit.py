@@ -91,12 +91,12 @@ def judge_everything(
             nothing = (0,) * (len(found.shard.windows) * len(shard.columns))
             for name, numbers in shard.packages.items():
                 looked_at += 1
-                told, expected = (
-                    [n for days in common for n in side.counted(part, days).values()]
-                    for side, part in ((shard, numbers), (found.shard, found.shard.packages.get(name, nothing)))
-                )
-                if told and told != expected:
-                    bad[name] = f"is {told}; the store says {expected}"
+                theirs = found.shard.packages.get(name, nothing)
+                told = [shard.counted(numbers, days) for days in common]
+                store = [found.shard.counted(theirs, days) for days in common]
+                expected = [{column: s[column] for column in t} for t, s in zip(told, store, strict=True)]
+                if told != expected:
+                    bad[name] = f"is {_numbers(told)}; the store says {_numbers(expected)}"
             names = list(shard.packages)
             name = names[drawings[0].today.toordinal() % len(names)]
             for file in drawings[0].files(shard, shard.packages[name]):
@@ -104,6 +104,10 @@ def judge_everything(
                 if content not in [drawing.files(shard, shard.packages[name])[file] for drawing in drawings]:
                     bad[f"{name}/{file}"] = "is missing" if content is None else "is not what its number is drawn as"
     return Verdict(bad, looked_at, {"shards_not_in_store": unknown})
+
+
+def _numbers(windows: Iterable[Mapping[str, int]]) -> list[int]:
+    return [number for window in windows for number in window.values()]
 
 
 def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:

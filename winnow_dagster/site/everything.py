@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winnow_dagster.core.badge import SLUGS, Look, badges_of
 from winnow_dagster.core.coverage import ONE_DAY
@@ -207,15 +207,20 @@ def parse_summary(content: bytes | None) -> Summary | None:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
             return None
-        look = fields["look"]
-        colors = tuple((least, color) for least, color in look["colors"])
+        # The first Winnow that had `*` said neither of these, and of `stale` only whether.
+        look, stale = fields.get("look"), fields["stale"]
         return Summary(
             fields["source"],
             fields["as_of"],
-            fields["former"],
-            frozenset(fields["stale"]),
+            fields.get("former", {}),
+            frozenset(stale if isinstance(stale, list) else ()),
             fields["shards"],
-            Look(tuple(look["slugs"]), look["labels"], colors, look["extras"]),
+            _parse_look(look) if look else HEADLINE,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _parse_look(fields: Mapping[str, Any]) -> Look:
+    colors = tuple((least, color) for least, color in fields["colors"])
+    return Look(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])

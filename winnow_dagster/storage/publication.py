@@ -106,21 +106,17 @@ class Publication:
     def _show_packages(self, shard: Shard, found: Counted | None, folder: Place) -> None:
         # As text: to join a million Path takes as long as the disk.
         join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
+        counted = found.shard.windows if found else ()
         for name, numbers in shard.packages.items():
             with self._failures.noted():
                 files = dict(self._drawing.files(shard, numbers))
-                if found is not None:
-                    days = self._days(shard, name, found)
+                if found:
+                    days = found.days.get(name, "")
+                    if counted is not shard.windows:
+                        # Some are published of windows that were not counted this time.
+                        days = merge_days(days, read_if_there(folder / name / JSON_NAME), counted, shard.windows)
                     files[JSON_NAME] = format_days(shard.source, name, days)
                 self.changed += self._batch.add(join(name), files)
-
-    def _days(self, shard: Shard, name: str, found: Counted) -> str:
-        """Return the days of a package, with those published of windows that were not counted this time."""
-        days = found.days.get(name, "")
-        if shard.windows == found.shard.windows:
-            return days
-        published = read_if_there(self._wide.home(name) / JSON_NAME)
-        return merge_days(days, published, found.shard.windows, shard.windows)
 
 
 def _chosen(shard: Shard, everything: Everything) -> Shard:
