@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -91,6 +92,13 @@ def publish(folder: Path, names: list[str]) -> Iterator[str]:
         )
     }
     bare = clock(lambda: write_bare(folder / "bare", made))
+    # Ours is on the disk when it ends; a bare loop ends while a third of it is still in memory.
+    started = time.perf_counter()
+    os.sync()
+    on_disk = bare + time.perf_counter() - started
+    shutil.rmtree(folder / "bare")
+    # As far as they fit, the files are in memory for both.
+    compare(folder / "public", made)
     again, compared = (
         clock(lambda: put(folder / "public", numbers, days)),
         clock(lambda: compare(folder / "public", made)),
@@ -101,7 +109,10 @@ def publish(folder: Path, names: list[str]) -> Iterator[str]:
     }
     tenth = clock(lambda: put(folder / "public", changed, days))
     what = f"{len(names):,} packages"
-    yield f"{what}, {len(made):,} files: {first:.1f} s, {first / bare:.2f} times a bare loop's {bare:.1f} s"
+    yield (
+        f"{what}, {len(made):,} files: {first:.1f} s, {first / bare:.2f} times a bare loop's {bare:.1f} s, "
+        f"{first / on_disk:.2f} times the {on_disk:.1f} s until that is on the disk"
+    )
     yield f"{what}, unchanged: {again:.1f} s, {again / compared:.2f} times a loop that compares: {compared:.1f} s"
     yield f"{what}, a tenth changed: {tenth:.1f} s"
 

@@ -80,8 +80,7 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
     found = list({row[:5]: row for row in found}.values())
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         # However many rows are counted at a time.
-        patch.setattr(counting, "MOST_WITH_DAYS", most)
-        patch.setattr(counting, "MOST_AT_ONCE", 2 * most)
+        patch.setattr(counting, "MOST_AT_ONCE", most)
         patch.setattr(drawing, "MOST_DRAWN", most)
         make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
         house = everything(make_house, (3, 2))

@@ -15,7 +15,7 @@ from winnow_dagster.core.coverage import NOTHING
 from winnow_dagster.core.history import SYSTEM_COLUMNS
 from winnow_dagster.core.honesty import INSTALLERS
 from winnow_dagster.core.names import EVERYTHING, Selector, is_name
-from winnow_dagster.core.shard import FEW, SHARD_LENGTH, Numbers, Shard, columns_for, shard_of
+from winnow_dagster.core.shard import FEW, SHARD_LENGTH, Shard, columns_for
 from winnow_dagster.core.window import Window, newest_window
 
 if TYPE_CHECKING:
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.days import Days, Package, Question
     from winnow_dagster.core.names import Group
 
-MOST_AT_ONCE = 20_000_000
-"""How many stored rows are counted at a time, for a headline; fewer where more columns are counted."""
-
-MOST_WITH_DAYS = 5_000_000
-"""How many are, where each of their days is told too, which takes more memory."""
+MOST_AT_ONCE = 5_000_000
+"""How many stored rows are held in memory at a time, of a headline; fewer where more columns are counted."""
 
 AFTER_ALL = "{"
 """What comes after every name: `z` is before it."""
@@ -42,7 +39,7 @@ class Counted:
 
     shard: Shard
     days: Mapping[str, str] = field(default_factory=dict)
-    """Of each package, its days with downloads: `"2025-06-30":[honest,raw],...`"""
+    """Of each package, and of others, its days with downloads: `"2025-06-30":[honest,raw],...`"""
 
 
 @dataclass(frozen=True)
@@ -70,29 +67,35 @@ class Everything:
         return package not in self.named and not package.startswith(self.prefixes)
 
     def shards(self, *, with_days: bool = True) -> Iterator[dict[str, Counted]]:
-        """Count what `*` selects, a part of the names at a time if there are many rows; yield shards by name."""
+        """Count what `*` selects; yield shards by name.
+
+        With days a part of the names at a time, if there are many rows; without, the rows are never held.
+        """
         if not self.windows:
             return
-        package = pl.col("package")
-        of_others = [package.is_in(self.named), *[package.str.starts_with(prefix) for prefix in self.prefixes]]
-        chosen = self.honest.filter(*[~other for other in of_others])
-        rows = self.honest.filter(self._is_between("date")).select(pl.len()).collect().item()
-        weight = rows * len(self.columns) // len(FEW)
-        for first, end in pairwise(self._cuts(1 + weight // (MOST_WITH_DAYS if with_days else MOST_AT_ONCE))):
-            yield self._count(chosen.filter(package >= first, package < end), with_days=with_days)
+        honest, package = self.honest.filter(self._is_between("date")), pl.col("package")
+        if not with_days:
+            yield self._count(honest, with_days=False)
+            return
+        weight = honest.select(pl.len()).collect().item() * len(self.columns) // len(FEW)
+        for first, end in pairwise(self._cuts(1 + weight // MOST_AT_ONCE)):
+            yield self._count(honest.filter(package >= first, package < end), with_days=True)
 
     def _is_between(self, column: str) -> pl.Expr:
         """Whether a day may be one of any of the windows."""
         windows = self.windows.values()
         return pl.col(column).is_between(min(w.first_day for w in windows), max(w.as_of for w in windows))
 
+    def _is_chosen(self) -> pl.Expr:
+        """Whether a package has a name, and nothing else publishes it."""
+        others = [pl.col("package").is_in(self.named), *map(pl.col("package").str.starts_with, self.prefixes)]
+        return is_name("package") & ~pl.any_horizontal(others)
+
     def _cuts(self, parts: int) -> list[str]:
         """Return where each part of the names begins, and where the last one ends; about as many rows in each.
 
         No shard is cut. The newest day stands for all, if it has rows.
         """
-        if parts == 1:
-            return ["", AFTER_ALL]
         start, size = pl.col("package").str.slice(0, SHARD_LENGTH), pl.col("len")
         newest = max(window.as_of for window in self.windows.values())
         sizes = pl.DataFrame()
@@ -108,23 +111,20 @@ class Everything:
         return Counted(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
     def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, Counted]:
-        rows = _rows(honest.filter(self._is_between("date")), self.columns)
-        if with_days:
-            rows = _by_day(rows, self.columns)
-        summed = [_sum(rows, window, self.columns, at) for at, window in enumerate(self.windows.values())]
-        frame = summed[0]
-        for other in summed[1:]:
-            frame = frame.join(other, on="package", how="full", coalesce=True)
-        frame = frame.sort("package")
-        days = _days(rows, list(self.windows.values()), frame["package"]) if with_days else {}
-        told: dict[str, dict[str, Numbers]] = {}
-        for name, *numbers in frame.fill_null(0).iter_rows():
-            told.setdefault(shard_of(name), {})[name] = tuple(numbers)
-        empty = self.nothing().shard
-        return {
-            key: Counted(replace(empty, packages=packages), {name: days.get(name, "") for name in packages})
-            for key, packages in told.items()
-        }
+        rows, windows = _rows(honest, self.columns), list(self.windows.values())
+        by_day = _by_day(rows.collect(), self.columns) if with_days else pl.DataFrame()
+        frame = _sum(by_day.lazy() if with_days else rows, windows, self.columns).filter(self._is_chosen())
+        days = _days(by_day, windows, frame["package"]) if with_days else {}
+        names = frame["package"].to_list()
+        numbers = list(zip(*(column.to_list() for column in frame.drop("package")), strict=True))
+        found: dict[str, Counted] = {}
+        start, empty = 0, self.nothing().shard
+        for run in frame["package"].str.slice(0, SHARD_LENGTH).rle():
+            end = start + run["len"]
+            packages = dict(zip(names[start:end], numbers[start:end], strict=True))
+            found[run["value"]] = Counted(replace(empty, packages=packages), days)
+            start = end
+        return found
 
 
 class Described(dict[str, "list[Package] | Everything"]):
@@ -161,7 +161,7 @@ def describe_everything(
     )
 
 
-def _rows(honest: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
+def _rows(honest: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
     """Return package, date and the downloads that count for each of the columns."""
     is_honest, installer, system = pl.col("category") == "honest", pl.col("installer"), pl.col("system")
     conditions: dict[str, pl.Expr] = {
@@ -171,7 +171,7 @@ def _rows(honest: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
         **{column: is_honest & (system == name) for column, name in SYSTEM_COLUMNS.items()},
     }
     parts = [(pl.col("downloads") * conditions[name].fill_null(value=False)).alias(name) for name in columns]
-    return honest.select("package", "date", *parts).collect()
+    return honest.select("package", "date", *parts)
 
 
 def _by_day(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -192,11 +192,17 @@ def _is_last(*keys: pl.Expr) -> pl.Expr:
     return pl.any_horizontal(key != key.shift(-1) for key in keys).fill_null(value=True)
 
 
-def _sum(rows: pl.DataFrame, window: Window, columns: Sequence[str], at: int) -> pl.DataFrame:
-    """Sum the columns over a window: package, then `<column> <at>`."""
-    sums = [pl.col(name).sum().alias(f"{name} {at}") for name in columns]
-    chosen = rows.lazy().filter(pl.col("date").is_between(window.first_day, window.as_of))
-    return chosen.group_by("package").agg(sums).filter(is_name("package")).collect()
+def _sum(rows: pl.LazyFrame, windows: Sequence[Window], columns: Sequence[str]) -> pl.DataFrame:
+    """Sum the columns over each of the windows: package, in order, and a column for each of each window."""
+    within = [pl.col("date").is_between(window.first_day, window.as_of) for window in windows]
+    sums = [
+        # Of one window, all rows are within it.
+        (pl.col(name).filter(condition) if len(windows) > 1 else pl.col(name)).sum().alias(f"{name} {at}")
+        for at, condition in enumerate(within)
+        for name in columns
+    ]
+    # Streaming, it is twice as fast, and holds no more than the sums.
+    return rows.group_by("package").agg(sums).sort("package").collect(engine="streaming")
 
 
 def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) -> dict[str, str]:
