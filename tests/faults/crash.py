@@ -123,10 +123,8 @@ def read_on(public: Path, pipe: Connection) -> None:
     """Read every published file again and again; tell what was seen whenever asked, until the pipe is closed."""
     seen, last, moments = Seen(), dict[str, str](), [""]
     while True:
-        for path in [*map(public.joinpath, last), *public.glob("*"), *public.glob("*/*"), *public.glob("*/*/*")]:
-            name = path.relative_to(public)
-            if not any(part.startswith(".") for part in name.parts) and not path.is_dir():
-                look(path, str(name), seen, last, moments)
+        for path in [*map(public.joinpath, last), *files_in(public)]:
+            look(path, str(path.relative_to(public)), seen, last, moments)
         if pipe.poll():
             try:
                 pipe.recv()
@@ -134,6 +132,13 @@ def read_on(public: Path, pipe: Connection) -> None:
                 return
             pipe.send(seen)
             seen = Seen()
+
+
+def files_in(public: Path) -> Iterator[Path]:
+    """Yield the files that a web server would serve; what is staged may be gone as soon as it is seen."""
+    for parent, folders, files in os.walk(public):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent) / name for name in files if not name.startswith("."))
 
 
 def look(path: Path, name: str, seen: Seen, last: dict[str, str], moments: list[str]) -> None:
