@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import Days, Package, Question, describe, retell
-from winnow_dagster.core.history import History, count_days, history_of
+from winnow_dagster.core.history import History, history_of
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, RAW_SCHEMA, winnow
 from winnow_dagster.core.names import Group, Selector, normalise
+from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import ALL, Window
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def test_a_day_read_before_it_settled_is_provisional(hours: int, *, is_provision
 
 def history(covered: Collection[date], count: int = 1) -> History:
     raw = [(day, "a", "pip", "Linux", None, count) for day in covered]
-    counted = count_days(winnow(pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row").lazy()))
-    return history_of(counted.get("a", {}), dict.fromkeys(sorted(covered), False))
+    honest = winnow(pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row").lazy()).collect()
+    return history_of(Tally.of([honest]).numbers.get("a", {}), dict.fromkeys(sorted(covered), False))
 
 
 @given(st.sets(days))

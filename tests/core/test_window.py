@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.badge import badges_of
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, MIRRORS, RAW_SCHEMA, winnow
 from winnow_dagster.core.names import normalise
+from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
     SYSTEMS,
     PackageState,
@@ -21,7 +22,6 @@ from winnow_dagster.core.window import (
     count_covered,
     keep_newest,
     newest_window,
-    total,
     whole_window,
 )
 
@@ -56,7 +56,7 @@ winnowed_rows = st.tuples(
 
 def count(rows: Sequence[tuple[object, ...]], window: Window) -> WindowCounts:
     raw = pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row")
-    return total(winnow(raw.lazy()), window, [A])[A]
+    return Tally.of([winnow(raw.lazy()).collect()]).total(window, [A])[A]
 
 
 def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
-from winnow_dagster.core.history import History, count_days, history_of
+from winnow_dagster.core.history import History, history_of
 from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
+from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
     ALL,
     PackageState,
@@ -19,16 +20,19 @@ from winnow_dagster.core.window import (
     WindowState,
     count_covered,
     newest_window,
-    total,
     whole_window,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import date
 
 PATIENCE_DAYS = 30
 """For how many days the window ALL waits for a missing one; as many are read if no window is longer."""
+
+
+MOST_AT_ONCE = 20_000
+"""How many stored rows are held in memory while packages are counted, or a day's if it has more."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,29 @@ class Days:
 
     counts: pl.LazyFrame
     coverage: Mapping[date, Coverage]
+    by_day: Mapping[date, pl.LazyFrame] = field(default_factory=dict)
+    """The same counts, of each day by itself, where they are stored so."""
 
     def derive(self, transform: Callable[[pl.LazyFrame], pl.LazyFrame]) -> Days:
         """Return other counts of the same days, with the same coverage."""
-        return Days(transform(self.counts), self.coverage)
+        return Days(
+            transform(self.counts), self.coverage, {day: transform(counts) for day, counts in self.by_day.items()}
+        )
 
-    def of(self, day: date) -> pl.DataFrame:
+    def of(self, day: date) -> pl.LazyFrame:
         """Return the counts of one of the days."""
-        return self.counts.filter(pl.col("date") == day).collect()
+        return self.by_day[day] if day in self.by_day else self.counts.filter(pl.col("date") == day)
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield the counts a few days at a time: no more rows than are quickly counted."""
+        held: list[pl.DataFrame] = []
+        for counts in self.by_day.values() or [self.counts]:
+            held.append(counts.collect())
+            if sum(rows.height for rows in held) >= MOST_AT_ONCE:
+                yield pl.concat(held)
+                held = []
+        if held:
+            yield pl.concat(held)
 
 
 @dataclass(frozen=True)
@@ -78,10 +97,10 @@ def describe(
     packages `in_full` are described.
     """
     names = _names(honest, windows, in_full)
-    counts = _add_groups(honest.counts, windows)
+    groups = {str(which): which.members for which in windows if isinstance(which, Group)}
+    tally = _tally(honest, groups, [name for found in names.values() for name in found])
     newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
-    counted = _count(counts, names, newest)
-    by_day = count_days(counts.filter(pl.col("package").is_in([name for found in names.values() for name in found])))
+    counted = _count(tally, names, newest)
     described: dict[str, list[Package]] = {}
     for which, lengths in windows.items():
         covered = _covered(honest, which)
@@ -103,7 +122,7 @@ def describe(
                     problem,
                     _members(names, which) if isinstance(which, Group) else (),
                 ),
-                history_of(by_day.get(name, {}), provisional),
+                history_of(tally.numbers.get(name, {}), provisional),
             )
             for name in names[which]
         ]
@@ -122,15 +141,7 @@ def retell(
     those names each window is wanted.
     """
     groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
-    counts = pl.concat(
-        [
-            honest.counts,
-            *(
-                honest.counts.filter(matches_any(parts, "package")).with_columns(package=pl.lit(name))
-                for name, parts in groups.items()
-            ),
-        ]
-    )
+    tally = _tally(honest, groups, members)
 
     def covers(day: date, name: str) -> bool:
         return all(map(honest.coverage.get(day, NOTHING).covers, members[name]))
@@ -139,11 +150,10 @@ def retell(
     for window, names in windows.items():
         days = days_between(window.first_day, window.as_of)
         known = [name for name in names if all(covers(day, name) for day in days)]
-        found[window] = total(counts, window, known) if known else {}
-    by_day = count_days(counts.filter(pl.col("package").is_in(list(members))))
+        found[window] = tally.total(window, known)
     histories = {
         name: history_of(
-            by_day.get(name, {}),
+            tally.numbers.get(name, {}),
             {
                 day: any(coverage.is_provisional(day, part, settle_days) for part in parts)
                 for day, coverage in honest.coverage.items()
@@ -214,18 +224,21 @@ def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> t
     return tuple(sorted({n for n in chosen if not any(Selector.parse(p).matches(n) for p in of_all)} | of_all))
 
 
-def _add_groups(counts: pl.LazyFrame, windows: Collection[Selector | Group]) -> pl.LazyFrame:
-    """Return the counts with those of each group's packages once more, under the group's own name."""
-    added = [
-        counts.filter(matches_any(which.members, "package")).with_columns(package=pl.lit(str(which)))
-        for which in windows
-        if isinstance(which, Group)
-    ]
-    return pl.concat([counts, *added])
+def _tally(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> Tally:
+    """Add up the counts of these packages and groups; those of each group's packages once more, under its own name."""
+
+    def chosen(rows: pl.DataFrame) -> pl.DataFrame:
+        added = [
+            rows.filter(matches_any(members, "package")).with_columns(package=pl.lit(name))
+            for name, members in groups.items()
+        ]
+        return pl.concat([rows, *added]).filter(pl.col("package").is_in(list(names)))
+
+    return Tally.of(map(chosen, honest.batches()) if names else ())
 
 
 def _count(
-    counts: pl.LazyFrame,
+    tally: Tally,
     names: Mapping[Selector | Group, Sequence[str]],
     newest: Mapping[Selector | Group, Sequence[Window | None]],
 ) -> dict[Window, dict[str, WindowCounts]]:
@@ -234,7 +247,7 @@ def _count(
     for which, windows in newest.items():
         for window in filter(None, windows):
             wanted[window].update(names[which])
-    return {window: total(counts, window, sorted(found)) for window, found in wanted.items()}
+    return {window: tally.total(window, sorted(found)) for window, found in wanted.items()}
 
 
 def _problem(raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, through: date) -> str | None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
-
-import polars as pl
 
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
@@ -84,25 +81,8 @@ class History:
         return History(tuple(day for day in self.days if day.date in theirs))
 
 
-def count_days(honest: pl.LazyFrame) -> dict[str, dict[date, tuple[int, ...]]]:
-    """Return the NUMBERS of each package's days that have rows, from HONEST_SCHEMA."""
-    installer, system, is_honest = pl.col("installer"), pl.col("system"), pl.col("category") == "honest"
-    conditions: Mapping[str, pl.Expr] = {
-        "raw": pl.lit(value=True),
-        **{category: pl.col("category") == category for category in CATEGORIES},
-        **{name: is_honest & (installer == name) for name in INSTALLERS},
-        **{column: is_honest & (system == name) for column, name in SYSTEM_COLUMNS.items()},
-        OTHER_SYSTEM: is_honest & ~system.is_in(SYSTEMS).fill_null(value=False),
-    }
-    sums = [pl.col("downloads").filter(condition).sum().alias(name) for name, condition in conditions.items()]
-    found: dict[str, dict[date, tuple[int, ...]]] = defaultdict(dict)
-    for package, day, *numbers in honest.group_by("package", "date").agg(sums).collect().iter_rows():
-        found[package][day] = tuple(numbers)
-    return found
-
-
 def history_of(counted: Mapping[date, tuple[int, ...]], covered: Mapping[date, bool]) -> History:
-    """Return a package's history: what `count_days` says of it, over the days that cover it.
+    """Return a package's history: the numbers of its days that have rows, over the days that cover it.
 
     `covered`: for each covered day, whether it is provisional. One without rows is a day without downloads.
     """

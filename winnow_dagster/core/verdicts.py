@@ -84,9 +84,9 @@ def judge_sums(raw: Days, honest: Days) -> Verdict:
     # Day by day: of everything, all days together may be more than fits in memory.
     for day in sorted({*raw.coverage, *honest.coverage}):
         both = (
-            _sum(raw.counts.filter(pl.col("date") == day), ["package"], "raw")
+            _sum(raw.of(day), ["package"], "raw")
             .join(
-                _sum(honest.counts.filter(pl.col("date") == day), ["package"], "categories"),
+                _sum(honest.of(day), ["package"], "categories"),
                 on="package", how="full", coalesce=True,
             )
             .with_columns(pl.col("raw", "categories").fill_null(0))

@@ -5,17 +5,13 @@ Knows nothing of where counts come from or what is shown of them.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, legible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import date
 
 
@@ -135,40 +131,7 @@ def count_covered(days: int, covered: Callable[[date], bool], through: date) -> 
     return sum(map(covered, days_between(Window(days, through).first_day, through)))
 
 
-def total(honest: pl.LazyFrame, window: Window, packages: Iterable[str]) -> dict[str, WindowCounts]:
-    """Sum honest counts (HONEST_SCHEMA) over a covered window. A package without a row has counts of 0.
-
-    The caller knows that the window is covered: a day without rows counts as a day without downloads.
-    """
-    chosen = list(packages)
-    summed = (
-        honest.filter(pl.col("date").is_between(window.first_day, window.as_of), pl.col("package").is_in(chosen))
-        .group_by("package", "category", "installer", "system")
-        .agg(pl.col("downloads").sum())
-        .collect()
-    )
-    categories, installers, systems = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    unlisted: dict[str, Counter[str]] = defaultdict(Counter)
-    for package, category, installer, system, downloads in summed.iter_rows():
-        categories[package, category] += downloads
-        if category == "other":
-            unlisted[package][legible(installer)] += downloads
-        if category == "honest":
-            installers[package, installer] += downloads
-            systems[package, system] += downloads
-    return {
-        package: WindowCounts(
-            window,
-            categories={c: categories[package, c] for c in CATEGORIES},
-            by_installer={i: installers[package, i] for i in INSTALLERS},
-            by_system={s: systems[package, s] for s in SYSTEMS},
-            unlisted=_most(unlisted[package]),
-        )
-        for package in chosen
-    }
-
-
-def _most(unlisted: Mapping[str, int]) -> dict[str, int]:
+def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
     """Return the installers with the most downloads, by name, and the others in one."""
     ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(downloads for _, downloads in ordered[MOST_UNLISTED:])

@@ -80,7 +80,7 @@ class HonestDaysIO(dg.IOManager):
         with counting(self._winnow.settings.store_folder):
             self._winnow.honest.tidy()
             for day, coverage in obj.coverage.items():
-                counts = obj.of(day)
+                counts = obj.of(day).collect()
                 self._winnow.honest.write_unless_older(day, counts, coverage)
                 _note(context, str(day), category_numbers(counts))
 

@@ -163,9 +163,10 @@ class DayStore:
     def load(self, days: Collection[date]) -> Days:
         """Return what is stored of these days; a day without a file has no coverage and no rows."""
         coverage = self.coverages(days)
-        paths = local_copies([self.path(day) for day in sorted(coverage)])
+        days = sorted(coverage)
+        paths = local_copies([self.path(day) for day in days])
         counts = pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=self.schema)
-        return Days(counts, coverage)
+        return Days(counts, coverage, dict(zip(days, map(pl.scan_parquet, paths), strict=True)))
 
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
