@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import subprocess
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from winnow_dagster.serve import FILE_POLICY, PAGE_POLICY
+from winnow_dagster.serve import (
+    FILE_POLICY,
+    LARGEST_KEPT,
+    LONGEST_REQUEST,
+    MOST_KEPT,
+    PAGE_POLICY,
+    RecentAnswers,
+    make_app,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +81,69 @@ def test_what_has_not_changed_is_not_sent_again(client: httpx.Client) -> None:
     for name in ("cache-control", "content-security-policy", "x-content-type-options"):
         assert again.headers[name] == first.headers[name]
     assert client.get("/a/", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_file_that_is_replaced_is_served_as_it_is_now(client: httpx.Client, tmp_path: Path) -> None:
+    badge = tmp_path / "public" / "a" / "badge.json"
+    for n in range(20):
+        staged = tmp_path / "staged"
+        staged.write_text(f'{{"n":{n}}}')
+        staged.replace(badge)
+        # The second time it is the answer that was kept.
+        assert [client.get("/a/badge.json").json() for _ in range(2)] == [{"n": n}] * 2
+
+
+def test_an_answer_that_was_kept_is_for_those_only_who_ask_the_same(client: httpx.Client) -> None:
+    plain, packed = ({"Accept-Encoding": "identity"}, {"Accept-Encoding": "gzip"})
+    for _ in range(2):
+        first = client.get("/a/", headers=plain)
+        assert "content-encoding" not in first.headers
+        assert client.get("/a/", headers=packed).headers["content-encoding"] == "gzip"
+        assert client.get("/a/", headers=plain | {"If-None-Match": first.headers["etag"]}).status_code == 304
+        part = client.get("/a/", headers=plain | {"Range": "bytes=1-3"})
+        assert (part.status_code, part.text) == (206, first.text[1:4])
+        assert client.head("/a/", headers=plain).content == b""
+        assert client.post("/a/").status_code == 405
+
+
+def test_what_was_kept_goes_with_its_file(client: httpx.Client, tmp_path: Path) -> None:
+    folder = tmp_path / "public" / "a"
+    for name in ("badge.json", "badge.svg"):
+        assert [client.get(f"/a/{name}").status_code for _ in range(2)] == [200, 200]
+    (folder / "badge.json").unlink()
+    (folder / "badge.svg").unlink()
+    (folder / "badge.svg").symlink_to(tmp_path / "secret.txt")
+    assert [client.get(f"/a/{name}").status_code for name in ("badge.json", "badge.svg")] == [404, 404]
+
+
+def test_no_more_answers_are_kept_than_fit(tmp_path: Path) -> None:
+    for n in range(MOST_KEPT + 10):
+        (tmp_path / f"{n}.json").write_text("{}")
+    (tmp_path / "large.json").write_bytes(bytes(LARGEST_KEPT + 1))
+    app = make_app(tmp_path)
+    assert isinstance(app, RecentAnswers)
+
+    async def ask_for_all() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a") as client:
+            for path in ("large", *range(MOST_KEPT + 10)):
+                assert (await client.get(f"/{path}.json")).status_code == 200
+
+    asyncio.run(ask_for_all())
+    assert len(app.kept) == MOST_KEPT
+    assert not any("large" in path for path, _ in app.kept)
+
+
+def test_a_client_that_goes_on_and_on_before_it_asks_is_hung_up_on(client: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as endless:
+        endless.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        sent = 0
+        try:
+            while sent < 100 * LONGEST_REQUEST:
+                sent += endless.send(b"X-A: a\r\n" * 1000)
+        except ConnectionError:
+            pass
+        assert sent < 100 * LONGEST_REQUEST, "it is still listened to"
+    assert client.get("/").status_code == 200
 
 
 def test_text_is_compressed_for_those_who_take_it(client: httpx.Client) -> None:

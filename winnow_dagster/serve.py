@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import mimetypes
+import os
+import re
 import socket
+import stat
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from winnow_dagster.site.template import POLICY
 
 if TYPE_CHECKING:
     import asyncio
-    from pathlib import Path
 
-    from starlette.responses import Response
-    from starlette.types import Scope
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = "127.0.0.1"
 
@@ -38,6 +44,18 @@ FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
 
 SECONDS_TO_ASK, SECONDS_TO_TAKE = 10, 60
 """How long a client may take to say what it wants, and to take it."""
+
+LONGEST_REQUEST = 64 * 1024
+"""How many bytes a client may say before it is clear what it wants."""
+
+SMALL = 256 * 1024
+"""The bytes of a file up to which it is read at once, as it is at that moment."""
+
+MOST_KEPT, LARGEST_KEPT = 256, 64 * 1024
+"""How many answers are kept, and of how many bytes each may be."""
+
+PLAIN_PATH = re.compile(r"(/[\w-][\w.-]*)*/?", re.ASCII)
+"""A path that names a file as it stands: nothing to decode, no dotfile, no way up."""
 
 PAGE = "text/html"
 SHARED = {"application/json", "image/svg+xml", "text/csv"}
@@ -60,27 +78,107 @@ class PublishedFiles(StaticFiles):
             response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Answer with a file, and with the length of what was read: it may be replaced at any moment."""
+        if stat_result.st_size > SMALL or "range" in Headers(scope=scope):
+            return super().file_response(full_path, stat_result, scope, status_code)
+        with Path(full_path).open("rb") as file:
+            response = super().file_response(full_path, os.fstat(file.fileno()), scope, status_code)
+            return Response(file.read(), headers=response.headers) if isinstance(response, FileResponse) else response
 
-def make_app(folder: Path) -> Starlette:
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer, and the version of the file that it was made from."""
+
+    version: tuple[int, ...]
+    messages: tuple[Message, Message]
+
+
+@dataclass
+class RecentAnswers:
+    """Keeps the latest answers, each until its file is replaced: ten times as many clients can be answered so."""
+
+    app: ASGIApp
+    folder: Path
+    kept: OrderedDict[tuple[str, bool], Kept] = field(default_factory=OrderedDict)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with what is kept, or ask the application and keep what it answers."""
+        asked = _plain_question(scope)
+        version = self._version(asked[0]) if asked else None
+        if asked is None or version is None:
+            await self.app(scope, receive, send)
+            return
+        kept = self.kept.get(asked)
+        if kept is None or kept.version != version:
+            await self.app(scope, receive, self._keeping(asked, version, send))
+            return
+        self.kept.move_to_end(asked)
+        for message in kept.messages:
+            await send(message)
+
+    def _version(self, path: str) -> tuple[int, ...] | None:
+        """Return what tells a file from the one that replaces it; None where there is no file."""
+        try:
+            found = os.stat(f"{self.folder}{path}{'index.html' * path.endswith('/')}")  # noqa: PTH116 - at each request
+        except OSError:
+            return None
+        return (found.st_ino, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+    def _keeping(self, asked: tuple[str, bool], version: tuple[int, ...], send: Send) -> Send:
+        """Return how to send an answer, and keep it if it comes in one piece that is not too large."""
+        started: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            started.append(message)
+            is_whole = len(started) == len(("start", "body")) and not message.get("more_body", False)
+            if is_whole and started[0]["status"] == 200 and len(message["body"]) <= LARGEST_KEPT:  # noqa: PLR2004 - OK
+                self.kept[asked] = Kept(version, (started[0], message))
+                if len(self.kept) > MOST_KEPT:
+                    self.kept.popitem(last=False)
+            await send(message)
+
+        return keep
+
+
+def _plain_question(scope: Scope) -> tuple[str, bool] | None:
+    """Return the path that is asked for, and whether gzip is taken; None where the answer depends on more than that."""
+    if scope["type"] != "http" or scope["method"] != "GET" or not PLAIN_PATH.fullmatch(scope["path"]):
+        return None
+    takes_gzip = False
+    for name, value in scope["headers"]:
+        if name == b"range" or name.startswith(b"if-"):
+            return None
+        takes_gzip |= name == b"accept-encoding" and b"gzip" in value
+    return scope["path"], takes_gzip
+
+
+def make_app(folder: Path) -> ASGIApp:
     """Return the application that serves a web directory."""
-    return Starlette(
-        routes=[Mount("/", PublishedFiles(directory=folder, html=True))], middleware=[Middleware(GZipMiddleware)]
-    )
+    files = PublishedFiles(directory=folder, html=True)
+    return RecentAnswers(Starlette(routes=[Mount("/", files)], middleware=[Middleware(GZipMiddleware)]), folder)
 
 
-class ImpatientProtocol(H11Protocol):
+class ImpatientProtocol(HttpToolsProtocol):
     """HTTP for clients that say what they want, and take it, within a time; on others it hangs up."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the library has it
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._is_answering = False
+        self._asked = 0
         self._end = self.loop.call_later(SECONDS_TO_ASK, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come of a request."""
         super().data_received(data)
         self._watch()
+        self._asked = 0 if self._is_answering else self._asked + len(data)
+        if self._asked > LONGEST_REQUEST:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
@@ -108,6 +206,8 @@ def run(folder: Path, host: str, port: int) -> None:
     with socket.create_server((host, port), family=family) as listener:
         shown = f"[{host}]" if ":" in host else host
         print(f"Badges at http://{shown}:{listener.getsockname()[1]}/ (stop with Ctrl-C)", flush=True)  # noqa: T201
-        config = uvicorn.Config(make_app(folder), log_level="warning", http=ImpatientProtocol, ws="none")
+        config = uvicorn.Config(
+            make_app(folder), log_level="warning", access_log=False, http=ImpatientProtocol, ws="none"
+        )
         server = uvicorn.Server(config)
         server.run(sockets=[listener])
