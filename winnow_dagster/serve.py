@@ -206,8 +206,9 @@ def run(folder: Path, host: str, port: int) -> None:
     with socket.create_server((host, port), family=family) as listener:
         shown = f"[{host}]" if ":" in host else host
         print(f"Badges at http://{shown}:{listener.getsockname()[1]}/ (stop with Ctrl-C)", flush=True)  # noqa: T201
+        # Below an error there is a line for each request that is none: whoever sends them could fill the disk.
         config = uvicorn.Config(
-            make_app(folder), log_level="warning", access_log=False, http=ImpatientProtocol, ws="none"
+            make_app(folder), log_level="error", access_log=False, http=ImpatientProtocol, ws="none"
         )
         server = uvicorn.Server(config)
         server.run(sockets=[listener])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +28,7 @@ from winnow_dagster.site.site import Site
 from winnow_dagster.storage.everything import WideDir
 from winnow_dagster.storage.files import Failures
 
+ROOT = Path(__file__).parents[2]
 DAY = date(2025, 6, 30)
 DAYS = 30
 SIZES = (1_000, 10_000, 100_000)
@@ -33,7 +36,7 @@ ALL = 886_000
 """How many names PyPI has; `WINNOW_BENCHMARK_ALL=1` takes as many, which takes half an hour."""
 
 PAIRS = 5
-"""How often a first publication and a bare loop are timed in turn; once with all names."""
+"""How often ours and its yardstick are timed in turn; a first publication of all names once."""
 
 SYLLABLES = (
     "py",
@@ -168,24 +171,49 @@ def compare(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def windows(folder: Path, names: list[str]) -> Iterator[str]:
-    paths = [write_day(folder, names, DAY - timedelta(days=ago)) for ago in range(DAYS)]
-    counts = pl.scan_parquet(paths)
-    rows: list[int] = []
-    columns = ["date", "package", "category", "downloads"]
-    bare = clock(lambda: rows.append(counts.select(columns).collect(engine="streaming").height))
-    coverage = {DAY - timedelta(days=ago): Coverage({EVERYTHING: end_of(DAY)}) for ago in range(DAYS)}
-    described = describe_everything(Days(counts, coverage), {EVERYTHING: (DAYS,)}, LOOK, Question(DAY, "bigquery"), [])
-    what = f"{len(names):,} packages, 30 days of {rows[0] // DAYS:,} honest rows"
-    for told, with_days in (("windows", False), ("windows, and each day as history.json has it", True)):
-        ours = clock(partial(count, described, with_days=with_days))
+    for ago in range(DAYS):
+        write_day(folder, names, DAY - timedelta(days=ago))
+    times: dict[str, list[tuple[float, float]]] = {work: [] for work in COUNTING}
+    # Each in a process of its own, which has what one has that is started for it, and in turn.
+    for _ in range(PAIRS):
+        for work in COUNTING:
+            command = [sys.executable, "-m", __name__, work, str(folder)]
+            told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout
+            seconds, megabytes, rows = map(float, told.split())
+            times[work].append((seconds, megabytes))
+    bare = [seconds for seconds, _ in times.pop("read")]
+    what = f"{len(names):,} packages, 30 days of {rows / DAYS:,.0f} honest rows"
+    for work, measured in times.items():
+        ratios = [seconds / least for (seconds, _), least in zip(measured, bare, strict=True)]
         yield (
-            f"{what}: {told} in {ours:.1f} s, {ours / bare:.1f} times the {bare:.2f} s of reading them; "
-            f"{most_memory():,.0f} MB"
+            f"{what}: {work} in {median(seconds for seconds, _ in measured):.1f} s, {median(ratios):.1f} times "
+            f"({min(ratios):.1f} to {max(ratios):.1f}) the {median(bare):.2f} s of reading them; "
+            f"{max(megabytes for _, megabytes in measured):,.0f} MB"
         )
 
 
-def count(described: Everything, *, with_days: bool) -> int:
+def count(work: str, folder: Path) -> None:
+    """Do one of COUNTING with the days in a folder; print its seconds, the most memory in MB, and the rows."""
+    counts = pl.scan_parquet(sorted(folder.iterdir()))
+    coverage = {DAY - timedelta(days=ago): Coverage({EVERYTHING: end_of(DAY)}) for ago in range(DAYS)}
+    described = describe_everything(Days(counts, coverage), {EVERYTHING: (DAYS,)}, LOOK, Question(DAY, "bigquery"), [])
+    seconds = clock(partial(COUNTING[work], counts, described))
+    print(seconds, most_memory(), counts.select(pl.len()).collect().item())
+
+
+def read(counts: pl.LazyFrame, _: Everything) -> int:
+    return counts.select("date", "package", "category", "downloads").collect(engine="streaming").height
+
+
+def count_windows(_: pl.LazyFrame, described: Everything, *, with_days: bool) -> int:
     return sum(len(c.shard.packages) for shards in described.shards(with_days=with_days) for c in shards.values())
+
+
+COUNTING: Mapping[str, Callable[[pl.LazyFrame, Everything], object]] = {
+    "read": read,
+    "windows": partial(count_windows, with_days=False),
+    "windows and days": partial(count_windows, with_days=True),
+}
 
 
 KINDS = (
@@ -198,7 +226,7 @@ SHARES = (100, 50, 20)
 """How many in a hundred packages have a first, a second and a third row on a day."""
 
 
-def write_day(folder: Path, names: list[str], day: date) -> str:
+def write_day(folder: Path, names: list[str], day: date) -> None:
     """Write a day of 1.7 rows a package: a few have millions of downloads, most have a handful."""
     packages, parts = pl.DataFrame({"package": names}), []
     for at, share in enumerate(SHARES):
@@ -217,12 +245,14 @@ def write_day(folder: Path, names: list[str], day: date) -> str:
         downloads = (((pl.col("chance") + 1) / 10**6) ** (-1 / 0.6)).cast(pl.Int64)
         parts.append(found.join(told, on="kind").with_columns(downloads=downloads).select(HONEST_SCHEMA.names()))
     frame = pl.concat(parts).group_by(HONEST_SCHEMA.names()[:-1]).agg(pl.col("downloads").sum())
-    path = folder / f"{day}.parquet"
-    frame.sort(HONEST_SCHEMA.names()).write_parquet(path)
-    return str(path)
+    frame.sort(HONEST_SCHEMA.names()).write_parquet(folder / f"{day}.parquet")
 
 
 def most_memory() -> float:
     """Return the most memory that this process has had, in MB."""
     with Path("/proc/self/status").open() as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    count(sys.argv[1], Path(sys.argv[2]))
