@@ -180,6 +180,21 @@ def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(client: httpx.Cl
     assert client.get("/").status_code == 200
 
 
+def test_requests_that_are_none_leave_no_line_each(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    with subprocess.Popen(SERVE, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        port = re.search(r":(\d+)/", server.stdout.readline())
+        assert port
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", int(port[1]))) as connection:
+                connection.sendall(b"nothing at all\r\n\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 400")
+        server.terminate()
+        assert server.stderr.read() == ""
+
+
 def test_nobody_can_write(client: httpx.Client) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert client.request(method, "/a/badge.json").status_code == 405
