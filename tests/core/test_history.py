@@ -126,6 +126,19 @@ def test_what_is_told_again_is_what_was_published(raw: list[Row], covered: set[d
             assert state.counts is None or told[state.counts.window][package.state.package] == state.counts
 
 
+@given(rows, st.sets(days), st.integers(1, 5))
+def test_what_is_counted_a_few_days_at_a_time_is_what_is_counted_at_once(
+    raw: list[Row], covered: set[date], most: int
+) -> None:
+    honest = stored([row for row in raw if row[0] in covered], dict.fromkeys(("a", "b"), covered))
+    apart = Days(honest.counts, honest.coverage, {day: honest.of(day) for day in sorted(covered)})
+    windows: dict[Selector | Group, tuple[int, ...]] = {A: (2, ALL), Group(normalise("both"), (A, B)): (3,)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("winnow_dagster.core.days.MOST_AT_ONCE", most)
+        assert len(list(apart.batches())) <= max(1, len(covered))
+        assert described(apart, windows) == described(honest, windows)
+
+
 @pytest.mark.parametrize(("hours", "is_provisional"), [(3, True), (71, True), (72, False), (999, False)])
 def test_a_day_read_before_it_settled_is_provisional(hours: int, *, is_provisional: bool) -> None:
     found = described(stored([], {"a": [LAST]}, hours), {A: (1,)})["a"][0]
