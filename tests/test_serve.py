@@ -7,6 +7,8 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -20,6 +22,7 @@ from winnow_dagster.serve import (
     PAGE_POLICY,
     RecentAnswers,
     make_app,
+    make_server,
 )
 
 if TYPE_CHECKING:
@@ -193,6 +196,35 @@ def test_requests_that_are_none_leave_no_line_each(tmp_path: Path) -> None:
                 assert connection.recv(100).startswith(b"HTTP/1.1 400")
         server.terminate()
         assert server.stderr.read() == ""
+
+
+def test_a_client_that_takes_its_time_gets_all_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("winnow_dagster.serve.SECONDS_TO_ASK", 1)
+    page = b"a" * 250_000
+    (tmp_path / "page.html").write_bytes(page)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as slow:
+        # As a slow line has it: little is under way.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server = make_server(tmp_path)
+        serving = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        serving.start()
+        try:
+            slow.connect(listener.getsockname())
+            slow.sendall(b"GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer, end = b"", time.monotonic() + 3
+            while not answer.endswith(page):
+                # The most of it only when the time to ask is long over.
+                is_slow = time.monotonic() < end
+                more = slow.recv(1024 if is_slow else 65536)
+                assert more, f"hung up on after {len(answer)} bytes"
+                answer += more
+                if is_slow:
+                    time.sleep(0.05)
+        finally:
+            server.should_exit = True
+            slow.close()
+            serving.join()
 
 
 def test_nobody_can_write(client: httpx.Client) -> None:

@@ -170,7 +170,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._is_answering = False
         self._asked = 0
-        self._end = self.loop.call_later(SECONDS_TO_ASK, transport.abort)
+        self._end = self.loop.call_later(SECONDS_TO_ASK, self._hang_up)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come of a request."""
@@ -196,8 +196,25 @@ class ImpatientProtocol(HttpToolsProtocol):
         if is_answering is not self._is_answering:
             self._is_answering = is_answering
             self._end.cancel()
-            seconds = SECONDS_TO_TAKE if is_answering else SECONDS_TO_ASK
-            self._end = self.loop.call_later(seconds, self.transport.abort)
+            if is_answering:
+                self._end = self.loop.call_later(SECONDS_TO_TAKE, self.transport.abort)
+            else:
+                self._end = self.loop.call_later(SECONDS_TO_ASK, self._hang_up)
+
+    def _hang_up(self) -> None:
+        """End what asks for nothing more, unless it is still taking what it was given."""
+        if self.transport.get_write_buffer_size():
+            self._end = self.loop.call_later(SECONDS_TO_TAKE - SECONDS_TO_ASK, self.transport.abort)
+        else:
+            self.transport.abort()
+
+
+def make_server(folder: Path) -> uvicorn.Server:
+    """Return what serves a web directory, on sockets that are given to it."""
+    # Below an error there is a line for each request that is none: whoever sends them could fill the disk.
+    return uvicorn.Server(
+        uvicorn.Config(make_app(folder), log_level="error", access_log=False, http=ImpatientProtocol, ws="none")
+    )
 
 
 def run(folder: Path, host: str, port: int) -> None:
@@ -206,9 +223,4 @@ def run(folder: Path, host: str, port: int) -> None:
     with socket.create_server((host, port), family=family) as listener:
         shown = f"[{host}]" if ":" in host else host
         print(f"Badges at http://{shown}:{listener.getsockname()[1]}/ (stop with Ctrl-C)", flush=True)  # noqa: T201
-        # Below an error there is a line for each request that is none: whoever sends them could fill the disk.
-        config = uvicorn.Config(
-            make_app(folder), log_level="error", access_log=False, http=ImpatientProtocol, ws="none"
-        )
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
+        make_server(folder).run(sockets=[listener])
