@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,6 +21,7 @@ from winnow_dagster.serve import (
     LARGEST_KEPT,
     LONGEST_REQUEST,
     MOST_KEPT,
+    MOST_WAITING,
     PAGE_POLICY,
     RecentAnswers,
     make_app,
@@ -27,7 +30,6 @@ from winnow_dagster.serve import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 SERVE = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
@@ -136,17 +138,87 @@ def test_no_more_answers_are_kept_than_fit(tmp_path: Path) -> None:
     assert not any("large" in path for path, _ in app.kept)
 
 
-def test_a_client_that_goes_on_and_on_before_it_asks_is_hung_up_on(client: httpx.Client) -> None:
+ASK_FOR_ALL = b"GET /a/large.csv HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X-A: a\r\n" * 1000),
+        # What is large is still being sent.
+        (ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL, b"X-A: a\r\n" * 1000),
+        (b"", (ASK_FOR_ALL + b"\r\n") * 100),
+    ],
+)
+def test_a_client_that_goes_on_and_on_is_hung_up_on(
+    client: httpx.Client, tmp_path: Path, begun: bytes, more: bytes
+) -> None:
+    (tmp_path / "public" / "a" / "large.csv").write_bytes(bytes(20_000_000))
+    most = 200 * LONGEST_REQUEST
     with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as endless:
-        endless.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
         sent = 0
         try:
-            while sent < 100 * LONGEST_REQUEST:
-                sent += endless.send(b"X-A: a\r\n" * 1000)
-        except ConnectionError:
+            endless.sendall(begun)
+            while sent < most:
+                sent += endless.send(more)
+        except (ConnectionError, TimeoutError):
             pass
-        assert sent < 100 * LONGEST_REQUEST, "it is still listened to"
+    assert sent < most, "it is still listened to"
     assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(("requests", "answers"), [(10, 10), (MOST_WAITING + 10, 0)])
+def test_some_requests_may_wait_for_those_before_them_and_not_any_number(
+    client: httpx.Client, requests: int, answers: int
+) -> None:
+    ask = b"GET /a/badge.json HTTP/1.1\r\nHost: a\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as eager:
+        eager.sendall(ask * (requests - 1) + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        found = b""
+        with contextlib.suppress(ConnectionError):
+            while more := eager.recv(65536):
+                found += more
+    assert found.count(b"HTTP/1.1 200") == answers
+
+
+def test_a_post_is_refused_however_much_comes_with_it(client: httpx.Client) -> None:
+    assert client.post("/a/badge.json", content=bytes(10 * LONGEST_REQUEST)).status_code == 405
+
+
+def test_what_clients_do_not_take_is_not_held_for_them(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "large.csv").write_bytes(bytes(30_000_000))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(subprocess.Popen(SERVE, cwd=tmp_path, stdout=subprocess.PIPE, text=True))
+        stack.callback(server.terminate)
+        assert server.stdout is not None
+        port = re.search(r":(\d+)/", server.stdout.readline())
+        assert port
+        url = f"http://127.0.0.1:{port[1]}/large.csv"
+        assert len(httpx.get(url).content) == 30_000_000
+        before = resident(server.pid)
+        for _ in range(4):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", int(port[1]))))
+            slow.sendall(b"GET /large.csv HTTP/1.1\r\nHost: a\r\n\r\n")
+            # All but the last of it.
+            left = 29_000_000
+            while left > 0:
+                left -= len(slow.recv(1_000_000))
+        assert resident(server.pid) < before + 20
+
+
+def resident(pid: int) -> int:
+    """Return the memory of a process, in MB."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1]) // 1000
+
+
+def test_of_two_lists_of_encodings_only_the_first_is_heard_and_nothing_is_kept(client: httpx.Client) -> None:
+    for _ in range(2):
+        twice = client.get("/a/", headers=[("Accept-Encoding", "identity"), ("Accept-Encoding", "gzip")])
+        assert twice.status_code == 200
+        assert client.get("/a/", headers={"Accept-Encoding": "gzip"}).headers["content-encoding"] == "gzip"
 
 
 def test_text_is_compressed_for_those_who_take_it(client: httpx.Client) -> None:

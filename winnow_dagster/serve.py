@@ -48,6 +48,9 @@ SECONDS_TO_ASK, SECONDS_TO_TAKE = 10, 60
 LONGEST_REQUEST = 64 * 1024
 """How many bytes a client may say before it is clear what it wants."""
 
+MOST_WAITING = 64
+"""How many requests of a client may wait for answers to those before them."""
+
 SMALL = 256 * 1024
 """The bytes of a file up to which it is read at once, as it is at that moment."""
 
@@ -130,15 +133,20 @@ class RecentAnswers:
 
     def _keeping(self, asked: tuple[str, bool], version: tuple[int, ...], send: Send) -> Send:
         """Return how to send an answer, and keep it if it comes in one piece that is not too large."""
-        started: list[Message] = []
+        start: Message | None = None
 
         async def keep(message: Message) -> None:
-            started.append(message)
-            is_whole = len(started) == len(("start", "body")) and not message.get("more_body", False)
-            if is_whole and started[0]["status"] == 200 and len(message["body"]) <= LARGEST_KEPT:  # noqa: PLR2004 - OK
-                self.kept[asked] = Kept(version, (started[0], message))
-                if len(self.kept) > MOST_KEPT:
-                    self.kept.popitem(last=False)
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message if message["status"] == 200 else None  # noqa: PLR2004 - OK
+            else:
+                is_whole = not message.get("more_body", False) and len(message["body"]) <= LARGEST_KEPT
+                if start and is_whole:
+                    self.kept[asked] = Kept(version, (start, message))
+                    if len(self.kept) > MOST_KEPT:
+                        self.kept.popitem(last=False)
+                # What follows a first part is no whole.
+                start = None
             await send(message)
 
         return keep
@@ -148,12 +156,10 @@ def _plain_question(scope: Scope) -> tuple[str, bool] | None:
     """Return the path that is asked for, and whether gzip is taken; None where the answer depends on more than that."""
     if scope["type"] != "http" or scope["method"] != "GET" or not PLAIN_PATH.fullmatch(scope["path"]):
         return None
-    takes_gzip = False
-    for name, value in scope["headers"]:
-        if name == b"range" or name.startswith(b"if-"):
-            return None
-        takes_gzip |= name == b"accept-encoding" and b"gzip" in value
-    return scope["path"], takes_gzip
+    encodings = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+    if len(encodings) > 1 or any(name == b"range" or name.startswith(b"if-") for name, _ in scope["headers"]):
+        return None
+    return scope["path"], any(b"gzip" in value for value in encodings)
 
 
 def make_app(folder: Path) -> ASGIApp:
@@ -173,27 +179,37 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._end = self.loop.call_later(SECONDS_TO_ASK, self._hang_up)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come of a request."""
+        """Take what has come of requests."""
+        self._asked += len(data)
         super().data_received(data)
         self._watch()
-        self._asked = 0 if self._is_answering else self._asked + len(data)
-        if self._asked > LONGEST_REQUEST:
+        if self._asked > LONGEST_REQUEST or len(self.pipeline) > MOST_WAITING:
             self.transport.abort()
 
+    def on_headers_complete(self) -> None:
+        """Answer a request, or let it wait until those before it are answered."""
+        super().on_headers_complete()
+        self._asked = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Take what nobody needs."""
+        super().on_body(body)
+        self._asked = 0
+
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Begin to wait for the next request, or to answer it."""
         super().on_response_complete()
-        self._watch()
+        self._watch(is_next=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._end.cancel()
         super().connection_lost(exc)
 
-    def _watch(self) -> None:
+    def _watch(self, *, is_next: bool = False) -> None:
         """Start the clock anew between asking and answering, not with each byte that comes."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
-        if is_answering is not self._is_answering:
+        if is_next or is_answering is not self._is_answering:
             self._is_answering = is_answering
             self._end.cancel()
             if is_answering:

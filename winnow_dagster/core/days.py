@@ -58,7 +58,7 @@ class Days:
         """Yield the counts a few days at a time: no more rows than are quickly counted."""
         held: list[pl.DataFrame] = []
         for counts in self.by_day.values() or [self.counts]:
-            held.append(counts.collect())
+            held.append(counts.collect(engine="streaming"))
             if sum(rows.height for rows in held) >= MOST_AT_ONCE:
                 yield pl.concat(held)
                 held = []
@@ -227,14 +227,27 @@ def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> t
 def _tally(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> Tally:
     """Add up the counts of these packages and groups; those of each group's packages once more, under its own name."""
 
-    def chosen(rows: pl.DataFrame) -> pl.DataFrame:
+    def add_groups(rows: pl.DataFrame) -> pl.DataFrame:
         added = [
             rows.filter(matches_any(members, "package")).with_columns(package=pl.lit(name))
             for name, members in groups.items()
         ]
         return pl.concat([rows, *added]).filter(pl.col("package").is_in(list(names)))
 
-    return Tally.of(map(chosen, honest.batches()) if names else ())
+    parts = [part for members in groups.values() for part in members]
+    chosen = honest.derive(lambda counts: _select(counts, names, parts))
+    return Tally.of(map(add_groups, chosen.batches()) if names else ())
+
+
+def _select(counts: pl.LazyFrame, names: Collection[str], parts: Collection[Selector]) -> pl.LazyFrame:
+    """Return the counts of these packages, and of those that these selectors select."""
+    # Joined: up to a hundred names in a filter are compared one by one with each name in a file.
+    exact = pl.LazyFrame({"package": [*names, *(part.stem for part in parts if not part.is_prefix)]})
+    found = counts.join(exact, on="package", how="semi")
+    prefixes = [part for part in parts if part.is_prefix]
+    if not prefixes:
+        return found
+    return pl.concat([found, counts.filter(matches_any(prefixes, "package")).join(exact, on="package", how="anti")])
 
 
 def _count(

@@ -126,6 +126,8 @@ class BadgesIO(dg.IOManager):
                     _note(context, key, numbers | {"files_changed": changed[key]} | notes)
             published = [p.state.package for found in obj.values() for p in _in_full(found)]
             web.refresh(clock.through, published, failures)
+        # It may be held until all of the run is over; who needs it reads what is published.
+        obj.clear()
         failures.raise_any()
 
     def load_input(self, context: dg.InputContext) -> Mapping[str, list[PackageState]]:  # noqa: ARG002
