@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
 import socket
 import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from winnow_dagster.serve import (
-    FILE_POLICY,
-    LARGEST_KEPT,
-    LONGEST_REQUEST,
-    MOST_KEPT,
-    MOST_WAITING,
-    PAGE_POLICY,
-    RecentAnswers,
-    make_app,
-    make_server,
-)
+from tests.serving import SERVE, serving
+from winnow_dagster.recent_answers import LARGEST_KEPT, MOST_KEPT, RecentAnswers
+from winnow_dagster.serve import FILE_POLICY, PAGE_POLICY, make_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
-SERVE = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
 
 
 @pytest.fixture
@@ -49,13 +35,8 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     (tmp_path / "secret.txt").write_text("secret")
     (public / "a" / "out").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "winnow.yaml").write_text("packages: [{name: a}]")
-    with subprocess.Popen(SERVE, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
-        assert found
-        with httpx.Client(base_url=found[0]) as client:
-            yield client
-        server.terminate()
+    with serving(tmp_path) as (_, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -138,82 +119,6 @@ def test_no_more_answers_are_kept_than_fit(tmp_path: Path) -> None:
     assert not any("large" in path for path, _ in app.kept)
 
 
-ASK_FOR_ALL = b"GET /a/large.csv HTTP/1.1\r\nHost: a\r\n"
-
-
-@pytest.mark.parametrize(
-    ("begun", "more"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X-A: a\r\n" * 1000),
-        # What is large is still being sent.
-        (ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL, b"X-A: a\r\n" * 1000),
-        (b"", (ASK_FOR_ALL + b"\r\n") * 100),
-    ],
-)
-def test_a_client_that_goes_on_and_on_is_hung_up_on(
-    client: httpx.Client, tmp_path: Path, begun: bytes, more: bytes
-) -> None:
-    (tmp_path / "public" / "a" / "large.csv").write_bytes(bytes(20_000_000))
-    most = 200 * LONGEST_REQUEST
-    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as endless:
-        sent = 0
-        try:
-            endless.sendall(begun)
-            while sent < most:
-                sent += endless.send(more)
-        except (ConnectionError, TimeoutError):
-            pass
-    assert sent < most, "it is still listened to"
-    assert client.get("/").status_code == 200
-
-
-@pytest.mark.parametrize(("requests", "answers"), [(10, 10), (MOST_WAITING + 10, 0)])
-def test_some_requests_may_wait_for_those_before_them_and_not_any_number(
-    client: httpx.Client, requests: int, answers: int
-) -> None:
-    ask = b"GET /a/badge.json HTTP/1.1\r\nHost: a\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as eager:
-        eager.sendall(ask * (requests - 1) + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        found = b""
-        with contextlib.suppress(ConnectionError):
-            while more := eager.recv(65536):
-                found += more
-    assert found.count(b"HTTP/1.1 200") == answers
-
-
-def test_a_post_is_refused_however_much_comes_with_it(client: httpx.Client) -> None:
-    assert client.post("/a/badge.json", content=bytes(10 * LONGEST_REQUEST)).status_code == 405
-
-
-def test_what_clients_do_not_take_is_not_held_for_them(tmp_path: Path) -> None:
-    (tmp_path / "public").mkdir()
-    (tmp_path / "public" / "large.csv").write_bytes(bytes(30_000_000))
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(subprocess.Popen(SERVE, cwd=tmp_path, stdout=subprocess.PIPE, text=True))
-        stack.callback(server.terminate)
-        assert server.stdout is not None
-        port = re.search(r":(\d+)/", server.stdout.readline())
-        assert port
-        url = f"http://127.0.0.1:{port[1]}/large.csv"
-        assert len(httpx.get(url).content) == 30_000_000
-        before = resident(server.pid)
-        for _ in range(4):
-            slow = stack.enter_context(socket.create_connection(("127.0.0.1", int(port[1]))))
-            slow.sendall(b"GET /large.csv HTTP/1.1\r\nHost: a\r\n\r\n")
-            # All but the last of it.
-            left = 29_000_000
-            while left > 0:
-                left -= len(slow.recv(1_000_000))
-        assert resident(server.pid) < before + 20
-
-
-def resident(pid: int) -> int:
-    """Return the memory of a process, in MB."""
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found
-    return int(found[1]) // 1000
-
-
 def test_of_two_lists_of_encodings_only_the_first_is_heard_and_nothing_is_kept(client: httpx.Client) -> None:
     for _ in range(2):
         twice = client.get("/a/", headers=[("Accept-Encoding", "identity"), ("Accept-Encoding", "gzip")])
@@ -234,69 +139,6 @@ def test_a_head_is_answered_as_a_get_without_its_body(client: httpx.Client) -> N
     found = client.head("/a/badge.json")
     assert (found.status_code, found.content) == (200, b"")
     assert found.headers["content-length"] == "2"
-
-
-@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-A: "])
-def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(client: httpx.Client, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as slow:
-        slow.sendall(begun)
-        slow.settimeout(0.5)
-        # A byte now and then does not help it.
-        for _ in range(60):
-            try:
-                assert slow.recv(1000) == b""
-                break
-            except TimeoutError:
-                slow.sendall(b"a" if begun else b"")
-            except ConnectionError:
-                break
-        else:
-            pytest.fail("it is still listened to after 30 seconds")
-    assert client.get("/").status_code == 200
-
-
-def test_requests_that_are_none_leave_no_line_each(tmp_path: Path) -> None:
-    (tmp_path / "public").mkdir()
-    with subprocess.Popen(SERVE, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stderr is not None
-        port = re.search(r":(\d+)/", server.stdout.readline())
-        assert port
-        for _ in range(10):
-            with socket.create_connection(("127.0.0.1", int(port[1]))) as connection:
-                connection.sendall(b"nothing at all\r\n\r\n")
-                assert connection.recv(100).startswith(b"HTTP/1.1 400")
-        server.terminate()
-        assert server.stderr.read() == ""
-
-
-def test_a_client_that_takes_its_time_gets_all_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("winnow_dagster.serve.SECONDS_TO_ASK", 1)
-    page = b"a" * 250_000
-    (tmp_path / "page.html").write_bytes(page)
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as slow:
-        # As a slow line has it: little is under way.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        server = make_server(tmp_path)
-        serving = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        serving.start()
-        try:
-            slow.connect(listener.getsockname())
-            slow.sendall(b"GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n")
-            answer, end = b"", time.monotonic() + 3
-            while not answer.endswith(page):
-                # The most of it only when the time to ask is long over.
-                is_slow = time.monotonic() < end
-                more = slow.recv(1024 if is_slow else 65536)
-                assert more, f"hung up on after {len(answer)} bytes"
-                answer += more
-                if is_slow:
-                    time.sleep(0.05)
-        finally:
-            server.should_exit = True
-            slow.close()
-            serving.join()
 
 
 def test_nobody_can_write(client: httpx.Client) -> None:

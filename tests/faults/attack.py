@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.serving import resident
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -49,8 +51,7 @@ class Server:
 
     def memory(self) -> float:
         """Return the resident memory, in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000  # type: ignore[index]
+        return resident(self.pid)
 
 
 @contextmanager

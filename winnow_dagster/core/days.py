@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 PATIENCE_DAYS = 30
 """For how many days the window ALL waits for a missing one; as many are read if no window is longer."""
 
-
 MOST_AT_ONCE = 20_000
 """How many stored rows are held in memory while packages are counted, or a day's if it has more."""
 
