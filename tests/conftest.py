@@ -21,7 +21,7 @@ from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from winnow_dagster.storage.places import Place
 
@@ -45,6 +45,8 @@ class RowSource:
     rows: Sequence[Row] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     asked: list[Request] = field(default_factory=list)
+    rows_of_day: dict[date, int] = field(default_factory=dict)
+    """How many rows the source has of a day, over all packages; nothing where it cannot tell."""
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         for request in requests:
@@ -55,6 +57,9 @@ class RowSource:
             frame = pl.DataFrame(self.rows, schema=RAW_SCHEMA, orient="row")
             wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
             yield Reading([request], frame.filter(*wanted))
+
+    def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        return {day: rows for day, rows in self.rows_of_day.items() if first <= day <= last}
 
     def newest_day(self, today: date) -> date | None:
         return max((row[0] for row in self.rows if row[0] < today), default=None)

@@ -11,14 +11,40 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due
+from winnow_dagster.core.definition import LAST_MIXED_DAY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    import polars as pl
 
     from winnow_dagster.core.names import Selector
 
 ONE_DAY = timedelta(days=1)
+
+UNNAMED_SCHEMA = pl.Schema({"date": pl.Date, "package": pl.String, "rows": pl.Int64})
+"""How many rows of a package name no file on a day."""
+
+
+@dataclass(frozen=True)
+class ReadingFacts:
+    """What is known of one reading of a selector on a day, besides its counts."""
+
+    source_rows: int | None = None
+    """How many rows the source had of the day then, over all packages; None where it could not tell."""
+
+    downloads: int | None = None
+    """The raw downloads of the selector; None of a reading by a release that did not note them."""
+
+    unnamed: int = 0
+    """How many rows name no file, on a day on which only the name tells a download. They are not counted."""
+
+    is_short: bool = False
+    """Whether the source had lost rows of the day, and the day was counted all the same."""
+
+
+NO_FACTS = ReadingFacts()
 
 
 @dataclass(frozen=True)
@@ -27,6 +53,11 @@ class Coverage:
 
     read: Mapping[Selector, datetime] = field(default_factory=dict)
     failed: Mapping[Selector, str] = field(default_factory=dict)
+    facts: Mapping[Selector, ReadingFacts] = field(default_factory=dict)
+    """What else is known of the readings in `read`."""
+
+    legacy: Mapping[Selector, datetime] = field(default_factory=dict)
+    """When selectors were read by the definition `requests`. Such counts are history only: they cover nothing (R9)."""
 
     @cached_property
     def _wide(self) -> list[tuple[Selector, datetime]]:
@@ -52,6 +83,15 @@ class Coverage:
     def failure(self, selector: Selector) -> str | None:
         """Return why the last reading of `selector`, or of a wider one, failed; None if it did not."""
         return next((why for other, why in self.failed.items() if other.covers(selector)), None)
+
+    def holds(self, selector: Selector) -> bool:
+        """Return whether the day has counts of all that `selector` selects, by whichever definition."""
+        return self.covers(selector) or any(other.covers(selector) for other in self.legacy)
+
+    def facts_of(self, selector: Selector) -> ReadingFacts:
+        """Return what is known of the newest reading that covers `selector`."""
+        covering = [other for other in self.read if other.covers(selector)]
+        return self.facts.get(max(covering, key=self.read.__getitem__), NO_FACTS) if covering else NO_FACTS
 
     def is_later_than(self, other: Coverage) -> bool:
         """Tell whether this holds a later reading of some selector than `other` does."""
@@ -93,6 +133,8 @@ class Reading:
     requests: Sequence[Request]
     counts: pl.DataFrame
     cost: Cost = field(default_factory=Cost)
+    unnamed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNNAMED_SCHEMA))
+    """Rows that name no file, on days on which only the name tells a download (UNNAMED_SCHEMA)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +145,13 @@ class Failure:
     reason: str
     is_passing: bool = False
     """Whether asking again in some minutes may help."""
+
+
+LOW_REREAD_DAYS = (3, 10, 30)
+"""How many days after its end a day with suspiciously few downloads is read again."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""By how much the clocks of two machines may differ."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +166,41 @@ class Reader:
     read_once: frozenset[Selector] = frozenset()
     """What is not read again to settle."""
 
-    def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` is not covered on `day`, or provisional although the day has settled."""
-        return not coverage.covers(selector) or self.has_to_settle(day, coverage, selector)
+    rows: Mapping[date, DayRows] = field(default_factory=dict)
+    """The newest numbers of rows that the source gave, by day."""
 
-    def has_to_settle(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` was read on `day` before the day settled, and the day has settled since."""
-        if selector in self.read_once:
+    low_days: frozenset[date] = frozenset()
+    """Days with suspiciously few downloads, whose numbers of rows the source cannot tell."""
+
+    def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` is not covered on `day`, or has to be read once more."""
+        return not coverage.covers(selector) or self.has_to_reread(day, coverage, selector)
+
+    def has_to_reread(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` is covered on `day`, and has to be read once more.
+
+        That is so once the day has settled, once lost rows have come back, and where a clock that was ahead stamped the
+        reading: the day may not have been over.
+        """
+        last_read = coverage.last_read(selector)
+        if last_read is None:
             return False
-        has_settled = end_of(day) + self.settle_days * ONE_DAY <= self.now
-        return has_settled and coverage.is_provisional(day, selector, self.settle_days)
+        if last_read > self.now + CLOCK_TOLERANCE:
+            return True
+        if self._have_rows_come_back(day, coverage.facts_of(selector)):
+            return True
+        settles = () if selector in self.read_once else (self.settle_days,)
+        moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
+        return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def has_to_ask_for_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` was read on a marked day, whose number of rows is to be asked for today."""
+        known = self.rows.get(day)
+        return coverage.facts_of(selector).is_short and is_recheck_due(day, known.asked if known else None, self.now)
+
+    def _have_rows_come_back(self, day: date, facts: ReadingFacts) -> bool:
+        known = self.rows.get(day)
+        return facts.is_short and have_grown(facts.source_rows, known.rows if known else None)
 
 
 @dataclass(frozen=True)
@@ -163,17 +237,31 @@ def find_gaps(
 ) -> list[Gap]:
     """Return what has to be read so that each selector has its longest window (in days) up to `through`.
 
-    Days that were never read come before those that are only to be settled: where money is short, they go first.
+    Where money is short, days that cover nothing go first, then those to read once more, and then days beyond the
+    longest window that were counted by another definition.
     """
     first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
     missing: dict[date, tuple[Selector, ...]] = {}
-    settling: dict[date, tuple[Selector, ...]] = {}
+    again: dict[date, tuple[Selector, ...]] = {}
     for day in days_between(first, through):
         coverage = stored.get(day, NOTHING)
         wanted = [s for s, days in longest.items() if (through - day).days < days]
         missing[day] = tuple(s for s in wanted if not coverage.covers(s))
-        settling[day] = tuple(s for s in wanted if reader.has_to_settle(day, coverage, s))
-    return [*_group(missing), *_group(settling)]
+        again[day] = tuple(
+            s
+            for s in wanted
+            if reader.has_to_reread(day, coverage, s) or reader.has_to_ask_for_rows(day, coverage, s)
+        )
+    legacy = {
+        day: tuple(
+            s
+            for s, days in longest.items()
+            if (through - day).days >= days and stored[day].holds(s) and not stored[day].covers(s)
+        )
+        for day in sorted(stored)
+        if start <= day <= min(through, LAST_MIXED_DAY)
+    }
+    return [*_group(missing), *_group(again), *_group(legacy)]
 
 
 def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
@@ -219,10 +307,10 @@ def plan_requests(
 
 
 def contiguous(days: Iterable[date]) -> list[list[date]]:
-    """Split days, oldest first, into runs without a missing day."""
+    """Split days, oldest first, into runs without a missing day, none of them across the change of the log."""
     runs: list[list[date]] = []
     for day in days:
-        if runs and runs[-1][-1] == day - ONE_DAY:
+        if runs and runs[-1][-1] == day - ONE_DAY != LAST_MIXED_DAY:
             runs[-1].append(day)
         else:
             runs.append([day])

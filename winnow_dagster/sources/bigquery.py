@@ -29,7 +29,7 @@ from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe
 from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -121,6 +121,11 @@ class BigQuerySource:
         with connect(self._settings, self._credential_file) as client:
             modified = self._last_modified(client)
         return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
+
+    def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        """Return how many rows the table has of each day."""
+        del first, last
+        return {}
 
     def dry_run(self, query: CountQuery) -> int:
         """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""

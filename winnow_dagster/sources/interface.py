@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.coverage import Failure, Reading, Request
@@ -44,5 +44,12 @@ class Source(Protocol):
         """Return the newest day before `today` that the source holds whole; None where it cannot tell.
 
         Costs nothing. Raises SourceError.
+        """
+        ...
+
+    def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        """Return how many rows the source has of each day, over all packages: of a day without rows 0.
+
+        A day is absent where the source cannot tell, or is not yet complete. Costs next to nothing. Raises SourceError.
         """
         ...

@@ -14,7 +14,7 @@ from winnow_dagster.core.coverage import ONE_DAY, Reading
 from winnow_dagster.core.honesty import RAW_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.coverage import Failure, Request
@@ -71,6 +71,11 @@ class SampleSource:
         for request in requests:
             rows = [row for p in _packages(request.selector) for day in request.days() for row in _day(p, day)]
             yield Reading([request], pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row"))
+
+    def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        """Return nothing: no day is short."""
+        del first, last
+        return {}
 
     def newest_day(self, today: date) -> date:
         """Return yesterday: there is a sample of every day."""

@@ -1,0 +1,115 @@
+"""Completeness: whether the source holds all of a day, judged by its number of rows over all packages.
+
+PyPI's log has lost days, or most of their rows, and some came back weeks later. A query cannot tell such a day from a
+day on which nobody downloaded anything. The number of rows can, beside that of the same weekday in other weeks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.definition import LAST_MIXED_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+WEEKS = 8
+"""With how many weeks before it a day is compared."""
+
+LOOK_BACK_DAYS = 7 * WEEKS
+MIN_COMPARED = 4
+"""With fewer days to compare, a day is not judged."""
+
+SHORT_OF_MEDIAN = 0.5
+SHORT_OF_SMALLEST = 0.75
+"""Below this share of the smallest whole day a day is short. A holiday looks like a Sunday, which is whole."""
+
+READ_ANYWAY_DAYS = 14
+"""From how many days after it a short day is counted as it is, and marked."""
+
+RECHECK_DAYS = 90
+"""For how many days after it a marked day is read again if its rows come back."""
+
+GROWTH = 1.1
+"""By which factor a marked day's rows have to grow for the day to be read again."""
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """How many rows the source has of a day, over all packages, and when it was asked."""
+
+    rows: int
+    asked: datetime
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a day is short. `usual` is the median that it was compared with; None where too few days could be."""
+
+    rows: int
+    usual: int | None
+    is_short: bool
+
+    def __str__(self) -> str:
+        """Return the numbers in words."""
+        usual = "" if self.usual is None else f", and usually about {self.usual:,} on this weekday"
+        return f"the source has {self.rows:,} rows of all packages{usual}"
+
+
+def judge_days(rows: Mapping[date, int]) -> dict[date, Judgement]:
+    """Judge each day by the days before it. `rows`: the number of rows over all packages, of each day that has one.
+
+    Short days are left out of later comparisons, and so are days on the other side of the change of the log. The day
+    of the change is neither judged nor compared with, but a day without a row is always short.
+    """
+    found: dict[date, Judgement] = {}
+    whole: dict[date, int] = {}
+    for day in sorted(rows):
+        found[day] = judgement = _judge(day, rows[day], whole)
+        if not judgement.is_short and day != LAST_MIXED_DAY:
+            whole[day] = rows[day]
+    return found
+
+
+def _judge(day: date, rows: int, whole: Mapping[date, int]) -> Judgement:
+    comparable = {
+        before: whole[before]
+        for before in (day - timedelta(days=n) for n in range(1, LOOK_BACK_DAYS + 1))
+        if before in whole and is_comparable(before, day)
+    }
+    same_weekday = [count for before, count in comparable.items() if before.weekday() == day.weekday()]
+    if day == LAST_MIXED_DAY or len(same_weekday) < MIN_COMPARED:
+        return Judgement(rows, None, is_short=rows == 0)
+    usual = median(same_weekday)
+    is_short = rows < SHORT_OF_MEDIAN * usual and rows < SHORT_OF_SMALLEST * min(comparable.values())
+    return Judgement(rows, round(usual), is_short or rows == 0)
+
+
+def is_comparable(one: date, other: date) -> bool:
+    """Return whether both days lie on the same side of the change of the log, and neither is the day of the change."""
+    return LAST_MIXED_DAY not in (one, other) and (one < LAST_MIXED_DAY) == (other < LAST_MIXED_DAY)
+
+
+def days_to_judge(days: Iterable[date]) -> tuple[date, date]:
+    """Return the first and last day of which the number of rows has to be known to judge these."""
+    wanted = list(days)
+    return min(wanted) - timedelta(days=LOOK_BACK_DAYS), max(wanted)
+
+
+def is_read_anyway(day: date, now: datetime) -> bool:
+    """Return whether a day is so old that it is counted even if it is short."""
+    return (now.date() - day).days >= READ_ANYWAY_DAYS
+
+
+def is_recheck_due(day: date, last_asked: datetime | None, now: datetime) -> bool:
+    """Return whether to ask for the rows of a marked day: once a day, for RECHECK_DAYS."""
+    return (now.date() - day).days <= RECHECK_DAYS and (last_asked is None or last_asked.date() != now.date())
+
+
+def have_grown(before: int | None, rows: int | None) -> bool:
+    """Return whether a marked day has enough rows more than when it was read to be read again."""
+    return before is not None and rows is not None and rows > before and rows >= GROWTH * before
