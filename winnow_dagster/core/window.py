@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
 
@@ -51,6 +51,9 @@ class WindowCounts:
     unlisted: Mapping[str, int] = field(default_factory=dict)
     """The downloads of category `other`, by installer: not counted, but never hidden (R4)."""
 
+    short_days: tuple[date, ...] = ()
+    """Days of the window that are counted although the source has lost rows of them."""
+
     @property
     def honest(self) -> int:
         """The downloads that a badge shows."""
@@ -60,6 +63,11 @@ class WindowCounts:
     def raw(self) -> int:
         """All downloads, honest and winnowed."""
         return sum(self.categories.values())
+
+    def with_short_days(self, days: Iterable[date]) -> WindowCounts:
+        """Return this with those of the days that lie in the window noted as short."""
+        window = self.window
+        return replace(self, short_days=tuple(sorted(d for d in days if window.first_day <= d <= window.as_of)))
 
     @property
     def pip_family(self) -> int:
