@@ -24,11 +24,13 @@ class Day(NamedTuple):
     """A day of a history."""
 
     date: date
-    provisional: bool
-    numbers: tuple[int, ...]
-    """The counts of the day, in the order of NUMBERS."""
+    provisional: bool | None
+    """None of a day whose file does not say."""
 
-    def by_name(self) -> dict[str, int]:
+    numbers: tuple[int | None, ...]
+    """The counts of the day, in the order of NUMBERS; None where the release that published them did not count."""
+
+    def by_name(self) -> dict[str, int | None]:
         """Return the counts of the day by their names."""
         return dict(zip(NUMBERS, self.numbers, strict=True))
 
