@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import NormalizedName, Selector
-    from winnow_dagster.defs.resources import Answer
+    from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
 

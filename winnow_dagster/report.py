@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.cost import Figures
     from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import Selector
-    from winnow_dagster.defs.resources import Answer, Installation
+    from winnow_dagster.defs.fetching import Answer
+    from winnow_dagster.defs.resources import Installation
     from winnow_dagster.settings import Settings
 
 LOG_WIDTH = 240

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import Days, Package, Question, describe, retell
-from winnow_dagster.core.history import History, history_of
+from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, RAW_SCHEMA, winnow
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.core.tally import Tally
@@ -119,7 +119,7 @@ def test_what_is_told_again_is_what_was_published(raw: list[Row], covered: set[d
         for state in package.state.windows:
             if state.counts:
                 windows.setdefault(state.counts.window, set()).add(package.state.package)
-    told, histories = retell(honest, {"a": (A,), "_group/both": (A, B)}, windows, 3)
+    told, histories = retell(honest, {"a": (A,), "_group/both": (A, B)}, windows, Question(LAST, "parquet", 3))
     for package in packages:
         assert histories[package.state.package] == package.history
         for state in package.state.windows:
@@ -148,7 +148,9 @@ def test_a_day_read_before_it_settled_is_provisional(hours: int, *, is_provision
 def history(covered: Collection[date], count: int = 1) -> History:
     raw = [(day, "a", "pip", "Linux", None, count) for day in covered]
     honest = winnow(pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row").lazy()).collect()
-    return history_of(Tally.of([honest]).numbers.get("a", {}), dict.fromkeys(sorted(covered), False))
+    return history_of(
+        Tally.of([honest]).numbers.get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
+    )
 
 
 @given(st.sets(days))

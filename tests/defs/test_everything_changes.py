@@ -25,6 +25,8 @@ ALL_BADGES = Look(slugs=tuple(kind.slug for kind in KINDS))
 
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
+    # Few as the rows are, no day is short.
+    source.rows_of_day = {DAY + timedelta(days=n): 1000 for n in range(-70, 20)}
     source.rows = [
         (DAY, "requests", "pip", "Linux", None, 1_234),
         (DAY - timedelta(days=1), "requests", "bandersnatch", None, None, 7),

@@ -148,6 +148,6 @@ def test_an_earlier_reading_never_takes_the_place_of_a_later_one(make_house: Mak
     source.rows = [(DAY, "a", "pip", None, None, 700)]
     late.count(DAY, DAY, refetch=True)
     counted = slow.derive(winnow)
-    late.winnow.honest.write_unless_older(DAY, counted.of(DAY).collect(), slow.coverage[DAY])
+    late.winnow.write_honest(DAY, counted.of(DAY).collect(), slow.coverage[DAY])
     assert late.winnow.honest.load([DAY]).counts.collect()["downloads"].to_list() == [700]
     assert late.winnow.gaps() == []

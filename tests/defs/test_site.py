@@ -175,6 +175,7 @@ def test_the_history_has_each_stored_day_and_names_what_is_missing(make_house: M
         "categories": {"honest": 400, "ci": 100, "mirror": 0, "browser": 0, "script": 0, "unknown": 0, "other": 0},
         "by_installer": {"pip": 400, "pipenv": 0, "pipx": 0, "uv": 0, "poetry": 0, "pdm": 0},
         "by_system": {"linux": 400, "macos": 0, "windows": 0, "other_system": 0},
+        "definition": "files",
     }
     page = (public(house) / "a" / "index.html").read_text()
     # Ten days back there is something, of the other twenty nothing was ever read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import on_disk
-from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
+from winnow_dagster.core.coverage import UNNAMED_SCHEMA, Coverage, Failure, Reading, ReadingFacts, Request
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA
 from winnow_dagster.core.names import Selector
 from winnow_dagster.storage.days import FORMAT, DayStore, raw_store
@@ -46,7 +47,8 @@ def test_nothing_stored_is_no_coverage_and_no_rows(store: DayStore) -> None:
 def test_a_reading_without_rows_covers_its_days(store: DayStore) -> None:
     store.add_reading(reading(A), AT)
     assert store.stored_days() == [DAY, NEXT]
-    assert store.load([DAY, NEXT]).coverage == {day: Coverage(read={A: AT}) for day in (DAY, NEXT)}
+    covered = {day: coverage.read for day, coverage in store.load([DAY, NEXT]).coverage.items()}
+    assert covered == {day: {A: AT} for day in (DAY, NEXT)}
 
 
 def test_a_second_package_joins_the_first_and_a_second_reading_takes_the_place_of_the_first(store: DayStore) -> None:
@@ -78,7 +80,9 @@ def test_a_failure_is_noted_with_its_days_and_forgotten_once_they_are_read(store
     assert coverage.covers(A)
     assert not coverage.covers(B)
     store.add_reading(reading(B, last=DAY), AT)
-    assert store.coverage(DAY) == Coverage(read={A: AT, B: AT})
+    coverage = store.coverage(DAY)
+    assert coverage is not None
+    assert (coverage.read, coverage.failed) == ({A: AT, B: AT}, {})
     assert stored(store, DAY) == {(DAY, "a"): 1}
 
 
@@ -146,14 +150,32 @@ def test_tidying_sets_aside_what_is_damaged_and_leaves_what_is_sound(damaged: Da
     assert damaged.stored_days() == [NEXT]
 
 
-def test_what_is_read_by_a_clock_that_was_put_back_is_still_the_newer(store: DayStore) -> None:
+@pytest.mark.parametrize("later", [AT - timedelta(hours=1), AT, AT + timedelta(hours=1)])
+def test_a_second_reading_has_a_stamp_of_its_own_whatever_the_clock_says(store: DayStore, later: datetime) -> None:
     store.add_reading(reading(A, last=DAY), AT)
     before = store.coverage(DAY)
-    store.add_reading(reading(A, last=DAY), AT - timedelta(hours=1))
+    store.add_reading(reading(A, last=DAY), later)
     after = store.coverage(DAY)
     assert before
     assert after
-    assert after.is_later_than(before)
+    assert not after.within(before).covers(A)
+
+
+def test_a_reading_of_fewer_source_rows_does_not_replace_one_of_more(store: DayStore) -> None:
+    store.add_reading(replace(reading(A, (DAY, "a", 9), last=DAY), source_rows={DAY: 100}), AT)
+    store.add_reading(replace(reading(A, (DAY, "a", 1), last=DAY), source_rows={DAY: 99}), AT)
+    assert stored(store, DAY) == {(DAY, "a"): 9}
+    store.add_reading(replace(reading(A, (DAY, "a", 12), last=DAY), source_rows={DAY: 120}), AT)
+    assert stored(store, DAY) == {(DAY, "a"): 12}
+
+
+def test_what_is_known_of_a_reading_is_stored_with_it(store: DayStore) -> None:
+    unnamed = pl.DataFrame([(DAY, "a", 3), (DAY, "b", 4)], UNNAMED_SCHEMA, orient="row")
+    answer = replace(reading(A, (DAY, "a", 9), last=DAY), source_rows={DAY: 100}, unnamed=unnamed)
+    store.add_reading(replace(answer, short_days=frozenset([DAY])), AT)
+    coverage = raw_store(store.folder.parent).coverage(DAY)
+    assert coverage is not None
+    assert coverage.facts_of(A) == ReadingFacts(source_rows=100, downloads=9, unnamed=3, is_short=True)
 
 
 def test_a_file_of_a_day_that_is_none_is_passed_over(store: DayStore) -> None:

@@ -102,7 +102,12 @@ def days_to_judge(days: Iterable[date]) -> tuple[date, date]:
 
 def is_read_anyway(day: date, now: datetime) -> bool:
     """Return whether a day is so old that it is counted even if it is short."""
-    return (now.date() - day).days >= READ_ANYWAY_DAYS
+    return now.date() >= read_anyway_day(day)
+
+
+def read_anyway_day(day: date) -> date:
+    """Return the day from which on a short day is counted as it is."""
+    return day + timedelta(days=READ_ANYWAY_DAYS)
 
 
 def is_recheck_due(day: date, last_asked: datetime | None, now: datetime) -> bool:

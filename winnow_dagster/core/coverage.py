@@ -6,7 +6,7 @@ Missing is not zero (R1): everything that reads or publishes counts asks here wh
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -93,10 +93,29 @@ class Coverage:
         covering = [other for other in self.read if other.covers(selector)]
         return self.facts.get(max(covering, key=self.read.__getitem__), NO_FACTS) if covering else NO_FACTS
 
-    def is_later_than(self, other: Coverage) -> bool:
-        """Tell whether this holds a later reading of some selector than `other` does."""
-        never = datetime.min.replace(tzinfo=UTC)
-        return any(at > other.read.get(selector, never) for selector, at in self.read.items())
+    def within(self, other: Coverage) -> Coverage:
+        """Return this without the readings that `other` does not have too."""
+        return replace(
+            self,
+            read={selector: at for selector, at in self.read.items() if other.read.get(selector) == at},
+            legacy={selector: at for selector, at in self.legacy.items() if other.legacy.get(selector) == at},
+        )
+
+    def with_reading(self, facts: Mapping[Selector, ReadingFacts], at: datetime) -> Coverage:
+        """Return this after a reading of some selectors, which is the only one that their counts are of then."""
+        # Two readings never have the same stamp: the honest counts of one would be taken for those of the other.
+        while at in [self.read.get(selector) for selector in facts]:
+            at += timedelta(microseconds=1)
+        return Coverage(
+            read={**self.read, **dict.fromkeys(facts, at)},
+            failed={s: why for s, why in self.failed.items() if not any(new.covers(s) for new in facts)},
+            facts={**self.facts, **{s: found for s, found in facts.items() if found != NO_FACTS}},
+            legacy={s: read for s, read in self.legacy.items() if not any(new.covers(s) for new in facts)},
+        )
+
+    def with_failure(self, failure: Failure) -> Coverage:
+        """Return this after a request failed; what is covered stays covered."""
+        return replace(self, failed={**self.failed, failure.request.selector: failure.reason})
 
 
 NOTHING = Coverage()
@@ -136,6 +155,12 @@ class Reading:
     unnamed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNNAMED_SCHEMA))
     """Rows that name no file, on days on which only the name tells a download (UNNAMED_SCHEMA)."""
 
+    source_rows: Mapping[date, int] = field(default_factory=dict)
+    """How many rows the source has of each day, over all packages, where it can tell."""
+
+    short_days: frozenset[date] = frozenset()
+    """Days that are counted although the source has lost rows of them."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -145,6 +170,14 @@ class Failure:
     reason: str
     is_passing: bool = False
     """Whether asking again in some minutes may help."""
+
+    is_short: bool = False
+    """Whether the source was not asked, since it has lost rows of the day."""
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """The request that failed, as the requests of an answer."""
+        return (self.request,)
 
 
 LOW_REREAD_DAYS = (3, 10, 30)
@@ -179,15 +212,19 @@ class Reader:
     def has_to_reread(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` is covered on `day`, and has to be read once more.
 
-        That is so once the day has settled, once lost rows have come back, and where a clock that was ahead stamped the
-        reading: the day may not have been over.
+        That is so once the day has settled, once lost rows have come back, and where the stamp lies in the future: by a
+        clock that was ahead, a day may be read before it is over.
         """
         last_read = coverage.last_read(selector)
         if last_read is None:
             return False
         if last_read > self.now + CLOCK_TOLERANCE:
             return True
-        if self._have_rows_come_back(day, coverage.facts_of(selector)):
+        rows, facts = self.rows.get(day), coverage.facts_of(selector)
+        if rows is not None and facts.source_rows is not None and rows.rows < facts.source_rows:
+            # The source has lost rows since: its answer would not replace what is stored.
+            return False
+        if facts.is_short and have_grown(facts.source_rows, rows.rows if rows else None):
             return True
         settles = () if selector in self.read_once else (self.settle_days,)
         moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
@@ -197,10 +234,6 @@ class Reader:
         """Tell whether `selector` was read on a marked day, whose number of rows is to be asked for today."""
         known = self.rows.get(day)
         return coverage.facts_of(selector).is_short and is_recheck_due(day, known.asked if known else None, self.now)
-
-    def _have_rows_come_back(self, day: date, facts: ReadingFacts) -> bool:
-        known = self.rows.get(day)
-        return facts.is_short and have_grown(facts.source_rows, known.rows if known else None)
 
 
 @dataclass(frozen=True)
@@ -248,9 +281,7 @@ def find_gaps(
         wanted = [s for s, days in longest.items() if (through - day).days < days]
         missing[day] = tuple(s for s in wanted if not coverage.covers(s))
         again[day] = tuple(
-            s
-            for s in wanted
-            if reader.has_to_reread(day, coverage, s) or reader.has_to_ask_for_rows(day, coverage, s)
+            s for s in wanted if reader.has_to_reread(day, coverage, s) or reader.has_to_ask_for_rows(day, coverage, s)
         )
     legacy = {
         day: tuple(

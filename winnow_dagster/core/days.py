@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
-from winnow_dagster.core.history import History, history_of
+from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
 from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
@@ -80,6 +81,11 @@ class Question:
     through: date
     source: str
     settle_days: int = 0
+    short_days: frozenset[date] = frozenset()
+    """Days that are not read, since the source has lost rows of them."""
+
+    empty_days: frozenset[date] = frozenset()
+    """Days that are counted although the source answered with nothing, which is not usual."""
 
 
 def describe(
@@ -103,8 +109,9 @@ def describe(
     described: dict[str, list[Package]] = {}
     for which, lengths in windows.items():
         covered = _covered(honest, which)
-        problem = _problem(raw_coverage, which, max(*lengths, PATIENCE_DAYS * (ALL in lengths)), question.through)
-        provisional = _provisional(honest, which, question)
+        problem = _problem(raw_coverage, which, max(*lengths, PATIENCE_DAYS * (ALL in lengths)), question)
+        marks = _marks(honest, _parts(which), question)
+        short = [day for day, mark in marks.items() if mark.is_short]
         described[str(which)] = [
             Package(
                 PackageState(
@@ -113,7 +120,7 @@ def describe(
                     tuple(
                         WindowState(
                             days,
-                            counted[window][name] if window else None,
+                            counted[window][name].with_short_days(short) if window else None,
                             count_covered(days, covered, question.through),
                         )
                         for days, window in zip(lengths, newest[which], strict=True)
@@ -121,7 +128,7 @@ def describe(
                     problem,
                     _members(names, which) if isinstance(which, Group) else (),
                 ),
-                history_of(tally.numbers.get(name, {}), provisional),
+                history_of(tally.numbers.get(name, {}), marks),
             )
             for name in names[which]
         ]
@@ -132,7 +139,7 @@ def retell(
     honest: Days,
     members: Mapping[str, Sequence[Selector]],
     windows: Mapping[Window, Collection[str]],
-    settle_days: int,
+    question: Question,
 ) -> tuple[dict[Window, dict[str, WindowCounts]], dict[str, History]]:
     """Return what the stored honest days say of these windows and of each day, where they cover them.
 
@@ -141,6 +148,7 @@ def retell(
     """
     groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
     tally = _tally(honest, groups, members)
+    marks = {name: _marks(honest, parts, question) for name, parts in members.items()}
 
     def covers(day: date, name: str) -> bool:
         return all(map(honest.coverage.get(day, NOTHING).covers, members[name]))
@@ -149,19 +157,11 @@ def retell(
     for window, names in windows.items():
         days = days_between(window.first_day, window.as_of)
         known = [name for name in names if all(covers(day, name) for day in days)]
-        found[window] = tally.total(window, known)
-    histories = {
-        name: history_of(
-            tally.numbers.get(name, {}),
-            {
-                day: any(coverage.is_provisional(day, part, settle_days) for part in parts)
-                for day, coverage in honest.coverage.items()
-                if covers(day, name)
-            },
-        )
-        for name, parts in members.items()
-    }
-    return found, histories
+        found[window] = {
+            name: counts.with_short_days(day for day, mark in marks[name].items() if mark.is_short)
+            for name, counts in tally.total(window, known).items()
+        }
+    return found, {name: history_of(tally.numbers.get(name, {}), marks[name]) for name in members}
 
 
 def _parts(which: Selector | Group) -> Sequence[Selector]:
@@ -173,20 +173,32 @@ def _covered(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
     return lambda day: all(map(honest.coverage.get(day, NOTHING).covers, _parts(which)))
 
 
-def _provisional(honest: Days, which: Selector | Group, question: Question) -> dict[date, bool]:
-    """Return the covered days of a selector or group, and whether each is provisional."""
-    covered = _covered(honest, which)
-    return {
-        day: any(coverage.is_provisional(day, part, question.settle_days) for part in _parts(which))
-        for day, coverage in honest.coverage.items()
-        if day <= question.through and covered(day)
-    }
+def _held(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
+    return lambda day: all(map(honest.coverage.get(day, NOTHING).holds, _parts(which)))
+
+
+def _marks(honest: Days, parts: Sequence[Selector], question: Question) -> dict[date, DayMark]:
+    """Return what is known of each day that has counts of all parts by one definition."""
+    found: dict[date, DayMark] = {}
+    for day, coverage in honest.coverage.items():
+        if day > question.through:
+            continue
+        if all(map(coverage.covers, parts)):
+            is_short = day in question.empty_days or any(coverage.facts_of(part).is_short for part in parts)
+            provisional = any(coverage.is_provisional(day, part, question.settle_days) for part in parts)
+            found[day] = DayMark(provisional, Definition.FILES, is_short)
+        elif all(coverage.holds(part) and not coverage.covers(part) for part in parts):
+            found[day] = DayMark(provisional=False, definition=Definition.REQUESTS)
+    return found
 
 
 def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> Window | None:
     start, covered = min(honest.coverage, default=through), _covered(honest, which)
     if days == ALL:
-        return whole_window(covered, start=start, through=through, patience=PATIENCE_DAYS)
+        # Days counted by another definition are about to be read again. Until then they keep their place.
+        window = whole_window(_held(honest, which), start=start, through=through, patience=PATIENCE_DAYS)
+        is_covered = window and all(map(covered, days_between(window.first_day, window.as_of)))
+        return window if is_covered else None
     return newest_window(days, covered, start=start, through=through)
 
 
@@ -262,13 +274,16 @@ def _count(
     return {window: tally.total(window, sorted(found)) for window, found in wanted.items()}
 
 
-def _problem(raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, through: date) -> str | None:
+def _problem(
+    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, question: Question
+) -> str | None:
     """Return which day of the longest window could not be read, the newest; None if each asked for could.
 
     Not why: this is published, and reasons name accounts and paths.
     """
+    through = question.through
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
         if any(coverage.failure(part) is not None and not coverage.covers(part) for part in _parts(which)):
-            return f"{day} could not be read"
+            return f"PyPI's log lacks rows of {day}" if day in question.short_days else f"{day} could not be read"
     return None

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 from winnow_dagster.core.window import SYSTEMS
 
@@ -30,11 +31,16 @@ class Day(NamedTuple):
     numbers: tuple[int | None, ...]
     """The counts of the day, in the order of NUMBERS; None where the release that published them did not count."""
 
+    definition: Definition = Definition.FILES
+    is_short: bool = False
+    """Whether the day is counted although the source has lost rows of it."""
+
     def by_name(self) -> dict[str, int | None]:
         """Return the counts of the day by their names."""
         return dict(zip(NUMBERS, self.numbers, strict=True))
 
 
+FILES, REQUESTS = Definition.FILES, Definition.REQUESTS
 NO_DOWNLOADS = (0,) * len(NUMBERS)
 
 
@@ -71,11 +77,22 @@ class History:
         after = self.last - days * ONE_DAY
         return History(tuple(day for day in self.days if day.date > after))
 
+    def short_days(self) -> list[date]:
+        """Return the days that are counted although the source has lost rows of them."""
+        return [day.date for day in self.days if day.is_short]
+
     def keep(self, published: History) -> History:
-        """Return this with the published days that it lacks: a store that was lost takes nothing back (R5)."""
-        mine = {day.date for day in self.days}
-        lacking = [day for day in published.days if day.date not in mine]
-        return History(tuple(sorted([*self.days, *lacking]))) if lacking else self
+        """Return this with the published days that it lacks: a store that was lost takes nothing back (R5).
+
+        Nor does a day counted by the present definition of a download give way to one counted by another.
+        """
+        mine = {day.date: day for day in self.days}
+        kept = {
+            day.date: day
+            for day in published.days
+            if day.date not in mine or (day.definition, mine[day.date].definition) == (FILES, REQUESTS)
+        }
+        return History(tuple(sorted((mine | kept).values()))) if kept else self
 
     def within(self, other: History) -> History:
         """Return the days that `other` has too."""
@@ -83,9 +100,22 @@ class History:
         return History(tuple(day for day in self.days if day.date in theirs))
 
 
-def history_of(counted: Mapping[date, tuple[int, ...]], covered: Mapping[date, bool]) -> History:
-    """Return a package's history: the numbers of its days that have rows, over the days that cover it.
+class DayMark(NamedTuple):
+    """What is known of a day that counts are stored of, besides its counts."""
 
-    `covered`: for each covered day, whether it is provisional. One without rows is a day without downloads.
+    provisional: bool
+    definition: Definition = Definition.FILES
+    is_short: bool = False
+
+
+def history_of(counted: Mapping[date, tuple[int, ...]], marks: Mapping[date, DayMark]) -> History:
+    """Return a package's history: the numbers of its days that have rows, over the days that have a mark.
+
+    A marked day without rows is a day without downloads.
     """
-    return History(tuple(Day(day, covered[day], counted.get(day, NO_DOWNLOADS)) for day in sorted(covered)))
+    return History(
+        tuple(
+            Day(day, mark.provisional, counted.get(day, NO_DOWNLOADS), mark.definition, mark.is_short)
+            for day, mark in sorted(marks.items())
+        )
+    )

@@ -53,6 +53,9 @@ class WindowCounts:
     unlisted: Mapping[str, int] | None = field(default_factory=dict)
     """The downloads of category `other`, by installer: not counted, but never hidden (R4). None: not published then."""
 
+    short_days: tuple[date, ...] = ()
+    """Days of the window that are counted although the source has lost rows of them."""
+
     @property
     def honest(self) -> int:
         """The downloads that a badge shows."""
@@ -65,6 +68,11 @@ class WindowCounts:
     def raw(self) -> int:
         """All downloads, honest and winnowed: the sum of the categories that the release counted, whichever it had."""
         return sum(count for count in self.categories.values() if count is not None)
+
+    def with_short_days(self, days: Iterable[date]) -> WindowCounts:
+        """Return this with those of the days that lie in the window noted as short."""
+        window = self.window
+        return replace(self, short_days=tuple(sorted(d for d in days if window.first_day <= d <= window.as_of)))
 
     @property
     def pip_family(self) -> int | None:

@@ -14,9 +14,10 @@ from winnow_dagster.core.days import Days
 from winnow_dagster.core.everything import Described
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
+from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
-from winnow_dagster.defs.resources import Fetch, Installation
+from winnow_dagster.defs.resources import Installation
 from winnow_dagster.settings import Settings
 from winnow_dagster.storage.days import FORMAT
 

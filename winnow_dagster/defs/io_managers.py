@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.days import Days, Package
     from winnow_dagster.core.everything import Described
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.defs.resources import Fetch, Installation
+    from winnow_dagster.defs.fetching import Fetch
+    from winnow_dagster.defs.resources import Installation
 
 
 class RawDaysIO(dg.IOManager):
@@ -81,7 +82,7 @@ class HonestDaysIO(dg.IOManager):
             self._winnow.honest.tidy()
             for day, coverage in obj.coverage.items():
                 counts = obj.of(day).collect()
-                self._winnow.honest.write_unless_older(day, counts, coverage)
+                self._winnow.write_honest(day, counts, coverage)
                 _note(context, str(day), category_numbers(counts))
 
     def load_input(self, context: dg.InputContext) -> Days:

@@ -7,44 +7,39 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import (
-    NOTHING,
-    ONE_DAY,
-    Failure,
-    Reader,
-    Reading,
-    days_between,
-    find_gaps,
-    plan_requests,
-)
+from winnow_dagster.core.completeness import is_read_anyway, judge_days
+from winnow_dagster.core.coverage import LOW_REREAD_DAYS, NOTHING, ONE_DAY, Reader, days_between, find_gaps
 from winnow_dagster.core.days import Question, describe, retell
 from winnow_dagster.core.everything import Described, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
+from winnow_dagster.core.quality import find_quiet_days
 from winnow_dagster.core.window import Window
+from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.settings import PUBLIC_TABLE
 from winnow_dagster.site.audit import Recount, windows_of
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import Site
 from winnow_dagster.sources import open_source
-from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.storage.days import honest_store, raw_store
-from winnow_dagster.storage.held import ensure_held
-from winnow_dagster.storage.lock import fetching
+from winnow_dagster.storage.source_rows import SourceRows
 from winnow_dagster.storage.web import WebDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    import polars as pl
+
+    from winnow_dagster.core.completeness import Judgement
     from winnow_dagster.core.coverage import Coverage, Gap
     from winnow_dagster.core.days import Days, Package
     from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
+    from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Source
     from winnow_dagster.storage.days import DayStore
-
-Answer = Reading | Failure
 
 
 @dataclass(frozen=True)
@@ -66,17 +61,6 @@ class Clock:
     def today(self) -> date:
         """The day as of which staleness is judged."""
         return self.through + ONE_DAY
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """Answers of the source that are asked for only while they are iterated over, so that each is stored at once."""
-
-    ask: Callable[[], Iterator[Answer]]
-
-    def __iter__(self) -> Iterator[Answer]:
-        """Ask, once more at each iteration."""
-        return self.ask()
 
 
 @dataclass(frozen=True)
@@ -108,6 +92,11 @@ class Installation:
         return honest_store(self.settings.store_folder)
 
     @cached_property
+    def source_rows(self) -> SourceRows:
+        """How many rows the source has of each day."""
+        return SourceRows(self.settings.store_folder)
+
+    @cached_property
     def web(self) -> WebDir:
         """The directory that is served."""
         s = self.settings
@@ -135,7 +124,26 @@ class Installation:
     def reader(self) -> Reader:
         """What decides whether a reading has to be made now."""
         once = frozenset(package.selector for package in self.settings.packages if not package.settle)
-        return Reader(self.clock.now(), self.settings.source.settle_days, once)
+        now = self.clock.now()
+        recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
+        low = frozenset(self._quiet_days(self.raw.coverages(self.raw.stored_days()), recent).low)
+        return Reader(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
+
+    def _quiet_days(self, coverage: Mapping[date, Coverage], judged: Iterable[date]) -> QuietDays:
+        return find_quiet_days(coverage, self.settings.windows, judged)
+
+    def trusted(self, coverage: Mapping[date, Coverage]) -> dict[date, Coverage]:
+        """Return the coverage without days that a source answered with nothing, which is not usual, of late."""
+        now = self.clock.now()
+        recent = [day for day in coverage if not is_read_anyway(day, now)]
+        empty = self._quiet_days(self.raw.coverages(self.raw.stored_days()), recent).empty if recent else {}
+        return {day: found for day, found in coverage.items() if day not in empty}
+
+    def short_days(self) -> dict[date, Judgement]:
+        """Return the short days of the longest window that are not read yet."""
+        judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
+        now, days = self.clock.now(), self.window_days(self.clock.through)
+        return {d: judged[d] for d in days if d in judged and judged[d].is_short and not is_read_anyway(d, now)}
 
     def gaps(self, selectors: Collection[Selector] | None = None, through: date | None = None) -> list[Gap]:
         """Return what has to be read to bring these selectors, or all, up to date, or to `through`."""
@@ -151,33 +159,15 @@ class Installation:
         `packages`: the selectors to ask for, as text; none means all.
         """
         chosen = [s for s in self.settings.windows if not packages or str(s) in packages]
-        return Fetch(lambda: self._ask(days, chosen, refetch=refetch))
+        return Fetch(lambda: fetch(self, Wanted(days, chosen, refetch)))
 
-    def _ask(self, days: Collection[date], selectors: Collection[Selector], *, refetch: bool) -> Iterator[Answer]:
-        """Ask while holding the store's lock: it is free again once the last answer was stored.
+    def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
+        """Store a day's honest counts, made of raw counts with this coverage. Raises StorageError.
 
-        Raises SourceError, once each failure is stored, where the source answers nothing at all.
+        Nothing is stored if the raw counts were read again since: whoever read them counts them.
         """
-        with fetching(self.settings.store_folder):
-            self.raw.tidy()
-            requests = plan_requests(days, selectors, self.raw.coverages(days), self.reader, refetch=refetch)
-            answered: set[tuple[Selector, date]] = set()
-            try:
-                for answer in self.source.read(requests) if requests else ():
-                    yield answer
-                    self.on_answer(answer)
-                    if isinstance(answer, Reading):
-                        answered.update(
-                            (request.selector, day) for request in answer.requests for day in request.days()
-                        )
-                    # What is paid for is stored by now, and another asks for the rest.
-                    ensure_held()
-            except SourceError as error:
-                for request in requests:
-                    if any((request.selector, day) not in answered for day in request.days()):
-                        yield Failure(request, str(error))
-                if not answered:
-                    raise
+        if self.raw.coverage(day) == coverage:
+            self.honest.write(day, counts, coverage)
 
     def missing(self, through: date | None = None) -> dict[str, str]:
         """Return the selectors that are not covered on each day of their longest window: on which days, and why.
@@ -200,7 +190,7 @@ class Installation:
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
         windows, raw = self.settings.published_windows, self.raw.coverages(self.raw.stored_days())
-        described = describe(self._stored(), windows, raw, self._question, in_full)
+        described = describe(self._stored(), windows, raw, self._question(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         found = Described({key: packages for key, packages in described.items() if key in keys})
         return Described({**found, str(EVERYTHING): everything}) if everything else found
@@ -214,14 +204,18 @@ class Installation:
         if entry is None:
             return None
         windows = self.settings.published_windows
-        return describe_everything(self._stored(), windows, self.web.wide.look, self._question, in_full)
+        return describe_everything(
+            self._stored(), windows, self.web.wide.look, self._question(self.clock.through), in_full
+        )
 
     def _stored(self) -> Days:
-        return self.honest.load([day for day in self.honest.stored_days() if day <= self.clock.through])
+        stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
+        return self.honest.load(self.trusted(self.honest.coverages(stored)))
 
-    @property
-    def _question(self) -> Question:
-        return Question(self.clock.through, self.settings.source.kind, self.settings.source.settle_days)
+    def _question(self, through: date) -> Question:
+        source, stored = self.settings.source, self.raw.coverages(self.raw.stored_days())
+        empty = self._quiet_days(stored, stored).empty
+        return Question(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
 
     def published(self) -> dict[str, list[PackageState]]:
         """Return what is published of each package of each selector, and of each group, in the config's order."""
@@ -240,7 +234,7 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*retell(stored, members, windows_of(states.values()), self.settings.source.settle_days))
+        return Recount(*retell(stored, members, windows_of(states.values()), self._question(date.max)))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""
@@ -273,4 +267,5 @@ class Installation:
     def _covered(self) -> dict[date, Coverage]:
         """Return what is covered all the way: in the raw counts and in the honest counts made from them."""
         honest = self.honest.coverages(self.honest.stored_days())
-        return {day: coverage for day, coverage in honest.items() if self.raw.coverage(day) is not None}
+        raw = self.trusted(self.raw.coverages(honest))
+        return {day: coverage.within(honest[day]) for day, coverage in raw.items()}

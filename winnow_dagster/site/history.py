@@ -6,6 +6,7 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.history import NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS, Day, History
 from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 
@@ -22,7 +23,7 @@ PACKAGE_OF_ALL_FORMAT = 2
 
 _PARTS = {"categories": CATEGORIES, "by_installer": INSTALLERS, "by_system": (*SYSTEM_COLUMNS, OTHER_SYSTEM)}
 
-_LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS)))
+_LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS), "%s"))
 
 # A line of JSON, to be filled with words and numbers that need no escape, in the order of NUMBERS. None is unknown.
 _DAY = "  " + json.dumps(
@@ -31,6 +32,7 @@ _DAY = "  " + json.dumps(
         "reading": "%r",
         "raw": "%r",
         **{part: dict.fromkeys(names, "%r") for part, names in _PARTS.items()},
+        "definition": "%s",
     },
     separators=(",", ":"),
 ).replace('"%r"', "%s")
@@ -45,6 +47,7 @@ def format_json(state: PackageState, history: History) -> bytes:
         "first_day": str(history.first) if history.first else None,
         "last_day": str(history.last) if history.last else None,
         "missing": [{"first_day": str(first), "last_day": str(last)} for first, last in history.missing()],
+        "short_days": [str(day) for day in history.short_days()],
     }
     words = {reading: json.dumps(word) for reading, word in READINGS.items()}
     lines = ",\n".join([_DAY % row for row in _rows(history, words)]).replace("None", "null")
@@ -60,28 +63,35 @@ def parse_json(content: bytes | None) -> History:
             days = [{"date": day, "raw": n[1], "categories": {"honest": n[0]}} for day, n in days.items()]
         elif fields["format"] != FORMAT:
             return History.empty()
-        return History(tuple(sorted(map(_parse_day, days), key=lambda day: day.date)))
+        short = frozenset(fields.get("short_days", ()))
+        read = (_parse_day(day, is_short=day["date"] in short) for day in days)
+        return History(tuple(sorted(read, key=lambda day: day.date)))
     except (ValueError, KeyError, TypeError, AttributeError):
         return History.empty()
 
 
 def format_csv(history: History) -> bytes:
     """Return `history.csv`: a header, then a line a day, of numbers, days and two words only."""
-    lines = [",".join(("date", "reading", *NUMBERS)), *(_LINE % row for row in _rows(history, READINGS))]
+    header = ",".join(("date", "reading", *NUMBERS, "definition"))
+    lines = [header, *(_LINE % row for row in _rows(history, READINGS))]
     return "".join([f"{line}\r\n" for line in lines]).replace("None", "").encode()
 
 
 def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...]]:
-    """Return the date, the reading in a word, and the numbers of each day; None for what is unknown."""
+    """Return the date, the reading in a word, the numbers and the definition of each day; None for what is unknown."""
     return [
-        (day.date, None if day.provisional is None else words[day.provisional], *day.numbers) for day in history.days
+        (day.date, None if day.provisional is None else words[day.provisional], *day.numbers, day.definition)
+        for day in history.days
     ]
 
 
-def _parse_day(day: Mapping[str, Any]) -> Day:
+def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
     """Return a day; what its file lacks is unknown."""
+    at = date.fromisoformat(day["date"])
+    # Releases that did not say so took every request for a download.
+    before = Definition.REQUESTS if needs_file_names(at) else Definition.FILES
     numbers = [day.get("raw"), *(day.get(part, {}).get(name) for part, names in _PARTS.items() for name in names)]
     if not all(number is None or type(number) is int for number in numbers):
         raise TypeError("a count is a whole number")
     provisional = next((reading for reading, word in READINGS.items() if word == day.get("reading")), None)
-    return Day(date.fromisoformat(day["date"]), provisional, tuple(numbers))
+    return Day(at, provisional, tuple(numbers), Definition(day.get("definition", before)), is_short)

@@ -97,6 +97,7 @@ def summary(counts: WindowCounts) -> dict[str, object]:
         "by_installer": dict(counts.by_installer),
         "by_system": dict(counts.by_system),
         "unlisted_installers": None if counts.unlisted is None else dict(counts.unlisted),
+        **({"short_days": [str(day) for day in counts.short_days]} if counts.short_days else {}),
     }
 
 
@@ -117,6 +118,7 @@ def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
         by_installer=dict.fromkeys(INSTALLERS) | fields.get("by_installer", {}),
         by_system=dict.fromkeys(SYSTEMS) | fields.get("by_system", {}),
         unlisted=fields.get("unlisted_installers"),
+        short_days=tuple(map(date.fromisoformat, fields.get("short_days", ()))),
     )
     if not isinstance(counts.categories["honest"], int):
         raise TypeError("a record has honest counts")

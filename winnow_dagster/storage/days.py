@@ -12,15 +12,16 @@ import io
 import json
 import logging
 import zlib
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Coverage
+from winnow_dagster.core.coverage import NO_FACTS, Coverage, ReadingFacts
 from winnow_dagster.core.days import Days
+from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA, RULES
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.storage import old_days
@@ -130,7 +131,7 @@ class DayStore:
                 self._known.pop(day, None)
                 return None
             try:
-                known = _Known(version, _decode(content, self.schema, self.rules))
+                known = _Known(version, _decode(content, day, self.schema, self.rules))
             except DamagedError as error:
                 logger.warning("%s %s; its day counts as not read", path, error)
                 known = _Known(version, None, str(error))
@@ -180,36 +181,29 @@ class DayStore:
         made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
         self._known[day] = _Known(made, coverage)
 
-    def write_unless_older(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
-        """Replace the file of a day unless it holds a later reading than `coverage` does."""
-        before = self.coverage(day)
-        if before is None or not before.is_later_than(coverage):
-            self.write(day, counts, coverage)
-
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
         """Store the source's answer to some requests on each of their days, in place of what was stored of it.
 
-        Returns, for each day that was read before, how many downloads more the source has now (less is negative).
+        A reading made when the source had fewer rows of the day does not replace one made when it had more. Returns,
+        for each day that was read before, how many downloads more the source has now (less is negative).
         """
         late: dict[date, int] = {}
         for day in sorted({day for request in reading.requests for day in request.days()}):
-            selectors = [r.selector for r in reading.requests if r.first <= day <= r.last]
             before = self.coverage(day) or Coverage()
+            asked = [r.selector for r in reading.requests if r.first <= day <= r.last]
+            rows = reading.source_rows.get(day)
+            selectors = [s for s in asked if not _has_more_rows(before, s, rows)]
+            if not selectors:
+                continue
             stored = self.load([day]).counts.collect()
             fresh = reading.counts.filter(pl.col("date") == day, matches_any(selectors, "package"))
             if again := [s for s in selectors if before.covers(s)]:
                 reread = matches_any(again, "package")
                 late[day] = _total(fresh.filter(reread)) - _total(stored.filter(reread))
-            # A clock that was put back must not make what is newer look older.
-            last = max((before.read[s] for s in selectors if s in before.read), default=None)
-            now = at if last is None or last < at else last + timedelta(microseconds=1)
             self.write(
                 day,
                 pl.concat([stored.filter(~matches_any(selectors, "package")), fresh]),
-                Coverage(
-                    read={**before.read, **dict.fromkeys(selectors, now)},
-                    failed={s: why for s, why in before.failed.items() if not any(new.covers(s) for new in selectors)},
-                ),
+                before.with_reading({s: _facts(reading, day, s, fresh) for s in selectors}, at),
             )
         return late
 
@@ -217,8 +211,22 @@ class DayStore:
         """Store on each of its days why a request failed; what is covered stays covered."""
         for day in failure.request.days():
             before = self.coverage(day) or Coverage()
-            failed = {**before.failed, failure.request.selector: failure.reason}
-            self.write(day, self.load([day]).counts.collect(), Coverage(before.read, failed))
+            self.write(day, self.load([day]).counts.collect(), before.with_failure(failure))
+
+
+def _has_more_rows(before: Coverage, selector: Selector, rows: int | None) -> bool:
+    known = before.facts_of(selector).source_rows
+    return known is not None and rows is not None and known > rows
+
+
+def _facts(reading: Reading, day: date, selector: Selector, fresh: pl.DataFrame) -> ReadingFacts:
+    unnamed = reading.unnamed.filter(pl.col("date") == day, matches_any([selector], "package"))
+    return ReadingFacts(
+        source_rows=reading.source_rows.get(day),
+        downloads=_total(fresh.filter(matches_any([selector], "package"))),
+        unnamed=int(unnamed["rows"].sum()),
+        is_short=day in reading.short_days,
+    )
 
 
 def raw_store(folder: Place) -> DayStore:
@@ -240,8 +248,11 @@ def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
     about = {
         "format": FORMAT,
         "rules": rules,
+        "definition": Definition.FILES,
         "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
+        "legacy": {str(s): at.isoformat() for s, at in sorted(coverage.legacy.items())},
         "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
+        "facts": {str(s): _format_facts(coverage.facts[s]) for s in sorted(coverage.facts) if s in coverage.read},
         "crc32": NO_CHECKSUM,
     }
     buffer = io.BytesIO()
@@ -249,14 +260,19 @@ def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
     return _with_checksum(buffer.getvalue(), zlib.crc32(buffer.getvalue()))
 
 
-def _decode(content: bytes, schema: pl.Schema, rules: str) -> Coverage | None:
+def _format_facts(facts: ReadingFacts) -> dict[str, object]:
+    """Return what is known of a reading, without what is not."""
+    return {key: value for key, value in asdict(facts).items() if value != getattr(NO_FACTS, key)}
+
+
+def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverage | None:
     """Return what a day file covers; None of one that was made by other rules. Raises DamagedError."""
     if not content:
         raise DamagedError("is empty")
     try:
         about = old_days.upgrade(json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY]), schema)
         problem = _problem(content, about, schema)
-        coverage = None if problem or about["rules"] != rules else _coverage(about)
+        coverage = None if problem or about["rules"] != rules else _coverage(about, day)
     except UNREADABLE:
         raise DamagedError("is damaged, or was not written by Winnow") from None
     if problem:
@@ -264,11 +280,21 @@ def _decode(content: bytes, schema: pl.Schema, rules: str) -> Coverage | None:
     return coverage
 
 
-def _coverage(about: Mapping[str, Any]) -> Coverage:
+def _coverage(about: Mapping[str, Any], day: date) -> Coverage:
+    read, legacy = _moments(about["read"]), _moments(about.get("legacy", {}))
+    if needs_file_names(day) and about.get("definition") != Definition.FILES:
+        # By a release that took every request for a download.
+        read, legacy = {}, read
     return Coverage(
-        read={Selector.parse(s): _moment(at) for s, at in about["read"].items()},
+        read,
         failed={Selector.parse(s): str(why) for s, why in about["failed"].items()},
+        facts={Selector.parse(s): ReadingFacts(**facts) for s, facts in about.get("facts", {}).items()},
+        legacy=legacy,
     )
+
+
+def _moments(stamps: Mapping[str, str]) -> dict[Selector, datetime]:
+    return {Selector.parse(s): datetime.fromisoformat(at).astimezone(UTC) for s, at in stamps.items()}
 
 
 def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str | None:
@@ -286,10 +312,6 @@ def _is_whole(content: bytes, checksum: str | int | None) -> bool:
         return old_days.is_whole(content, checksum)
     written = int(checksum, 16)
     return zlib.crc32(_with_checksum(content, 0)) == written and _with_checksum(content, written) == content
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _with_checksum(content: bytes, checksum: int) -> bytes:
