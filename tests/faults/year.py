@@ -116,8 +116,8 @@ class Told:
     as_of: str
     raw: int
     honest: int
-    by_installer: Mapping[str, int]
-    by_system: Mapping[str, int]
+    by_installer: Mapping[str, int | None]
+    by_system: Mapping[str, int | None]
 
 
 class Oracle:

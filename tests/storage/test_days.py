@@ -14,7 +14,7 @@ from tests.conftest import on_disk
 from winnow_dagster.core.coverage import UNNAMED_SCHEMA, Coverage, Failure, Reading, ReadingFacts, Request
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA
 from winnow_dagster.core.names import Selector
-from winnow_dagster.storage.days import DayStore, raw_store
+from winnow_dagster.storage.days import FORMAT, DayStore, raw_store
 
 DAY, NEXT = date(2025, 6, 29), date(2025, 6, 30)
 AT = datetime(2025, 7, 1, 4, tzinfo=UTC)
@@ -134,9 +134,9 @@ def test_a_day_cut_off_anywhere_or_with_any_byte_changed_is_not_read(damaged: Da
 
 
 def test_a_day_of_another_schema_or_format_is_not_read_and_says_so(damaged: DayStore) -> None:
-    older = json.dumps({"format": "1", "read": {"a": AT.isoformat()}, "failed": {}})
-    RAW_SCHEMA.to_frame().write_parquet(on_disk(damaged.path(DAY)), metadata={"winnow": older})
-    assert whys(damaged) == {f"{DAY}.parquet": "is of format 1, and this version of Winnow reads 2"}
+    newer = json.dumps({"format": 99, "rules": "", "read": {"a": AT.isoformat()}, "failed": {}, "crc32": "0"})
+    RAW_SCHEMA.to_frame().write_parquet(on_disk(damaged.path(DAY)), metadata={"winnow": newer})
+    assert whys(damaged) == {f"{DAY}.parquet": f"is of format 99, and this version of Winnow reads {FORMAT}"}
     assert damaged.coverage(DAY) is None
     on_disk(damaged.path(DAY)).unlink()
     DayStore(damaged.folder, HONEST_SCHEMA).write(DAY, HONEST_SCHEMA.to_frame(), Coverage(read={A: AT}))

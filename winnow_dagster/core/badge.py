@@ -24,6 +24,9 @@ LOW_COUNT = 10
 """From this count up a badge is blue."""
 
 GREY = "lightgrey"
+UNKNOWN = "–"  # noqa: RUF001 - a dash, not a minus
+"""What is shown in place of a number that the release that published it did not count (R10)."""
+
 SAMPLE_LABEL = "sample: "
 """What the label of a badge of sample data starts with (R8)."""
 
@@ -61,7 +64,7 @@ class Kind:
 
     slug: str
     label: str
-    count: Callable[[WindowCounts], int]
+    count: Callable[[WindowCounts], int | None]
     whole: Callable[[WindowCounts], int] | None = None
 
 
@@ -128,6 +131,11 @@ def format_count(count: int) -> str:
     return f"{count / THOUSAND**2:.1f}".removesuffix(".0") + "M"
 
 
+def format_exact(count: int | None) -> str:
+    """Return a count in full: `1,234,567`, or a dash if it is unknown."""
+    return UNKNOWN if count is None else f"{count:,}"
+
+
 def format_share(part: int, whole: int) -> str:
     """Return a part of a whole in percent: `0%`, `38.2%`, `100%`; only nothing is 0, and only all of it is 100."""
     if whole == 0:
@@ -189,7 +197,8 @@ def keep_look(published: Mapping[str, object], badge: Badge) -> Badge:
 def _is_number(payload: Mapping[str, object]) -> bool:
     """Tell whether a payload shows a real number; one without a message is no badge at all."""
     label, message = str(payload.get("label", "")), str(payload.get("message", ""))
-    return message != "" and not label.startswith(SAMPLE_LABEL) and _PLACEHOLDER.fullmatch(message) is None
+    is_counted = message not in {"", UNKNOWN} and _PLACEHOLDER.fullmatch(message) is None
+    return is_counted and not label.startswith(SAMPLE_LABEL)
 
 
 def _label(text: str, window: WindowState) -> str:
@@ -207,6 +216,8 @@ def _message_and_colour(
     if state.counts is None:
         return {"message": f"collecting {state.collected}/{state.days or 1}d", "color": GREY}
     count, as_of = kind.count(state.counts), state.counts.window.as_of
+    if count is None:
+        return {"message": UNKNOWN, "color": GREY}
     if kind.whole is None:
         message, color = format_count(count), _color(count, look.colors)
     else:

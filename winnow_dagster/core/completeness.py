@@ -117,4 +117,6 @@ def is_recheck_due(day: date, last_asked: datetime | None, now: datetime) -> boo
 
 def have_grown(before: int | None, rows: int | None) -> bool:
     """Return whether a marked day has enough rows more than when it was read to be read again."""
-    return before is not None and rows is not None and rows > before and 100 * (rows - before) >= GROWTH_PERCENT * before
+    return (
+        before is not None and rows is not None and rows > before and 100 * (rows - before) >= GROWTH_PERCENT * before
+    )

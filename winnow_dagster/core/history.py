@@ -25,15 +25,17 @@ class Day(NamedTuple):
     """A day of a history."""
 
     date: date
-    provisional: bool
-    numbers: tuple[int, ...]
-    """The counts of the day, in the order of NUMBERS."""
+    provisional: bool | None
+    """None of a day whose file does not say."""
+
+    numbers: tuple[int | None, ...]
+    """The counts of the day, in the order of NUMBERS; None where the release that published them did not count."""
 
     definition: Definition = Definition.FILES
     is_short: bool = False
     """Whether the day is counted although the source has lost rows of it."""
 
-    def by_name(self) -> dict[str, int]:
+    def by_name(self) -> dict[str, int | None]:
         """Return the counts of the day by their names."""
         return dict(zip(NUMBERS, self.numbers, strict=True))
 

@@ -136,8 +136,8 @@ def _counts(window: Window, found: Mapping[str, int]) -> WindowCounts:
     return WindowCounts(
         window,
         {"honest": found["honest"], "winnowed": found["raw"] - found["honest"]},
-        {name: found.get(name, 0) for name in INSTALLERS},
-        {system: found.get(column, 0) for column, system in SYSTEM_COLUMNS.items()},
+        {name: found.get(name) for name in INSTALLERS},
+        {system: found.get(column) for column, system in SYSTEM_COLUMNS.items()},
     )
 
 

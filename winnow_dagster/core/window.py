@@ -45,11 +45,13 @@ class WindowCounts:
     """One package's downloads over one window: raw by category, honest by installer and by system."""
 
     window: Window
-    categories: Mapping[str, int]
-    by_installer: Mapping[str, int]
-    by_system: Mapping[str, int]
-    unlisted: Mapping[str, int] = field(default_factory=dict)
-    """The downloads of category `other`, by installer: not counted, but never hidden (R4)."""
+    categories: Mapping[str, int | None]
+    by_installer: Mapping[str, int | None]
+    by_system: Mapping[str, int | None]
+    """None in any of the three: published by a release that did not count it (R10)."""
+
+    unlisted: Mapping[str, int] | None = field(default_factory=dict)
+    """The downloads of category `other`, by installer: not counted, but never hidden (R4). None: not published then."""
 
     short_days: tuple[date, ...] = ()
     """Days of the window that are counted although the source has lost rows of them."""
@@ -57,12 +59,15 @@ class WindowCounts:
     @property
     def honest(self) -> int:
         """The downloads that a badge shows."""
-        return self.categories["honest"]
+        count = self.categories["honest"]
+        if count is None:
+            raise ValueError("a window without its honest count has no counts")
+        return count
 
     @property
     def raw(self) -> int:
-        """All downloads, honest and winnowed."""
-        return sum(self.categories.values())
+        """All downloads, honest and winnowed: the sum of the categories that the release counted, whichever it had."""
+        return sum(count for count in self.categories.values() if count is not None)
 
     def with_short_days(self, days: Iterable[date]) -> WindowCounts:
         """Return this with those of the days that lie in the window noted as short."""
@@ -70,9 +75,9 @@ class WindowCounts:
         return replace(self, short_days=tuple(sorted(d for d in days if window.first_day <= d <= window.as_of)))
 
     @property
-    def pip_family(self) -> int:
+    def pip_family(self) -> int | None:
         """The honest downloads by pip, pipenv and pipx."""
-        return self.by_installer["pip"] + self.by_installer["pipenv"] + self.by_installer["pipx"]
+        return sum_counts([self.by_installer[name] for name in ("pip", "pipenv", "pipx")])
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,12 @@ class PackageState:
     def headline(self) -> WindowState:
         """The window that stands for the package."""
         return self.windows[0]
+
+
+def sum_counts(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of these counts; None if one of them is unknown."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def name_length(days: int) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.badge import format_exact
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.honesty import CATEGORIES
@@ -54,12 +55,14 @@ def plot(history: History, days: int, name: str) -> Plot:
     shown = days_between(history.last - (days - 1) * ONE_DAY, history.last)
     stored = history.newest(days).days
     rows = {day.date: day.by_name() for day in stored}
-    scale = _Scale(len(shown), max(row["raw"] for row in rows.values()))
+    scale = _Scale(len(shown), max(row["raw"] or 0 for row in rows.values()))
     missing = [day for day in shown if day not in rows]
     provisional = {day.date for day in stored if day.provisional}
+    in_part = sum(None in (row["raw"], row["honest"]) for row in rows.values())
     summary = (
-        f"{shown[0]} to {shown[-1]}: {sum(row['honest'] for row in rows.values()):,} honest of "
-        f"{sum(row['raw'] for row in rows.values()):,} raw downloads"
+        f"{shown[0]} to {shown[-1]}: {sum(row['honest'] or 0 for row in rows.values()):,} honest of "
+        f"{sum(row['raw'] or 0 for row in rows.values()):,} raw downloads"
+        + (f", without {in_part} days that are known in part only" if in_part else "")
         + (f", {len(missing)} days missing" if missing else "")
         + (f", {len(provisional)} provisional" if provisional else "")
     )
@@ -74,13 +77,13 @@ def plot(history: History, days: int, name: str) -> Plot:
     floor = dict.fromkeys(rows, 0)
     for category in CATEGORIES:
         bars = [
-            (at, float(floor[day]), float(floor[day] + rows[day][category]))
+            (at, float(floor[day]), float(floor[day] + count))
             for at, day in enumerate(shown)
-            if day in rows and rows[day][category]
+            if day in rows and (count := rows[day][category])
         ]
         parts.append(_bars(f"c-{category}", bars, scale))
         for day, row in rows.items():
-            floor[day] += row[category]
+            floor[day] += row[category] or 0
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
     if days <= MOST_TITLED:
         parts += _titles(shown, stored, scale)
@@ -91,7 +94,10 @@ def spark(history: History, days: int) -> str:
     """Return a small line of the honest downloads of the newest `days` days, broken where a day is missing."""
     if history.last is None:
         return ""
-    found = {day.date: day.numbers[HONEST] for day in history.newest(days).days}
+    known = {day.date: day.numbers[HONEST] for day in history.newest(days).days}
+    found = {day: count for day, count in known.items() if count is not None}
+    if not found:
+        return ""
     first, top = history.last - (days - 1) * ONE_DAY, max(found.values()) or 1
     path, pen = [], "M"
     for at in range(days):
@@ -116,11 +122,12 @@ def share_bar(counts: WindowCounts) -> str:
         return ""
     parts, at = [], 0.0
     for category in CATEGORIES:
-        width = SHARE_WIDTH * counts.categories[category] / counts.raw
+        width = SHARE_WIDTH * (counts.categories[category] or 0) / counts.raw
         if width:
             parts.append(f'<path class="c-{category}" d="M{at:.4g} 0h{width:.4g}v{SHARE_HEIGHT}h-{width:.4g}z"/>')
         at += width
-    label = ", ".join(f"{category} {counts.categories[category] / counts.raw:.0%}" for category in CATEGORIES)
+    known = {category: count for category in CATEGORIES if (count := counts.categories[category]) is not None}
+    label = ", ".join(f"{category} {count / counts.raw:.0%}" for category, count in known.items())
     return (
         f'<svg class="share" width="{SHARE_WIDTH}" height="{SHARE_HEIGHT}" role="img" aria-label="{label}">'
         f"{''.join(parts)}</svg>"
@@ -221,7 +228,8 @@ def _titles(days: Sequence[date], stored: Sequence[Day], scale: _Scale) -> Itera
     for at, day in enumerate(days):
         told = "missing"
         if day in found:
-            told = f"{found[day].numbers[HONEST]:,} honest of {found[day].numbers[RAW]:,} raw"
+            honest, raw = (format_exact(found[day].numbers[number]) for number in (HONEST, RAW))
+            told = f"{honest} honest of {raw} raw"
             told += ", provisional" if found[day].provisional else ""
         yield f'<path class="day" d="{_span(at, scale)}"><title>{day}: {told}</title></path>'
 

@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 JSON_NAME, CSV_NAME = "history.json", "history.csv"
 FORMAT = 1
 READINGS = {True: "provisional", False: "settled"}
+PACKAGE_OF_ALL_FORMAT = 2
+"""The format of the days of a package that `*` published: its honest and raw downloads by day."""
 
 _PARTS = {"categories": CATEGORIES, "by_installer": INSTALLERS, "by_system": (*SYSTEM_COLUMNS, OTHER_SYSTEM)}
 
-_LINE = ",".join(("%s", "%s", *["%d"] * len(NUMBERS), "%s"))
+_LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS), "%s"))
 
-# A line of JSON, to be filled with words and numbers that need no escape, in the order of NUMBERS.
+# A line of JSON, to be filled with words and numbers that need no escape, in the order of NUMBERS. None is unknown.
 _DAY = "  " + json.dumps(
     {
         "date": "%s",
-        "reading": "%s",
-        "raw": "%d",
-        **{part: dict.fromkeys(names, "%d") for part, names in _PARTS.items()},
+        "reading": "%r",
+        "raw": "%r",
+        **{part: dict.fromkeys(names, "%r") for part, names in _PARTS.items()},
         "definition": "%s",
     },
     separators=(",", ":"),
-).replace('"%d"', "%d")
+).replace('"%r"', "%s")
 
 
 def format_json(state: PackageState, history: History) -> bytes:
@@ -47,7 +49,8 @@ def format_json(state: PackageState, history: History) -> bytes:
         "missing": [{"first_day": str(first), "last_day": str(last)} for first, last in history.missing()],
         "short_days": [str(day) for day in history.short_days()],
     }
-    lines = ",\n".join([_DAY % row for row in _rows(history)])
+    words = {reading: json.dumps(word) for reading, word in READINGS.items()}
+    lines = ",\n".join([_DAY % row for row in _rows(history, words)]).replace("None", "null")
     return f'{json.dumps(head, indent=1)[:-2]},\n "days": [\n{lines}\n]}}\n'.encode()
 
 
@@ -55,31 +58,40 @@ def parse_json(content: bytes | None) -> History:
     """Return what a `history.json` says; nothing of one that is not there, damaged, or of another format."""
     try:
         fields = json.loads(content or b"{}")
-        if fields["format"] != FORMAT:
+        days = fields["days"]
+        if fields["format"] == PACKAGE_OF_ALL_FORMAT:
+            days = [{"date": day, "raw": n[1], "categories": {"honest": n[0]}} for day, n in days.items()]
+        elif fields["format"] != FORMAT:
             return History.empty()
         short = frozenset(fields.get("short_days", ()))
-        return History(tuple(sorted(_parse_day(day, is_short=day["date"] in short) for day in fields["days"])))
+        read = (_parse_day(day, is_short=day["date"] in short) for day in days)
+        return History(tuple(sorted(read, key=lambda day: day.date)))
     except (ValueError, KeyError, TypeError, AttributeError):
         return History.empty()
 
 
 def format_csv(history: History) -> bytes:
     """Return `history.csv`: a header, then a line a day, of numbers, days and two words only."""
-    lines = [",".join(("date", "reading", *NUMBERS, "definition")), *(_LINE % row for row in _rows(history))]
-    return "".join([f"{line}\r\n" for line in lines]).encode()
+    header = ",".join(("date", "reading", *NUMBERS, "definition"))
+    lines = [header, *(_LINE % row for row in _rows(history, READINGS))]
+    return "".join([f"{line}\r\n" for line in lines]).replace("None", "").encode()
 
 
-def _rows(history: History) -> list[tuple[object, ...]]:
-    """Return the date, the reading in a word, the numbers and the definition of each day."""
-    return [(day.date, READINGS[day.provisional], *day.numbers, day.definition) for day in history.days]
+def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...]]:
+    """Return the date, the reading in a word, the numbers and the definition of each day; None for what is unknown."""
+    return [
+        (day.date, None if day.provisional is None else words[day.provisional], *day.numbers, day.definition)
+        for day in history.days
+    ]
 
 
 def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
+    """Return a day; what its file lacks is unknown."""
     at = date.fromisoformat(day["date"])
     # Releases that did not say so took every request for a download.
     before = Definition.REQUESTS if needs_file_names(at) else Definition.FILES
-    numbers = [day["raw"], *(day[part][name] for part, names in _PARTS.items() for name in names)]
-    if not all(type(number) is int for number in numbers):
+    numbers = [day.get("raw"), *(day.get(part, {}).get(name) for part, names in _PARTS.items() for name in names)]
+    if not all(number is None or type(number) is int for number in numbers):
         raise TypeError("a count is a whole number")
-    definition = Definition(day.get("definition", before))
-    return Day(at, day["reading"] == READINGS[True], tuple(numbers), definition, is_short)
+    provisional = next((reading for reading, word in READINGS.items() if word == day.get("reading")), None)
+    return Day(at, provisional, tuple(numbers), Definition(day.get("definition", before)), is_short)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from winnow_dagster.core.badge import format_share, is_stale
+from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.honesty import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.query import PER_PACKAGE, CountQuery
-from winnow_dagster.core.window import ALL, SYSTEMS
+from winnow_dagster.core.window import ALL, SYSTEMS, sum_counts
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import FILE_NAME
@@ -64,7 +64,7 @@ class Line(NamedTuple):
 
     name: str
     meaning: str
-    cells: Sequence[tuple[int, str]]
+    cells: Sequence[tuple[str, str]]
 
 
 def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: Site, today: date) -> bytes:
@@ -96,7 +96,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         counted=counted,
         tables=_tables(counted),
         first_columns=("Category", "Installer", "System"),
-        unlisted=sorted(headline.unlisted.items(), key=lambda item: -item[1]) if headline else [],
+        unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
             "drawn here": snippets(own_picture(root, folder, stem), page),
             "drawn by shields.io": snippets(shields_picture(root, folder, stem), page),
@@ -132,33 +132,30 @@ def _panels(history: History) -> Iterator[Panel]:
 
 def _row(day: Day) -> str:
     """Return a day as a line of the table behind a chart; a template takes four times as long for a year of them."""
-    cells = "".join([f"<td>{count:,}</td>" for count in day.numbers[:TABLE]])
-    notes = [READINGS[day.provisional]]
-    notes += ["all requests"] if day.definition is Definition.REQUESTS else []
+    cells = "".join([f"<td>{UNKNOWN if count is None else f'{count:,}'}</td>" for count in day.numbers[:TABLE]])
+    notes = [UNKNOWN if day.provisional is None else READINGS[day.provisional]]
+    notes += ["requests"] if day.definition is Definition.REQUESTS else []
     notes += ["rows lost"] if day.is_short else []
     return f'<tr><th scope="row">{day.date}</th>{cells}<td>{", ".join(notes)}</td></tr>\n'
 
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
     """Return the tables of windows, by title."""
-    installers = [
-        Line(name, "", [(c.by_installer[name], format_share(c.by_installer[name], c.honest)) for c in counted])
-        for name in INSTALLERS
-    ]
-    systems = [
-        Line(name, "", [(c.by_system[name], format_share(c.by_system[name], c.honest)) for c in counted])
-        for name in SYSTEMS
-    ]
-    others = [c.honest - sum(c.by_system.values()) for c in counted]
-    rest = [(n, format_share(n, c.honest)) for n, c in zip(others, counted, strict=True)]
+    installers = [Line(name, "", [_cell(c.by_installer[name], c.honest) for c in counted]) for name in INSTALLERS]
+    systems = [Line(name, "", [_cell(c.by_system[name], c.honest) for c in counted]) for name in SYSTEMS]
+    named = [(c.honest, sum_counts(c.by_system.values())) for c in counted]
+    rest = [_cell(None if told is None else honest - told, honest) for honest, told in named]
     return {
         "By category": [
-            Line(name, MEANINGS[name], [(c.categories[name], format_share(c.categories[name], c.raw)) for c in counted])
-            for name in CATEGORIES
+            Line(name, MEANINGS[name], [_cell(c.categories[name], c.raw) for c in counted]) for name in CATEGORIES
         ],
         "Honest, by installer": installers,
         "Honest, by system": [*systems, Line("other or not said", "", rest)],
     }
+
+
+def _cell(count: int | None, whole: int) -> tuple[str, str]:
+    return format_exact(count), "" if count is None else format_share(count, whole)
 
 
 def _query(state: PackageState, counts: WindowCounts) -> CountQuery:

@@ -96,7 +96,7 @@ def summary(counts: WindowCounts) -> dict[str, object]:
         "categories": dict(counts.categories),
         "by_installer": dict(counts.by_installer),
         "by_system": dict(counts.by_system),
-        "unlisted_installers": dict(counts.unlisted),
+        "unlisted_installers": None if counts.unlisted is None else dict(counts.unlisted),
         **({"short_days": [str(day) for day in counts.short_days]} if counts.short_days else {}),
     }
 
@@ -113,11 +113,13 @@ def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
     first, as_of = date.fromisoformat(fields["first_day"]), date.fromisoformat(fields["as_of"])
     counts = WindowCounts(
         Window((as_of - first) // ONE_DAY + 1, as_of),
-        # What an older Winnow did not list was not counted then.
-        categories=dict.fromkeys(CATEGORIES, 0) | fields["categories"],
-        by_installer=dict.fromkeys(INSTALLERS, 0) | fields["by_installer"],
-        by_system=dict.fromkeys(SYSTEMS, 0) | fields["by_system"],
-        unlisted=fields.get("unlisted_installers", {}),
+        # An older release did not publish what its file lacks: that is unknown, not 0.
+        categories=dict.fromkeys(CATEGORIES) | fields["categories"],
+        by_installer=dict.fromkeys(INSTALLERS) | fields.get("by_installer", {}),
+        by_system=dict.fromkeys(SYSTEMS) | fields.get("by_system", {}),
+        unlisted=fields.get("unlisted_installers"),
         short_days=tuple(map(date.fromisoformat, fields.get("short_days", ()))),
     )
+    if not isinstance(counts.categories["honest"], int):
+        raise TypeError("a record has honest counts")
     return WindowState(days, counts, fields["collected_days"])

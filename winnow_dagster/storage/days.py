@@ -24,6 +24,7 @@ from winnow_dagster.core.days import Days
 from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA, RULES
 from winnow_dagster.core.names import Selector, matches_any
+from winnow_dagster.storage import old_days
 from winnow_dagster.storage.files import (
     list_names,
     local_copies,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT = 2
-"""What the files' shape is. Files of another are set aside, and their days read again."""
+"""What the files' shape is. Those of older shapes are read too; those of newer ones are set aside."""
 
 METADATA_KEY = "winnow"
 CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
@@ -269,7 +270,7 @@ def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverag
     if not content:
         raise DamagedError("is empty")
     try:
-        about = json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY])
+        about = old_days.upgrade(json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY]), schema)
         problem = _problem(content, about, schema)
         coverage = None if problem or about["rules"] != rules else _coverage(about, day)
     except UNREADABLE:
@@ -296,15 +297,21 @@ def _moments(stamps: Mapping[str, str]) -> dict[Selector, datetime]:
     return {Selector.parse(s): datetime.fromisoformat(at).astimezone(UTC) for s, at in stamps.items()}
 
 
-def _problem(content: bytes, about: Mapping[str, object], schema: pl.Schema) -> str | None:
+def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str | None:
     """Return what is wrong with a file that is Parquet and was written by some Winnow; None if nothing is."""
     if about["format"] != FORMAT:
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if (columns := pl.read_parquet_schema(io.BytesIO(content))) != schema:
         return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
-    written = int(str(about["crc32"]), 16)
-    is_whole = zlib.crc32(_with_checksum(content, 0)) == written and _with_checksum(content, written) == content
-    return None if is_whole else "is damaged: it is not what was written"
+    return None if _is_whole(content, about["crc32"]) else "is damaged: it is not what was written"
+
+
+def _is_whole(content: bytes, checksum: str | int | None) -> bool:
+    """Return whether a day file's checksum is that of the file."""
+    if not isinstance(checksum, str):
+        return old_days.is_whole(content, checksum)
+    written = int(checksum, 16)
+    return zlib.crc32(_with_checksum(content, 0)) == written and _with_checksum(content, written) == content
 
 
 def _with_checksum(content: bytes, checksum: int) -> bytes:
