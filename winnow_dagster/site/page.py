@@ -81,6 +81,8 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         folder=folder,
         is_group=is_group,
         state=state,
+        sample=state.source == "sample",
+        is_removed=site.look_of(state.package) is None,
         headline=headline,
         share=format_share(headline.honest, headline.raw) if headline else "",
         bar=Markup(share_bar(headline)) if headline else "",  # noqa: S704 - numbers and our own words
