@@ -21,6 +21,7 @@ from winnow_dagster.core.days import Question, describe, retell
 from winnow_dagster.core.everything import Described, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.window import Window
+from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.settings import PUBLIC_TABLE
 from winnow_dagster.site.audit import Recount, windows_of
 from winnow_dagster.site.index import Listing, list_packages
@@ -148,9 +149,10 @@ class Installation:
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
         """Return what will ask the source for what these days do not cover yet.
 
-        `packages`: the selectors to ask for, as text; none means all.
+        `packages`: the selectors to ask for, as text; none means all. Raises RefusedError.
         """
-        chosen = [s for s in self.settings.windows if not packages or str(s) in packages]
+        refuse_future_days(days, self.clock.now())
+        chosen = choose_selectors(packages, self.settings.windows)
         return Fetch(lambda: self._ask(days, chosen, refetch=refetch))
 
     def _ask(self, days: Collection[date], selectors: Collection[Selector], *, refetch: bool) -> Iterator[Answer]:
