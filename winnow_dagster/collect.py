@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import dagster as dg
 
 from winnow_dagster.core.names import selector_of
+from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
@@ -50,6 +51,8 @@ class Result:
 
     rows: Sequence[Row]
     errors: Sequence[str]
+    remarks: Sequence[str] = ()
+    """What is odd about prefixes, which have no row of their own. Nothing is wrong with what is published."""
 
     @property
     def is_current(self) -> bool:
@@ -93,16 +96,21 @@ def collect(
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
         forget_old_runs(instance, winnow.oldest_kept_run)
-    rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
+    published = winnow.published()
+    rows = _with_reasons(winnow, winnow.rows(published, packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
-    return Result(rows, list(dict.fromkeys(errors)))
+    remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, winnow.missing())]
+    return Result(rows, list(dict.fromkeys(errors)), remarks)
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
     """Say in the rows of packages that could not be read why, which what is published does not say."""
     missing = winnow.missing()
-    reasons = {row.name: missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows}
-    return [replace(row, status=reasons[row.name] or row.status) if row.state.problem else row for row in rows]
+    reasons = [missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows]
+    return [
+        replace(row, status=reason or row.status) if row.state.problem else row
+        for row, reason in zip(rows, reasons, strict=True)
+    ]
 
 
 def _not_listed(

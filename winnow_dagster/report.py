@@ -18,6 +18,7 @@ from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import STRATEGIES
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
 from winnow_dagster.storage.disk import others_can_read
@@ -85,11 +86,15 @@ class Progressing:
 
 
 def print_result(result: Result, cost: Cost) -> None:
-    """Print a row per package: headline, honest of raw, as-of, what is wrong; what failed as a whole; the cost."""
+    """Print a row per package: headline, window, honest of raw, as-of, what is wrong; what failed as a whole; the cost.
+
+    What is only odd stands in the row too, or below the table: a name without a download may be misspelled.
+    """
     console = _console()
     table = Table(
         "package",
         "headline",
+        "window",
         Column("honest", justify="right"),
         Column("of raw", justify="right"),
         "as of",
@@ -97,20 +102,21 @@ def print_result(result: Result, cost: Cost) -> None:
         box=box.SIMPLE,
     )
     for row in result.rows:
-        counts = row.counts
+        counts = row.window.counts
         cells = (
             row.name + (" (group)" if row.is_group else ""),
             f"{row.badge.payload['label']} {row.badge.payload['message']}",
+            name_window(row.window),
             f"{counts.honest:,}" if counts else "-",
             f"{counts.raw:,}" if counts else "-",
             str(counts.window.as_of) if counts else "-",
-            row.status or "",
+            row.note or "",
         )
         # As Text: a path or a message may hold what reads as markup.
         table.add_row(*map(Text, cells))
     console.print(table)
-    for error in result.errors:
-        console.print(error, markup=False, soft_wrap=True)
+    for line in (*result.errors, *result.remarks):
+        console.print(line, markup=False, soft_wrap=True)
     if cost.queries:
         line = f"BigQuery: {cost.queries} queries, {format_bytes(cost.bytes_billed)} billed before the free tier"
         console.print(line, markup=False)
