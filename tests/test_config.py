@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from winnow_dagster.config import CONFIG_NAME, CONFIG_VARIABLE, KEYS, SAMPLE_PACKAGES, ConfigError, load_settings
 from winnow_dagster.config_packages import Slug
 from winnow_dagster.core.badge import SLUGS, Look
+from winnow_dagster.core.cost import TIB
 
 
 @pytest.fixture(autouse=True)
@@ -266,6 +267,7 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
         ("packages: [{name: a, label: {os-linus: x}}]", "packages[0].label.os-linus: 'os-linus' is not one of"),
         ("packages: [{name: a, badges: [os-linus]}]", "packages[0].badges[0]: 'os-linus' is not one of downloads,"),
         ("packages: [{name: a, colors: {0: blau}}]", "packages[0].colors: 'blau' is not a colour. Use brightgreen"),
+        ("packages: [{name: a, colors: {10: red, 010: blue}}]", "packages[0].colors: 10 stands twice. Keep one"),
         ("packages: [{name: a, colors: {x: blue}}]", "packages[0].colors.x: 'x' is not a whole number"),
         ("packages: [{name: a, style: round}]", "packages[0].style: 'round' is not one of flat, flat-square, plastic"),
         ("packages: [{name: a, cache_seconds: 60}]", "packages[0].cache_seconds: 60 is too small. Use 300 or more"),
@@ -302,6 +304,31 @@ def test_an_entry_is_needed_if_another_would_publish_its_package_otherwise() -> 
 
 def test_every_kind_of_badge_can_be_asked_for() -> None:
     assert get_args(Slug) == SLUGS
+
+
+def test_numbers_mean_what_people_read() -> None:
+    path = write("""
+        service: {stale_threshold_days: 010}
+        schedule: {hour: 08, minute: 030}
+        budget: {tib_per_month: 02}
+        packages:
+          - {name: a, window_days: 030, label_color: 000777, colors: {0: 000, 010: 001122}}
+          - {name: 007, window_days: [07, 1_000]}
+    """)
+    found = load_settings(path)
+    assert (found.stale_threshold_days, found.schedule_hour, found.schedule_minute) == (10, 8, 30)
+    assert found.source.bigquery.budget_bytes == 2 * TIB
+    one, other = found.packages
+    assert one.window_days == (30,)
+    assert one.look.extras["labelColor"] == "000777"
+    assert one.look.colors == ((0, "000"), (10, "001122"))
+    assert (other.spelling, other.window_days) == ("007", (7, 1000))
+
+
+@pytest.mark.parametrize("number", ["0x1F", "0b11", "0o17", "1:30"])
+def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -> None:
+    (problem,) = problems(f"packages: [{{name: a, window_days: {number}}}]")
+    assert problem == f"packages[0].window_days: {number!r} is not a whole number"
 
 
 @pytest.mark.parametrize(
