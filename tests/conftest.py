@@ -136,7 +136,7 @@ def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str 
         data_dir=folder / "data",
         base_url="",
         stale_threshold_days=3,
-        source=SourceSettings(kind=kind, path="", credential_file=None, settle_days=0),
+        source=SourceSettings(kind=kind, paths=(), credential_file=None, settle_days=0),
         packages=tuple(PackageSettings(Selector.parse(name), name, days) for name, days in packages.items()),
         start_date=date(2024, 2, 23),
     )

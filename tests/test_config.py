@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +17,7 @@ from winnow_dagster.config import CONFIG_NAME, CONFIG_VARIABLE, KEYS, SAMPLE_PAC
 from winnow_dagster.config_packages import Slug
 from winnow_dagster.core.badge import SLUGS, Look
 from winnow_dagster.core.cost import TIB
+from winnow_dagster.sources.parquet_files import find_files
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
     found = load_settings(write(text, "etc/winnow.yaml"))
     assert found.output_dir == tmp_path / "www"
     assert found.data_dir == tmp_path / "etc" / "state"
-    assert found.source.path == str(tmp_path / "etc" / "exports" / "*.parquet")
+    assert found.source.paths == (str(tmp_path / "etc" / "exports" / "*.parquet"),)
     assert found.base_url == "https://badges.example.com"
     assert found.start_date == date(2025, 1, 1)
 
@@ -93,7 +93,21 @@ def test_a_folder_with_magic_in_its_name_is_meant_as_it_is() -> None:
     found = load_settings(write(text, "in[1]/winnow.yaml"))
     Path("in[1]/rows").mkdir()
     Path("in[1]/rows/x.parquet").touch()
-    assert [Path(path).name for path in glob.glob(found.source.path)] == ["x.parquet"]  # noqa: PTH207 - as the source does
+    assert [Path(path).name for path in find_files(found.source.paths)] == ["x.parquet"]
+
+
+def test_parquet_files_may_be_at_several_paths(tmp_path: Path) -> None:
+    found = load_settings(write("packages: [{name: a}]\nsource: {kind: parquet, path: [old, /new/*.parquet]}"))
+    assert found.source.paths == (str(tmp_path / "old"), "/new/*.parquet")
+
+
+def test_the_order_of_paths_makes_no_other_source_and_one_path_is_as_it_was() -> None:
+    folders = [
+        load_settings(write("packages: [{name: a}]\nsource: {kind: parquet, path: " + path)).store_folder.name
+        for path in ("x}", "[x]}", "[x, y]}", "[y, x]}")
+    ]
+    assert folders[0] == folders[1] == "parquet-2d711642"
+    assert folders[2] == folders[3] != folders[0]
 
 
 def test_another_path_or_table_has_days_of_its_own() -> None:

@@ -243,7 +243,7 @@ def print_plan(winnow: Installation) -> None:
     key = settings.source.credential_file
     lines = {
         "config": settings.config_file or "none: sample packages",
-        "source": f"{settings.source.kind} {settings.source.path}".strip(),
+        "source": " ".join((settings.source.kind, ", ".join(settings.source.paths))).strip(),
         "output_dir": settings.output_dir,
         "data_dir": settings.data_dir,
         "first day": settings.start_date,
