@@ -154,7 +154,6 @@ def read_without_path(
         ({"project": None}, "has no column project"),
         ({"details": None}, "has no column details.installer.name"),
         ({"details": pl.struct(installer=pl.struct(version=pl.lit("1")))}, "has no column details.installer.name"),
-        ({"timestamp": pl.col("timestamp").dt.replace_time_zone(None)}, "column timestamp is Datetime"),
         ({"project": pl.lit(7)}, "column project is Int32, not text"),
         ({"project": pl.lit(None, pl.String)}, "column project is NULL in every row"),
         ({"file": pl.struct(filename=pl.lit(7))}, "column file.filename is Int32, not text"),

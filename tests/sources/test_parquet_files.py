@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.downloads import SCHEMA, download, write
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
+from winnow_dagster.sources import parquet_repeats
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet import ParquetSource
 from winnow_dagster.sources.parquet_files import find_files
@@ -141,6 +142,17 @@ def test_two_exports_of_the_same_rows_are_both_named(tmp_path: Path, again: Any)
         DAY: f"{tmp_path}/1.parquet and {tmp_path}/2.parquet hold mostly the same rows of 2026-09-01, which would "
         "count twice. Remove one of them"
     }
+
+
+def test_of_very_many_rows_a_sample_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_repeats, "MAX_HASHED", 2000)
+    write(tmp_path / "one.parquet", seconds(3000))
+    write(tmp_path / "again.parquet", [*reversed(seconds(3000)), *seconds(1, NEXT)])
+    counts, reasons = read(tmp_path)
+    assert counts == {NEXT: 1}
+    assert "hold mostly the same rows" in reasons[DAY]
+    write(tmp_path / "again.parquet", seconds(3000, start=1500))
+    assert read(tmp_path)[0][DAY] == 6000
 
 
 def test_half_of_the_rows_in_another_file_is_no_proof(tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ MOST = 0.5
 """The share of a file's rows of a day above which they are taken to be there twice."""
 
 
+MAX_HASHED = 4_000_000
+"""How many rows are compared, so that memory stays bounded. Of more, a sample by hash: equal rows are all in or out."""
+
+MIN_SAMPLED = 200
+"""A sample of fewer rows of a file's day proves nothing."""
+
+
 def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, str]:
     """Return the days of which two files hold mostly the same rows, each with a sentence that names both.
 
@@ -35,15 +42,20 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
     """
     found: dict[date, str] = {}
     hashes: list[pl.DataFrame] = []
-    for number, suspected in _overlapping(surveys, days).items():
+    overlapping = _overlapping(surveys, days)
+    every = 1 + sum(surveys[n].spans[day].rows for n, held in overlapping.items() for day in held) // MAX_HASHED
+    for number, suspected in overlapping.items():
         try:
-            hashes.append(_count_rows(surveys[number], suspected).with_columns(file=number))
+            hashes.append(_count_rows(surveys[number], suspected, every).with_columns(file=number))
         except UNREADABLE as error:
             found |= dict.fromkeys(suspected, f"{surveys[number].file}: {damage(error)}")
     if not hashes:
         return found
-    keys = ["date", "row", "times"]
-    in_several = pl.concat(hashes).filter(pl.len().over(keys) > 1)
+    keys, hashed = ["date", "row", "times"], pl.concat(hashes)
+    compared = {
+        (day, file): rows for day, file, rows in hashed.group_by("date", "file").agg(pl.col("times").sum()).iter_rows()
+    }
+    in_several = hashed.filter(pl.len().over(keys) > 1)
     pairs = (
         in_several.join(in_several, on=keys, suffix="_other")
         .filter(pl.col("file") != pl.col("file_other"))
@@ -52,7 +64,7 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
         .sort("date", "file", "file_other", descending=True)
     )
     for day, file, other, rows in pairs.iter_rows():
-        if rows > MOST * surveys[file].spans[day].rows:
+        if rows > MOST * compared[day, file] and (every == 1 or compared[day, file] >= MIN_SAMPLED):
             one, two = sorted((surveys[file].file, surveys[other].file))
             found[day] = (
                 f"{one} and {two} hold mostly the same rows of {day}, which would count twice. Remove one of them"
@@ -72,8 +84,8 @@ def _overlapping(surveys: Sequence[Survey], days: Iterable[date]) -> dict[int, s
     return found
 
 
-def _count_rows(survey: Survey, days: Iterable[date]) -> pl.DataFrame:
-    """Return how often each row occurs in a file, by its hash: date, row, times."""
+def _count_rows(survey: Survey, days: Iterable[date], every: int) -> pl.DataFrame:
+    """Return how often each row occurs in a file, by its hash: date, row, times. One hash in `every` is counted."""
     # A column that a file lacks is as one that is NULL: neither changes the hash.
     row = pl.lit(0, pl.UInt64)
     for name, value in leaves(survey.schema):
@@ -81,8 +93,8 @@ def _count_rows(survey: Survey, days: Iterable[date]) -> pl.DataFrame:
     return (
         survey.scan()
         .select(survey.columns.values["timestamp"].dt.date().alias("date"), row.alias("row"))
-        .filter(pl.col("date").is_in(sorted(days)))
+        .filter(pl.col("date").is_in(sorted(days)), pl.col("row") % every == 0)
         .group_by("date", "row")
         .agg(times=pl.len())
-        .collect()
+        .collect(engine="streaming")
     )

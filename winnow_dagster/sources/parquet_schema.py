@@ -34,9 +34,8 @@ MAY_NOT_BE_NULL = {"timestamp", "project"}
 
 MOMENT = pl.Datetime("us", "UTC")
 
+AS_EXPORTED = "Export it as file_downloads has it"
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
-_WITH_ZONE = """duckdb -c "SET TimeZone = 'UTC'; COPY (SELECT * REPLACE (timestamp AT TIME ZONE 'UTC' AS timestamp)
- FROM 'old.parquet') TO 'new.parquet'\"""".replace("\n", "")
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,15 @@ def understand(schema: pl.Schema) -> Columns:
         complaint = f"column {column} is {kind}, not {expected}. "
         if column == "timestamp":
             columns.values[column] = as_moment(value, kind)
-            if not _is_moment(kind):
-                columns.wrong[column] = complaint + _fix(kind)
+            if not isinstance(kind, pl.Datetime):
+                columns.wrong[column] = complaint + AS_EXPORTED
         elif _fits(column, kind):
             columns.values[column] = value.cast(pl.Boolean if column == "details.ci" else pl.String)
         elif column in MAY_NOT_BE_NULL:
-            columns.wrong[column] = complaint + "Export it as file_downloads has it"
+            columns.wrong[column] = complaint + AS_EXPORTED
         else:
             columns.values[column] = pl.lit(None, pl.Boolean if column == "details.ci" else pl.String)
-            columns.null_or_wrong[column] = value, complaint + "Export it as file_downloads has it"
+            columns.null_or_wrong[column] = value, complaint + AS_EXPORTED
     return columns
 
 
@@ -107,18 +106,12 @@ def _fits(column: str, kind: pl.DataType) -> bool:
     return isinstance(kind, pl.Boolean) if column == "details.ci" else isinstance(kind, _TEXT)
 
 
-def _is_moment(kind: pl.DataType) -> bool:
-    return isinstance(kind, pl.Datetime) and kind.time_zone is not None
-
-
-def _fix(kind: pl.DataType) -> str:
-    if isinstance(kind, pl.Datetime):
-        return f"If its times are in UTC, write that into the file: {_WITH_ZONE}"
-    return "Export it as file_downloads has it"
-
-
 def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Return a timestamp in UTC. One without a zone is taken to be in UTC."""
+    """Return a timestamp in UTC.
+
+    One without a zone is in UTC: so BigQuery exports a TIMESTAMP, by Google's page on exporting data
+    (isAdjustedToUTC = false).
+    """
     if isinstance(kind, pl.Datetime) and kind.time_zone is None:
         return value.dt.replace_time_zone("UTC")
     if isinstance(kind, pl.Datetime) and kind.time_zone != "UTC":
