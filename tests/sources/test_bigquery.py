@@ -166,6 +166,24 @@ def test_the_ledger_tells_which_columns_were_read(make_source: Callable[..., Big
     assert found == {DAY: (*PLAIN_COLUMNS, FILE_NAME), LAST_MIXED_DAY + ONE_DAY: PLAIN_COLUMNS}
 
 
+def test_the_rows_of_each_day_are_those_of_its_partition(
+    make_source: Callable[..., BigQuerySource], tmp_path: Path
+) -> None:
+    source = make_source([download(DAY, "a"), download(DAY, "b"), download(NEXT, "a")])
+    assert source.day_rows(DAY - ONE_DAY, NEXT) == {DAY - ONE_DAY: 0, DAY: 2, NEXT: 1}
+    assert [entry.strategy for entry in Ledger(tmp_path / "ledger.jsonl").entries()] == ["partitions"]
+
+
+def test_of_a_view_no_numbers_of_rows_are_known(
+    client: bigquery.Client, make_source: Callable[..., BigQuerySource]
+) -> None:
+    source = make_source([download(DAY, "a")])
+    view = source._settings.table.replace("file_downloads", "some_view")  # noqa: SLF001
+    client.query(f"CREATE VIEW `{view}` AS SELECT * FROM `{source._settings.table}`").result()  # noqa: SLF001
+    source._settings = replace(source._settings, table=view)  # noqa: SLF001
+    assert source.day_rows(DAY, DAY) == {}
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
 @given(
     rows=st.lists(

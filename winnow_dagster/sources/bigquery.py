@@ -19,6 +19,7 @@ from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer
 from winnow_dagster.sources.bigquery_client import connect
 from winnow_dagster.sources.bigquery_errors import concerns_all, describe, is_passing
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, Patience, Statement
+from winnow_dagster.sources.bigquery_rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
 
 if TYPE_CHECKING:
@@ -84,8 +85,16 @@ class BigQuerySource:
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
         """Return how many rows the table has of each day to which it reaches; nothing where that cannot be known."""
-        del first, last
-        return {}
+        with connect(self._settings, self._credential_file) as client:
+            try:
+                table = client.get_table(
+                    self._settings.table, retry=self._patience.retry(), timeout=self._patience.call
+                )
+                return PartitionRows(self._jobs(client), table).count(first, last, self._budget())
+            except (Forbidden, NotFound):
+                return {}
+            except GOOGLE_ERRORS as error:
+                raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
 
     def dry_run(self, query: CountQuery) -> int:
         """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""
