@@ -19,6 +19,7 @@ from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer
 from winnow_dagster.sources.bigquery_client import connect
 from winnow_dagster.sources.bigquery_errors import concerns_all, describe, is_passing
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, Patience, Statement
+from winnow_dagster.sources.bigquery_recovery import recover
 from winnow_dagster.sources.bigquery_rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
 
@@ -59,7 +60,8 @@ class BigQuerySource:
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer requests as queries end. Re-reads that the budget does not allow stay unanswered.
 
-        Raises SourceError where nothing can be read, and NotThereYetError where no day asked for is complete yet.
+        What an interrupted run has paid for is fetched before anything is sent. Raises SourceError where nothing can be
+        read, and NotThereYetError where no day asked for is complete yet.
         """
         if not requests:
             return
@@ -71,7 +73,12 @@ class BigQuerySource:
             if absent and not there:
                 raise NotThereYetError(why)
             yield from (Failure(request, why) for request in absent)
-            yield from self._read_what_fits(self._jobs(client), there)
+            jobs = self._jobs(client)
+            try:
+                left = yield from recover(jobs, there)
+            except GOOGLE_ERRORS as error:
+                raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
+            yield from self._read_what_fits(jobs, left, has_answered=_number_of_days(left) < _number_of_days(there))
 
     def figures(self) -> Figures:
         """Return what queries cost, from the ledger where it knows."""
@@ -134,7 +141,9 @@ class BigQuerySource:
             self._configured,
         )
 
-    def _read_what_fits(self, jobs: Jobs, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+    def _read_what_fits(
+        self, jobs: Jobs, requests: Sequence[Request], *, has_answered: bool
+    ) -> Iterator[Reading | Failure]:
         """Read what the budget pays for. Raises SourceError where it pays for nothing that is missing."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
@@ -143,7 +152,7 @@ class BigQuerySource:
                 "re-reads of %s are left out: the month's budget does not allow them", days_of(choice.left_out)
             )
         missing = [why for request, why in choice.refused.items() if not request.is_recount]
-        if missing and not choice.chosen:
+        if missing and not choice.chosen and not has_answered:
             raise SourceError(f"nothing was sent: {missing[0]}")
         yield from (Failure(request, why) for request, why in choice.refused.items())
         queries = plan_queries(choice.chosen, budget.strategy, budget.figures.scan_above)
@@ -217,3 +226,7 @@ def _split(request: Request, modified: datetime | None, *, there: bool) -> Itera
     days = (d for d in request.days() if (modified is None or end_of(d) <= modified) is there)
     for run in contiguous(days):
         yield replace(request, first=run[0], last=run[-1])
+
+
+def _number_of_days(requests: Sequence[Request]) -> int:
+    return sum(len(request.days()) for request in requests)
