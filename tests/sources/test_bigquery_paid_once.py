@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
+from tests.fake_bigquery import Answer, Service, fake, healthy, incomplete, job, lost, plain, refused, reset
 from tests.sources.test_bigquery_failures import DAY, NEW, PATIENCE, ask, downloads, reasons
 from winnow_dagster.core.cost import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Reading, Request
@@ -174,6 +174,13 @@ def test_a_job_that_still_runs_is_waited_for(make_source: Make, service: Service
     service.script("results", incomplete())
     assert downloads(list(make_source().read([ask()]))) == 7
     assert len(inserted(service)) == 1
+
+
+def test_a_job_is_looked_for_where_the_table_is(make_source: Make, service: Service, ledger: Ledger) -> None:
+    killed(make_source, ledger, ask(), table="p.d.t")
+    service.script("table", healthy(), Answer(body={"location": "asia-east1"}))
+    assert downloads(list(make_source(table="p.d.t").read([ask()]))) == 7
+    assert next(call.query["location"] for call in service.calls if call.operation == "get") == ["asia-east1"]
 
 
 LEFT = {

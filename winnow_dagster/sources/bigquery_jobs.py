@@ -11,6 +11,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -20,6 +21,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
+from winnow_dagster.settings import PUBLIC_TABLE
 from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, is_passing
 
 if TYPE_CHECKING:
@@ -220,8 +222,25 @@ class Jobs:
 
     def _get(self, entry: Entry, *, may_appear: bool = False) -> object:
         asking = _Asking(Tries(self.patience.tries, self.given_up.is_set), may_appear)
-        retry, timeout = self.patience.retry(asking), self.patience.call
-        return self.client.get_job(entry.job_id, project=entry.project or None, retry=retry, timeout=timeout)
+        return self.client.get_job(
+            entry.job_id,
+            project=entry.project or None,
+            location=self._location,
+            retry=self.patience.retry(asking),
+            timeout=self.patience.call,
+        )
+
+    @cached_property
+    def _location(self) -> str | None:
+        """Where jobs run: the table's location. BigQuery finds a job outside of the US and the EU only by it."""
+        if self.settings.location or self.settings.table == PUBLIC_TABLE:
+            return self.settings.location or None
+        patience = self.patience
+        try:
+            table = self.client.get_table(self.settings.table, retry=patience.retry(), timeout=patience.call)
+        except GOOGLE_ERRORS:
+            return None
+        return str(table.location) if table.location else None
 
     def _await(self, job: bigquery.QueryJob, entry: Entry, tries: Tries) -> tuple[pl.DataFrame, Entry]:
         self.running[entry.job_id] = job
