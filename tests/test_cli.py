@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DAY = date(2025, 6, 30)
+NEW = date(2026, 10, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -305,16 +306,14 @@ def test_estimate_tells_what_a_config_costs_from_the_defaults_and_then_from_the_
     assert result.exit_code == 0
     (auto,) = [line.split() for line in result.stdout.splitlines() if "auto (set)" in line]
     text = " ".join(auto)
-    assert text.startswith(
-        "auto (set) 0.42 TiB 15.3 GB 0.42 TiB 0.42 TiB 1.25 TiB, $1.58, 125% of free 0.83 TiB, $0.00"
-    )
+    assert text.startswith("auto (set) 0.25 TiB 9.3 GB 0.25 TiB 0.25 TiB 0.76 TiB, $0.00, 76% of free 0.51 TiB, $0.00")
     assert text.endswith(" 100 100")
-    assert "153 MB per package and day: from the defaults" in result.stdout
+    assert "93 MB per package and day: from the defaults" in result.stdout
     now = datetime.now(UTC)
-    ledger_of(Path("data")).enter(Entry("1", now, DAY, DAY, ["p0", "p1"], "per_package", 0, billed=80_000_000))
+    ledger_of(Path("data")).enter(Entry("1", now, NEW, NEW, ["p0", "p1"], "per_package", 0, billed=80_000_000))
     again = winnow("estimate").stdout
     assert "40 MB per package and day: from the ledger" in again
-    assert "0.15 TiB per scan of a day: from the defaults" in again
+    assert "103.7 GB per scan of a day: from the defaults" in again
     assert "this month so far: 80 MB of a budget of 1.00 TiB" in again
     assert not Path("public").exists()
 

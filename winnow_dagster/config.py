@@ -64,7 +64,10 @@ class ServiceSection(Section):
 
 
 class FiguresSection(Section):
-    """`source.figures:`: what is known of the source's size and price; Figures says from where."""
+    """`source.figures:`: what is known of the source's size and price; Figures says from where.
+
+    Sizes are those of days since PyPI's change of its log.
+    """
 
     package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
     scan_day_gb: Annotated[float, Field(gt=0)] = Figures.scan_day_bytes / GB
@@ -85,9 +88,8 @@ class SourceSection(Section):
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
-    # On a clustered table BigQuery holds the cap against whole partitions, not against what it will read: a cap below
-    # a day's size refuses cheap queries.
-    maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] = int(2 * Figures.scan_day_bytes)
+    # None: it follows from the columns that a query reads. A cap that the user sets holds for every day, old ones too.
+    maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] | None = None
     figures: FiguresSection = FiguresSection()
 
 

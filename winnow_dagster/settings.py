@@ -33,7 +33,9 @@ class BigQuerySettings:
     strategy: str = "auto"
     parallel: int = 12
     deadline_seconds: int = 600
-    maximum_bytes_billed_per_day: int = int(2 * Figures.scan_day_bytes)
+    maximum_bytes_billed_per_day: int | None = None
+    """The user's cap, for each day of a query; None: it follows from the columns that the query reads."""
+
     figures: Figures = field(default_factory=Figures)
     budget_bytes: float | None = None
 

@@ -161,12 +161,7 @@ def describe_everything(
         columns_for(look),
         frozenset([s.stem for s in others if not s.is_prefix] + [package.state.package for package in packages]),
         tuple(s.stem for s in others if s.is_prefix),
-        tuple(
-            day
-            for day, coverage in sorted(honest.coverage.items())
-            if coverage.facts_of(EVERYTHING).is_short
-            and any(w and w.first_day <= day <= w.as_of for w in found.values())
-        ),
+        tuple(day for day in counted if honest.coverage[day].facts_of(EVERYTHING).is_short),
     )
 
 

@@ -35,8 +35,8 @@ class Source(Protocol):
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer requests as answers come in: each requested (day, selector) is in one reading or one failure.
 
-        A reading may answer several requests, or a part of one's days. A second reading may go unanswered where it
-        costs too much. Raises SourceError.
+        A reading may answer several requests, or a part of one's days. A re-read (`is_second` or `is_recount`)
+        may go unanswered where it costs too much. Raises SourceError.
         """
         ...
 
