@@ -79,15 +79,21 @@ def main() -> None:
 @config_option
 @click.option("--through", metavar="YYYY-MM-DD", help="The newest day to include. [default: yesterday, UTC]")
 @click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package. May be repeated.")
+@click.option(
+    "--refetch", metavar="DAY[..DAY]", help="Read this day, or this range of days, again, and say first what it costs."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show Dagster's own log.")
-def collect(config_path: Path | None, through: str | None, packages: tuple[str, ...], *, verbose: bool) -> None:
+def collect(
+    config_path: Path | None, through: str | None, packages: tuple[str, ...], refetch: str | None, *, verbose: bool
+) -> None:
     """Bring every badge up to date.
 
     Exits with 0 when every badge is current, 1 when some package failed or is incomplete (the others are
     published), 2 for bad config or arguments.
     """
     settings = _load(config_path)
-    newest = _parse_through(through, settings) if through else None
+    newest = _parse_day("--through", through, settings) if through else None
+    again = _parse_range("--refetch", refetch, settings) if refetch else None
     names = [_configured(name, settings) for name in packages]
     with _importing():
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
@@ -95,13 +101,14 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
         from winnow_dagster.storage.errors import SampleOverRealError  # noqa: PLC0415
 
     try:
-        with report.Progressing() as progress:
-            result = collecting.collect(settings, newest, names, progress=progress, verbose=verbose)
+        with report.Progressing(settings) as progress:
+            scope = collecting.Scope(newest, names, again)
+            result = collecting.collect(settings, scope, progress=progress, verbose=verbose)
     except (ConfigError, SampleOverRealError) as error:
         raise Failure(str(error), UNUSABLE) from None
     except StorageError as error:
         raise Failure(str(error), INCOMPLETE) from None
-    report.print_result(result, progress.cost)
+    report.print_result(result, progress.cost, progress.unnamed)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)
 
 
@@ -208,17 +215,27 @@ def _load(path: Path | None) -> Settings:
         raise Failure(str(error), UNUSABLE) from None
 
 
-def _parse_through(text: str, settings: Settings) -> date:
+def _parse_day(option: str, text: str, settings: Settings) -> date:
     today = datetime.now(UTC).date()
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise Failure(f"--through: {text!r} is not a day. Write it as {today - ONE_DAY}", UNUSABLE) from None
+        raise Failure(f"{option}: {text!r} is not a day. Write it as {today - ONE_DAY}", UNUSABLE) from None
     if day >= today:
-        raise Failure(f"--through: {day} is not over yet (UTC). The newest day is {today - ONE_DAY}", UNUSABLE)
+        raise Failure(f"{option}: {day} is not over yet (UTC). The newest day is {today - ONE_DAY}", UNUSABLE)
     if day < settings.start_date:
-        raise Failure(f"--through: {day} is before start_date, {settings.start_date}. Choose a later day", UNUSABLE)
+        raise Failure(f"{option}: {day} is before start_date, {settings.start_date}. Choose a later day", UNUSABLE)
     return day
+
+
+def _parse_range(option: str, text: str, settings: Settings) -> tuple[date, date]:
+    """Return the first and last day of `2026-11-21` or `2026-11-01..2026-11-21`, or exit."""
+    one, _, other = text.partition("..")
+    first = _parse_day(option, one, settings)
+    last = _parse_day(option, other, settings) if other else first
+    if last < first:
+        raise Failure(f"{option}: {last} is before {first}. Write the older day first", UNUSABLE)
+    return first, last
 
 
 def _configured(text: str, settings: Settings) -> NormalizedName:

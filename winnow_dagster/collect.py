@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
+from winnow_dagster.core.coverage import Gap
+from winnow_dagster.core.days import lacks_rows
 from winnow_dagster.core.names import selector_of
+from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import NormalizedName, Selector
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.settings import Settings
@@ -35,8 +37,8 @@ COUNTS = ("raw_downloads", "honest_downloads")
 class Progress(Protocol):
     """Who is told how far a collect is."""
 
-    def begin(self, gaps: Sequence[Gap]) -> None:
-        """Take note of what is about to be read."""
+    def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
+        """Take note of what is about to be read, and of what is to be read again because somebody doubts it."""
         ...
 
     def answered(self, answer: Answer) -> None:
@@ -57,19 +59,22 @@ class Result:
         return not self.errors and all(row.status is None for row in self.rows)
 
 
-def collect(
-    settings: Settings,
-    through: date | None,
-    packages: Collection[NormalizedName],
-    *,
-    progress: Progress,
-    verbose: bool = False,
-) -> Result:
-    """Fill the gaps of these packages, or all where none is named, then publish every package with what there is.
+@dataclass(frozen=True)
+class Scope:
+    """What a collect is asked for: up to which day, for which packages (all where none is named)."""
+
+    through: date | None = None
+    packages: Collection[NormalizedName] = ()
+    refetch: tuple[date, date] | None = None
+    """The first and last of the days to read again although they are covered."""
+
+
+def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
+    """Read the days in doubt again and fill the gaps of the packages, then publish every package with what there is.
 
     Raises SampleOverRealError, and StorageError where a directory cannot be used, before anything is fetched.
     """
-    winnow = Installation(settings, Clock(through), progress.answered, waits=False)
+    winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
     for folder in (settings.output_dir, settings.data_dir):
         make_writable(folder)
     winnow.refuse_sample_over_real()
@@ -81,11 +86,12 @@ def collect(
     with open_instance(settings) as instance:
         close_dead_runs(instance)
         runs = _Runs(job, instance, "DEBUG" if verbose else "CRITICAL")
+        doubted = Gap(*scope.refetch, tuple(selectors)) if scope.refetch else None
         gaps = winnow.gaps(selectors)
-        progress.begin(gaps)
-        for gap in gaps:
-            chosen = {"config": {"packages": [str(s) for s in gap.selectors]}}
-            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": chosen})
+        progress.begin(gaps, doubted)
+        for gap in (*([doubted] if doubted else []), *gaps):
+            chosen = {"packages": [str(s) for s in gap.selectors], "refetch": gap is doubted}
+            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
             if errors:
                 # The source answered nothing, and asking for other days would only be told the same.
                 break
@@ -95,14 +101,19 @@ def collect(
         forget_old_runs(instance, winnow.oldest_kept_run)
     rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
+    errors += [describe_short(day, judgement) for day, judgement in winnow.short_days().items()]
     return Result(rows, list(dict.fromkeys(errors)))
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
-    """Say in the rows of packages that could not be read why, which what is published does not say."""
-    missing = winnow.missing()
+    """Say in the rows of packages that could not be read why, which what is published does not say.
+
+    A short day has one line of its own.
+    """
+    missing, short = winnow.missing(), set(map(lacks_rows, winnow.short_days()))
     reasons = {row.name: missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows}
-    return [replace(row, status=reasons[row.name] or row.status) if row.state.problem else row for row in rows]
+    unexplained = [row.name for row in rows if row.state.problem and row.state.problem not in short]
+    return [replace(row, status=reasons[row.name] or row.status) if row.name in unexplained else row for row in rows]
 
 
 def _not_listed(

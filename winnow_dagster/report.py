@@ -13,9 +13,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
-from winnow_dagster.core.coverage import Cost, Failure
+from winnow_dagster.core.coverage import Cost, Failure, Reader, days_between, end_of, plan_requests
+from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Group
-from winnow_dagster.core.query import STRATEGIES
+from winnow_dagster.core.query import STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
 from winnow_dagster.site.folder import PAGES
@@ -45,10 +46,12 @@ def _console() -> Console:
 class Progressing:
     """Tells how far a collect is: a bar on a terminal, plain lines elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Show nothing until a collect begins."""
+        self._settings = settings
         self._console = _console()
         self.cost = Cost()
+        self.unnamed = 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("days of packages read", total=None, visible=False)
@@ -62,8 +65,11 @@ class Progressing:
         """Remove the bar."""
         self._bar.stop()
 
-    def begin(self, gaps: Sequence[Gap]) -> None:
-        """Tell what is about to be read."""
+    def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
+        """Tell what is about to be read, and before what is read again what it costs."""
+        if doubted:
+            self._console.print(_refetch_line(self._settings, doubted), markup=False, soft_wrap=True)
+            gaps = [doubted, *gaps]
         self._bar.update(self._task, total=sum(gap.days * len(gap.selectors) for gap in gaps), visible=bool(gaps))
         for gap in gaps if not self._console.is_terminal else ():
             packages = f"{len(gap.selectors)} {'entry' if len(gap.selectors) == 1 else 'entries'} of packages"
@@ -78,15 +84,36 @@ class Progressing:
                 self.cost.bytes_processed + answer.cost.bytes_processed,
                 self.cost.bytes_billed + answer.cost.bytes_billed,
             )
+            self.unnamed += int(answer.unnamed["rows"].sum())
         self._bar.advance(self._task, sum(len(request.days()) for request in requests))
-        if isinstance(answer, Failure):
+        # A short day has one line, in the end.
+        if isinstance(answer, Failure) and not answer.is_short:
             request = answer.request
             days = f"{request.first} to {request.last}"
             self._console.print(f"{request.selector}, {days}: {answer.reason}", markup=False, soft_wrap=True)
 
 
-def print_result(result: Result, cost: Cost) -> None:
-    """Print a row per package: headline, honest of raw, as-of, what is wrong; what failed as a whole; the cost."""
+def _refetch_line(settings: Settings, doubted: Gap) -> str:
+    """Return what is read again, and what that costs with BigQuery."""
+    what = f"reading {doubted.first} to {doubted.last} again"
+    if settings.source.kind != "bigquery":
+        return f"{what}: {settings.source.kind} costs nothing"
+    bigquery = settings.source.bigquery
+    figures = learn(bigquery.figures, ledger_of(settings.data_dir).entries())
+    days = days_between(doubted.first, doubted.last)
+    requests = plan_requests(days, doubted.selectors, {}, Reader(end_of(doubted.last)), refetch=True)
+    queries = plan_queries(requests, bigquery.strategy, figures.scan_above)
+    size = sum(map(figures.estimate, queries))
+    return (
+        f"{what}: {len(queries)} queries, about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"
+    )
+
+
+def print_result(result: Result, cost: Cost, unnamed: int) -> None:
+    """Print a row per package: headline, honest of raw, as-of, what is wrong; what failed as a whole; the cost.
+
+    `unnamed`: how many rows that were read name no file, on days on which only the name tells a download.
+    """
     console = _console()
     table = Table(
         "package",
@@ -112,6 +139,8 @@ def print_result(result: Result, cost: Cost) -> None:
     console.print(table)
     for error in result.errors:
         console.print(error, markup=False, soft_wrap=True)
+    if unnamed:
+        console.print(f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} name no file and are not counted", markup=False)
     if cost.queries:
         line = f"BigQuery: {cost.queries} queries, {format_bytes(cost.bytes_billed)} billed before the free tier"
         console.print(line, markup=False)

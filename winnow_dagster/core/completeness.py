@@ -34,8 +34,8 @@ READ_ANYWAY_DAYS = 14
 RECHECK_DAYS = 90
 """For how many days after it a marked day is read again if its rows come back."""
 
-GROWTH = 1.1
-"""By which factor a marked day's rows have to grow for the day to be read again."""
+GROWTH_PERCENT = 10
+"""By how much a marked day's rows have to grow for the day to be read again."""
 
 
 @dataclass(frozen=True)
@@ -117,4 +117,6 @@ def is_recheck_due(day: date, last_asked: datetime | None, now: datetime) -> boo
 
 def have_grown(before: int | None, rows: int | None) -> bool:
     """Return whether a marked day has enough rows more than when it was read to be read again."""
-    return before is not None and rows is not None and rows > before and rows >= GROWTH * before
+    return (
+        before is not None and rows is not None and rows > before and 100 * (rows - before) >= GROWTH_PERCENT * before
+    )

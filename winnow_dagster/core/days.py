@@ -285,5 +285,10 @@ def _problem(
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
         if any(coverage.failure(part) is not None and not coverage.covers(part) for part in _parts(which)):
-            return f"PyPI's log lacks rows of {day}" if day in question.short_days else f"{day} could not be read"
+            return lacks_rows(day) if day in question.short_days else f"{day} could not be read"
     return None
+
+
+def lacks_rows(day: date) -> str:
+    """Return what is said of a package that waits for a short day."""
+    return f"PyPI's log lacks rows of {day}"

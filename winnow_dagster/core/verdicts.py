@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.badge import is_stale
-from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.completeness import read_anyway_day
+from winnow_dagster.core.coverage import LOW_REREAD_DAYS, ONE_DAY
 from winnow_dagster.core.honesty import legible
 from winnow_dagster.core.names import Selector, matches_any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
+    from winnow_dagster.core.completeness import Judgement
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.window import PackageState
 
@@ -75,6 +77,29 @@ def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[d
                 total = sum(totals[day].values())
                 bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times what its weekday has as a rule"
     return Verdict(bad, compared)
+
+
+def judge_quiet_days(low: Mapping[date, tuple[int, int]]) -> dict[str, str]:
+    """Return what is bad of days with suspiciously few downloads: each with its downloads and the usual number."""
+    again = " and ".join((", ".join(map(str, LOW_REREAD_DAYS[:-1])), str(LOW_REREAD_DAYS[-1])))
+    return {
+        str(day): f"{found:,} downloads of all entries, and usually about {usual:,}. Winnow reads the day again after "
+        f"{again} days"
+        for day, (found, usual) in low.items()
+    }
+
+
+def judge_completeness(judged: Mapping[date, Judgement], short: Mapping[date, Judgement]) -> Verdict:
+    """Hold that the source has lost no rows of a day that a window waits for."""
+    bad = {str(day): describe_short(day, judgement) for day, judgement in short.items()}
+    not_judged = sum(judgement.usual is None for judgement in judged.values())
+    return Verdict(bad, len(judged), {"days_not_judged": not_judged})
+
+
+def describe_short(day: date, judgement: Judgement) -> str:
+    """Return why a short day is not read, and what Winnow is going to do."""
+    until = read_anyway_day(day)
+    return f"{day} is short: {judgement}. Winnow reads it once its rows are back, or as it is from {until} on"
 
 
 def judge_sums(raw: Days, honest: Days) -> Verdict:

@@ -6,7 +6,7 @@ Not partitioned: each looks at all days that the windows need, and names the bad
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
@@ -48,8 +48,15 @@ def _newest_day(winnow: Installation) -> Verdict:
 
 
 def _totals(winnow: Installation) -> Verdict:
+    due = winnow.window_days(winnow.due_day)
     days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS))
-    return verdicts.judge_totals(days, winnow.settings.windows, winnow.window_days(winnow.due_day))
+    unusual = verdicts.judge_totals(days, winnow.settings.windows, due)
+    return replace(unusual, bad={**unusual.bad, **verdicts.judge_quiet_days(winnow.quiet_days(due).low)})
+
+
+def _whole(winnow: Installation) -> Verdict:
+    judged = winnow.judged_days(winnow.window_days(winnow.due_day))
+    return verdicts.judge_completeness(judged, winnow.short_days())
 
 
 def _sums(winnow: Installation) -> Verdict:
@@ -111,6 +118,12 @@ CHECKS = (
         "day_totals_are_usual", "raw_downloads", WARN,
         "Each day's raw total is between a third and three times what its weekday had in the weeks before: fewer may "
         "mean that PyPI lost rows, more that somebody loops.", _totals,
+    ),
+    Check(
+        "source_days_are_whole", "raw_downloads", WARN,
+        "The source has lost no rows of a day that a window waits for, judged by its number of rows over all packages "
+        "beside that of the same weekday in the eight weeks before. With fewer than four such days it is not judged.",
+        _whole,
     ),
     Check(
         "categories_sum_to_raw", "honest_downloads", ERROR,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judge_days, read_anyway_day
+from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous, plan_requests
+from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.lock import fetching
@@ -156,9 +157,3 @@ class _SourceDays:
 
     def _failure(self, request: Request) -> Failure:
         return Failure(request, describe_short(request.last, self._judged[request.last]), is_short=True)
-
-
-def describe_short(day: date, judgement: Judgement) -> str:
-    """Return why a short day is not read, and what is going to happen."""
-    until = read_anyway_day(day)
-    return f"{day} is short: {judgement}. Winnow reads it once its rows are back, or as it is from {until} on"

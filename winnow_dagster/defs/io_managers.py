@@ -61,6 +61,7 @@ class RawDaysIO(dg.IOManager):
                 "raw_downloads": totals.get(day, 0),
                 "selectors_covered": len(coverage.read),
                 "selectors_failed": len(coverage.failed),
+                "rows_without_file_name": sum(facts.unnamed for facts in coverage.facts.values()),
             }
             _note(context, str(day), numbers | costs.numbers(day, self._winnow.settings.source.bigquery.figures))
 

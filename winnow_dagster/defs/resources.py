@@ -126,24 +126,42 @@ class Installation:
         once = frozenset(package.selector for package in self.settings.packages if not package.settle)
         now = self.clock.now()
         recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
-        low = frozenset(self._quiet_days(self.raw.coverages(self.raw.stored_days()), recent).low)
+        low = frozenset(self.quiet_days(recent).low)
         return Reader(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
 
-    def _quiet_days(self, coverage: Mapping[date, Coverage], judged: Iterable[date]) -> QuietDays:
-        return find_quiet_days(coverage, self.settings.windows, judged)
+    def quiet_days(self, judged: Iterable[date]) -> QuietDays:
+        """Return which of these days have suspiciously few downloads, or none."""
+        return find_quiet_days(self.raw.coverages(self.raw.stored_days()), self.settings.windows, judged)
 
     def trusted(self, coverage: Mapping[date, Coverage]) -> dict[date, Coverage]:
         """Return the coverage without days that a source answered with nothing, which is not usual, of late."""
         now = self.clock.now()
         recent = [day for day in coverage if not is_read_anyway(day, now)]
-        empty = self._quiet_days(self.raw.coverages(self.raw.stored_days()), recent).empty if recent else {}
+        empty = self.quiet_days(recent).empty if recent else {}
         return {day: found for day, found in coverage.items() if day not in empty}
 
-    def short_days(self) -> dict[date, Judgement]:
-        """Return the short days of the longest window that are not read yet."""
+    def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
+        """Return what the source's number of rows says of these days, where it is known."""
         judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
-        now, days = self.clock.now(), self.window_days(self.clock.through)
-        return {d: judged[d] for d in days if d in judged and judged[d].is_short and not is_read_anyway(d, now)}
+        return {day: judged[day] for day in days if day in judged}
+
+    def short_days(self) -> dict[date, Judgement]:
+        """Return the short days that an entry's longest window waits for."""
+        now, through = self.clock.now(), self.clock.through
+        short = {
+            day: judgement
+            for day, judgement in self.judged_days(self.window_days(through)).items()
+            if judgement.is_short and not is_read_anyway(day, now)
+        }
+        stored = self.raw.coverages(short)
+        return {
+            day: judgement
+            for day, judgement in short.items()
+            if any(
+                (through - day).days < longest and not stored.get(day, NOTHING).covers(selector)
+                for selector, longest in self.settings.longest_windows.items()
+            )
+        }
 
     def gaps(self, selectors: Collection[Selector] | None = None, through: date | None = None) -> list[Gap]:
         """Return what has to be read to bring these selectors, or all, up to date, or to `through`."""
@@ -213,8 +231,7 @@ class Installation:
         return self.honest.load(self.trusted(self.honest.coverages(stored)))
 
     def _question(self, through: date) -> Question:
-        source, stored = self.settings.source, self.raw.coverages(self.raw.stored_days())
-        empty = self._quiet_days(stored, stored).empty
+        source, empty = self.settings.source, self.quiet_days(self.raw.stored_days()).empty
         return Question(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
 
     def published(self) -> dict[str, list[PackageState]]:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.coverage import Request
+from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.honesty import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.query import PER_PACKAGE, CountQuery
@@ -85,6 +86,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         bar=Markup(share_bar(headline)) if headline else "",  # noqa: S704 - numbers and our own words
         stale=headline is not None and is_stale(headline.window.as_of, today, site.stale_threshold_days),
         stale_threshold_days=site.stale_threshold_days,
+        short_days=sorted({day for counts in counted for day in counts.short_days}),
         spans=[_span(window) for window in state.windows if window.counts],
         message=badges[0].payload.get("message", ""),
         headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in FIRST],
@@ -131,8 +133,10 @@ def _panels(history: History) -> Iterator[Panel]:
 def _row(day: Day) -> str:
     """Return a day as a line of the table behind a chart; a template takes four times as long for a year of them."""
     cells = "".join([f"<td>{UNKNOWN if count is None else f'{count:,}'}</td>" for count in day.numbers[:TABLE]])
-    reading = UNKNOWN if day.provisional is None else READINGS[day.provisional]
-    return f'<tr><th scope="row">{day.date}</th>{cells}<td>{reading}</td></tr>\n'
+    notes = [UNKNOWN if day.provisional is None else READINGS[day.provisional]]
+    notes += ["requests"] if day.definition is Definition.REQUESTS else []
+    notes += ["rows lost"] if day.is_short else []
+    return f'<tr><th scope="row">{day.date}</th>{cells}<td>{", ".join(notes)}</td></tr>\n'
 
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
