@@ -136,10 +136,27 @@ def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str 
         data_dir=folder / "data",
         base_url="",
         stale_threshold_days=3,
-        source=SourceSettings(kind=kind, path="", credential_file=None, settle_days=0),
+        source=SourceSettings(kind=kind, paths=(), credential_file=None, settle_days=0),
         packages=tuple(PackageSettings(Selector.parse(name), name, days) for name, days in packages.items()),
         start_date=date(2024, 2, 23),
     )
+
+
+OF_THE_USER = (
+    "BIGQUERY_EMULATOR_HOST", "COLUMNS", "DAGSTER_HOME", "FORCE_COLOR", "GCP_CREDENTIALS",
+    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST", "WINNOW_CONFIG",
+)  # fmt: skip
+"""Variables that change what Winnow reads or how it prints."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the tests a home folder of their own, so that none reads the user's credentials or writes Dagster's logs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name in OF_THE_USER:
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture

@@ -18,7 +18,10 @@ DETAILS = pl.Struct(
         "ci": pl.Boolean,
     }
 )
-SCHEMA = pl.Schema([("timestamp", pl.Datetime("us", "UTC")), ("project", pl.String), ("details", DETAILS)])
+FILE = pl.Struct({"filename": pl.String, "project": pl.String, "version": pl.String, "type": pl.String})
+SCHEMA = pl.Schema(
+    [("timestamp", pl.Datetime("us", "UTC")), ("project", pl.String), ("file", FILE), ("details", DETAILS)]
+)
 """The columns that are read, nested as in file_downloads; `details` has more fields there."""
 
 
@@ -29,6 +32,7 @@ def download(
     system: str | None = "Linux",
     *,
     ci: bool | None = None,
+    file: str | None = "a-1.0-py3-none-any.whl",
 ) -> dict[str, Any]:
     """Return one row; a day alone stands for its noon."""
     if not isinstance(moment, datetime):
@@ -38,7 +42,8 @@ def download(
         "system": {"name": system, "release": None},
         "ci": ci,
     }
-    return {"timestamp": moment, "project": project, "details": details}
+    named = {"filename": file, "project": project, "version": None, "type": "bdist_wheel"}
+    return {"timestamp": moment, "project": project, "file": named, "details": details}
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

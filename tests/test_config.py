@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
@@ -17,6 +16,8 @@ from hypothesis import strategies as st
 from winnow_dagster.config import CONFIG_NAME, CONFIG_VARIABLE, KEYS, SAMPLE_PACKAGES, ConfigError, load_settings
 from winnow_dagster.config_packages import Slug
 from winnow_dagster.core.badge import SLUGS, Look
+from winnow_dagster.core.cost import TIB
+from winnow_dagster.sources.parquet_files import find_files
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
     found = load_settings(write(text, "etc/winnow.yaml"))
     assert found.output_dir == tmp_path / "www"
     assert found.data_dir == tmp_path / "etc" / "state"
-    assert found.source.path == str(tmp_path / "etc" / "exports" / "*.parquet")
+    assert found.source.paths == (str(tmp_path / "etc" / "exports" / "*.parquet"),)
     assert found.base_url == "https://badges.example.com"
     assert found.start_date == date(2025, 1, 1)
 
@@ -92,7 +93,21 @@ def test_a_folder_with_magic_in_its_name_is_meant_as_it_is() -> None:
     found = load_settings(write(text, "in[1]/winnow.yaml"))
     Path("in[1]/rows").mkdir()
     Path("in[1]/rows/x.parquet").touch()
-    assert [Path(path).name for path in glob.glob(found.source.path)] == ["x.parquet"]  # noqa: PTH207 - as the source does
+    assert [Path(path).name for path in find_files(found.source.paths)] == ["x.parquet"]
+
+
+def test_parquet_files_may_be_at_several_paths(tmp_path: Path) -> None:
+    found = load_settings(write("packages: [{name: a}]\nsource: {kind: parquet, path: [old, /new/*.parquet]}"))
+    assert found.source.paths == (str(tmp_path / "old"), "/new/*.parquet")
+
+
+def test_the_order_of_paths_makes_no_other_source_and_one_path_is_as_it_was() -> None:
+    folders = [
+        load_settings(write("packages: [{name: a}]\nsource: {kind: parquet, path: " + path)).store_folder.name
+        for path in ("x}", "[x]}", "[x, y]}", "[y, x]}")
+    ]
+    assert folders[0] == folders[1] == "parquet-2d711642"
+    assert folders[2] == folders[3] != folders[0]
 
 
 def test_another_path_or_table_has_days_of_its_own() -> None:
@@ -266,6 +281,7 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
         ("packages: [{name: a, label: {os-linus: x}}]", "packages[0].label.os-linus: 'os-linus' is not one of"),
         ("packages: [{name: a, badges: [os-linus]}]", "packages[0].badges[0]: 'os-linus' is not one of downloads,"),
         ("packages: [{name: a, colors: {0: blau}}]", "packages[0].colors: 'blau' is not a colour. Use brightgreen"),
+        ("packages: [{name: a, colors: {10: red, 010: blue}}]", "packages[0].colors: 10 stands twice. Keep one"),
         ("packages: [{name: a, colors: {x: blue}}]", "packages[0].colors.x: 'x' is not a whole number"),
         ("packages: [{name: a, style: round}]", "packages[0].style: 'round' is not one of flat, flat-square, plastic"),
         ("packages: [{name: a, cache_seconds: 60}]", "packages[0].cache_seconds: 60 is too small. Use 300 or more"),
@@ -302,6 +318,31 @@ def test_an_entry_is_needed_if_another_would_publish_its_package_otherwise() -> 
 
 def test_every_kind_of_badge_can_be_asked_for() -> None:
     assert get_args(Slug) == SLUGS
+
+
+def test_numbers_mean_what_people_read() -> None:
+    path = write("""
+        service: {stale_threshold_days: 010}
+        schedule: {hour: 08, minute: 030}
+        budget: {tib_per_month: 02}
+        packages:
+          - {name: a, window_days: 030, label_color: 000777, colors: {0: 000, 010: 001122}}
+          - {name: 007, window_days: [07, 1_000]}
+    """)
+    found = load_settings(path)
+    assert (found.stale_threshold_days, found.schedule_hour, found.schedule_minute) == (10, 8, 30)
+    assert found.source.bigquery.budget_bytes == 2 * TIB
+    one, other = found.packages
+    assert one.window_days == (30,)
+    assert one.look.extras["labelColor"] == "000777"
+    assert one.look.colors == ((0, "000"), (10, "001122"))
+    assert (other.spelling, other.window_days) == ("007", (7, 1000))
+
+
+@pytest.mark.parametrize("number", ["0x1F", "0b11", "0o17", "1:30"])
+def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -> None:
+    (problem,) = problems(f"packages: [{{name: a, window_days: {number}}}]")
+    assert problem == f"packages[0].window_days: {number!r} is not a whole number"
 
 
 @pytest.mark.parametrize(

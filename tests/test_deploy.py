@@ -71,7 +71,7 @@ def caddy(tmp_path: Path, public: Path) -> Iterator[Caddy]:
     site, ui = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
     file = tmp_path / "Caddyfile"
     text = (DEPLOY / "Caddyfile").read_text().replace("\tservers {", "\tadmin off\n\tservers {", 1)
-    file.write_text(f"{text}\nimport {DEPLOY}/Caddyfile.ui\n")
+    file.write_text(f'{text}\nimport "{DEPLOY}/Caddyfile.ui"\n')
     names = {"WINNOW_SITE": site, "WINNOW_PUBLIC": str(public), "WINNOW_UI": ui, "WINNOW_UI_HASH": HASH}
     homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(tmp_path))
     command = ["caddy", "run", "--config", str(file), "--adapter", "caddyfile"]

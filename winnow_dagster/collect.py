@@ -11,6 +11,7 @@ import dagster as dg
 from winnow_dagster.core.coverage import Gap
 from winnow_dagster.core.days import lacks_rows
 from winnow_dagster.core.names import selector_of
+from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.failures import root_cause
@@ -52,6 +53,8 @@ class Result:
 
     rows: Sequence[Row]
     errors: Sequence[str]
+    remarks: Sequence[str] = ()
+    """What is odd about prefixes, which have no row of their own. Nothing is wrong with what is published."""
 
     @property
     def is_current(self) -> bool:
@@ -99,10 +102,12 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
         forget_old_runs(instance, winnow.oldest_kept_run)
-    rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
+    published = winnow.published()
+    rows = _with_reasons(winnow, winnow.rows(published, packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     errors += [describe_short(day, judgement) for day, judgement in winnow.short_days().items()]
-    return Result(rows, list(dict.fromkeys(errors)))
+    remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, winnow.missing())]
+    return Result(rows, list(dict.fromkeys(errors)), remarks)
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
@@ -111,9 +116,11 @@ def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
     A short day has one line of its own.
     """
     missing, short = winnow.missing(), set(map(lacks_rows, winnow.short_days()))
-    reasons = {row.name: missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows}
-    unexplained = [row.name for row in rows if row.state.problem and row.state.problem not in short]
-    return [replace(row, status=reasons[row.name] or row.status) if row.name in unexplained else row for row in rows]
+    reasons = [missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows]
+    return [
+        replace(row, status=reason or row.status) if row.state.problem and row.state.problem not in short else row
+        for row, reason in zip(rows, reasons, strict=True)
+    ]
 
 
 def _not_listed(

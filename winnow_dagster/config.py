@@ -27,6 +27,7 @@ from winnow_dagster.config_values import (
     CI_KNOWN_SINCE,
     Directory,
     LocalPath,
+    LocalPaths,
     Project,
     Section,
     StartDate,
@@ -75,7 +76,7 @@ class SourceSection(Section):
     """`source:`: where raw counts come from."""
 
     kind: Literal["bigquery", "parquet", "sample"]
-    path: LocalPath = ""
+    path: LocalPaths = ()
     settle_days: Annotated[Whole, Field(ge=0, le=30)] = 3
     credential_file: LocalPath = ""
     project: Project = ""
@@ -184,8 +185,8 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
         stale_threshold_days=service.stale_threshold_days,
         source=SourceSettings(
             kind=source.kind,
-            path=_resolve_glob(folder, source.path) if source.path else "",
-            table_or_files=source.path or ("" if source.table == PUBLIC_TABLE else source.table),
+            paths=tuple(_resolve_glob(folder, path) for path in source.path),
+            table_or_files="\n".join(sorted(source.path)) or ("" if source.table == PUBLIC_TABLE else source.table),
             credential_file=credential_file,
             settle_days=source.settle_days,
             bigquery=_settle_bigquery(source, file.budget),

@@ -59,6 +59,14 @@ def _text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
     return value
 
 
+_INTEGER = "tag:yaml.org,2002:int"
+# Only what all people read alike is a number at once. PyYAML takes 030 for 24 and 1:30 for 90. As text, 030 is still 30
+# where a number is wanted, and 000777 the colour that it is.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _INTEGER]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_StrictLoader.add_implicit_resolver(_INTEGER, re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
 _StrictLoader.add_constructor("tag:yaml.org,2002:str", _text)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 

@@ -157,6 +157,11 @@ def _look_problems(place: str, section: Mapping[str, Any], defaults: Mapping[str
         repeated = [day for day, times in Counter(repr(number_in_quotes(d)) for d in days).items() if times > 1]
         for day in repeated:
             yield f"{place}.window_days: {day} stands twice. Keep one"
+    colors = section.get("colors")
+    if isinstance(colors, dict):
+        repeated = [count for count, times in Counter(repr(number_in_quotes(c)) for c in colors).items() if times > 1]
+        for count in repeated:
+            yield f"{place}.colors: {count} stands twice. Keep one"
     if all(key in section for key in LOGOS):
         yield f"{place}.logo_svg: logo is set too. Keep one"
     named = "logo" in _merge(defaults, section)

@@ -131,6 +131,9 @@ Project = Annotated[Text, AfterValidator(_check_project)]
 Table = Annotated[Text, AfterValidator(_check_table)]
 Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
+LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(one_or_list), Field(min_length=1)]
+"""Paths, of which a single one need not be a list."""
+
 # YAML reads a colour such as 444444 as a number.
 Color = Annotated[
     str, BeforeValidator(lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v), Field(strict=True),

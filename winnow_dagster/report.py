@@ -19,6 +19,7 @@ from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
 from winnow_dagster.storage.disk import others_can_read
@@ -104,20 +105,21 @@ def _refetch_line(settings: Settings, doubted: Gap) -> str:
     requests = plan_requests(days, doubted.selectors, {}, Reader(end_of(doubted.last)), refetch=True)
     queries = plan_queries(requests, bigquery.strategy, figures.scan_above)
     size = sum(map(figures.estimate, queries))
-    return (
-        f"{what}: {len(queries)} queries, about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"
-    )
+    price = f"about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"
+    return f"{what}: {len(queries)} queries, {price}"
 
 
 def print_result(result: Result, cost: Cost, unnamed: int) -> None:
-    """Print a row per package: headline, honest of raw, as-of, what is wrong; what failed as a whole; the cost.
+    """Print a row per package: headline, window, honest of raw, as-of, what is wrong; what failed as a whole; the cost.
 
-    `unnamed`: how many rows that were read name no file, on days on which only the name tells a download.
+    What is only odd stands in the row too, or below the table: a name without a download may be misspelled. `unnamed`:
+    how many rows that were read name no file, on days on which only the name tells a download.
     """
     console = _console()
     table = Table(
         "package",
         "headline",
+        "window",
         Column("honest", justify="right"),
         Column("of raw", justify="right"),
         "as of",
@@ -125,20 +127,21 @@ def print_result(result: Result, cost: Cost, unnamed: int) -> None:
         box=box.SIMPLE,
     )
     for row in result.rows:
-        counts = row.counts
+        counts = row.window.counts
         cells = (
             row.name + (" (group)" if row.is_group else ""),
             f"{row.badge.payload['label']} {row.badge.payload['message']}",
+            name_window(row.window),
             f"{counts.honest:,}" if counts else "-",
             f"{counts.raw:,}" if counts else "-",
             str(counts.window.as_of) if counts else "-",
-            row.status or "",
+            row.note or "",
         )
         # As Text: a path or a message may hold what reads as markup.
         table.add_row(*map(Text, cells))
     console.print(table)
-    for error in result.errors:
-        console.print(error, markup=False, soft_wrap=True)
+    for line in (*result.errors, *result.remarks):
+        console.print(line, markup=False, soft_wrap=True)
     if unnamed:
         console.print(f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} name no file and are not counted", markup=False)
     if cost.queries:
@@ -240,7 +243,7 @@ def print_plan(winnow: Installation) -> None:
     key = settings.source.credential_file
     lines = {
         "config": settings.config_file or "none: sample packages",
-        "source": f"{settings.source.kind} {settings.source.path}".strip(),
+        "source": " ".join((settings.source.kind, ", ".join(settings.source.paths))).strip(),
         "output_dir": settings.output_dir,
         "data_dir": settings.data_dir,
         "first day": settings.start_date,

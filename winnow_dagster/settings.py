@@ -40,14 +40,14 @@ class BigQuerySettings:
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Where raw counts come from. `path` (a file or a glob) is parquet's, `credential_file` BigQuery's."""
+    """Where raw counts come from. `paths` (files, folders or globs) are parquet's, `credential_file` BigQuery's."""
 
     kind: str
-    path: str
+    paths: tuple[str, ...]
     credential_file: Path | None
     settle_days: int
     table_or_files: str = ""
-    """What tells two sources of one kind apart: the path as written, or the table if it is not the public one."""
+    """What tells two sources of one kind apart: the paths as written, or the table if it is not the public one."""
 
     bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
 

@@ -59,6 +59,11 @@ def test_with_fewer_than_four_days_to_compare_a_day_is_not_judged() -> None:
     assert judge(four_weeks).is_short
 
 
+def test_an_export_of_so_few_rows_that_chance_decides_is_not_judged() -> None:
+    assert judge(dict.fromkeys(usual(DAY), 99) | {DAY: 1}) == Judgement(1, None, is_short=False)
+    assert judge(dict.fromkeys(usual(DAY), 100) | {DAY: 1}).is_short
+
+
 def test_a_day_without_a_row_is_short_even_where_nothing_can_be_compared() -> None:
     assert judge({DAY: 0}) == Judgement(0, None, is_short=True)
     assert judge({LAST_MIXED_DAY: 0}, LAST_MIXED_DAY).is_short

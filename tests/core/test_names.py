@@ -59,7 +59,22 @@ def test_what_covers_another_selects_all_that_the_other_selects(one: Selector, o
     assert one.covers(one)
 
 
-@given(st.lists(selectors, max_size=4), st.lists(names.map(normalise), max_size=6))
+NO_NAMES = ["_group/x", "_static", "x/y", "X", "x_y", "x--y", "x-", "x\n", "x y", "", "x" * (LONGEST_NAME + 1)]
+
+
+@pytest.mark.parametrize("text", NO_NAMES)
+def test_a_prefix_selects_no_text_that_is_no_normalised_name(text: str) -> None:
+    for selector in (Selector.parse("*"), Selector.parse("x-*"), Selector("_", is_prefix=True)):
+        assert not selector.matches(text)
+        assert not selector.covers(Selector(text))
+
+
+def test_everything_covers_every_prefix_and_name() -> None:
+    assert all(Selector.parse("*").covers(Selector.parse(text)) for text in ("*", "x-*", "x", "x-y"))
+    assert not Selector.parse("x-*").covers(Selector.parse("*"))
+
+
+@given(st.lists(selectors, max_size=4), st.lists(names.map(normalise) | st.sampled_from(NO_NAMES), max_size=6))
 def test_the_polars_condition_selects_what_the_selectors_do(chosen: list[Selector], packages: list[str]) -> None:
     frame = pl.DataFrame({"package": packages}, schema={"package": pl.String})
     selected = frame.filter(matches_any(chosen, "package"))["package"].to_list()

@@ -14,6 +14,7 @@ from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, MIRRORS, RAW_SCH
 from winnow_dagster.core.names import normalise
 from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
+    MOST_UNLISTED,
     SYSTEMS,
     PackageState,
     Window,
@@ -21,6 +22,7 @@ from winnow_dagster.core.window import (
     WindowState,
     count_covered,
     keep_newest,
+    most_unlisted,
     newest_window,
     sum_counts,
     whole_window,
@@ -154,3 +156,11 @@ def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does(
 def test_a_sample_number_is_never_kept_for_a_real_one() -> None:
     sample = count([(LAST, "a", "pip", None, None, 5)], Window(10, LAST))
     assert keep_newest(state_of(sample, source="sample"), state_of(None)).headline.counts is None
+
+
+def test_an_unlisted_installer_that_calls_itself_others_keeps_its_count() -> None:
+    named = {f"installer-{n}": 10 for n in range(MOST_UNLISTED)}
+    assert most_unlisted({**named, "x": 1, "y": 2}) == {**named, "others": 3}
+    found = most_unlisted({**named, "others": 500, "all others": 400, "x": 1})
+    assert (found["others"], found["all others"], found["all all others"]) == (500, 400, 10 + 10 + 1)
+    assert sum(found.values()) == 10 * MOST_UNLISTED + 901

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import DAY, FixedClock
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
+from winnow_dagster.defs.failures import root_cause
 
 if TYPE_CHECKING:
     from datetime import date
@@ -132,3 +133,52 @@ def test_a_provisional_day_is_read_again_after_it_settled(make_house: MakeHouse,
     object.__setattr__(later.winnow.settings.source, "settle_days", 3)
     later.count(DAY, DAY)
     assert metadata(later.instance, "honest_downloads", DAY)["honest"] == 11
+
+
+def why(result: dg.ExecuteInProcessResult) -> str:
+    """Return why the one step that failed did."""
+    (failed,) = (event for event in result.all_events if event.is_step_failure)
+    return root_cause(failed.step_failure_data.error, failed.step_key or "")
+
+
+def test_a_day_that_is_not_over_fails_and_no_other_day_is_paid_for(make_house: MakeHouse, source: RowSource) -> None:
+    result = make_house({"a": (1,)}).count(DAY, DAY + timedelta(days=1))
+    assert not result.success
+    assert why(result) == (
+        "2025-07-01 is not over yet (UTC), and only whole days are read. Choose days before 2025-07-01"
+    )
+    assert source.asked == []
+
+
+@pytest.mark.parametrize(
+    ("packages", "reason"),
+    [
+        (["pandas"], "'pandas': no such entry under packages: in the config. Add it there first, or leave it out"),
+        (["dagster-", "b"], "'dagster-': no such entry under packages: in the config. Did you mean dagster-*?"),
+    ],
+)
+def test_a_name_that_the_config_does_not_have_fails(
+    make_house: MakeHouse, source: RowSource, packages: list[str], reason: str
+) -> None:
+    result = make_house({"b": (1,), "dagster-*": (1,)}).run("raw_downloads", days=(DAY, DAY), packages=packages)
+    assert not result.success
+    assert why(result) == reason
+    assert source.asked == []
+
+
+def test_a_name_may_be_spelled_as_the_config_spells_it(make_house: MakeHouse, source: RowSource) -> None:
+    house = make_house({"Dagster_Foo": (1,)})
+    assert house.run("raw_downloads", days=(DAY, DAY), packages=["Dagster_Foo"]).success
+    assert source.asked == [Request(Selector.parse("dagster-foo"), DAY, DAY)]
+
+
+def test_an_honest_day_without_its_raw_day_fails(make_house: MakeHouse) -> None:
+    house = make_house({"a": (1,)})
+    house.run("raw_downloads", days=(DAY, DAY))
+    result = house.run("honest_downloads", days=(ago(2), DAY))
+    assert not result.success
+    assert why(result) == (
+        f"2 days, {ago(2)} to {ago(1)}: no raw counts are stored, so there is nothing to count. "
+        "Materialise raw_downloads of the same days first"
+    )
+    assert house.run("honest_downloads", days=(DAY, DAY)).success

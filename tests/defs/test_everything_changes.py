@@ -205,6 +205,36 @@ def test_a_group_names_the_packages_that_only_star_selects_and_the_store_agrees(
     assert bad(house, "published_equals_store") == {}
 
 
+def test_a_group_that_leaves_the_config_is_no_package_of_star_and_keeps_its_number(make_house: MakeHouse) -> None:
+    group = Group(normalise("mine"), (Selector.parse("requests"), Selector.parse("numpy")))
+    folder = live(everything(make_house, groups=(GroupSettings(group, (3,)),))).output_dir / "_group/mine"
+    before = {name: (folder / name).read_bytes() for name in ("downloads-3d-non-ci.json", "history.json")}
+    house = everything(make_house)
+    house.publish()
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert house.winnow.published()["*"] == []
+    assert set(bad(house, "no_orphaned_files")) == {"_group/mine"}
+    assert bad(house, "published_equals_store") == {}
+    later = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=4)))
+    later.publish()
+    assert told(later, "_group/mine") == f"1.2k to {DAY}"
+    prune(later)
+    assert not folder.exists()
+
+
+def test_a_group_whose_members_were_never_downloaded_names_them_and_what_is_odd(make_house: MakeHouse) -> None:
+    group = Group(normalise("mine"), (Selector.parse("reqq-*"),))
+    house = make_house({"numpy": (3,), "reqq-*": (3,)})
+    house.winnow = replace(house.winnow, settings=replace(house.winnow.settings, groups=(GroupSettings(group, (3,)),)))
+    live(house)
+    assert read(house, "_group/mine/counts.json")["members"] == ["reqq-*"]
+    assert bad(house, "published_equals_store") == {}
+    assert bad(house, "every_package_has_downloads") == {
+        "_group/mine": "no download in 3 days: are the names right?",
+        "reqq-*": "no package with such a name was downloaded: is the prefix right?",
+    }
+
+
 def test_a_collect_of_one_package_that_only_star_selects_finds_it(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
     assert list(_not_listed(house.winnow, [EVERYTHING], ["requests"], set())) == []

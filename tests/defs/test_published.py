@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import DAY, FixedClock
+from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.settings import GroupSettings
 from winnow_dagster.storage.errors import SampleOverRealError
 
 if TYPE_CHECKING:
@@ -259,6 +263,50 @@ def test_the_page_lists_every_package_with_its_number_and_day(make_house: MakeHo
     page = (house.output_dir / "index.html").read_text()
     for text in ("a/downloads-3d-non-ci.svg", "1,200", str(DAY), "collecting 3/9d", "3 of 9 days collected"):
         assert text in page
+
+
+def headline_rows(house: House) -> list[tuple[str, str, str]]:
+    """Return the rows of the page in order: the name, the window, the honest count."""
+    page = (house.output_dir / "index.html").read_text()
+    return re.findall(
+        r'<th scope="row" data-value="(.+?)">.*?<td>([^<]*days?)</td>\s*<td class="n" data-value=".*?">(.*?)</td>',
+        page,
+        re.DOTALL,
+    )
+
+
+def test_the_page_compares_a_group_and_its_member_over_a_window_that_both_have(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    source.rows = [*source.rows, *((ago(n), "b", "pip", None, None, 1) for n in range(9))]
+    group = GroupSettings(Group(normalise("mine"), (Selector("a"), Selector("b"))), (3,))
+    house = make_house({"a": (9, 3), "b": (9, 3)})
+    settings = replace(house.winnow.settings, groups=(group,))
+    house.winnow = replace(house.winnow, settings=settings)
+    house.count(ago(8), DAY)
+    house.publish()
+    assert headline_rows(house) == [("mine", "3 days", "1,203"), ("a", "3 days", "1,200"), ("b", "3 days", "3")]
+    assert 'aria-sort="descending"' in (house.output_dir / "index.html").read_text()
+
+
+def test_rows_without_a_common_window_name_theirs_and_cannot_be_sorted_by_their_counts(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,), "b": (9,), "c": (3,)})
+    house.count(ago(8), DAY)
+    house.publish()
+    assert [row[:2] for row in headline_rows(house)] == [("b", "9 days"), ("a", "3 days"), ("c", "3 days")]
+    page = (house.output_dir / "index.html").read_text()
+    assert "aria-sort" not in page
+    assert page.count('data-sort="number"') == 1  # the share
+
+
+def test_a_package_without_a_download_gets_a_remark_on_both_pages(make_house: MakeHouse) -> None:
+    house = make_house({"a": (3,), "reqests": (3,)})
+    house.count(ago(2), DAY)
+    house.publish()
+    remark = "o download in 3 days: is the name right?"
+    assert (house.output_dir / "index.html").read_text().count(f"n{remark}") == 1
+    assert f"N{remark}" in (house.output_dir / "reqests" / "index.html").read_text()
+    assert remark not in (house.output_dir / "a" / "index.html").read_text()
 
 
 def test_a_window_that_leaves_the_config_and_comes_back_never_goes_back_in_time(make_house: MakeHouse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from winnow_dagster.storage.errors import STAGED_PREFIX
 
-COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
+PYTHON = shlex.quote(sys.executable)
+COLLECT = f"{PYTHON} -m winnow_dagster.cli collect"
 # A namespace of its own, so that what is mounted there is nowhere else and is gone with the process.
 MOUNTING = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
 # Root without the right to pass over permissions.
@@ -112,10 +114,8 @@ def test_on_a_disk_that_fills_up_each_file_is_whole_and_what_is_missing_is_said(
     (tmp_path / "public").mkdir()
     (tmp_path / "kept").mkdir()
     (tmp_path / "fill.py").write_text(FILL)
-    root = Path(__file__).parents[2]
-    script = (
-        f"mount -t tmpfs -o size=1m none public && PYTHONPATH={root} {sys.executable} fill.py; cp -a public/. kept/"
-    )
+    root = shlex.quote(str(Path(__file__).parents[2]))
+    script = f"mount -t tmpfs -o size=1m none public && PYTHONPATH={root} {PYTHON} fill.py; cp -a public/. kept/"
     done = run(tmp_path, script, [*MOUNTING, "sh", "-c"])
     assert "public/package-" in done.stderr
     assert "No space left on device. Free some space, and run again" in done.stderr

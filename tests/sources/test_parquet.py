@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -122,6 +123,8 @@ def test_files_with_other_columns_and_finer_timestamps_are_read(tmp_path: Path) 
         ),
         min_size=1,
         max_size=12,
+        # Two files with the same rows are one export made twice.
+        unique_by=lambda row: row["timestamp"],
     ),
     cuts=st.lists(st.integers(0, 12), max_size=3),
 )
@@ -151,22 +154,44 @@ def read_without_path(
         ({"project": None}, "has no column project"),
         ({"details": None}, "has no column details.installer.name"),
         ({"details": pl.struct(installer=pl.struct(version=pl.lit("1")))}, "has no column details.installer.name"),
-        ({"timestamp": pl.col("timestamp").dt.replace_time_zone(None)}, "column timestamp is Datetime"),
-        ({"timestamp": pl.lit("2025-06-30")}, "column timestamp is String, not a timestamp in UTC"),
         ({"project": pl.lit(7)}, "column project is Int32, not text"),
+        ({"project": pl.lit(None, pl.String)}, "column project is NULL in every row"),
+        ({"file": pl.struct(filename=pl.lit(7))}, "column file.filename is Int32, not text"),
     ],
 )
-def test_a_file_without_a_column_or_with_another_type_is_named(
+def test_a_file_without_a_column_or_with_another_type_is_named_and_other_days_go_on(
     tmp_path: Path, columns: dict[str, pl.Expr | None], complaint: str
 ) -> None:
+    write(tmp_path / "good.parquet", [download(DAY, "a"), download(NEXT, "a")])
+    write_changed(tmp_path / "wrong.parquet", columns)
+    counts, answered, failures = read(tmp_path / "*.parquet", ask("a", DAY, NEXT))
+    assert (list(counts.values()), answered) == ([1], [ask("a", NEXT, NEXT)])
+    assert [failure.request for failure in failures] == [ask("a")]
+    assert failures[0].reason.startswith(f"{tmp_path / 'wrong.parquet'}: {complaint}")
+
+
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [
+        (pl.lit("2025-06-30"), "column timestamp is String, not a timestamp in UTC"),
+        (None, "has no column timestamp"),
+        (pl.lit(None), "column timestamp is Null, not a timestamp in UTC"),
+    ],
+)
+def test_a_file_whose_days_are_unknown_ends_the_reading(tmp_path: Path, column: pl.Expr | None, complaint: str) -> None:
     write(tmp_path / "good.parquet", [download(DAY, "a")])
-    frame = pl.DataFrame([download(DAY, "a")], schema=SCHEMA)
-    for name, expression in columns.items():
-        frame = frame.drop(name) if expression is None else frame.with_columns(expression.alias(name))
-    frame.write_parquet(tmp_path / "wrong.parquet")
+    write_changed(tmp_path / "wrong.parquet", {"timestamp": column})
     with pytest.raises(SourceError) as caught:
         read(tmp_path / "*.parquet", ask("a"))
     assert str(caught.value).startswith(f"{tmp_path / 'wrong.parquet'}: {complaint}")
+
+
+def write_changed(path: Path, columns: dict[str, pl.Expr | None]) -> None:
+    """Write one download of DAY with columns changed, or left out."""
+    frame = pl.DataFrame([download(DAY, "a")], schema=SCHEMA)
+    for name, expression in columns.items():
+        frame = frame.drop(name) if expression is None else frame.with_columns(expression.alias(name))
+    frame.write_parquet(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not Parquet at all", b"PAR1" + bytes(100) + b"PAR1"])
@@ -187,15 +212,33 @@ def test_a_symlink_beside_its_file_counts_nothing_twice(tmp_path: Path) -> None:
     assert read(tmp_path / "*.parquet", ask("a"))[0] == {(DAY, "a", "pip", "Linux", None): 1}
 
 
-def test_a_file_whose_rows_are_damaged_is_an_error(tmp_path: Path) -> None:
-    file = tmp_path / "rows.parquet"
-    write(file, [download(DAY, f"p{n}") for n in range(1000)])
-    content = bytearray(file.read_bytes())
+def test_a_file_whose_rows_are_damaged_is_named_and_other_days_go_on(tmp_path: Path) -> None:
+    damaged = tmp_path / "1.parquet"
+    write(damaged, [download(DAY, f"p{n}") for n in range(1000)])
+    write(tmp_path / "2.parquet", [download(NEXT, "p1")])
+    content = bytearray(damaged.read_bytes())
     end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     content[4:end] = bytes(end - 4)
-    file.write_bytes(content)
-    with pytest.raises(SourceError, match="a file is damaged"):
-        read(file, ask("p1"))
+    damaged.write_bytes(content)
+    _, answered, failures = read(tmp_path / "*.parquet", ask("p1", DAY, NEXT))
+    assert (answered, [failure.request for failure in failures]) == ([ask("p1", NEXT, NEXT)], [ask("p1", DAY, DAY)])
+    assert failures[0].reason.startswith(f"{damaged}: is damaged (")
+
+
+def test_a_file_of_which_one_column_is_damaged_is_named_and_other_days_go_on(tmp_path: Path) -> None:
+    damaged = tmp_path / "1.parquet"
+    write(damaged, [download(DAY, f"p{n}") for n in range(1000)])
+    write(tmp_path / "2.parquet", [download(NEXT, "p1"), download(DAY, "p1")])
+    chunk = pq.read_metadata(damaged).row_group(0).column(1)
+    assert chunk.path_in_schema == "project"
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content = bytearray(damaged.read_bytes())
+    content[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    damaged.write_bytes(content)
+    counts, answered, failures = read(tmp_path / "*.parquet", ask("p1", DAY, NEXT))
+    assert (list(counts.values()), answered) == ([1], [ask("p1", NEXT, NEXT)])
+    assert [failure.request for failure in failures] == [ask("p1", DAY, DAY)]
+    assert failures[0].reason.startswith(f"{damaged}: is damaged (")
 
 
 def test_a_file_whose_arrow_schema_cannot_be_decoded_is_named(tmp_path: Path) -> None:

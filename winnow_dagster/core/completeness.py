@@ -24,6 +24,9 @@ LOOK_BACK_DAYS = 7 * WEEKS
 MIN_COMPARED = 4
 """With fewer days to compare, a day is not judged."""
 
+MIN_USUAL_ROWS = 100
+"""With a smaller median a day is not judged either: an export of a few packages varies that much by chance."""
+
 SHORT_OF_MEDIAN = 0.5
 SHORT_OF_SMALLEST = 0.75
 """Below this share of the smallest whole day a day is short. A holiday looks like a Sunday, which is whole."""
@@ -82,9 +85,9 @@ def _judge(day: date, rows: int, whole: Mapping[date, int]) -> Judgement:
         if before in whole and is_comparable(before, day)
     }
     same_weekday = [count for before, count in comparable.items() if before.weekday() == day.weekday()]
-    if day == LAST_MIXED_DAY or len(same_weekday) < MIN_COMPARED:
+    usual = median(same_weekday) if len(same_weekday) >= MIN_COMPARED else 0
+    if day == LAST_MIXED_DAY or usual < MIN_USUAL_ROWS:
         return Judgement(rows, None, is_short=rows == 0)
-    usual = median(same_weekday)
     is_short = rows < SHORT_OF_MEDIAN * usual and rows < SHORT_OF_SMALLEST * min(comparable.values())
     return Judgement(rows, round(usual), is_short or rows == 0)
 

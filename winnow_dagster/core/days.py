@@ -226,13 +226,21 @@ def _names(
 
 
 def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> tuple[str, ...]:
-    """Return the packages of a group that are published, in order; a prefix that only `*` selects as it is written."""
+    """Return the packages of a group that are published, in order.
+
+    Members that only `*` selects, and those that were never downloaded, stand as the config writes them.
+    """
     selectors = [which for which in names if isinstance(which, Selector)]
     published = {n for which in selectors for n in names[which]}
-    chosen = {n for n in published if any(part.matches(n) for part in group.members)}
     covered = [which for which in selectors if not which.is_all]
-    of_all = {str(part) for part in group.members if not any(which.covers(part) for which in covered)}
-    return tuple(sorted({n for n in chosen if not any(Selector.parse(p).matches(n) for p in of_all)} | of_all))
+    as_written = {
+        part
+        for part in group.members
+        if not any(which.covers(part) for which in covered) or not any(map(part.matches, published))
+    }
+    chosen = {n for n in published if any(part.matches(n) for part in group.members)}
+    listed = {n for n in chosen if not any(part.matches(n) for part in as_written)}
+    return tuple(sorted(listed | set(map(str, as_written))))
 
 
 def _tally(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> Tally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ LONGEST_NAME = 200
 GROUP_FOLDER = "_group/"
 
 _NORMALISED = rf"^[a-z0-9](?:-?[a-z0-9]){{0,{LONGEST_NAME - 1}}}$"
+_is_normalised = re.compile(_NORMALISED, re.ASCII).fullmatch
 
 
 def normalise(name: str) -> NormalizedName:
@@ -69,13 +71,18 @@ class Selector:
         return self == EVERYTHING
 
     def matches(self, package: str) -> bool:
-        """Tell whether this selector selects the package of that normalised name."""
-        return package.startswith(self.stem) if self.is_prefix else package == self.stem
+        """Tell whether this selector selects the package of that normalised name.
+
+        A prefix never selects other text, such as the folder of a group.
+        """
+        if not self.is_prefix:
+            return package == self.stem
+        return package.startswith(self.stem) and len(package) <= LONGEST_NAME and _is_normalised(package) is not None
 
     def covers(self, other: Selector) -> bool:
         """Tell whether every package that `other` selects is selected by this one too."""
-        if other.is_prefix and not self.is_prefix:
-            return False
+        if other.is_prefix:
+            return self.is_prefix and other.stem.startswith(self.stem)
         return self.matches(other.stem)
 
 

@@ -151,10 +151,13 @@ def count_covered(days: int, covered: Callable[[date], bool], through: date) -> 
 
 
 def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
-    """Return the installers with the most downloads, by name, and the others in one."""
+    """Return the installers with the most downloads, by name, and the others in one, under a name that none has."""
     ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(downloads for _, downloads in ordered[MOST_UNLISTED:])
-    return dict(sorted(ordered[:MOST_UNLISTED])) | ({OTHERS: rest} if rest else {})
+    others = OTHERS
+    while others in unlisted:
+        others = f"all {others}"
+    return dict(sorted(ordered[:MOST_UNLISTED])) | ({others: rest} if rest else {})
 
 
 def keep_newest(published: PackageState | None, computed: PackageState) -> PackageState:

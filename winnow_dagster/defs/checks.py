@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 
-from winnow_dagster.core import verdicts
+from winnow_dagster.core import remarks, verdicts
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.site import audit
@@ -73,6 +73,10 @@ def _as_of(winnow: Installation) -> Verdict:
     summary = winnow.web.wide.summary()
     states += [summary.state()] if summary else []
     return verdicts.judge_as_of(states, winnow.clock.today, winnow.settings.stale_threshold_days)
+
+
+def _downloads(winnow: Installation) -> Verdict:
+    return remarks.judge_downloads(winnow.published(), winnow.settings.windows, winnow.missing())
 
 
 def _published(winnow: Installation) -> Verdict:
@@ -138,6 +142,11 @@ CHECKS = (
     Check(
         "as_of_is_recent", "badges", ERROR,
         "Every badge's number is as of a day within `stale_threshold_days`.", _as_of,
+    ),
+    Check(
+        "every_package_has_downloads", "badges", WARN,
+        "Each entry has a download in its longest whole window. The name of one without any may be misspelled.",
+        _downloads,
     ),
     Check(
         "published_equals_store", "badges", ERROR,

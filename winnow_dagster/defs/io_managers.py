@@ -13,6 +13,7 @@ from winnow_dagster.core.coverage import Failure
 from winnow_dagster.core.everything import Everything
 from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
+from winnow_dagster.defs.refusals import refuse_without_raw
 from winnow_dagster.sources.interface import PassingError
 from winnow_dagster.storage.files import Batch, Failures
 from winnow_dagster.storage.lock import counting, publishing
@@ -66,8 +67,11 @@ class RawDaysIO(dg.IOManager):
             _note(context, str(day), numbers | costs.numbers(day, self._winnow.settings.source.bigquery.figures))
 
     def load_input(self, context: dg.InputContext) -> Days:
-        """Return the stored raw days of these partitions."""
-        return self._winnow.raw.load(to_days(context.asset_partition_keys))
+        """Return the stored raw days of these partitions. Raises RefusedError where one is not stored."""
+        days = to_days(context.asset_partition_keys)
+        stored = self._winnow.raw.load(days)
+        refuse_without_raw(days, stored.coverage)
+        return stored
 
 
 class HonestDaysIO(dg.IOManager):

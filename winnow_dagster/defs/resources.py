@@ -15,6 +15,7 @@ from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.quality import find_quiet_days
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
+from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.settings import PUBLIC_TABLE
 from winnow_dagster.site.audit import Recount, windows_of
 from winnow_dagster.site.index import Listing, list_packages
@@ -174,9 +175,10 @@ class Installation:
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
         """Return what will ask the source for what these days do not cover yet.
 
-        `packages`: the selectors to ask for, as text; none means all.
+        `packages`: the selectors to ask for, as text; none means all. Raises RefusedError.
         """
-        chosen = [s for s in self.settings.windows if not packages or str(s) in packages]
+        refuse_future_days(days, self.clock.now())
+        chosen = choose_selectors(packages, self.settings.windows)
         return Fetch(lambda: fetch(self, Wanted(days, chosen, refetch)))
 
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:

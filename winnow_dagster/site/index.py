@@ -10,8 +10,10 @@ from markupsafe import Markup
 from winnow_dagster.core.badge import format_share
 from winnow_dagster.core.honesty import CATEGORIES
 from winnow_dagster.core.names import GROUP_FOLDER
+from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import share_bar, spark
+from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
 from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
 from winnow_dagster.site.everything import SUMMARY_NAME
 from winnow_dagster.site.page import PAGE_NAME
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.history import History
-    from winnow_dagster.core.window import PackageState, WindowCounts
+    from winnow_dagster.core.window import PackageState, WindowState
     from winnow_dagster.site.everything import Summary
     from winnow_dagster.site.site import Site
 
@@ -43,6 +45,8 @@ class Row:
     state: PackageState
     badge: Badge
     status: str | None
+    window: WindowState
+    """The window whose numbers the list shows; of one length in all rows if they have one in common."""
 
     @property
     def is_group(self) -> bool:
@@ -55,9 +59,9 @@ class Row:
         return self.folder.removeprefix(GROUP_FOLDER)
 
     @property
-    def counts(self) -> WindowCounts | None:
-        """The headline's counts, if it has any."""
-        return self.state.headline.counts
+    def note(self) -> str | None:
+        """What is wrong, or else what is odd: a package without a download."""
+        return self.status or remark_on(self.state)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ class Listing:
     @property
     def as_of(self) -> date | None:
         """The newest day of any headline."""
-        return max((row.counts.window.as_of for row in self.rows if row.counts), default=None)
+        headlines = [row.state.headline.counts for row in self.rows]
+        return max((counts.window.as_of for counts in headlines if counts), default=None)
 
     def files(self, history_of: Callable[[str], History], *, started: datetime, finished: datetime) -> dict[str, bytes]:
         """Return the files that span packages, by their paths; `history_of` gives the published days of a folder."""
@@ -92,12 +97,14 @@ def list_packages(
     states: Sequence[PackageState], spellings: Mapping[str, str], site: Site, *, through: date, today: date
 ) -> list[Row]:
     """Return a row for each package or group, in the order given, under the name that the config gives it."""
+    common = common_length(states)
     return [
         Row(
             spellings.get(state.package, state.package),
             state,
             site.badges(state, today)[0],
             describe_problem(state, through),
+            shown_window(state, common),
         )
         for state in states
     ]
@@ -120,12 +127,13 @@ def describe_problem(state: PackageState, through: date) -> str | None:
 
 
 def format_index(listing: Listing, history_of: Callable[[str], History]) -> bytes:
-    """Return `index.html`, packages and groups ordered by their honest count."""
-    ordered = sorted(listing.rows, key=lambda row: -(row.counts.honest if row.counts else -1))
+    """Return `index.html`: packages and groups by their honest count, those with other windows apart."""
+    ordered = sorted(listing.rows, key=lambda row: rank(row.window))
     return render(
         "index.html",
         "",
         rows=[_cells(row, history_of(row.folder)) for row in ordered],
+        comparable=len({row.window.counts.window.days for row in ordered if row.window.counts}) <= 1,
         as_of=listing.as_of,
         sample=listing.source == "sample",
         stale_threshold_days=listing.stale_threshold_days,
@@ -137,7 +145,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
 def _cells(row: Row, history: History) -> dict[str, object]:
     """Return what the page shows of a package."""
     width, height = size(row.badge.payload)
-    counts = row.counts
+    counts = row.window.counts
     return {
         "name": row.name,
         "folder": row.folder,
@@ -145,7 +153,8 @@ def _cells(row: Row, history: History) -> dict[str, object]:
         "badge": row.badge,
         "width": width,
         "height": height,
-        "status": row.status,
+        "note": row.note,
+        "window": name_window(row.window),
         "counts": counts,
         "share": format_share(counts.honest, counts.raw) if counts else "",
         "bar": Markup(share_bar(counts)) if counts else "",  # noqa: S704 - numbers and our own words

@@ -12,6 +12,7 @@ from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.honesty import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.query import PER_PACKAGE, CountQuery
+from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL, SYSTEMS, sum_counts
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
@@ -81,7 +82,10 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         folder=folder,
         is_group=is_group,
         state=state,
+        sample=state.source == "sample",
+        is_removed=site.look_of(state.package) is None,
         headline=headline,
+        remark=remark_on(state),
         share=format_share(headline.honest, headline.raw) if headline else "",
         bar=Markup(share_bar(headline)) if headline else "",  # noqa: S704 - numbers and our own words
         stale=headline is not None and is_stale(headline.window.as_of, today, site.stale_threshold_days),

@@ -24,5 +24,5 @@ def open_source(settings: SourceSettings, data_dir: Place, local_dir: Path) -> S
 
         return BigQuerySource(settings.bigquery, settings.credential_file, ledger_of(data_dir))
     if settings.kind == "parquet":
-        return ParquetSource(settings.path, local_dir / ".reading-exports")
+        return ParquetSource(settings.paths, local_dir / ".reading-exports")
     return SampleSource()

@@ -1,192 +1,201 @@
-"""Raw counts from Parquet files in the schema of `file_downloads`: one row per download, in files split anyhow.
+"""Raw counts from Parquet files in the schema of `file_downloads`: one row per row of the log, in files split anyhow.
 
 Reads lazily, only the columns and days needed. A day on which the files hold no row of any package is not in them,
-which is something else than a day without downloads.
+which is something else than a day without downloads. A file that cannot be used takes its own days down, no others.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
-import os
+import logging
 import subprocess
 import sys
-from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, contiguous, end_of
-from winnow_dagster.core.honesty import RAW_SCHEMA
-from winnow_dagster.core.names import matches_any
+from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous
+from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
+from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.parquet_counts import Counted, add_up, count_rows
+from winnow_dagster.sources.parquet_files import find_copies, find_files
+from winnow_dagster.sources.parquet_repeats import find_repeats
+from winnow_dagster.sources.parquet_schema import FILE_NAME
+from winnow_dagster.sources.parquet_survey import Survey, UnusableFileError, find_early_end, survey_file
 from winnow_dagster.storage.disk import make_folder, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
+    from datetime import date
+
+logger = logging.getLogger(__name__)
 
 _READ = "import sys; from winnow_dagster.sources.parquet import read_all; read_all(sys.argv[1])"
 
-NO_DAY_BEFORE = date(2000, 1, 1)
-"""PyPI is younger."""
-
-UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What reading a file that is no sound Parquet may raise. Some files make the library panic."""
-
-COLUMNS = {
-    "timestamp": "a timestamp in UTC",
-    "project": "text",
-    "details.installer.name": "text",
-    "details.system.name": "text",
-    "details.ci": "true or false",
-}
-"""The columns needed, and what each has to be."""
-
 
 class ParquetSource:
-    """Files at a path or a glob."""
+    """Files at one or several paths."""
 
-    def __init__(self, path: str, marker: Path | None = None) -> None:
-        """Take the absolute path or glob of the files; they are looked up at each reading.
+    def __init__(self, path: str | Sequence[str], marker: Path | None = None) -> None:
+        """Take absolute paths of files or folders, or globs. The files are looked up at each reading.
 
         `marker`: a file that is there while files are read. One that is left tells that a process died of reading.
         """
-        self._path = path
+        self._paths = (path,) if isinstance(path, str) else tuple(path)
         self._marker = marker
+        self._surveys: dict[tuple[str, int, int], Survey] = {}
+        self._warned: set[str] = set()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer all requests from one pass over the files. Raises SourceError that names file and column."""
         if not requests:
             return
-        first, last = min(r.first for r in requests), max(r.last for r in requests)
-        with self._reading(first, last) as downloads:
-            days_held = set(downloads.select("date").unique().collect()["date"])
-            counts = (
-                downloads.filter(matches_any({r.selector for r in requests}, "package"))
-                .group_by("date", "package", "installer", "system", "ci")
-                .agg(downloads=pl.len().cast(pl.Int64))
-                .select(RAW_SCHEMA.names())
-                .collect()
-            )
-        held = [part for request in requests for part in _parts(request, days_held, held=True)]
-        if held:
-            yield Reading(held, counts)
+        wanted = {day for request in requests for day in request.days()}
+        with self._reading():
+            surveys = self._survey()
+            self._warn_of_early_end(surveys, wanted)
+            failed = self._find_problems(surveys, wanted)
+            held = {day for survey in surveys for day in survey.spans} & wanted
+            counted, damaged = _count(surveys, requests, held - failed.keys())
+        failed |= damaged
+        missing = f"{self} has no row of that day. Add the file that does"
+        failed |= dict.fromkeys(wanted - held - failed.keys(), missing)
+        answered = wanted - failed.keys()
+        parts = [part for request in requests for part in _parts(request, answered)]
+        if parts:
+            is_answered = pl.col("date").is_in(sorted(answered))
+            yield Reading(parts, counted.counts.filter(is_answered), unnamed=counted.unnamed.filter(is_answered))
         for request in requests:
-            for part in _parts(request, days_held, held=False):
-                yield Failure(part, f"{self._path} has no row of that day. Add the file that does")
+            for reason in dict.fromkeys(failed.values()):
+                for part in _parts(request, {day for day, why in failed.items() if why == reason}):
+                    yield Failure(part, reason)
 
     def newest_day(self, today: date) -> date | None:
-        """Return the newest day before `today` of which the files hold a row."""
-        with self._reading(NO_DAY_BEFORE, today - ONE_DAY) as downloads:
-            newest = downloads.select(pl.col("date").max()).collect().item()
-        return newest if isinstance(newest, date) else None
+        """Return the newest day before `today` of which the files hold a row, or may hold one."""
+        with self._reading():
+            days = [day for survey in self._survey() for day in (*survey.spans, *survey.refused)]
+        return max((day for day in days if day < today), default=None)
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return how many rows the files have of each day that they reach to."""
-        del first, last
-        return {}
+        """Return how many rows all files have of each day. Days without a row, or with an unusable file, are absent."""
+        with self._reading():
+            surveys = self._survey()
+        refused = {day for survey in surveys for day in survey.refused}
+        rows: dict[date, int] = {}
+        for survey in surveys:
+            for day, span in survey.spans.items():
+                if first <= day <= last and day not in refused:
+                    rows[day] = rows.get(day, 0) + span.rows
+        return rows
+
+    def __str__(self) -> str:
+        """Return the paths."""
+        return ", ".join(self._paths)
 
     @contextlib.contextmanager
-    def _reading(self, first: date, last: date) -> Iterator[pl.LazyFrame]:
-        """Give the downloads of these days, and word what goes wrong with reading them. Raises SourceError.
+    def _reading(self) -> Iterator[None]:
+        """Mark that files are being read.
 
         Some damage ends the whole process in the library that reads, without a word. So after such an end each file is
-        first tried in a process of its own.
+        first tried in a process of its own. Raises SourceError.
         """
-        files = self._files()
         if self._marker and self._marker.exists():
-            for file in files:
+            for file in self._files():
                 _check_that_one_survives(file)
         if self._marker:
             make_folder(self._marker.parent)
             replace_file(self._marker, b"")
         try:
-            yield pl.concat([_scan(file, first, last) for file in files])
-        except UNREADABLE as error:
-            raise SourceError(f"{self._path}: a file is damaged ({_reason(error)}). Export it again") from None
+            yield
         finally:
             if self._marker:
                 self._marker.unlink(missing_ok=True)
 
     def _files(self) -> list[str]:
-        found = sorted(f for f in glob.glob(self._path, recursive=True) if Path(f).is_file())  # noqa: PTH207 - absolute
-        # A symlink beside its file, such as latest.parquet, must not count the same rows twice.
-        files = list({os.path.realpath(file): file for file in found}.values())
+        files = find_files(self._paths)
         if not files:
-            raise SourceError(f"source.path: no file at {self._path}. Correct the path, or export the files there")
+            raise SourceError(f"source.path: no file at {self}. Correct the path, or export the files there")
         return files
 
+    def _survey(self) -> list[Survey]:
+        """Return what each file holds, without files that are copies of others. Reads a file that has changed."""
+        files = self._files()
+        copies = find_copies(files)
+        known = self._surveys
+        self._surveys = {}
+        for file in files:
+            stat = Path(file).stat()
+            key = file, stat.st_size, stat.st_mtime_ns
+            if file not in copies:
+                self._surveys[key] = known.get(key) or survey_file(file)
+        surveys = list(self._surveys.values())
+        with_rows = {survey.file for survey in surveys if survey.spans}
+        for file, original in copies.items():
+            if original in with_rows:
+                self._warn(f"{file}: is a copy of {original}, and its rows are not counted again. Remove one of them")
+        return surveys
 
-def _parts(request: Request, days_held: set[date], *, held: bool) -> Iterator[Request]:
-    """Split off a request the contiguous days that the files hold, or those that they do not."""
-    for run in contiguous(day for day in request.days() if (day in days_held) is held):
-        yield Request(request.selector, run[0], run[-1])
+    def _find_problems(self, surveys: Sequence[Survey], wanted: set[date]) -> dict[date, str]:
+        """Return the wanted days that cannot be counted, each with the reason."""
+        failed: dict[date, str] = {}
+        for survey in surveys:
+            failed |= dict.fromkeys(wanted & survey.refused, survey.problem)
+            if not survey.columns.has_file_names:
+                old = {day for day in wanted & survey.spans.keys() if needs_file_names(day)}
+                failed |= dict.fromkeys(old, _no_file_names(survey.file))
+        failed |= find_repeats(surveys, sorted(wanted - failed.keys()))
+        return failed
 
+    def _warn_of_early_end(self, surveys: Sequence[Survey], wanted: set[date]) -> None:
+        end = find_early_end(surveys)
+        if end and end.date() in wanted:
+            self._warn(
+                f"{self}: the rows of {end.date()} end at {end:%H:%M} UTC. If the day is cut off, export it again"
+            )
 
-def _scan(file: str, first: date, last: date) -> pl.LazyFrame:
-    """Return the downloads in one file from `first` to `last`: date, package, installer, system, ci."""
-    start = datetime.combine(first, time.min, tzinfo=end_of(first).tzinfo)
-    _check_columns(file)
-    timestamp, details = pl.col("timestamp"), pl.col("details").struct
-    return (
-        pl.scan_parquet(file, glob=False)
-        .filter(timestamp >= start, timestamp < end_of(last))
-        .select(
-            date=timestamp.dt.date(),
-            package=pl.col("project"),
-            installer=details.field("installer").struct.field("name"),
-            system=details.field("system").struct.field("name"),
-            ci=details.field("ci"),
-        )
-        .filter(pl.col("package").is_not_null())
-    )
-
-
-def _check_columns(file: str) -> None:
-    """Raise SourceError unless the file has every column needed, of the right type."""
-    try:
-        schema = pl.read_parquet_schema(file)
-    except UNREADABLE as error:
-        reason = _reason(error)
-        raise SourceError(
-            f"{file}: cannot be read as Parquet ({reason}). Remove it from source.path, or export it again"
-        ) from None
-    for column, expected in COLUMNS.items():
-        found = _type_of(column, schema)
-        if found is None:
-            raise SourceError(f"{file}: has no column {column}. Export it with the schema of file_downloads")
-        if not _fits(column, found):
-            raise SourceError(f"{file}: column {column} is {found}, not {expected}. Export it as file_downloads has it")
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            logger.warning("%s", message)
 
 
 def read_all(file: str) -> None:
     """Read all that is needed of a file, as one that is looked at for the first time is read."""
-    downloads = _scan(file, NO_DAY_BEFORE, date.max - ONE_DAY)
-    downloads.group_by(pl.all()).len().collect()
+    survey = survey_file(file)
+    if survey.spans:
+        count_rows(survey, [EVERYTHING], survey.spans.keys())
+
+
+def _count(surveys: Sequence[Survey], requests: Sequence[Request], days: set[date]) -> tuple[Counted, dict[date, str]]:
+    """Count these days in all files. Returns the counts, and the days of damaged files with the reason."""
+    selectors = {request.selector for request in requests}
+    counted: list[Counted] = []
+    failed: dict[date, str] = {}
+    for survey in surveys:
+        if survey.spans.keys() & days:
+            try:
+                counted.append(count_rows(survey, selectors, survey.spans.keys() & days))
+            except UnusableFileError as error:
+                failed |= dict.fromkeys(survey.spans.keys() & days, f"{survey.file}: {error}")
+    return add_up(counted), failed
+
+
+def _parts(request: Request, days: Container[date]) -> Iterator[Request]:
+    """Split off a request the contiguous days that are among `days`."""
+    for run in contiguous(day for day in request.days() if day in days):
+        yield Request(request.selector, run[0], run[-1])
+
+
+def _no_file_names(file: str) -> str:
+    return (
+        f"{file}: has no column {FILE_NAME}, which tells downloads from other requests up to {LAST_MIXED_DAY}. "
+        "Export it with that column"
+    )
 
 
 def _check_that_one_survives(file: str) -> None:
     """Raise SourceError if a process that reads a file dies of it; what it says of the file is for another to hear."""
     if subprocess.run([sys.executable, "-c", _READ, file], capture_output=True, check=False).returncode < 0:  # noqa: S603 - no shell
         raise SourceError(f"{file}: is damaged: whatever reads it dies. Remove it from source.path, or export it again")
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _type_of(column: str, schema: pl.Schema | dict[str, pl.DataType]) -> pl.DataType | None:
-    """Return the type of a column, or of a field of a struct by its dotted name; None where there is none."""
-    outer, *fields = column.split(".")
-    found = schema.get(outer)
-    for name in fields:
-        inner = found.fields if isinstance(found, pl.Struct) else []
-        found = next((pl.Field(f.name, f.dtype).dtype for f in inner if f.name == name), None)  # type: ignore[assignment]
-    return found
-
-
-def _fits(column: str, found: pl.DataType) -> bool:
-    if column == "timestamp":
-        return isinstance(found, pl.Datetime) and found.time_zone == "UTC"
-    return found == (pl.Boolean if column == "details.ci" else pl.String)

@@ -48,6 +48,6 @@ class SourceRows:
             known |= fresh
             days = {str(day): (known[day].rows, known[day].asked.isoformat()) for day in sorted(known)}
             make_folder(self._folder)
-            content = json.dumps({"format": FORMAT, "days": days}, indent=1).encode()
+            content = json.dumps({"format": FORMAT, "days": days}).encode()
             replace_file(self._path, content, version_of(self._path))
         return known

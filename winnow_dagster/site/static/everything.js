@@ -95,13 +95,23 @@ function row(day, counts) {
   return made;
 }
 
+// A package with an entry of its own is in no shard, and has a page.
+async function elsewhere(name) {
+  const page = "../" + encodeURIComponent(name) + "/";
+  if (!(await fetch(page + "counts.json")).ok) return ["No package " + name + " is published here."];
+  const link = document.createElement("a");
+  link.href = page;
+  link.textContent = name;
+  return [link, " has a page of its own."];
+}
+
 async function show(name, known) {
   const section = document.querySelector("[data-package]");
   const status = document.querySelector("[data-status]");
   const shard = await shardOf(name, known);
   if (!shard || !Object.hasOwn(shard.packages, name)) {
     section.hidden = true;
-    status.textContent = name ? "No package " + name + " is published here." : "";
+    status.replaceChildren(...(name ? await elsewhere(name) : []));
     return;
   }
   // The headline's, or the first of which there is a number.

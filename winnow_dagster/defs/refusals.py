@@ -1,0 +1,65 @@
+"""Refusals: runs that would succeed with nothing stored. In Dagster, green means stored."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import end_of
+from winnow_dagster.core.names import Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+
+
+class RefusedError(Exception):
+    """A run asks for what cannot be stored. The message names the culprit and the fix."""
+
+
+def refuse_future_days(days: Collection[date], now: datetime) -> None:
+    """Raise RefusedError where a day is not over yet."""
+    future = sorted(day for day in days if end_of(day) > now)
+    if future:
+        raise RefusedError(
+            f"{_span(future)} is not over yet (UTC), and only whole days are read. Choose days before {now:%Y-%m-%d}"
+        )
+
+
+def choose_selectors(texts: Collection[str], configured: Collection[Selector]) -> list[Selector]:
+    """Return the entries of the config that these texts name, or all where there is no text.
+
+    Raises RefusedError where the config has no such entry.
+    """
+    by_text = {str(selector): selector for selector in configured}
+    chosen = {text: by_text.get(_normalised(text)) for text in texts}
+    unknown = [text for text, selector in chosen.items() if selector is None]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], by_text, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "Add it there first, or leave it out"
+        raise RefusedError(f"{', '.join(map(repr, unknown))}: no such entry under packages: in the config. {hint}")
+    wanted = set(chosen.values())
+    return [selector for selector in configured if not texts or selector in wanted]
+
+
+def refuse_without_raw(days: Collection[date], stored: Collection[date]) -> None:
+    """Raise RefusedError where a day to be counted has no raw counts."""
+    lacking = sorted(set(days) - set(stored))
+    if lacking:
+        raise RefusedError(
+            f"{_span(lacking)}: no raw counts are stored, so there is nothing to count. "
+            "Materialise raw_downloads of the same days first"
+        )
+
+
+def _normalised(text: str) -> str:
+    try:
+        return str(Selector.parse(text))
+    except ValueError:
+        return text
+
+
+def _span(days: list[date]) -> str:
+    if len(days) == 1:
+        return str(days[0])
+    return f"{len(days)} days, {days[0]} to {days[-1]}"

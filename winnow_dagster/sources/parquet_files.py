@@ -1,0 +1,65 @@
+"""Parquet files on disk: which ones `source.path` means, and which are copies of each other. Opens none as Parquet."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+ENDING = ".parquet"
+"""How the files in a folder are named that are read."""
+
+NOT_DATA = (".", "_")
+"""How the names of folders and files start that tools leave behind while they write, such as `_temporary`."""
+
+
+def find_files(paths: Iterable[str]) -> list[str]:
+    """Return the files at these absolute paths, each a file, a folder or a glob; no file twice, links followed."""
+    found = {file for path in paths for match in _expand(Path("/"), Path(path).parts[1:]) for file in _within(match)}
+    # A symlink beside its file, such as latest.parquet, must not count the same rows twice.
+    return sorted({os.path.realpath(file): str(file) for file in sorted(found)}.values())
+
+
+def _expand(base: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield what matches a glob below `base`. A part that exists as it is written is a name, whatever it contains."""
+    if not parts:
+        yield base
+    elif (base / parts[0]).exists():
+        yield from _expand(base / parts[0], parts[1:])
+    elif "**" in parts[0]:
+        for match in glob.iglob(os.path.join(*parts), root_dir=base, recursive=True):  # noqa: PTH118, PTH207 - a glob
+            yield base / match
+    else:
+        for match in glob.iglob(parts[0], root_dir=base):  # noqa: PTH207 - pathlib's glob matches hidden files too
+            yield from _expand(base / match, parts[1:])
+
+
+def _within(path: Path) -> Iterator[Path]:
+    """Yield a file itself, or the Parquet files of a folder and of those below it."""
+    if path.is_file():
+        yield path
+    for folder, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(NOT_DATA)]
+        yield from (Path(folder, name) for name in files if name.endswith(ENDING) and not name.startswith(NOT_DATA))
+
+
+def find_copies(files: Iterable[str]) -> dict[str, str]:
+    """Return the files whose content is that of an earlier one, byte by byte, each with that earlier one."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for file in files:
+        by_size[Path(file).stat().st_size].append(file)
+    copies: dict[str, str] = {}
+    for alike in by_size.values():
+        first_with: dict[bytes, str] = {}
+        for file in alike if len(alike) > 1 else ():
+            with Path(file).open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").digest()
+            if first_with.setdefault(digest, file) != file:
+                copies[file] = first_with[digest]
+    return copies
