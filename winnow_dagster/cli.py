@@ -142,7 +142,10 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 def serve(config_path: Path | None, host: str, port: int) -> None:
-    """Serve the published directory, on this machine only unless told otherwise."""
+    """Serve the published directory to try it out, on this machine only unless told otherwise.
+
+    Ctrl-C ends it with 0. In production let a web server such as Caddy serve the directory: see deploy/.
+    """
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
