@@ -331,7 +331,7 @@ def test_every_kind_of_badge_can_be_asked_for() -> None:
         ),
         (
             "packages: [{name: a}]\nservice: {output_dir: gs://public, data_dir: gs://public/data}",
-            "service.data_dir: gs://public/data lies in output_dir, gs://public, which is served. Use another bucket",
+            "service.data_dir: gs://public/data is in the bucket of output_dir, gs://public. Public access is granted",
         ),
         ("packages: [{name: a}]\nservice: {output_dir: 3}", "service.output_dir: 3 is not text"),
         ("packages: [{name: a}]\nservice: 3", "service: 3 is not a section. Indent its keys below it"),
@@ -374,6 +374,46 @@ def test_odd_types_and_characters_are_refused_in_one_line(text: str, problem: st
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^nowhere\.yaml: cannot be read: No such file or directory"):
         load_settings(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("service", "problem"),
+    [
+        ("{output_dir: data}", "is served to the world and holds data_dir"),
+        ("{output_dir: ./x/../data/}", "is served to the world and holds data_dir"),
+        ("{output_dir: data, data_dir: gs://state}", "is served to the world and holds the history of runs"),
+        ("{output_dir: data/sample, data_dir: data}", "is served to the world and holds the stored days"),
+        ("{output_dir: data/sample/raw, data_dir: data}", "where Winnow keeps private files"),
+        ("{output_dir: data/dagster, data_dir: data}", "is served to the world and holds the history of runs"),
+        ("{output_dir: data/dagster/history, data_dir: data}", "where Winnow keeps private files"),
+        ("{output_dir: gs://one/badges, data_dir: gs://one/state}", "Public access is granted per bucket"),
+        ("{output_dir: gs://one/a/b, data_dir: gs://one}", "Public access is granted per bucket"),
+        ("{output_dir: link, data_dir: state}", "is served to the world and holds data_dir"),
+        ("{output_dir: state, data_dir: link/days}", "is served to the world and holds data_dir"),
+        ("{output_dir: www, credential_file: link/key.json}", "is served to the world and holds credential_file"),
+        ("{output_dir: home}", "is served to the world and holds $DAGSTER_HOME"),
+        ("{output_dir: keys}", "is served to the world and holds $GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
+)
+def test_an_output_dir_that_would_serve_private_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str, problem: str
+) -> None:
+    (tmp_path / "link").symlink_to("www" if "www" in service else "state")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "x"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "keys" / "key.json"))
+    (found,) = problems(f"packages: [{{name: a}}]\nservice: {service}")
+    assert problem in found
+
+
+def test_without_a_config_nothing_private_is_served_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "public").symlink_to("data")
+    with pytest.raises(ConfigError, match="is served to the world and holds data_dir"):
+        load_settings()
+
+
+def test_an_output_dir_beside_the_stored_days_is_fine(tmp_path: Path) -> None:
+    found = load_settings(write("packages: [{name: a}]\nservice: {output_dir: data/public, data_dir: data}"))
+    assert (found.output_dir, found.data_dir) == (tmp_path / "data/public", tmp_path / "data")
 
 
 def test_a_symlinked_output_dir_that_leads_to_the_stored_days_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults import crash, fuzz, year
+from winnow_dagster import config
 
 SEED = random.randrange(10**6)
 
@@ -44,6 +45,14 @@ def test_days_with_faults_end_with_badges_that_an_oracle_agrees_with(monkeypatch
 @given(fuzz.almost_configs())
 def test_a_config_that_almost_fits_is_settings_or_a_clear_error(content: object) -> None:
     fuzz.try_config(Path.cwd(), yaml.safe_dump(content, allow_unicode=True).encode())
+
+
+def test_the_fuzzer_finds_a_served_store_where_nothing_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "find_exposed", lambda _: ())
+    with pytest.raises(AssertionError, match="data"):
+        fuzz.by_hypothesis(fuzz.almost_configs(), lambda content: fuzz.try_content(tmp_path, content), 300, SEED)
 
 
 @settings(max_examples=1000)
