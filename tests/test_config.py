@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
+from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -310,7 +313,7 @@ def test_every_kind_of_badge_can_be_asked_for() -> None:
         ("", "is empty. List your packages: `packages: [{name: your-package}]`"),
         ("service: {}", "packages: missing. List your packages: `packages: [{name: your-package}]`"),
         ("packages: []", "packages: is empty. Give at least one, or leave the key out where it has a default"),
-        ("packages: {name: a}", "packages: {'name': 'a'} is not a list. Begin each entry with '- '"),
+        ("packages: {name: a}", "packages: a section is not a list. Begin each entry with '- '"),
         ("- a", "is list, not keys and values. Start with `packages:`"),
         ("packages: [{name: a}]\npackages: []", "line 2, column 1: the key 'packages' stands twice. Keep one"),
         ("a: [", "line 1, column 5: expected the node content, but found '<stream end>'"),
@@ -360,7 +363,7 @@ def test_a_wrong_file_is_refused_with_what_to_do(text: str, problem: str) -> Non
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("packages: [{name: a}]\nsource: {kind: []}", "source.kind: [] is not one of"),
+        ("packages: [{name: a}]\nsource: {kind: []}", "source.kind: a list is not one of"),
         ('packages: [{name: a}]\n"x\\ny": 1', "x\\ny: unknown key"),
         ('packages: ["x\\ry"]', "Write `name: x\\ry`"),
         ('service: {output_dir: "\\ud83d"}', "'\\ud83d' holds half of a character. Write the character itself"),
@@ -454,6 +457,42 @@ def test_an_alert_webhook_is_taken_and_never_shown() -> None:
     assert "T0KEN" not in repr(found)
     wrong = problems("{packages: [{name: a}], alerts: {webhook: hooks.example.com/T0KEN}}")
     assert wrong == ["alerts.webhook: is not a web address. Start it with https://"]
+
+
+SECRETS = ("https://hooks.example.com/services/T0KEN", "hooks.example.com/T0KEN", "HTTP://a:T0KEN@b/T0KEN")
+KEY = {"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----T0KEN", "client_id": "1"}
+
+
+def wrong_configs() -> Iterator[str]:
+    """Yield configs with a secret in the wrong place, or of the wrong shape."""
+    shapes = [lambda secret: secret, lambda secret: [secret, secret], lambda secret: {"url": secret, secret: 1}]
+    places = [
+        ("alerts",), ("alerts", "webhook"), ("webhook",), ("service",), ("service", "webhook"), ("service", "base_url"),
+        ("service", "output_dir"), ("service", "credential_file"), ("source",), ("source", "kind"), ("source", "table"),
+        ("source", "project"), ("schedule",), ("schedule", "enabled"), ("start_date",), ("defaults", "label"),
+        ("defaults", "colors"), ("defaults", "logo_svg"), ("defaults", "window_days"), ("groups",), ("packages",),
+    ]  # fmt: skip
+    for place, shape, secret in product(places, shapes, (*SECRETS, json.dumps(KEY), KEY)):
+        if isinstance(secret, str) or shape is not shapes[2]:
+            value: Any = shape(secret)
+            for key in reversed(place):
+                value = {key: value}
+            # `s` is wrong: a secret that is right where it stands has an error beside it.
+            yield yaml.safe_dump({"packages": [{"name": "a"}], "s": 1, **value}, width=1000)
+    for secret in SECRETS:
+        yield f"packages: [{{name: a}}]\nalerts: {{'{secret}': }}"
+        yield f"packages: ['{secret}', {{name: '{secret}'}}, {{'{secret}': a}}]\ngroups: [{{name: '{secret}*'}}]"
+        yield f"'{secret}': 1\n'{secret}': 2"
+        yield f"alerts: *{secret}"
+        yield f"alerts: !{secret} x"
+        yield f'alerts: "{secret}\\ud83d"'
+        yield f"alerts: webhook: {secret}"
+        yield f"alerts: {{webhook: {secret}"
+
+
+def test_no_error_shows_a_secret_wherever_it_stands() -> None:
+    for text in wrong_configs():
+        assert "T0KEN" not in "\n".join(problems(text)), text
 
 
 def test_runs_are_kept_for_ninety_days_unless_told_otherwise() -> None:
