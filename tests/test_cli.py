@@ -322,6 +322,15 @@ def test_a_message_that_reads_as_markup_is_printed_as_it_is() -> None:
     assert "rows[/b]/*.parquet" in result.stdout
 
 
+def test_a_file_name_sends_no_escape_codes_to_the_terminal() -> None:
+    config = configure(["a"])
+    name = "\x1b[31m\x9b2J\x07\u202eevil.parquet"
+    (Path("rows") / name).write_bytes(b"nothing")
+    for result in (winnow("collect", "--through", str(DAY)), winnow("check", "--config", str(config))):
+        assert all(line.isprintable() for line in result.output.split("\n")), result.output
+    assert "evil.parquet" in winnow("collect", "--through", str(DAY)).stdout
+
+
 def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(["a"])
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:

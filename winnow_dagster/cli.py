@@ -18,6 +18,7 @@ import click
 from winnow_dagster import __version__
 from winnow_dagster.config import ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
 from winnow_dagster.storage.errors import StorageError
 
@@ -46,7 +47,7 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the problem on standard error."""
-        click.echo(f"winnow: {self.message}", file=file, err=True)
+        click.echo(for_terminal(f"winnow: {self.message}"), file=file, err=True)
 
 
 class _Commands(click.Group):
@@ -185,7 +186,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
         click.echo("There is nothing to remove: the config accounts for every published file.")
         return
     for folder, files in orphans.items():
-        click.echo(f"{web.folder / folder}: {', '.join(files)}")
+        click.echo(for_terminal(f"{web.folder / folder}: {', '.join(files)}"))
     number = count_orphans(web, orphans)
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):

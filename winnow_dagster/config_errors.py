@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from winnow_dagster.core.escaping import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -33,7 +35,7 @@ def _on_one_line(problem: str) -> str:
     """Return a sentence that may quote a file, without web addresses, line breaks and control characters."""
     # An address may be alerts.webhook in the wrong place, and whoever knows that can post to it.
     hidden = _ADDRESS.sub(HIDDEN_ADDRESS, problem)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in hidden)
+    return visible(hidden)
 
 
 _ADDRESS = re.compile(r"https?:/+[^\s'\"`/][^\s'\"`]*", re.IGNORECASE)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
 from winnow_dagster.core.coverage import Cost, Failure
+from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import STRATEGIES
 from winnow_dagster.credentials import EXPOSED
@@ -81,7 +82,8 @@ class Progressing:
         if isinstance(answer, Failure):
             request = answer.request
             days = f"{request.first} to {request.last}"
-            self._console.print(f"{request.selector}, {days}: {answer.reason}", markup=False, soft_wrap=True)
+            line = for_terminal(f"{request.selector}, {days}: {answer.reason}")
+            self._console.print(line, markup=False, soft_wrap=True)
 
 
 def print_result(result: Result, cost: Cost) -> None:
@@ -107,10 +109,10 @@ def print_result(result: Result, cost: Cost) -> None:
             row.status or "",
         )
         # As Text: a path or a message may hold what reads as markup.
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, map(for_terminal, cells)))
     console.print(table)
     for error in result.errors:
-        console.print(error, markup=False, soft_wrap=True)
+        console.print(for_terminal(error), markup=False, soft_wrap=True)
     if cost.queries:
         line = f"BigQuery: {cost.queries} queries, {format_bytes(cost.bytes_billed)} billed before the free tier"
         console.print(line, markup=False)
@@ -223,7 +225,7 @@ def print_plan(winnow: Installation) -> None:
     if key and key.exists() and others_can_read(key):
         lines["warning"] = f"{key}: {EXPOSED}"
     for name, value in lines.items():
-        console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
+        console.print(for_terminal(f"{name:<12} {value}"), markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
     for which, days in settings.published_windows.items():
         lengths = ", ".join(map(key_of, days))

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.escaping import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -103,6 +105,10 @@ class Failure:
     reason: str
     is_passing: bool = False
     """Whether asking again in some minutes may help."""
+
+    def __post_init__(self) -> None:
+        """Keep the source's own words on one line, without control characters."""
+        object.__setattr__(self, "reason", visible(self.reason))
 
 
 @dataclass(frozen=True)
