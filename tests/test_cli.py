@@ -18,9 +18,9 @@ from tests.downloads import download, write
 from winnow_dagster.cli import collect_like_predecessor, main
 from winnow_dagster.config import CONFIG_VARIABLE
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.instance import HOME_VARIABLE
 from winnow_dagster.processes import this_machine
 from winnow_dagster.runs import PROCESS_TAG
+from winnow_dagster.settings import HOME_VARIABLE
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -341,6 +341,15 @@ def test_a_message_that_reads_as_markup_is_printed_as_it_is() -> None:
     result = winnow("collect", "--through", str(DAY))
     assert result.exit_code == 1
     assert "rows[/b]/*.parquet" in result.stdout
+
+
+def test_a_file_name_sends_no_escape_codes_to_the_terminal() -> None:
+    config = configure(["a"])
+    name = "\x1b[31m\x9b2J\x07\u202eevil.parquet"
+    (Path("rows") / name).write_bytes(b"nothing")
+    for result in (winnow("collect", "--through", str(DAY)), winnow("check", "--config", str(config))):
+        assert all(line.isprintable() for line in result.output.split("\n")), result.output
+    assert "evil.parquet" in winnow("collect", "--through", str(DAY)).stdout
 
 
 def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pytest.MonkeyPatch) -> None:

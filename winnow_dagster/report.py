@@ -15,6 +15,7 @@ from rich.text import Text
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
 from winnow_dagster.core.coverage import Cost, Failure, Reader, days_between, end_of, plan_requests
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
@@ -91,7 +92,8 @@ class Progressing:
         if isinstance(answer, Failure) and not answer.is_short:
             request = answer.request
             days = f"{request.first} to {request.last}"
-            self._console.print(f"{request.selector}, {days}: {answer.reason}", markup=False, soft_wrap=True)
+            line = for_terminal(f"{request.selector}, {days}: {answer.reason}")
+            self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _refetch_line(settings: Settings, doubted: Gap) -> str:
@@ -138,10 +140,10 @@ def print_result(result: Result, cost: Cost, unnamed: int) -> None:
             row.note or "",
         )
         # As Text: a path or a message may hold what reads as markup.
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, map(for_terminal, cells)))
     console.print(table)
     for line in (*result.errors, *result.remarks):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(for_terminal(line), markup=False, soft_wrap=True)
     if unnamed:
         console.print(f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} name no file and are not counted", markup=False)
     if cost.queries:
@@ -265,7 +267,7 @@ def print_plan(winnow: Installation) -> None:
     if key and key.exists() and others_can_read(key):
         lines["warning"] = f"{key}: {EXPOSED}"
     for name, value in lines.items():
-        console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
+        console.print(for_terminal(f"{name:<12} {value}"), markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
     for which, days in settings.published_windows.items():
         lengths = ", ".join(map(key_of, days))

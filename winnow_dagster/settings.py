@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from winnow_dagster.storage.places import Place
 
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
+HOME_VARIABLE = "DAGSTER_HOME"
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,11 @@ class Settings:
         # Of this user and this config: a config that is mounted has no place beside it, as a ConfigMap has none.
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()) / f"winnow-{os.getuid()}-{digest}"
+
+    @property
+    def default_home(self) -> Path:
+        """The folder of the Dagster instance of a user who has no other."""
+        return self.local_dir / "dagster"
 
     @property
     def store_folder(self) -> Place:

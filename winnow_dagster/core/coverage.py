@@ -15,6 +15,7 @@ import polars as pl
 
 from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -179,6 +180,10 @@ class Failure:
 
     is_short: bool = False
     """Whether the source was not asked, since it has lost rows of the day."""
+
+    def __post_init__(self) -> None:
+        """Keep the source's own words on one line, without control characters."""
+        object.__setattr__(self, "reason", visible(self.reason))
 
     @property
     def requests(self) -> Sequence[Request]:
