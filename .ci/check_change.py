@@ -223,8 +223,8 @@ def held_back(check: Check, public: Path, before: Mapping[str, Any], old: Mappin
             check.window(windows[length], wanted, f"{where}: {package} {length}d", AS_OFS[-1])
         for length in ("30", "all"):
             kept = {key: windows[length].get(key) for key in ("first_day", "as_of", "raw", "honest")}
-            wanted = {key: old[package][length][key] for key in kept}
-            check.same(kept, wanted, f"{where}: {package} {length}: kept as it was published")
+            published = {key: old[package][length][key] for key in kept}
+            check.same(kept, published, f"{where}: {package} {length}: kept as it was published")
 
 
 def unpack(folder: Path, source: Source, windows: list[object]) -> None:

@@ -11,12 +11,13 @@ import sys
 import time
 from random import SystemRandom
 
-from tests.faults import attack, crash, fuzz, runs, secrets, year
+from tests.faults import attack, crash, fuzz, oracle, runs, secrets, year
 
 PARTS = {
     "crash": (crash.run, 250),
     "runs": (runs.run, 50),
     "year": (year.run, 365),
+    "oracle": (oracle.run, 200),
     "fuzz": (fuzz.run, 200_000),
     "attack": (attack.run, 2000),
     "secrets": (secrets.run, 1),

@@ -98,7 +98,7 @@ class Ledger:
     honest: dict[date, Stored] = field(default_factory=dict)
     rows: dict[date, int] = field(default_factory=dict)
 
-    def note(
+    def note(  # noqa: C901 - each is a rule of its own
         self, log: Sequence[Asked], world: World, now: datetime, config: Config, may: Collection[date]
     ) -> Iterable[str]:
         """Take note of what the source was asked; yield what was not to be asked. `may`: days to read once more."""
@@ -225,7 +225,7 @@ class Ledger:
         return any(read and read.short for read in reads)
 
 
-def _category(installer: str | None, ci: bool | None) -> str:
+def _category(installer: str | None, ci: object) -> str:
     if ci:
         return "ci"
     if not installer:

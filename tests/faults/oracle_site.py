@@ -26,7 +26,7 @@ class Folder:
     lengths: tuple[int, ...]
 
 
-def check_site(
+def check_site(  # noqa: PLR0917 - all that decides about it
     public: Path,
     ledger: Ledger,
     config: Config,
@@ -124,7 +124,7 @@ def _line(day: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     counts |= {f"on {name}": n for name, n in day["by_system"].items()}
     kept = {key: n for key, n in counts.items() if n != 0}
     is_short = day["date"] in fields.get("short_days", ())
-    return {"counts": kept, "reading": day["reading"], "definition": day["definition"], "short": is_short}
+    return {"counts": kept, "reading": day["reading"], "definition": day.get("definition"), "short": is_short}
 
 
 def _shown(counts: Mapping[str, int]) -> dict[str, int]:
@@ -133,7 +133,7 @@ def _shown(counts: Mapping[str, int]) -> dict[str, int]:
     return {key: n for key, n in counts.items() if key in keys}
 
 
-def _check_record(
+def _check_record(  # noqa: PLR0917 - all that decides about it
     place: Path,
     folder: Folder,
     ledger: Ledger,
@@ -198,7 +198,7 @@ def _tell(folder: Folder, ledger: Ledger, days: Sequence[date]) -> dict[str, Any
     }
 
 
-def _check_history(
+def _check_history(  # noqa: PLR0917 - all that decides about it
     place: Path, folder: Folder, ledger: Ledger, config: Config, before: Mapping[str, Any], through: date
 ) -> Iterator[str]:
     fields = json.loads((place / "history.json").read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from tests.conftest import RowSource
 
 CHANGE = date(2026, 8, 24)
-FIRST = date(2026, 3, 1)
 PACKAGES = ("apple", "apple-pie", "apple-tart", "berry", "cherry", "date-fig")
 INSTALLERS = ("pip", "uv", "poetry", "pipx", "Browser", "bandersnatch", "requests", "conda", "others", None, "", "PIP")
 SYSTEMS = ("Linux", "Darwin", "Windows", None, "FreeBSD")
@@ -112,8 +111,3 @@ class WorldSource(RowSource):
             return {}
         self.log.append(Asked(None, first, last))
         return {day: world.day_rows(day) for day in Asked(None, first, last).days()}
-
-
-def newest_of(log: Iterable[Asked], day: date) -> bool:
-    """Return whether the number of rows of a day was asked for."""
-    return any(asked.selector is None and asked.first <= day <= asked.last for asked in log)

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
-from tests.faults import crash, fuzz, year
+from tests.faults import crash, fuzz, oracle, year
 from winnow_dagster import config
 
 SEED = random.randrange(10**6)
@@ -40,6 +40,10 @@ def test_days_with_faults_end_with_badges_that_an_oracle_agrees_with(monkeypatch
     # The test above kills.
     monkeypatch.setattr(year, "KILLED", 0)
     assert "badges equal to the oracle's" in told(list(year.run(6, SEED, packages=6)))
+
+
+def test_after_random_sequences_every_number_is_what_an_oracle_recounts() -> None:
+    assert "all numbers are the oracle's" in told(list(oracle.run(3, SEED, length=5)))
 
 
 @settings(max_examples=300)
