@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import polars as pl
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, GoogleAPIError, NotFound
+from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
@@ -24,9 +24,10 @@ from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Reques
 from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import is_name, matches_any
 from winnow_dagster.core.query import CountQuery, plan_queries
-from winnow_dagster.sources.bigquery_client import connect
-from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe, is_passing
-from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
+from winnow_dagster.google_access import FIRST_SECONDS
+from winnow_dagster.sources.bigquery_client import connect, last_modified
+from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe, is_gone, is_passing, source_error
+from winnow_dagster.sources.interface import NotThereYetError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,19 +131,15 @@ class BigQuerySource:
             try:
                 job = client.query(query.text(self._settings.table), job_config=config, job_retry=None)
             except GOOGLE_ERRORS as error:
-                raise SourceError(describe(error)) from None
+                raise source_error(error) from None
             return int(job.total_bytes_processed or 0)
 
     def _last_modified(self, client: bigquery.Client) -> datetime | None:
         """Return when the table was last written to; None where the account may not know."""
-        try:
-            modified = client.get_table(self._settings.table, retry=self._retry(), timeout=self._patience.call).modified
-        except (Forbidden, NotFound):
-            # A table that is not there is for the query to say, which may be allowed where this is not.
-            return None
-        except GOOGLE_ERRORS as error:
-            raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
-        return modified if isinstance(modified, datetime) else None
+        p = self._patience
+        # The first request of all: whether there is a network is found out here.
+        retry = self._retry().with_timeout(min(p.total, FIRST_SECONDS))
+        return last_modified(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
 
     def _afford(self, requests: Sequence[Request]) -> list[CountQuery]:
         entries = self._ledger.entries()
@@ -224,7 +221,7 @@ class BigQuerySource:
             raise
         jobs.running[entry.job_id] = job
         # A job that has failed stays failed however often it is asked; only a new one may succeed.
-        asking = self._retry(lambda error: job.error_result is None and tries(error))
+        asking = self._retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
         try:
             rows = job.result(retry=asking, job_retry=None, timeout=self._settings.deadline_seconds)
             frame = pl.DataFrame(rows.to_arrow(create_bqstorage_client=False))
@@ -281,7 +278,7 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
         return
     except (*GOOGLE_ERRORS, OddAnswerError) as error:
         if concerns_all(error):
-            raise SourceError(describe(error)) from None
+            raise source_error(error) from None
         yield from (Failure(request, describe(error), is_passing(error)) for request in query.requests)
 
 

@@ -20,15 +20,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import google.auth
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
-from requests.adapters import HTTPAdapter
 
-from winnow_dagster.credentials import encoded_key, key_in_environment
+from winnow_dagster.google_access import Session, load_credentials
 from winnow_dagster.processes import is_alive
 from winnow_dagster.storage.bucket_errors import naming_object
 from winnow_dagster.storage.disk import replace_file
@@ -79,18 +76,12 @@ class Bucket:
     @cached_property
     def _bucket(self) -> storage.Bucket:
         credentials = self._credentials()
-        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE))
-        return storage.Client(PROJECT, credentials, _http=session).bucket(self._name)
+        return storage.Client(PROJECT, credentials, _http=Session(credentials, AT_ONCE)).bucket(self._name)
 
     def _credentials(self) -> Credentials:
         if os.environ.get(EMULATOR_VARIABLE):
             return AnonymousCredentials()  # type: ignore[no-untyped-call]
-        with key_in_environment(self._key_file):
-            key = None if self._key_file else encoded_key()
-            found = google.auth.load_credentials_from_dict(key, [SCOPE]) if key else google.auth.default([SCOPE])  # type: ignore[no-untyped-call]
-        return found[0]
+        return load_credentials(self._key_file, [SCOPE])[0]
 
     @cached_property
     def _copies(self) -> Path:
