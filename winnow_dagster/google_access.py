@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import google.auth
 import requests
-from google.auth import compute_engine, exceptions, external_account, impersonated_credentials
+from google.auth import (
+    aws,
+    compute_engine,
+    exceptions,
+    external_account,
+    identity_pool,
+    impersonated_credentials,
+    pluggable,
+)
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2 import credentials as user
 from google.oauth2 import service_account
@@ -23,15 +31,16 @@ from winnow_dagster.core.causes import CREDENTIALS
 from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE, CredentialsError, encoded_key, read_key_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from google.auth.credentials import Credentials
 
     from winnow_dagster.core.causes import Cause
 
-CONNECT_SECONDS = 5
-"""How long to wait for a connection to one address of a service."""
+CONNECT_SECONDS = 3
+"""How long to wait for a connection to one address of a service; each has up to sixteen."""
 
 TOKEN_SECONDS = 20
 """How long the token service may take for an answer. Google's own client waits for two minutes."""
@@ -115,27 +124,47 @@ def load_credentials(key_file: Path | None, scopes: Sequence[str]) -> tuple[Cred
     if key is None and (named := os.environ.get(FILE_VARIABLE)):
         key = read_key_file(named)
     try:
-        if key is None:
-            found = google.auth.default(scopes, _token_request())
-        else:
-            with warnings.catch_warnings():
-                # It warns of keys that strangers may have put there; this one the user names.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                found = google.auth.load_credentials_from_dict(  # type: ignore[no-untyped-call]
-                    key, scopes=scopes, request=_token_request()
-                )
+        found = google.auth.default(scopes, _token_request()) if key is None else _from_key(key, scopes)
     except (exceptions.RefreshError, exceptions.OAuthError) as error:
         raise explain(error, None) from None
     except exceptions.TransportError:
         raise
     except (exceptions.GoogleAuthError, ValueError, AttributeError, TypeError, KeyError):
         # The decoder's own words quote what it was given, and that is the key.
-        cause = CREDENTIALS["none"]
         culprit = _culprit(key_file) if key is not None else "there are no usable Google credentials"
-        raise CredentialsError(f"{culprit}. {cause.fix}") from None
+        raise CredentialsError(f"{culprit}. {CREDENTIALS['none'].fix}") from None
     credentials: Credentials = found[0]
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GCLOUD_PROJECT") or found[1]
     return credentials, project or getattr(credentials, "quota_project_id", None)
+
+
+def _from_key(key: Mapping[str, Any], scopes: Sequence[str]) -> tuple[Credentials, str | None]:
+    if key["type"] == "external_account":
+        # Google's own loader asks for the project, which needs a token, an API and a network that may not be there.
+        kind: ModuleType = identity_pool
+        if key.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
+            kind = aws
+        elif "executable" in key["credential_source"]:
+            kind = pluggable
+        return kind.Credentials.from_info(key, scopes=scopes), None
+    with warnings.catch_warnings():
+        # It warns of keys that strangers may have put there; this one the user names.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found: tuple[Credentials, str | None] = google.auth.load_credentials_from_dict(  # type: ignore[no-untyped-call]
+            key, scopes=scopes
+        )
+    return found
+
+
+def find_project(credentials: Credentials) -> str | None:
+    """Ask for the project of a workload identity pool. Raises AccessError."""
+    if not isinstance(credentials, external_account.Credentials):
+        return None
+    try:
+        found: str | None = credentials.get_project_id(_token_request())  # type: ignore[no-untyped-call]
+    except (exceptions.RefreshError, exceptions.OAuthError) as error:
+        raise explain(error, credentials) from None
+    return found
 
 
 def _culprit(key_file: Path | None) -> str:

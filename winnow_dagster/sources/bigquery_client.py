@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 
 from winnow_dagster.core.causes import BIGQUERY
 from winnow_dagster.credentials import CredentialsError
-from winnow_dagster.google_access import Session, load_credentials
+from winnow_dagster.google_access import Session, find_project, load_credentials
 from winnow_dagster.sources.bigquery_errors import cause_of, source_error
 from winnow_dagster.sources.interface import SourceError
 
@@ -48,14 +48,15 @@ def connect(settings: BigQuerySettings, credential_file: Path | None) -> Iterato
         return
     try:
         credentials, named = load_credentials(credential_file, SCOPES)
+        project = project or named or find_project(credentials)
     except CredentialsError as error:
         raise SourceError(str(error)) from None
     except (GoogleAuthError, RequestException) as error:
         raise source_error(error) from None
-    if not (project or named):
+    if not project:
         raise SourceError("the credentials name no Google Cloud project. Set source.project")
     session = Session(credentials, settings.parallel)
-    with session, bigquery.Client(project or named, credentials, _http=session, location=location) as client:
+    with session, bigquery.Client(project, credentials, _http=session, location=location) as client:
         yield client
 
 
