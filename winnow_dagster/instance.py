@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
-from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from winnow_dagster.config_errors import ConfigError
 from winnow_dagster.event_log import keep_connections
+from winnow_dagster.storage.file_lock import file_lock
 from winnow_dagster.storage.files import StorageError, make_folder, replace_file
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     with contextlib.chdir(folder):
         try:
             # Two processes that make the tables of a new instance at the same time get in each other's way.
-            with FileLock(settings.local_dir / ".instance.lock"):
+            with file_lock(settings.local_dir / ".instance.lock", "opening the history of runs", 60):
                 instance = dg.DagsterInstance.from_ref(keep_connections(reference))
             with instance:
                 yield instance

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.processes import is_dead, this_process
 from winnow_dagster.storage.errors import ChangedError, StorageError
+from winnow_dagster.storage.file_lock import MAX_WAIT_SECONDS
 from winnow_dagster.storage.held import held
 from winnow_dagster.storage.opening import bucket_of
 
@@ -62,7 +63,7 @@ class Lease:
     def acquire(self, what: str) -> None:
         """Take it; wait, and say for whom, while another holds it. Raises StorageError."""
         _in_use.add(self._text)
-        seen, since, said = None, 0.0, False
+        seen, since, said, began = None, 0.0, False, _now()
         while not self._take():
             known, holder = self._look()
             if known is None:
@@ -79,6 +80,10 @@ class Lease:
                 # Another was faster.
                 self._generation = 0
                 continue
+            if _now() - began > MAX_WAIT_SECONDS:
+                raise StorageError(
+                    f"{self._place}: process {holder}, which is {what}, does not come to an end. End it, and run again"
+                )
             if not said:
                 logger.warning("waiting for process %s, which is %s", holder, what)
                 said = True
