@@ -28,6 +28,7 @@ from winnow_dagster.site.site import Site
 from winnow_dagster.sources import open_source
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.storage.days import honest_store, raw_store
+from winnow_dagster.storage.files import make_writable
 from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.lock import fetching
 from winnow_dagster.storage.web import WebDir
@@ -161,6 +162,9 @@ class Installation:
         with fetching(self.settings.store_folder):
             self.raw.tidy()
             requests = plan_requests(days, selectors, self.raw.coverages(days), self.reader, refetch=refetch)
+            for folder in (self.settings.output_dir, self.settings.data_dir) if requests else ():
+                # What cannot be stored or published should not be paid for.
+                make_writable(folder)
             answered: set[tuple[Selector, date]] = set()
             try:
                 for answer in self.source.read(requests) if requests else ():
