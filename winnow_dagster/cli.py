@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gc
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from winnow_dagster import __version__
-from winnow_dagster.config import ConfigError, load_settings
+from winnow_dagster.config import CONFIG_VARIABLE, ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import NormalizedName, normalise
 from winnow_dagster.storage.errors import StorageError
@@ -202,10 +203,24 @@ def collect_like_predecessor() -> None:
 
 
 def _load(path: Path | None) -> Settings:
+    _leave_deleted_directory(path)
     try:
         return load_settings(path)
     except ConfigError as error:
         raise Failure(str(error), UNUSABLE) from None
+
+
+def _leave_deleted_directory(config_path: Path | None) -> None:
+    """Go on from another directory, if the one that the command was started in is gone and the config is not in it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        path = config_path or Path(os.environ.get(CONFIG_VARIABLE, ""))
+        problem = "the working directory was deleted"
+        if not path.is_absolute():
+            raise Failure(f"{problem}. Change to another one, and run again", UNUSABLE) from None
+        click.echo(f"winnow: {problem}: relative paths in the environment lead nowhere", err=True)
+        os.chdir("/")
 
 
 def _parse_through(text: str, settings: Settings) -> date:

@@ -13,7 +13,8 @@ from winnow_dagster.definitions import build
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.instance import open_instance
+from winnow_dagster.instance import open_instance, open_nothing
+from winnow_dagster.instance_errors import HistoryError
 from winnow_dagster.runs import close_dead_runs, forget_old_runs, process_tag
 from winnow_dagster.storage.files import make_writable
 
@@ -76,26 +77,43 @@ def collect(
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    job = build(winnow).resolve_implicit_global_asset_job_def()
-    errors: list[str] = []
-    with open_instance(settings) as instance:
-        close_dead_runs(instance)
-        runs = _Runs(job, instance, "DEBUG" if verbose else "CRITICAL")
-        gaps = winnow.gaps(selectors)
-        progress.begin(gaps)
-        for gap in gaps:
-            chosen = {"config": {"packages": [str(s) for s in gap.selectors]}}
-            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": chosen})
-            if errors:
-                # The source answered nothing, and asking for other days would only be told the same.
-                break
-        keys = [str(which) for which in settings.published_windows]
-        errors += runs.execute(["badges"], (keys[0], keys[-1]))
-        errors += runs.execute(["index"])
-        forget_old_runs(instance, winnow.oldest_kept_run)
+    log_level = "DEBUG" if verbose else "CRITICAL"
+    try:
+        with open_instance(settings) as instance:
+            close_dead_runs(instance)
+            errors = _bring_up_to_date(winnow, instance, selectors, progress, log_level)
+            forget_old_runs(instance, winnow.oldest_kept_run)
+    except HistoryError as error:
+        # No number depends on it. What was read before it failed is stored, and is not read again.
+        with open_nothing() as instance:
+            errors = [*_bring_up_to_date(winnow, instance, selectors, progress, log_level), str(error)]
     rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     return Result(rows, list(dict.fromkeys(errors)))
+
+
+def _bring_up_to_date(
+    winnow: Installation,
+    instance: dg.DagsterInstance,
+    selectors: Collection[Selector],
+    progress: Progress,
+    log_level: str,
+) -> list[str]:
+    """Fill gaps and publish; return why steps failed that failed as a whole."""
+    runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, log_level)
+    errors: list[str] = []
+    gaps = winnow.gaps(selectors)
+    progress.begin(gaps)
+    for gap in gaps:
+        chosen = {"config": {"packages": [str(s) for s in gap.selectors]}}
+        errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": chosen})
+        if errors:
+            # The source answered nothing, and asking for other days would only be told the same.
+            break
+    keys = [str(which) for which in winnow.settings.published_windows]
+    errors += runs.execute(["badges"], (keys[0], keys[-1]))
+    errors += runs.execute(["index"])
+    return errors
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
