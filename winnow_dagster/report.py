@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from rich import box
 from rich.console import Console
@@ -18,6 +18,7 @@ from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import STRATEGIES
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.output import Output
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
 from winnow_dagster.storage.disk import others_can_read
@@ -41,12 +42,18 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH, highlight=False)
 
 
+def _console_that_may_fail() -> Console:
+    """Return a console for a command that does more than print, which a full disk or a closed pipe must not stop."""
+    output = cast("IO[str]", Output(sys.stdout))
+    return Console(file=output) if output.isatty() else Console(file=output, width=LOG_WIDTH, highlight=False)
+
+
 class Progressing:
     """Tells how far a collect is: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         """Show nothing until a collect begins."""
-        self._console = _console()
+        self._console = _console_that_may_fail()
         self.cost = Cost()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
@@ -86,7 +93,7 @@ class Progressing:
 
 def print_result(result: Result, cost: Cost) -> None:
     """Print a row per package: headline, honest of raw, as-of, what is wrong; what failed as a whole; the cost."""
-    console = _console()
+    console = _console_that_may_fail()
     table = Table(
         "package",
         "headline",
