@@ -111,12 +111,20 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
 @main.command()
 @config_option
 def check(config_path: Path | None) -> None:
-    """Print what the config comes to; fetch and write nothing."""
+    """Validate the config and print what it publishes; fetch nothing, and leave nothing behind.
+
+    Exits with 2 if something cannot work: a key, a directory, files that are not there.
+    """
     settings = _load(config_path)
     from winnow_dagster import report  # noqa: PLC0415 - see above
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
+    from winnow_dagster.preflight import find_problems  # noqa: PLC0415
 
-    report.print_plan(Installation(settings))
+    problems = find_problems(settings)
+    if not problems:
+        report.print_plan(Installation(settings))
+        return
+    raise Failure("\nwinnow: ".join(problems), UNUSABLE)
 
 
 @main.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import os
@@ -33,15 +34,19 @@ class CredentialsError(Exception):
 
 
 def read_key_file(path: Path | str) -> dict[str, object]:
-    """Return the content of a credential file. Warn if others may read it.
+    """Return the content of a credential file, as `parse_key_file` does. Warn if others may read it."""
+    content = parse_key_file(path)
+    with contextlib.suppress(OSError):
+        if others_can_read(Path(path)):
+            logger.warning("%s: %s", path, EXPOSED)
+    return content
 
-    Raises CredentialsError: what is wrong with the file, never what is in it.
-    """
+
+def parse_key_file(path: Path | str) -> dict[str, object]:
+    """Return the content of a credential file. Raises CredentialsError: what is wrong, never what is in the file."""
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if others_can_read(path):
-            logger.warning("%s: %s", path, EXPOSED)
     except OSError as error:
         raise CredentialsError(_say(f"{path}: cannot be read: {error.strerror}")) from None
     except ValueError:

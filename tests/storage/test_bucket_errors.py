@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 from tests import google_answers as google
 from tests.bucket_service import Service
 from tests.conftest import DAY, RowSource
+from tests.fake_bigquery import fake
 from tests.storage.conftest import A_FEW, DATA, PUBLIC, MakeInBuckets, place, public_folder
 from winnow_dagster.cli import main
 from winnow_dagster.storage import bucket, held, listed, manifest
@@ -63,6 +66,36 @@ def test_a_bucket_that_cannot_be_written_is_named_with_its_cause_and_the_source_
     assert "http" not in str(caught.value).replace("https://www.googleapis.com/auth", "")
     assert str(caught.value).startswith("gs://public-bucket/badges: ")
     assert source.asked == []
+
+
+@pytest.mark.parametrize("way", ["credential_file", "GCP_CREDENTIALS"])
+def test_credentials_that_are_none_are_named_with_the_bucket(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(bucket, "EMULATOR_VARIABLE", "NOT_AN_EMULATOR")
+    key = tmp_path / "key.json"
+    key.write_text('{"type": "service_account", "private_key": "SECRET"}')
+    if way == "GCP_CREDENTIALS":
+        monkeypatch.setenv(way, base64.b64encode(key.read_bytes()).decode())
+    found = bucket.Bucket(PUBLIC, key if way == "credential_file" else None)
+    with pytest.raises(UnreachableError, match=r"gs://public-bucket: .*no usable Google credentials in it") as caught:
+        found.read(place(PUBLIC, "a"))
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_token_that_is_refused_is_told_in_the_services_words(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "EMULATOR_VARIABLE", "NOT_AN_EMULATOR")
+    key = tmp_path / "key.json"
+    with fake() as google_service:
+        refused = google.refused_token("invalid_grant", "Invalid JWT Signature.")
+        google_service.script("token", *[refused] * 9)
+        key.write_text(json.dumps(google_service.key()))
+        found = bucket.Bucket(PUBLIC, key)
+        with pytest.raises(UnreachableError, match=r"invalid_grant: Invalid JWT Signature\)\. Make a new key"):
+            found.read(place(PUBLIC, "a"))
+        assert google_service.operations() == ["token"]
 
 
 def test_a_collect_finds_out_first_whether_it_may_write(service: Service, tmp_path: Path) -> None:

@@ -31,12 +31,11 @@ from winnow_dagster.storage.bucket_errors import naming_object
 from winnow_dagster.storage.disk import replace_file
 from winnow_dagster.storage.errors import ChangedError, naming
 from winnow_dagster.storage.held import MAX_REQUEST_SECONDS, now
-from winnow_dagster.storage.places import AT_ONCE, Known
+from winnow_dagster.storage.places import AT_ONCE, Known, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from winnow_dagster.storage.places import ObjectPath
 
 PATIENCE = DEFAULT_RETRY.with_timeout(60)
 """How an operation that fails in passing is tried again; each is safe to repeat, since it names what it replaces."""
@@ -82,7 +81,8 @@ class Bucket:
 
     @cached_property
     def _bucket(self) -> storage.Bucket:
-        credentials = self._credentials()
+        with naming_object(ObjectPath(self._name)):
+            credentials = self._credentials()
         return storage.Client(PROJECT, credentials, _http=Session(credentials, AT_ONCE)).bucket(self._name)
 
     def _credentials(self) -> Credentials:
