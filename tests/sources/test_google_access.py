@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import google.auth.iam
 import google.oauth2.credentials
 import pytest
+from dagster_gcp.bigquery.utils import setup_gcp_creds
 
 from tests import google_answers as answers
 from tests.fake_bigquery import Answer, Service, encoded, fake
@@ -201,21 +203,24 @@ def test_a_login_without_a_project_uses_its_quota_project(
 
 
 def test_a_key_in_the_environment_is_never_in_a_file_even_while_it_is_used(
-    make_source: Make, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    written: list[str] = []
-    sys.addaudithook(
-        lambda event, args: written.append(str(args[0])) if event == "open" and "w" in str(args[1]) else None
-    )
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("GCP_CREDENTIALS", encoded(service.key()))
+    opened: list[str] = []
+    # A hook stays for as long as its process: it keeps nothing of other tests.
+    here = str(temporary)
+    sys.addaudithook(
+        lambda event, args: opened.append(str(args[0])) if event == "open" and str(args[0]).startswith(here) else None
+    )
     with bigquery_client.connect(BigQuerySettings(), None):
-        written.clear()
-    assert list(temporary.iterdir()) == []
-    assert written == []
-    assert "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ
+        assert opened == []
+        assert "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ
+    with setup_gcp_creds(encoded(service.key())):
+        # This is how the file of dagster-gcp's resource would have shown.
+        assert opened != []
 
 
 @pytest.fixture
