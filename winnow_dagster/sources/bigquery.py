@@ -26,7 +26,15 @@ from winnow_dagster.core.names import is_name, matches_any
 from winnow_dagster.core.query import CountQuery, plan_queries
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery_client import connect, last_modified
-from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe, is_gone, is_passing, source_error
+from winnow_dagster.sources.bigquery_errors import (
+    FirstTries,
+    Tries,
+    concerns_all,
+    describe,
+    is_gone,
+    is_passing,
+    source_error,
+)
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 
 if TYPE_CHECKING:
@@ -138,7 +146,7 @@ class BigQuerySource:
         """Return when the table was last written to; None where the account may not know."""
         p = self._patience
         # The first request of all: whether there is a network is found out here.
-        retry = self._retry().with_timeout(min(p.total, FIRST_SECONDS))
+        retry = self._retry(FirstTries(p.tries, lambda: False))
         return last_modified(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
 
     def _afford(self, requests: Sequence[Request]) -> list[CountQuery]:

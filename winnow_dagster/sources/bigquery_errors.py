@@ -6,7 +6,8 @@ The causes themselves, what they concern and whether they pass, are in core/caus
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import requests
@@ -14,7 +15,7 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
 from winnow_dagster.core.causes import BIGQUERY, CREDENTIALS
-from winnow_dagster.google_access import AccessError
+from winnow_dagster.google_access import FIRST_SECONDS, AccessError
 from winnow_dagster.sources.interface import PassingError, SourceError
 
 if TYPE_CHECKING:
@@ -101,6 +102,18 @@ class Tries:
             return False
         self.left -= 1
         return self.left > 0
+
+
+@dataclass
+class FirstTries(Tries):
+    """As Tries, for the first request of all: without a network there is an answer within a minute."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self, error: BaseException) -> bool:
+        """Tell the same, and do not wait for a network that is not there."""
+        is_late = time.monotonic() - self.began > FIRST_SECONDS
+        return not (is_late and cause_of(error) is BIGQUERY["unreachable"]) and super().__call__(error)
 
 
 def is_passing(error: BaseException) -> bool:
