@@ -58,6 +58,9 @@ class Service:
     """How long each request takes."""
 
     refusals: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    words: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """The reason and the message of a refused request, as Google words them."""
+
     obeyed: set[str] = field(default_factory=set)
     """Objects of which a refused request is carried out all the same: its answer was lost on the way."""
 
@@ -69,9 +72,13 @@ class Service:
     lock: threading.RLock = field(default_factory=threading.RLock)
     on_write: threading.Event = field(default_factory=threading.Event)
 
-    def refuse(self, name: str, status: int, times: int = 1000, what: str = "write") -> None:
-        """Answer that many requests of a kind for an object with a status."""
+    def refuse(
+        self, name: str, status: int, times: int = 1000, what: str = "write", words: tuple[str, str] | None = None
+    ) -> None:
+        """Answer that many requests of a kind for an object with a status, a reason and a message."""
         self.refusals[what, name] = [status] * times
+        if words:
+            self.words[what, name] = words
 
     def written(self) -> list[str]:
         """The objects that were written, in order."""
@@ -214,13 +221,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _refusal(self, what: str, bucket: str, name: str) -> tuple[int, dict[str, str], bytes] | None:
         left = self.behind.refusals.get((what, name))
         if left:
-            return self._error(left.pop(), "refused by the test")
+            reason, message = self.behind.words.get((what, name), ("refused by the test",) * 2)
+            return self._error(left.pop(), reason, message)
         asked = parse_qs(urlsplit(self.path).query)
         wanted = asked.get("ifGenerationMatch") or asked.get("ifSourceGenerationMatch")
         if wanted and int(wanted[0]) != self.behind.generation(bucket, name):
             return self._error(412, "conditionNotMet")
         return None
 
-    def _error(self, status: int, reason: str) -> tuple[int, dict[str, str], bytes]:
-        error = {"error": {"code": status, "message": reason, "errors": [{"reason": reason}]}}
+    def _error(self, status: int, reason: str, message: str = "") -> tuple[int, dict[str, str], bytes]:
+        errors = [{"message": message or reason, "domain": "global", "reason": reason}]
+        error = {"error": {"code": status, "message": message or reason, "errors": errors}}
         return status, JSON, json.dumps(error).encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gc
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from winnow_dagster import __version__
-from winnow_dagster.config import ConfigError, load_settings
+from winnow_dagster.config import CONFIG_VARIABLE, ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
+from winnow_dagster.output import open_closed_streams
 from winnow_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def _importing() -> Iterator[None]:
 @click.version_option(__version__, prog_name="winnow")
 def main() -> None:
     """Honest download counts of Python packages, as badges."""
+    open_closed_streams()
 
 
 @main.command()
@@ -116,12 +119,20 @@ def collect(
 @main.command()
 @config_option
 def check(config_path: Path | None) -> None:
-    """Print what the config comes to; fetch and write nothing."""
+    """Validate the config and print what it publishes; fetch nothing, and leave nothing behind.
+
+    Exits with 2 if something cannot work: a key, a directory, files that are not there.
+    """
     settings = _load(config_path)
     from winnow_dagster import report  # noqa: PLC0415 - see above
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
+    from winnow_dagster.preflight import find_problems  # noqa: PLC0415
 
-    report.print_plan(Installation(settings))
+    problems = find_problems(settings)
+    if not problems:
+        report.print_plan(Installation(settings))
+        return
+    raise Failure("\nwinnow: ".join(problems), UNUSABLE)
 
 
 @main.command()
@@ -209,14 +220,29 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
 
 def collect_like_predecessor() -> None:
     """Run `winnow collect` under the name of pypi-winnow-downloads' command."""
+    open_closed_streams()
     collect.main(prog_name="winnow-collect")
 
 
 def _load(path: Path | None) -> Settings:
+    _leave_deleted_directory(path)
     try:
         return load_settings(path)
     except ConfigError as error:
         raise Failure(str(error), UNUSABLE) from None
+
+
+def _leave_deleted_directory(config_path: Path | None) -> None:
+    """Go on from another directory, if the one that the command was started in is gone and the config is not in it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        path = config_path or Path(os.environ.get(CONFIG_VARIABLE, ""))
+        problem = "the working directory was deleted"
+        if not path.is_absolute():
+            raise Failure(f"{problem}. Change to another one, and run again", UNUSABLE) from None
+        click.echo(f"winnow: {problem}: relative paths in the environment lead nowhere", err=True)
+        os.chdir("/")
 
 
 def _parse_day(option: str, text: str, settings: Settings) -> date:

@@ -17,7 +17,8 @@ from winnow_dagster.definitions import build
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.instance import open_instance
+from winnow_dagster.instance import open_instance, open_nothing
+from winnow_dagster.instance_errors import HistoryError
 from winnow_dagster.runs import close_dead_runs, forget_old_runs, process_tag
 from winnow_dagster.storage.files import make_writable
 
@@ -84,30 +85,53 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    job = build(winnow).resolve_implicit_global_asset_job_def()
-    errors: list[str] = []
-    with open_instance(settings) as instance:
-        close_dead_runs(instance)
-        runs = _Runs(job, instance, "DEBUG" if verbose else "CRITICAL")
-        doubted = Gap(*scope.refetch, tuple(selectors)) if scope.refetch else None
-        gaps = winnow.gaps(selectors)
-        progress.begin(gaps, doubted)
-        for gap in (*([doubted] if doubted else []), *gaps):
-            chosen = {"packages": [str(s) for s in gap.selectors], "refetch": gap is doubted}
-            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
-            if errors:
-                # The source answered nothing, and asking for other days would only be told the same.
-                break
-        keys = [str(which) for which in settings.published_windows]
-        errors += runs.execute(["badges"], (keys[0], keys[-1]))
-        errors += runs.execute(["index"])
-        forget_old_runs(instance, winnow.oldest_kept_run)
+    log_level = "DEBUG" if verbose else "CRITICAL"
+    doubted = Gap(*scope.refetch, tuple(selectors)) if scope.refetch else None
+    task = _Task(winnow, selectors, doubted, progress, log_level)
+    try:
+        with open_instance(settings) as instance:
+            close_dead_runs(instance)
+            errors = task.run(instance)
+            forget_old_runs(instance, winnow.oldest_kept_run)
+    except HistoryError as error:
+        # No number depends on it. What was read before it failed is stored, and is not read again.
+        with open_nothing() as instance:
+            errors = [*task.run(instance), str(error)]
     published = winnow.published()
     rows = _with_reasons(winnow, winnow.rows(published, packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     errors += [describe_short(day, judgement) for day, judgement in winnow.short_days().items()]
     remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, winnow.missing())]
     return Result(rows, list(dict.fromkeys(errors)), remarks)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one collect does in whichever instance."""
+
+    winnow: Installation
+    selectors: Sequence[Selector]
+    doubted: Gap | None
+    progress: Progress
+    log_level: str
+
+    def run(self, instance: dg.DagsterInstance) -> list[str]:
+        """Read what is in doubt, fill gaps and publish; return why steps failed that failed as a whole."""
+        winnow = self.winnow
+        runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.log_level)
+        errors: list[str] = []
+        gaps = winnow.gaps(self.selectors)
+        self.progress.begin(gaps, self.doubted)
+        for gap in (*([self.doubted] if self.doubted else []), *gaps):
+            chosen = {"packages": [str(s) for s in gap.selectors], "refetch": gap is self.doubted}
+            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
+            if errors:
+                # The source answered nothing, and asking for other days would only be told the same.
+                break
+        keys = [str(which) for which in winnow.settings.published_windows]
+        errors += runs.execute(["badges"], (keys[0], keys[-1]))
+        errors += runs.execute(["index"])
+        return errors
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:

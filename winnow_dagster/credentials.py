@@ -1,4 +1,4 @@
-"""Google credentials: a key file that the config names, a key in the environment, or what Google's tools left there."""
+"""Google credentials as files and variables hold them. Imports none of Google's clients, which takes seconds."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import contextlib
 import json
 import logging
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from winnow_dagster.storage.disk import others_can_read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 ENCODED_VARIABLE = "GCP_CREDENTIALS"
-"""A key in base64, as dagster-gcp takes it."""
+"""A key in base64."""
 
 FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
-KEY_TYPES = ("service_account", "authorized_user", "external_account", "impersonated_service_account")
+KEY_TYPES = (
+    "service_account",
+    "authorized_user",
+    "external_account",
+    "external_account_authorized_user",
+    "impersonated_service_account",
+)
 NOT_BASE64 = f"${ENCODED_VARIABLE} is not a key in base64. Set it to `base64 -w0 key.json`"
 EXPOSED = "every user of this machine can read the key. Protect it with chmod o="
 """What is said of a credential file that others can read."""
@@ -31,46 +33,33 @@ class CredentialsError(Exception):
     """No credentials can be had. The message says why, and never what is in them."""
 
 
-def _check_key_file(path: Path) -> None:
-    """Raise CredentialsError: what is wrong with the file, never what is in it. Warn if others may read it."""
+def read_key_file(path: Path | str) -> dict[str, object]:
+    """Return the content of a credential file, as `parse_key_file` does. Warn if others may read it."""
+    content = parse_key_file(path)
+    with contextlib.suppress(OSError):
+        if others_can_read(Path(path)):
+            logger.warning("%s: %s", path, EXPOSED)
+    return content
+
+
+def parse_key_file(path: Path | str) -> dict[str, object]:
+    """Return the content of a credential file. Raises CredentialsError: what is wrong, never what is in the file."""
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if others_can_read(path):
-            logger.warning("%s: %s", path, EXPOSED)
     except OSError as error:
         raise CredentialsError(_say(f"{path}: cannot be read: {error.strerror}")) from None
     except ValueError:
         raise CredentialsError(_say(f"{path}: is not JSON")) from None
-    found = content.get("type") if isinstance(content, dict) else None
-    if found not in KEY_TYPES:
+    if not isinstance(content, dict) or content.get("type") not in KEY_TYPES:
         raise CredentialsError(
             _say(f"{path}: is not a Google credential file, whose `type` is one of {', '.join(KEY_TYPES)}")
         )
+    return content
 
 
 def _say(problem: str) -> str:
     return f"{problem}. Set source.credential_file to a service account's key, as downloaded from Google"
-
-
-@contextlib.contextmanager
-def key_in_environment(path: Path | None) -> Iterator[None]:
-    """Set the variable in which Google's library looks for a key file; put back what it was. Raises CredentialsError.
-
-    The variable, not a resource's own setting, which would write the key into a temporary file.
-    """
-    before = os.environ.get(FILE_VARIABLE)
-    if path:
-        _check_key_file(path)
-        os.environ[FILE_VARIABLE] = str(path)
-    elif os.environ.get(ENCODED_VARIABLE) or not before:
-        # Neither Google's library nor dagster-gcp takes another key while the variable is set, even to nothing.
-        os.environ.pop(FILE_VARIABLE, None)
-    try:
-        yield
-    finally:
-        os.environ.pop(FILE_VARIABLE, None)
-        if before is not None:
-            os.environ[FILE_VARIABLE] = before
 
 
 def encoded_key() -> dict[str, object] | None:

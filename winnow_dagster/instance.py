@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import yaml
 from dagster._core.instance.ref import InstanceRef
-from filelock import FileLock
-from sqlalchemy.exc import SQLAlchemyError
+from dagster._serdes import ConfigurableClassData
 
 from winnow_dagster.config_errors import ConfigError
+from winnow_dagster.core.causes import INSTANCE
 from winnow_dagster.event_log import keep_connections
+from winnow_dagster.instance_errors import HistoryError, naming_file, naming_history
 from winnow_dagster.settings import HOME_VARIABLE
+from winnow_dagster.storage.errors import named, naming
+from winnow_dagster.storage.file_lock import file_lock
 from winnow_dagster.storage.files import StorageError, make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from winnow_dagster.settings import Settings
+
+MAX_WAIT_SECONDS = 60.0
+"""How long to wait for another process that opens the same instance: it takes a moment."""
 
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 """How many events that come together Dagster stores in one go."""
@@ -41,43 +49,82 @@ _NO_STEP_OUTPUT = {
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance of $DAGSTER_HOME; else of the config's folder, if it has a dagster.yaml; else of `data_dir`.
 
-    Raises ConfigError, and StorageError where its history cannot be written, then or in the midst of things.
+    Raises ConfigError, and HistoryError where its history cannot be read or written, then or in the midst of things.
     """
     os.environ.setdefault(BATCH_VARIABLE, "1000")
+    # libpq waits for an address that does not answer for as long as the system does: minutes, several times over.
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "3")
+    try:
+        home, folder = _choose(settings)
+    except HistoryError:
+        raise
+    except StorageError as error:
+        raise HistoryError(f"{error}. {INSTANCE['history'].fix}") from None
+    where = str(home if folder == home else folder / INSTANCE_FILE)
+    with naming_history(where):
+        with naming_file(folder / INSTANCE_FILE):
+            instance = _open(settings, home, folder)
+        with instance:
+            yield instance
+
+
+@contextlib.contextmanager
+def open_nothing() -> Iterator[dg.DagsterInstance]:
+    """Open an instance that keeps no history, for when the one there is cannot be used."""
+    with naming(Path(tempfile.gettempdir())), dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def _choose(settings: Settings) -> tuple[Path, Path]:
+    """Return the folder of the instance, and that of its file. Raises ConfigError, and StorageError."""
     _make_local_dir(settings)
     home = settings.default_home
-    given = os.environ.get(HOME_VARIABLE)
-    if given:
+    if given := os.environ.get(HOME_VARIABLE):
         chosen = Path(given).expanduser().absolute()
         if not chosen.is_dir():
             raise ConfigError(chosen, [f"${HOME_VARIABLE} is not a directory. Make it, or unset the variable"])
-        reference = InstanceRef.from_dir(str(chosen), overrides=_NO_STEP_OUTPUT)
-        folder = settings.folder
-    elif (settings.folder / INSTANCE_FILE).exists():
-        make_folder(home)
-        reference = InstanceRef.from_dir(str(home), config_dir=str(settings.folder), overrides=_NO_STEP_OUTPUT)
-        folder = settings.folder
-    else:
-        make_folder(home)
-        if not (home / INSTANCE_FILE).exists():
-            replace_file(home / INSTANCE_FILE, DEFAULT_INSTANCE.read_bytes())
-        reference = InstanceRef.from_dir(str(home), overrides=_NO_STEP_OUTPUT)
-        folder = home
-    # Relative paths in dagster.yaml follow the working directory, and `dagster dev` is started beside that file.
-    with contextlib.chdir(folder):
-        try:
-            # Two processes that make the tables of a new instance at the same time get in each other's way.
-            with FileLock(settings.local_dir / ".instance.lock"):
-                instance = dg.DagsterInstance.from_ref(keep_connections(reference))
-            with instance:
-                yield instance
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StorageError(
-                f"{given or home}: the history of runs, which {INSTANCE_FILE} says where to keep, cannot be read or "
-                f"written ({reason}). Look at the disk, or the database, that it is in. No number depends on it: if "
-                "all else fails, move it away"
-            ) from None
+        return chosen, chosen
+    make_folder(home)
+    if (settings.folder / INSTANCE_FILE).exists():
+        return home, settings.folder
+    if not (home / INSTANCE_FILE).exists():
+        replace_file(home / INSTANCE_FILE, DEFAULT_INSTANCE.read_bytes())
+    return home, home
+
+
+def _open(settings: Settings, home: Path, folder: Path) -> dg.DagsterInstance:
+    reference = InstanceRef.from_dir(str(home), config_dir=str(folder), overrides=_NO_STEP_OUTPUT)
+    # `dagster dev` follows relative paths from where it is started: beside the config.
+    beside = settings.folder if os.environ.get(HOME_VARIABLE) else folder
+    try:
+        # Two processes that make the tables of a new instance at the same time get in each other's way.
+        with file_lock(settings.local_dir / ".instance.lock", "opening the history of runs", MAX_WAIT_SECONDS):
+            return dg.DagsterInstance.from_ref(keep_connections(_with_whole_paths(reference, beside)))
+    except StorageError as error:
+        raise HistoryError(f"{error}. {INSTANCE['history'].fix}") from None
+    except OSError as error:
+        raise HistoryError(f"{named(error, home)}. {INSTANCE['history'].fix}") from None
+
+
+def _with_whole_paths(reference: InstanceRef, folder: Path) -> InstanceRef:
+    """Return an instance whose relative folders are those from `folder`.
+
+    Not by a change of the working directory: what the user wrote in the environment is relative to where it was.
+    """
+
+    def whole(content: object, key: str = "") -> object:
+        if isinstance(content, dict):
+            return {name: whole(value, name) for name, value in content.items()}
+        if key == "config_yaml" and isinstance(content, str):
+            return yaml.safe_dump(whole(yaml.safe_load(content)))
+        return os.path.join(folder, content) if key == "base_dir" and isinstance(content, str) else content  # noqa: PTH118
+
+    changed: dict[str, Any] = {
+        field: part._replace(config_yaml=str(whole(part.config_yaml, "config_yaml")))
+        for field, part in reference._asdict().items()
+        if isinstance(part, ConfigurableClassData)
+    }
+    return reference._replace(**changed)
 
 
 def _make_local_dir(settings: Settings) -> None:

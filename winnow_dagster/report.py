@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from rich import box
 from rich.console import Console
@@ -20,6 +20,7 @@ from winnow_dagster.core.names import Group
 from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
@@ -45,13 +46,19 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH, highlight=False)
 
 
+def _console_that_may_fail() -> Console:
+    """Return a console for a command that does more than print, which a full disk or a closed pipe must not stop."""
+    output = cast("IO[str]", Output(sys.stdout))
+    return Console(file=output) if output.isatty() else Console(file=output, width=LOG_WIDTH, highlight=False)
+
+
 class Progressing:
     """Tells how far a collect is: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, settings: Settings) -> None:
         """Show nothing until a collect begins."""
         self._settings = settings
-        self._console = _console()
+        self._console = _console_that_may_fail()
         self.cost = Cost()
         self.unnamed = 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -117,7 +124,7 @@ def print_result(result: Result, cost: Cost, unnamed: int) -> None:
     What is only odd stands in the row too, or below the table: a name without a download may be misspelled. `unnamed`:
     how many rows that were read name no file, on days on which only the name tells a download.
     """
-    console = _console()
+    console = _console_that_may_fail()
     table = Table(
         "package",
         "headline",

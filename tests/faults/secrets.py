@@ -45,6 +45,7 @@ KINDS: dict[str, dict[str, list[Answer]]] = {
     "reset": {"insert": [reset()] * 2},
     "never done": {"results": [incomplete()] * 2},
     "interrupted": {"insert": [hang()]},
+    "killed": {"token": [hang()]},
 }
 
 
@@ -78,6 +79,9 @@ def fail(folder: Path, service: Service, kind: str, scripts: Mapping[str, list[A
     config = {"source": source, "packages": [{"name": "a", "window_days": 3}], "alerts": {"webhook": WEBHOOK}}
     (folder / "winnow.yaml").write_text(json.dumps(config))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE", "GCP", "BIGQUERY", "DAGSTER"))}
+    # What is left in the temporary folder is searched too.
+    (folder / "tmp").mkdir()
+    environment["TMPDIR"] = str(folder / "tmp")
     if where == "environment":
         environment["GCP_CREDENTIALS"] = encoded(key)
     for operation, answers in scripts.items():
@@ -88,11 +92,14 @@ def fail(folder: Path, service: Service, kind: str, scripts: Mapping[str, list[A
         if kind == "interrupted":
             service.wait_until(lambda operations: "insert" in operations, 60)
             process.send_signal(signal.SIGINT)
+        if kind == "killed":
+            service.wait_until(lambda operations: "token" in operations, 60)
+            process.kill()
         printed, _ = process.communicate(timeout=120)
     service.release()
     said = [line for line in printed.decode().splitlines() if "ERROR" in line]
     # Some of it passes by itself, or is no reason not to ask.
-    wanted = {0} if kind == "all well" else {0, 1, 130}
+    wanted = {0} if kind == "all well" else {0, 1, 130, -signal.SIGKILL}
     assert process.returncode in wanted, f"{kind}: {process.returncode}, {said[:3]}"
     assert "token" in service.operations(), f"{kind}: the key was not used"
     contents = {"what was printed": printed}

@@ -151,7 +151,7 @@ def badge(house: House, name: str) -> Path:
 
 
 def test_one_package_that_cannot_be_published_does_not_hold_up_the_others(house: House) -> None:
-    (house.output_dir).mkdir()
+    house.output_dir.mkdir(exist_ok=True)
     (house.output_dir / "a").write_text("in the way")
     result = house.run("badges")
     assert not result.success
@@ -176,11 +176,65 @@ def test_a_store_that_was_removed_takes_no_number_back(house: House) -> None:
     assert badge(house, "a").read_bytes() == before
 
 
-def test_a_history_of_runs_that_is_damaged_is_named_and_no_badge_depends_on_it(tmp_path: Path) -> None:
+def test_a_history_of_runs_that_is_damaged_is_named_and_all_is_published_without_it(tmp_path: Path) -> None:
     assert run(tmp_path, f"exec {COLLECT}", ["sh", "-c"]).returncode == 0
-    badges = {path: path.read_bytes() for path in (tmp_path / "public").rglob("*") if path.is_file()}
+    public = [path for path in (tmp_path / "public").rglob("*") if path.is_file() and path.name != "_health.json"]
+    badges = {path: path.read_bytes() for path in public}
     (tmp_path / "data/dagster/history/runs.db").write_bytes(b"not a database" * 1000)
-    line = said(run(tmp_path, f"exec {COLLECT}", ["sh", "-c"]))
-    assert line.startswith(f"winnow: {tmp_path}/data/dagster: the history of runs")
-    assert "(file is not a database)" in line
-    assert {path: path.read_bytes() for path in (tmp_path / "public").rglob("*") if path.is_file()} == badges
+    shutil.rmtree(tmp_path / "public/sample-oat")
+    done = run(tmp_path, f"exec {COLLECT}", ["sh", "-c"])
+    assert_published_without_history(done, f"{tmp_path}/data/dagster: the history of runs", "(file is not a database)")
+    assert {path: path.read_bytes() for path in badges} == badges
+
+
+def assert_published_without_history(done: subprocess.CompletedProcess[str], *says: str) -> None:
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert "Traceback" not in done.stdout
+    line = done.stdout.splitlines()[-1]
+    assert [text for text in (*says, "No number depends on it") if text not in line] == []
+    assert "sample-oat" in done.stdout
+
+
+@needs_mount
+def test_a_full_disk_that_holds_only_the_history_keeps_no_badge_from_being_published(tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    fill = "mount -t tmpfs -o size=64k none history && head -c 60k /dev/zero > history/filler"
+    script = f"{fill} && DAGSTER_HOME=$PWD/history exec {COLLECT}"
+    done = run(tmp_path, script, [*MOUNTING, "sh", "-c"])
+    assert_published_without_history(done, f"{tmp_path}/history")
+    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()
+
+
+@needs_mount
+def test_a_disk_of_the_history_that_fills_up_in_the_midst_of_a_collect(tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    script = f"mount -t tmpfs -o size=400k none history && DAGSTER_HOME=$PWD/history exec {COLLECT}"
+    done = run(tmp_path, script, [*MOUNTING, "sh", "-c"])
+    assert_published_without_history(done, f"{tmp_path}/history", "disk is full")
+    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
+def test_an_instance_lock_of_another_user_keeps_no_badge_from_being_published(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o777)
+    (tmp_path / "data").chmod(0o777)
+    lock = tmp_path / "data/.instance.lock"
+    lock.touch(0o600)
+    os.chown(lock, 12345, 12345)
+    done = run(tmp_path, f"exec {COLLECT}", FORBIDDEN)
+    assert_published_without_history(done, f"{lock}: belongs to user 12345, and this process runs as user root")
+
+
+def test_a_working_directory_that_was_deleted_is_one_line_and_all_is_published(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "winnow.yaml").write_text("packages: [{name: sample-oat}]")
+    done = run(tmp_path, f"cd gone && rmdir ../gone && exec {COLLECT}", ["sh", "-c"])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "winnow: the working directory was deleted. Change to another one, and run again\n"
+    (tmp_path / "gone").mkdir()
+    command = f"cd gone && rmdir ../gone && exec {COLLECT} --config {tmp_path}/winnow.yaml"
+    done = run(tmp_path, command, ["sh", "-c"])
+    assert done.returncode == 0
+    assert done.stderr == "winnow: the working directory was deleted: relative paths in the environment lead nowhere\n"
+    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()

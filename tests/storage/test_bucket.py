@@ -92,7 +92,7 @@ def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: S
 
     service.forget()
     winnow(config, service, "collect")
-    written = {name for name in service.written() if not name.endswith(".lease")}
+    written = {name for name in service.written() if not name.endswith((".lease", bucket.PROBE))}
     assert written == {"badges/_health.json", "winnow/manifest/named.json"}
     # What is published is known from the manifest.
     assert not [each for each in service.asked if each.what == "list" and each.name.startswith("badges/_")]
@@ -116,7 +116,7 @@ def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, t
     assert sorted(manifests) == ["winnow/manifest/named.json", "winnow/manifest/part-sa.json"]
     service.forget()
     winnow(config, service, "collect")
-    written = {name for name in service.written() if not name.endswith(".lease")}
+    written = {name for name in service.written() if not name.endswith((".lease", bucket.PROBE))}
     assert written == {"badges/_health.json", "winnow/manifest/named.json"}
     # `*` leaves the config, and what it published goes.
     winnow(write_config(tmp_path / "bucket", config.read_text().replace('{name: "*"}, ', "")), service, "prune", "-y")

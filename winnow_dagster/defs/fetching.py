@@ -11,6 +11,7 @@ from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judg
 from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous, plan_requests
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.storage.files import make_writable
 from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.lock import fetching
 
@@ -55,6 +56,9 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
         winnow.raw.tidy()
         stored = winnow.trusted(winnow.raw.coverages(wanted.days))
         requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
+        for folder in (winnow.settings.output_dir, winnow.settings.data_dir) if requests else ():
+            # What cannot be stored or published should not be paid for.
+            make_writable(folder)
         told: set[tuple[Selector, date]] = set()
         has_read = False
         try:

@@ -9,19 +9,18 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from google.api_core.exceptions import Forbidden, NotFound
-
 from winnow_dagster.core.budget import Budget, Configured, days_of
 from winnow_dagster.core.cost import Entry, Figures, learn, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, contiguous, end_of
 from winnow_dagster.core.query import CountQuery, plan_queries
+from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer
-from winnow_dagster.sources.bigquery_client import connect
-from winnow_dagster.sources.bigquery_errors import concerns_all, describe, is_passing
+from winnow_dagster.sources.bigquery_client import connect, last_modified, look_up_table
+from winnow_dagster.sources.bigquery_errors import FirstTries, concerns_all, describe, is_passing, source_error
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, Patience, Statement
 from winnow_dagster.sources.bigquery_recovery import recover
 from winnow_dagster.sources.bigquery_rows import PartitionRows
-from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
+from winnow_dagster.sources.interface import NotThereYetError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +76,7 @@ class BigQuerySource:
             try:
                 left = yield from recover(jobs, there)
             except GOOGLE_ERRORS as error:
-                raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
+                raise source_error(error) from None
             yield from self._read_what_fits(jobs, left, has_answered=_number_of_days(left) < _number_of_days(there))
 
     def figures(self) -> Figures:
@@ -93,15 +92,11 @@ class BigQuerySource:
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
         """Return how many rows the table has of each day to which it reaches; nothing where that cannot be known."""
         with connect(self._settings, self._credential_file) as client:
+            table = self._look_up(client)
             try:
-                table = client.get_table(
-                    self._settings.table, retry=self._patience.retry(), timeout=self._patience.call
-                )
-                return PartitionRows(self._jobs(client), table).count(first, last, self._budget())
-            except (Forbidden, NotFound):
-                return {}
+                return PartitionRows(self._jobs(client), table).count(first, last, self._budget()) if table else {}
             except GOOGLE_ERRORS as error:
-                raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
+                raise source_error(error) from None
 
     def dry_run(self, query: CountQuery) -> int:
         """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""
@@ -112,7 +107,7 @@ class BigQuerySource:
             try:
                 job = client.query(statement.text, job_config=config, job_retry=None)
             except GOOGLE_ERRORS as error:
-                raise SourceError(describe(error)) from None
+                raise source_error(error) from None
             return int(job.total_bytes_processed or 0)
 
     def _jobs(self, client: bigquery.Client) -> Jobs:
@@ -120,16 +115,13 @@ class BigQuerySource:
 
     def _last_modified(self, client: bigquery.Client) -> datetime | None:
         """Return when the table was last written to; None where the account may not know."""
-        try:
-            modified = client.get_table(
-                self._settings.table, retry=self._patience.retry(), timeout=self._patience.call
-            ).modified
-        except (Forbidden, NotFound):
-            # A table that is not there is for the query to say, which may be allowed where this is not.
-            return None
-        except GOOGLE_ERRORS as error:
-            raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
-        return modified if isinstance(modified, datetime) else None
+        return last_modified(self._look_up(client))
+
+    def _look_up(self, client: bigquery.Client) -> bigquery.Table | None:
+        p = self._patience
+        # The first request of all: whether there is a network is found out here.
+        retry = p.retry(FirstTries(p.tries, lambda: False))
+        return look_up_table(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
 
     def _budget(self) -> Budget:
         entries = self._ledger.entries()
@@ -217,7 +209,7 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
         return
     except (*GOOGLE_ERRORS, OddAnswerError) as error:
         if concerns_all(error):
-            raise SourceError(describe(error)) from None
+            raise source_error(error) from None
         yield from (Failure(request, describe(error), is_passing(error)) for request in query.requests)
 
 

@@ -1,28 +1,40 @@
-"""The connection to BigQuery: credentials from where the user keeps them, through dagster-gcp's resource."""
+"""The connection to BigQuery: its client, and what is known of the table before a query is sent."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dagster_gcp import BigQueryResource
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
+from requests.exceptions import RequestException
 
-from winnow_dagster.credentials import ENCODED_VARIABLE, NOT_BASE64, CredentialsError, key_in_environment
-from winnow_dagster.sources.bigquery_errors import describe
+from winnow_dagster.core.causes import BIGQUERY
+from winnow_dagster.credentials import CredentialsError
+from winnow_dagster.google_access import Session, find_project, load_credentials
+from winnow_dagster.sources.bigquery_errors import cause_of, source_error
 from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from google.api_core.retry import Retry
+
     from winnow_dagster.settings import BigQuerySettings
+
+logger = logging.getLogger(__name__)
 
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 EMULATOR_PROJECT = "winnow"
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+NO_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
+"""Kinds of tables of which BigQuery does not tell when their rows last changed."""
 
 
 @contextlib.contextmanager
@@ -37,19 +49,41 @@ def connect(settings: BigQuerySettings, credential_file: Path | None) -> Iterato
         with bigquery.Client(project or EMULATOR_PROJECT, anonymous, location=location) as client:
             yield client
         return
-    encoded = None if credential_file else os.environ.get(ENCODED_VARIABLE)
-    resource = BigQueryResource(project=project, location=location, gcp_credentials=encoded)
     try:
-        with key_in_environment(credential_file), resource.get_client() as client:
-            pass  # Made with the credentials of this moment; it needs the variable no more.
+        credentials, named = load_credentials(credential_file, SCOPES)
+        project = project or named or find_project(credentials)
     except CredentialsError as error:
         raise SourceError(str(error)) from None
-    except GoogleAuthError as error:
-        raise SourceError(describe(error)) from None
-    except (ValueError, AttributeError):
-        # The decoder's own words quote what it was given, and that is the key.
-        raise SourceError(NOT_BASE64) from None
-    except OSError:
-        raise SourceError("the credentials name no Google Cloud project. Set source.project") from None
-    with client:
+    except (GoogleAuthError, RequestException) as error:
+        raise source_error(error) from None
+    if not project:
+        raise SourceError("the credentials name no Google Cloud project. Set source.project")
+    session = Session(credentials, settings.parallel)
+    with session, bigquery.Client(project, credentials, _http=session, location=location) as client:
         yield client
+
+
+def look_up_table(client: bigquery.Client, table: str, retry: Retry, timeout: float) -> bigquery.Table | None:
+    """Return what BigQuery says of a table; None where the account may not know. Raises SourceError."""
+    try:
+        return client.get_table(table, retry=retry, timeout=timeout)
+    except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
+        # A table that is not there is for the query to say, which may be allowed where this is not.
+        may_be_asked = cause_of(error) in (BIGQUERY["table_permission"], BIGQUERY["no_table"])
+        if isinstance(error, Forbidden | NotFound) and may_be_asked:
+            return None
+        raise source_error(error) from None
+
+
+def last_modified(table: bigquery.Table | None) -> datetime | None:
+    """Return when a table was last written to; None where BigQuery does not tell."""
+    if table is None:
+        return None
+    if kind := NO_DATES.get(table.table_type or ""):
+        logger.warning(
+            "source.table: %s is %s. BigQuery does not tell when its rows last changed, so a day may be read before it "
+            "is complete. %s",
+            table.full_table_id or table.table_id, kind, BIGQUERY["not_a_table"].fix,
+        )  # fmt: skip
+        return None
+    return table.modified if isinstance(table.modified, datetime) else None

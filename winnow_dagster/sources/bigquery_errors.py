@@ -1,52 +1,92 @@
-"""What went wrong at Google, in one line that names cause and fix, and whether trying again can mend it."""
+"""Errors of BigQuery: which cause an answer has, and one line that names cause and fix.
+
+The causes themselves, what they concern and whether they pass, are in core/causes.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
+from winnow_dagster.core.causes import BIGQUERY, CREDENTIALS
+from winnow_dagster.google_access import FIRST_SECONDS, AccessError
+from winnow_dagster.sources.interface import PassingError, SourceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PASSING_REASONS = frozenset(
-    {
-        "backendError",
-        "badGateway",
-        "internalError",
-        "jobBackendError",
-        "jobInternalError",
-        "jobRateLimitExceeded",
-        "rateLimitExceeded",
-        "serviceUnavailable",
-    }
-)
-PASSING_CODES = frozenset({408, 429, 500, 502, 503, 504})
-PASSING_TYPES = (
+    from winnow_dagster.core.causes import Cause
+
+UNREACHABLE = (
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,
     requests.exceptions.ChunkedEncodingError,
     auth.TransportError,
 )
+TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
+MAX_WORDS = 300
+"""How many characters of Google's own words a message quotes."""
 
-# What each of these says of one query holds for every other: sending more would only fail more.
-FIXES_FOR_ALL = {
-    "accessDenied": "Give the account the role BigQuery Job User (roles/bigquery.jobUser) in the project that runs the "
-    "queries, and BigQuery Data Viewer (roles/bigquery.dataViewer) on a table of your own",
-    "billingNotEnabled": "Enable billing for the project, or use a sandbox project within the free tier",
-    "notFound": "Correct source.table, source.project or source.location",
-    "quotaExceeded": "The free tier or a quota of the project is used up. Wait until it renews, or raise the quota",
+CAUSES_OF_REASONS = {
+    "accessNotConfigured": "api_disabled",
+    "SERVICE_DISABLED": "api_disabled",
+    "insufficientPermissions": "scopes",
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": "scopes",
+    "USER_PROJECT_DENIED": "quota_project",
+    "accessDenied": "table_permission",
+    "policyViolation": "policy",
+    "vpcServiceControls": "policy",
+    "SECURITY_POLICY_VIOLATED": "policy",
+    "blocked": "policy",
+    "forbidden": "forbidden",
+    "billingNotEnabled": "billing",
+    "BILLING_DISABLED": "billing",
+    "quotaExceeded": "quota",
+    "rateLimitExceeded": "rate",
+    "jobRateLimitExceeded": "rate",
+    "userRateLimitExceeded": "rate",
+    "RATE_LIMIT_EXCEEDED": "rate",
+    "notFound": "no_table",
+    "bytesBilledLimitExceeded": "bytes_cap",
+    "invalidQuery": "query",
+    "invalid": "invalid",
+    "resourcesExceeded": "too_large",
+    "responseTooLarge": "too_large",
+    "stopped": "stopped",
+    "timeout": "stopped",
+    "backendError": "backend",
+    "badGateway": "backend",
+    "internalError": "backend",
+    "jobBackendError": "backend",
+    "jobInternalError": "backend",
+    "serviceUnavailable": "backend",
+    "tableUnavailable": "backend",
 }
-FIXES_FOR_ONE = {
-    "bytesBilledLimitExceeded": "Raise source.maximum_bytes_billed_per_day: it must lie above a whole day of the table",
-    "invalidQuery": "Check that source.table has the schema of file_downloads",
-    "invalid": "Check source.table and source.location",
-    "resourcesExceeded": "Use `strategy: per_package`, or fetch fewer days at once",
-    "stopped": "The query was cancelled. Run again",
+"""What BigQuery gives as reason, in `errors` or in `details`. A detail says more, so it goes first."""
+
+CAUSES_OF_WORDS = {
+    ("table_permission", r"bigquery\.jobs\.create"): "job_permission",
+    ("table_permission", r"[Bb]illing has not been enabled"): "billing",
+    ("forbidden", r"insufficient authentication scopes"): "scopes",
+    ("forbidden", r"has not been used in project|it is disabled"): "api_disabled",
+    ("forbidden", r"prohibited by organization's policy|vpcServiceControls"): "policy",
+    ("quota", r"free query bytes"): "free_tier",
+    ("quota", r"[Cc]ustom quota|QueryUsagePer"): "custom_quota",
+    ("quota", r"concurrent|per (minute|second|100 seconds)|[Rr]ate"): "rate",
+    ("no_table", r"[Nn]ot found: Job"): "no_job",
+    ("no_table", r"[Nn]ot found: Project|[Uu]nknown project"): "no_project",
+    ("invalid", r"has not enabled BigQuery"): "api_disabled",
+    ("invalid", r"different locations|[Ll]ocation .* (not|is un)|CloudRegion"): "location",
+    ("invalid", r"[Pp]roject ?[Ii][Dd]|[Uu]nknown project"): "no_project",
+    ("query", r"Unrecognized name|does not exist|Name .* not found"): "schema",
 }
+"""What its words tell apart where one reason has several causes: the first that fits."""
 
 
 @dataclass
@@ -64,62 +104,106 @@ class Tries:
         return self.left > 0
 
 
+@dataclass
+class FirstTries(Tries):
+    """As Tries, for the first request of all: without a network there is an answer within a minute."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self, error: BaseException) -> bool:
+        """Tell the same, and do not wait for a network that is not there."""
+        is_late = time.monotonic() - self.began > FIRST_SECONDS
+        return not (is_late and cause_of(error) is BIGQUERY["unreachable"]) and super().__call__(error)
+
+
 def is_passing(error: BaseException) -> bool:
-    """Tell whether trying again can mend an error. What BigQuery gives as reason goes before the HTTP code."""
-    if isinstance(error, api.GoogleAPICallError):
-        reason = reason_of(error)
-        # A cap that was hit as the query ran comes with code 500.
-        if reason in FIXES_FOR_ALL or reason in FIXES_FOR_ONE:
-            return False
-        return reason in PASSING_REASONS or error.code in PASSING_CODES
-    return isinstance(error, PASSING_TYPES)
+    """Tell whether trying again can mend an error."""
+    cause = cause_of(error)
+    return cause is not None and cause.is_transient
 
 
 def concerns_all(error: BaseException) -> bool:
     """Tell whether what failed for one query fails for all."""
+    cause = cause_of(error)
+    return cause is not None and cause.concerns_all
+
+
+def is_gone(error: BaseException) -> bool:
+    """Tell whether BigQuery no longer knows the job: only a new one can answer."""
+    return cause_of(error) is BIGQUERY["no_job"]
+
+
+def source_error(error: BaseException) -> SourceError:
+    """Return the error with which all reading ends: one that says whether trying later helps."""
+    return (PassingError if is_passing(error) else SourceError)(describe(error))
+
+
+def cause_of(error: BaseException) -> Cause | None:
+    """Return the cause of an error; None of one that Google did not make."""
+    if isinstance(error, api.RetryError) and error.cause:
+        return cause_of(error.cause)
+    if isinstance(error, AccessError):
+        return error.cause
     if isinstance(error, api.GoogleAPICallError):
-        return isinstance(error, api.Unauthorized) or reason_of(error) in FIXES_FOR_ALL
-    return isinstance(error, auth.GoogleAuthError)
-
-
-def reason_of(error: api.GoogleAPICallError) -> str:
-    """Return what BigQuery calls the reason, such as `accessDenied`; '' where it gives none."""
-    first = error.errors[0] if error.errors else {}
-    return str(first.get("reason", "")) if isinstance(first, dict) else ""
-
-
-NO_CREDENTIALS = (
-    "there are no usable Google credentials. Set source.credential_file to a service account's key, or "
-    "GOOGLE_APPLICATION_CREDENTIALS to its path, or GCP_CREDENTIALS to its content in base64"
-)
-SENTENCES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    (
-        auth.RefreshError,
-        "Google rejects the credentials. Make a new key for the service account, and check this machine's clock",
-    ),
-    (PASSING_TYPES, "BigQuery cannot be reached. Check the network and run again"),
-    (auth.GoogleAuthError, NO_CREDENTIALS),
-    (TimeoutError, "the query took longer than source.deadline_seconds and was cancelled. Run again, or raise it"),
-)
+        return _cause_of_call(error)
+    if isinstance(error, UNREACHABLE):
+        return BIGQUERY["unreachable"]
+    if isinstance(error, auth.GoogleAuthError):
+        return CREDENTIALS["none"]
+    return BIGQUERY["deadline"] if isinstance(error, TimeoutError) else None
 
 
 def describe(error: BaseException) -> str:
     """Return cause and fix in one line, without secrets, addresses or job ids."""
     if isinstance(error, api.RetryError) and error.cause:
         return describe(error.cause)
-    if isinstance(error, api.GoogleAPICallError):
-        return _describe_call(error)
-    for types, sentence in SENTENCES:
-        if isinstance(error, types):
-            return sentence
-    return str(error).splitlines()[0] or type(error).__name__
-
-
-def _describe_call(error: api.GoogleAPICallError) -> str:
-    reason = reason_of(error)
-    first = error.errors[0] if error.errors else {}
-    message = str(first.get("message") or error.message).splitlines()[0].rstrip(".")
+    cause = cause_of(error)
+    if cause is None or isinstance(error, AccessError):
+        return str(error).splitlines()[0] or type(error).__name__
     if isinstance(error, api.Unauthorized):
-        return f"Google rejects the credentials ({message}). Make a new key for the service account"
-    fix = {**FIXES_FOR_ALL, **FIXES_FOR_ONE}.get(reason, "Run again later")
-    return f"BigQuery says {reason or error.code}: {message}. {fix}"
+        return f"Google rejects the credentials ({_words(error)}). {cause.fix}"
+    if isinstance(error, api.GoogleAPICallError):
+        reasons = _reasons(error)
+        return f"BigQuery says {reasons[-1] if reasons else error.code}: {_words(error)}. {cause.fix}"
+    return f"{_OURS[cause.sign]}. {cause.fix}"
+
+
+_OURS = {
+    BIGQUERY["unreachable"].sign: "BigQuery cannot be reached",
+    BIGQUERY["deadline"].sign: "the query took longer than source.deadline_seconds and was cancelled",
+    CREDENTIALS["none"].sign: "there are no usable Google credentials",
+}
+
+
+def _cause_of_call(error: api.GoogleAPICallError) -> Cause:
+    if isinstance(error, api.Unauthorized):
+        return CREDENTIALS["rejected"]
+    # A cap that was hit as the query ran comes with code 500: reasons go before codes.
+    for reason in _reasons(error):
+        if name := CAUSES_OF_REASONS.get(reason):
+            for (of, pattern), found in CAUSES_OF_WORDS.items():
+                if of == name and re.search(pattern, _words(error)):
+                    return BIGQUERY[found]
+            return BIGQUERY[name]
+    if error.code in TRANSIENT_CODES:
+        return BIGQUERY["rate" if error.code == api.TooManyRequests.code else "backend"]
+    return BIGQUERY["forbidden" if isinstance(error, api.Forbidden) else "unknown"]
+
+
+def _reasons(error: api.GoogleAPICallError) -> list[str]:
+    """Return what BigQuery calls the reason, such as `accessDenied`, the more special one first."""
+    first = error.errors[0] if error.errors else {}
+    given = first.get("reason") if isinstance(first, dict) else None
+    return [str(reason) for reason in (error.reason, given) if reason]
+
+
+def _words(error: api.GoogleAPICallError) -> str:
+    """Return what BigQuery says, in one line."""
+    first = error.errors[0] if error.errors else {}
+    own = first.get("message") if isinstance(first, dict) else None
+    # The client puts the address before it.
+    words = str(own) if own else re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message))
+    line = (words.splitlines() or [""])[0].strip()
+    if "<" in line and not own:
+        return "no answer of BigQuery's, but a page"
+    return (line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 3] + "...").rstrip(".") or "no reason given"

@@ -22,7 +22,7 @@ from google.cloud import bigquery
 from requests.exceptions import RequestException
 
 from winnow_dagster.settings import PUBLIC_TABLE
-from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, is_passing
+from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, is_gone, is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -245,7 +245,8 @@ class Jobs:
     def _await(self, job: bigquery.QueryJob, entry: Entry, tries: Tries) -> tuple[pl.DataFrame, Entry]:
         self.running[entry.job_id] = job
         # A job that has failed stays failed however often it is asked; only a new one may succeed.
-        asking = self.patience.retry(lambda error: job.error_result is None and tries(error))
+        # Nor does BigQuery find again a job that is gone.
+        asking = self.patience.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
         try:
             rows = job.result(retry=asking, job_retry=None, timeout=self.settings.deadline_seconds)
             frame = pl.DataFrame(rows.to_arrow(create_bqstorage_client=False))

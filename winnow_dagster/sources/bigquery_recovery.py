@@ -11,7 +11,7 @@ from winnow_dagster.core.coverage import Cost, Failure, Reading, Request, contig
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.query import CountQuery
 from winnow_dagster.sources.bigquery_answers import OddAnswerError, narrow, read_answer
-from winnow_dagster.sources.bigquery_errors import describe, is_passing
+from winnow_dagster.sources.bigquery_errors import describe, is_gone, is_passing
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
     except OddAnswerError:
         return requests
     except GOOGLE_ERRORS as error:
-        if is_passing(error):
+        if is_passing(error) and not is_gone(error):
             raise
         return requests
     jobs.ledger.enter(replace(ended, rows=frame.height))

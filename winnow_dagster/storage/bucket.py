@@ -18,30 +18,33 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import google.auth
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
-from requests.adapters import HTTPAdapter
 
-from winnow_dagster.credentials import encoded_key, key_in_environment
+from winnow_dagster.google_access import FIRST_SECONDS, Session, load_credentials
 from winnow_dagster.processes import is_alive
 from winnow_dagster.storage.bucket_errors import naming_object
 from winnow_dagster.storage.disk import replace_file
 from winnow_dagster.storage.errors import ChangedError, naming
-from winnow_dagster.storage.places import AT_ONCE, Known
+from winnow_dagster.storage.held import MAX_REQUEST_SECONDS, now
+from winnow_dagster.storage.places import AT_ONCE, Known, ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from winnow_dagster.storage.places import ObjectPath
 
 PATIENCE = DEFAULT_RETRY.with_timeout(60)
 """How an operation that fails in passing is tried again; each is safe to repeat, since it names what it replaces."""
+
+REQUEST_SECONDS = 60.0
+"""How long one request may take."""
+
+PROBE = ".winnow-probe"
+"""An object that is written and removed to find out whether it can be; web servers do not serve dotfiles."""
 
 FRESH_SECONDS = 2
 """For how long a listing is taken for true. What is written on the strength of an older one is refused."""
@@ -78,19 +81,14 @@ class Bucket:
 
     @cached_property
     def _bucket(self) -> storage.Bucket:
-        credentials = self._credentials()
-        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE))
-        return storage.Client(PROJECT, credentials, _http=session).bucket(self._name)
+        with naming_object(ObjectPath(self._name)):
+            credentials = self._credentials()
+        return storage.Client(PROJECT, credentials, _http=Session(credentials, AT_ONCE)).bucket(self._name)
 
     def _credentials(self) -> Credentials:
         if os.environ.get(EMULATOR_VARIABLE):
             return AnonymousCredentials()  # type: ignore[no-untyped-call]
-        with key_in_environment(self._key_file):
-            key = None if self._key_file else encoded_key()
-            found = google.auth.load_credentials_from_dict(key, [SCOPE]) if key else google.auth.default([SCOPE])  # type: ignore[no-untyped-call]
-        return found[0]
+        return load_credentials(self._key_file, [SCOPE])[0]
 
     @cached_property
     def _copies(self) -> Path:
@@ -177,9 +175,17 @@ class Bucket:
                 yield blob.name, _known(blob)
 
     def probe(self, folder: ObjectPath) -> None:
-        """Raise StorageError if this account may not look into the bucket, or there is none."""
+        """Raise StorageError unless this account can write, replace and remove objects of a folder."""
+        place = replace(folder / PROBE, manifest=None)
+        blob = self._bucket.blob(place.key)
+        # The first request of all: whether there is a network is found out here.
+        bounds = {"retry": DEFAULT_RETRY.with_timeout(FIRST_SECONDS), "timeout": FIRST_SECONDS}
         with naming_object(folder):
-            list(self._bucket.list_blobs(prefix=f"{folder.key}/", max_results=1, retry=PATIENCE))
+            for content in (b"1", b"2"):
+                blob.upload_from_string(content, "text/plain", **bounds)
+            # Another collect, which finds out at the same time, may have replaced or removed it.
+            with contextlib.suppress(PreconditionFailed, NotFound):
+                blob.delete(if_generation_match=blob.generation, **bounds)
 
     def put_tagged(self, place: ObjectPath, text: str) -> None:
         """Write a text, whatever is there, so that a listing tells it. Raises StorageError."""
@@ -195,11 +201,17 @@ class Bucket:
         return [next(contents) if text is None else text for text in texts]
 
     def write(
-        self, place: ObjectPath, content: bytes, generation: int | None, tags: Mapping[str, str] | None = None
+        self,
+        place: ObjectPath,
+        content: bytes,
+        generation: int | None,
+        tags: Mapping[str, str] | None = None,
+        seconds: float = MAX_REQUEST_SECONDS,
     ) -> int:
         """Replace this generation of an object (0: there is none; None: whichever there is); return the new one.
 
-        Raises ChangedError if there is another, and StorageError.
+        It lands within so many seconds, with all retries, or not at all. Raises ChangedError if there is another
+        generation, and StorageError.
         """
         blob = self._bucket.blob(place.key)
         blob.metadata = dict(tags) if tags else None
@@ -209,20 +221,23 @@ class Bucket:
         is_text = kind.startswith("text/") or kind in {"application/json", "image/svg+xml"}
         blob.content_type = f"{kind}; charset=utf-8" if is_text else kind
         with naming_object(place):
-            blob.upload_from_string(content, blob.content_type, if_generation_match=generation, retry=PATIENCE)
+            blob.upload_from_string(content, blob.content_type, if_generation_match=generation, **_within(seconds))
         known = _known(blob)
         if place.parent.key in self._listings:
             self._listings[place.parent.key][1][place.name] = known
         return known.generation
 
-    def remove(self, place: ObjectPath, generation: int | None = None) -> None:
-        """Remove an object, if it is this generation or none is given. Raises ChangedError, and StorageError."""
+    def remove(self, place: ObjectPath, generation: int, seconds: float = MAX_REQUEST_SECONDS) -> None:
+        """Remove this generation of an object, within so many seconds or not at all.
+
+        Raises ChangedError if there is another, and StorageError.
+        """
         with naming_object(place), contextlib.suppress(NotFound):
-            self._bucket.blob(place.key).delete(if_generation_match=generation, retry=PATIENCE)
+            self._bucket.blob(place.key).delete(if_generation_match=generation, **_within(seconds))
         if place.parent.key in self._listings:
             self._listings[place.parent.key][1].pop(place.name, None)
 
-    def rename(self, place: ObjectPath, name: str, generation: int | None) -> None:
+    def rename(self, place: ObjectPath, name: str, generation: int) -> None:
         """Give this generation of an object another name in its folder, in place of what is called so.
 
         Raises ChangedError if there is another, and StorageError.
@@ -247,6 +262,16 @@ class Bucket:
             except NotFound:
                 return None
         return _known(blob)
+
+
+def _within(seconds: float) -> dict[str, Any]:
+    """Return how to send a request so that it lands within so many seconds: half for retries, half for the last one."""
+    longest = min(seconds / 2, REQUEST_SECONDS)
+    end = now() + longest
+    # By a clock that goes on while the machine sleeps, which the retry's own does not.
+    may_again = PATIENCE._predicate  # noqa: SLF001 - it tells it nowhere else
+    retry = PATIENCE.with_timeout(longest).with_predicate(lambda error: now() < end and may_again(error))
+    return {"retry": retry, "timeout": longest}
 
 
 def _known(blob: storage.Blob) -> Known:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.causes import FILES
 from winnow_dagster.core.escaping import visible
 
 if TYPE_CHECKING:
@@ -16,19 +17,6 @@ if TYPE_CHECKING:
 
 STAGED_PREFIX = ".winnow-"
 """What the name of a file that is not in place yet starts with; web servers do not serve dotfiles."""
-
-FIXES = {
-    errno.ENOSPC: "Free some space, and run again: what was there before is whole",
-    errno.EDQUOT: "Free some space, and run again: what was there before is whole",
-    errno.EROFS: "Make it writable, or choose another directory",
-    errno.EACCES: "Give this user the right to read and write there, or choose another directory",
-    errno.EPERM: "Give this user the right to read and write there, or choose another directory",
-    errno.ENOENT: "Make the directory again, and run again",
-    errno.ENOTDIR: "A file is where a directory should be: move it away",
-    errno.EEXIST: "A file is where a directory should be: move it away",
-    errno.ENOTEMPTY: "Something else was put there in this moment: run again",
-    errno.EISDIR: "A directory is where a file should be: move it away",
-}
 
 
 class StorageError(Exception):
@@ -62,8 +50,8 @@ def naming(path: Path) -> Iterator[None]:
 def named(error: OSError, path: Path | str) -> StorageError:
     """Return an OSError as a StorageError, of `path` where the system names none."""
     culprit = path if not error.filename or STAGED_PREFIX in str(error.filename) else error.filename
-    fix = FIXES.get(error.errno or 0, "Look at the disk that it is on")
-    return StorageError(f"{culprit}: {error.strerror or error}. {fix}")
+    cause = FILES.get(errno.errorcode.get(error.errno or 0, ""), FILES["unknown"])
+    return StorageError(f"{culprit}: {error.strerror or error}. {cause.fix}")
 
 
 class SampleOverRealError(Exception):

@@ -127,8 +127,8 @@ def remove(place: Place) -> None:
             place.unlink(missing_ok=True)
     elif place.manifest:
         listed.remove(place)
-    else:
-        bucket_of(place).remove(place)
+    elif known := bucket_of(place).look_closely(place):
+        bucket_of(place).remove(place, known.generation)
 
 
 def remove_folder(folder: Place) -> None:
@@ -141,7 +141,8 @@ def remove_folder(folder: Place) -> None:
 def rename(place: Place, name: str, version: Version | None) -> None:
     """Give a file another name in its folder, in place of what is called so. In a bucket, only this version of it."""
     if isinstance(place, ObjectPath):
-        bucket_of(place).rename(place, name, version if isinstance(version, int) else None)
+        if isinstance(version, int):
+            bucket_of(place).rename(place, name, version)
         return
     with naming(place):
         place.replace(place.with_name(name))
@@ -154,7 +155,7 @@ def make_folder(folder: Place) -> None:
 
 
 def make_writable(folder: Place) -> None:
-    """Make a folder where there is none, and see that files can be made in it and that there is room."""
+    """Make a folder where there is none, and see that files can be made and replaced in it, and that there is room."""
     if isinstance(folder, Path):
         disk.make_writable(folder)
     else:

@@ -1,10 +1,17 @@
-"""What this process works under, and whether it still does."""
+"""What this process works under, and for how long it surely still does."""
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from winnow_dagster.storage.errors import LostError
+
+MIN_REQUEST_SECONDS = 2.0
+"""With less time left no write begins: it could land after another process has taken over."""
+
+MAX_REQUEST_SECONDS = 120.0
+"""How long a write may take at most, with all its retries."""
 
 
 class Right(Protocol):
@@ -16,8 +23,8 @@ class Right(Protocol):
         ...
 
     @property
-    def is_lost(self) -> bool:
-        """Whether another may have it by now."""
+    def seconds_left(self) -> float:
+        """For how long no other process may have it; 0 or less if one may have it by now."""
         ...
 
 
@@ -25,8 +32,20 @@ held: set[Right] = set()
 """The rights that this process has, as far as it knows."""
 
 
-def ensure_held() -> None:
-    """Raise LostError if this process has lost a right that it works under."""
+def now() -> float:
+    """Return the seconds on a clock that goes on while this machine is suspended, where it has one."""
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+def ensure_held(seconds: float = 0.0) -> None:
+    """Raise LostError unless this process has the rights that it works under for so long."""
     for right in tuple(held):
-        if right.is_lost:
+        if right.seconds_left <= seconds:
             raise LostError(f"{right.place}: another process has taken over meanwhile. Run again")
+
+
+def seconds_for_request() -> float:
+    """Return how long a write may take, so that it lands while this process has its rights. Raises LostError."""
+    ensure_held(MIN_REQUEST_SECONDS)
+    return min([MAX_REQUEST_SECONDS, *(right.seconds_left for right in tuple(held))])

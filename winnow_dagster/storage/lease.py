@@ -11,12 +11,12 @@ import contextlib
 import logging
 import secrets
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from winnow_dagster.processes import is_dead, this_process
 from winnow_dagster.storage.errors import ChangedError, StorageError
-from winnow_dagster.storage.held import held
+from winnow_dagster.storage.file_lock import MAX_WAIT_SECONDS
+from winnow_dagster.storage.held import held, now
 from winnow_dagster.storage.opening import bucket_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 RENEW_SECONDS = 10.0
 END_SECONDS = 60.0
 """How long a lease holds that is not renewed."""
+
+SURE_SHARE = 0.9
+"""For which share of that the holder takes the lease for its own."""
 
 ASK_SECONDS = 1.0
 """How often those ask who wait; a bucket tells nobody by itself."""
@@ -55,21 +58,21 @@ class Lease:
         return self._place
 
     @property
-    def is_lost(self) -> bool:
-        """Whether another may hold it by now."""
-        return _now() > self._good_until
+    def seconds_left(self) -> float:
+        """For how long no other process may have it: others take it so long after they saw it renewed, not before."""
+        return self._good_until - now()
 
     def acquire(self, what: str) -> None:
         """Take it; wait, and say for whom, while another holds it. Raises StorageError."""
         _in_use.add(self._text)
-        seen, since, said = None, 0.0, False
+        seen, since, said, began = None, 0.0, False, now()
         while not self._take():
             known, holder = self._look()
             if known is None:
                 continue
             if known != seen:
-                seen, since = known, _now()
-            if is_dead(holder) or self._is_left(holder) or _now() - since > END_SECONDS:
+                seen, since = known, now()
+            if is_dead(holder) or self._is_left(holder) or now() - since > END_SECONDS:
                 logger.warning("process %s, which was %s, has died or given up", holder, what)
                 # In one write: whoever came between two would not hear that it was left.
                 self._generation = known.generation
@@ -79,6 +82,10 @@ class Lease:
                 # Another was faster.
                 self._generation = 0
                 continue
+            if now() - began > MAX_WAIT_SECONDS:
+                raise StorageError(
+                    f"{self._place}: process {holder}, which is {what}, does not come to an end. End it, and run again"
+                )
             if not said:
                 logger.warning("waiting for process %s, which is %s", holder, what)
                 said = True
@@ -91,14 +98,14 @@ class Lease:
         """Renew it no more, and let others have it at once, or not before they find that it has ended."""
         self._is_over.set()
         self._renewing.join()
-        _in_use.discard(self._text)
         if give_back:
             # One that cannot be given back ends by itself.
             with contextlib.suppress(StorageError):
-                self._bucket.remove(self.place, self._generation)
+                self._bucket.remove(self._place, self._generation)
+        _in_use.discard(self._text)
 
     def _take(self) -> bool:
-        asked = _now()
+        asked = now()
         try:
             self._generation = self._bucket.write(self.place, self._text.encode(), self._generation)
         except ChangedError:
@@ -107,8 +114,8 @@ class Lease:
             if known is None or holder != self._text:
                 return False
             self._generation = known.generation
-        # Less than others wait: they start to count later.
-        self._good_until = asked + END_SECONDS / 2
+        # Others start to count later, and a clock may be a little slow.
+        self._good_until = asked + END_SECONDS * SURE_SHARE
         return True
 
     def _is_left(self, holder: str) -> bool:
@@ -128,12 +135,6 @@ class Lease:
             except StorageError as error:
                 # In passing, it may be: the lease holds for a while yet.
                 logger.warning("%s", error)
-
-
-def _now() -> float:
-    """Return the seconds on a clock that goes on while this machine is suspended, where it has one."""
-    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 _in_use: set[str] = set()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from winnow_dagster.storage.errors import ChangedError, LostError, StorageError, UnreachableError
-from winnow_dagster.storage.held import ensure_held
+from winnow_dagster.storage.held import seconds_for_request
 from winnow_dagster.storage.manifest import manifest_of, md5_of, parts_in_hand, save_parts
 from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import AT_ONCE, Known
@@ -76,8 +76,15 @@ def read_ahead(places: Iterable[ObjectPath]) -> None:
 
 def remove(place: ObjectPath) -> None:
     """Remove an object, if it is there. Raises StorageError."""
-    ensure_held()
-    bucket_of(place).remove(place)
+    bucket, known = bucket_of(place), manifest_of(place).get(place.key)
+    try:
+        if known is not None:
+            bucket.remove(place, known.generation, seconds_for_request())
+    except ChangedError:
+        # Somebody who knows of no manifest has replaced it.
+        now = bucket.look_closely(place)
+        if now is not None:
+            bucket.remove(place, now.generation, seconds_for_request())
     manifest_of(place).drop(place.key)
 
 
@@ -104,12 +111,12 @@ def changed(folder: ObjectPath, files: Mapping[str, bytes]) -> list[tuple[Object
 def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
     """Write objects one after the other. Raises StorageError; those before it are there then."""
     for place, content in objects:
-        # Each time: what nobody has changed since would be written over without a word.
-        ensure_held()
         manifest = manifest_of(place)
         known = manifest.get(place.key)
+        # Each time: what nobody has changed since would be written over without a word.
+        seconds = seconds_for_request()
         try:
-            generation = _write(place, content, known.generation if known else 0)
+            generation = _write(place, content, known.generation if known else 0, seconds)
         except StorageError:
             if known is not None:
                 # It may be there all the same, if only the answer was lost: whatever is to be there next is written.
@@ -118,18 +125,17 @@ def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
         manifest.set(place.key, Known(md5_of(content), generation))
 
 
-def _write(place: ObjectPath, content: bytes, generation: int) -> int:
+def _write(place: ObjectPath, content: bytes, generation: int, seconds: float) -> int:
     """Write an object in place of this generation; return the new one. Raises StorageError."""
     bucket = bucket_of(place)
     try:
-        return bucket.write(place, content, generation)
+        return bucket.write(place, content, generation, seconds=seconds)
     except ChangedError:
         # A run that died wrote it and did not come to list it, or somebody else did.
         now = bucket.look_closely(place)
         if now is not None and now.md5 == md5_of(content):
             return now.generation
-        ensure_held()
-        return bucket.write(place, content, now.generation if now else 0)
+        return bucket.write(place, content, now.generation if now else 0, seconds=seconds_for_request())
 
 
 class Uploads:

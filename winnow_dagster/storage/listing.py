@@ -5,16 +5,17 @@ The parts of a manifest share nothing: what has a record, and what is no package
 
 from __future__ import annotations
 
-from itertools import groupby
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.shard import SHARD_LENGTH
 from winnow_dagster.site.record import FILE_NAME
 from winnow_dagster.storage.opening import bucket_of
-from winnow_dagster.storage.places import NAMED, shard_in
+from winnow_dagster.storage.places import AT_ONCE, NAMED, shard_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from winnow_dagster.storage.places import Known, ObjectPath, Place
 
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
 def list_part(folder: ObjectPath, manifest: Place) -> dict[str, Known]:
     """Return the objects below a folder that this part of its manifest lists, by their keys. Raises StorageError."""
     return dict(_list_part(folder, manifest.name))
+
+
+def list_again(folder: ObjectPath, manifest: Place, known: Mapping[str, Known]) -> dict[str, Known]:
+    """Return what is there now of the objects that a part of a manifest lists. Raises StorageError.
+
+    Of the named part only the folders that it knows are listed: beside them there may be a million of `*`.
+    """
+    if manifest.name != NAMED:
+        return list_part(folder, manifest)
+    bucket, root = bucket_of(folder), f"{folder.key}/" if folder.key else ""
+    tops = {key.removeprefix(root).partition("/")[:2] for key in known}
+    prefixes = sorted(root + top + slash for top, slash in tops if slash)
+    files = [folder / top for top, slash in sorted(tops) if not slash]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        listed = pool.map(lambda prefix: list(bucket.list_all(folder, prefix)), prefixes)
+        found = dict(chain.from_iterable(listed))
+        looked = zip(files, pool.map(bucket.look_closely, files), strict=True)
+        found.update((file.key, now) for file, now in looked if now is not None)
+    return found
 
 
 def _list_part(folder: ObjectPath, part: str) -> Iterator[tuple[str, Known]]:

@@ -6,14 +6,11 @@ On a disk the operating system frees a lock when its process ends, however it en
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from winnow_dagster.storage.disk import make_folder, read_if_there
-from winnow_dagster.storage.errors import naming
+from winnow_dagster.storage.disk import make_folder
+from winnow_dagster.storage.file_lock import file_lock
 from winnow_dagster.storage.lease import leased
 from winnow_dagster.storage.manifest import begin, save_all
 from winnow_dagster.storage.places import MANIFEST, ObjectPath
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from winnow_dagster.storage.places import Place
-
-logger = logging.getLogger(__name__)
 
 
 def fetching(folder: Place) -> contextlib.AbstractContextManager[bool]:
@@ -62,17 +57,8 @@ def _alone(folder: Place, what: str) -> contextlib.AbstractContextManager[bool]:
 def _locked(folder: Path, what: str) -> Iterator[bool]:
     make_folder(folder)
     holder = folder / f".{what}.pid"
-    path = folder / f".{what}.lock"
-    lock = FileLock(path)
-    with naming(path):
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            pid = (read_if_there(holder) or b"unknown").decode(errors="replace")
-            logger.warning("waiting for process %s, which is %s in %s", pid, what, folder)
-            lock.acquire()
-    try:
-        # Only for those who wait: on a full disk nobody is told a number.
+    with file_lock(folder / f".{what}.lock", f"{what} in {folder}"):
+        # It says whether the last who held the lock came to the end. On a full disk nobody is told.
         is_sound = not holder.exists()
         with contextlib.suppress(OSError):
             holder.write_text(str(os.getpid()))
@@ -80,5 +66,3 @@ def _locked(folder: Path, what: str) -> Iterator[bool]:
         # Not after an exception: whoever comes next is to know.
         with contextlib.suppress(OSError):
             holder.unlink()
-    finally:
-        lock.release()

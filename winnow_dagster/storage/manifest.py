@@ -2,7 +2,7 @@
 
 A manifest is written when a publication ends, its parts for `*` as they are done with. Where a publication died before
 that, all of it is removed. What is not there is listed once; and so it is where a manifest says that it is of another
-directory: a config may be given another bucket and keep its data.
+directory: a config may be given another bucket and keep its data. Once a day a manifest is compared with the bucket.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from winnow_dagster.storage import disk
 from winnow_dagster.storage.errors import naming
-from winnow_dagster.storage.held import ensure_held
-from winnow_dagster.storage.listing import list_part
+from winnow_dagster.storage.held import seconds_for_request
+from winnow_dagster.storage.listing import list_again, list_part
 from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import AT_ONCE, NAMED, Known, ObjectPath
 
@@ -34,15 +35,20 @@ FRESH_SECONDS = 5
 class Manifest:
     """The objects below `root`, by their keys, as the file at `place` says."""
 
-    def __init__(self, place: Place, folder: ObjectPath) -> None:
-        """Read it; where there is none of `folder`, list that. Raises StorageError."""
+    def __init__(self, place: Place, folder: ObjectPath, *, is_ours: bool) -> None:
+        """Read it; where there is none of `folder`, list that. Raises StorageError.
+
+        `is_ours`: whether this process may write it. If so, it is compared with the bucket once a day, so that what
+        somebody removed or changed there is put right.
+        """
         self.place = place
         self.is_dirty = False
         self._of = str(folder)
         self._version, content = _read(place)
-        found = _parse(content, self._of)
-        if found is None:
-            found = list_part(folder, place)
+        found, self._checked = _parse(content, self._of)
+        if found is None or (is_ours and self._checked != _today()):
+            found = list_part(folder, place) if found is None else list_again(folder, place, found)
+            self._checked = _today()
             self.is_dirty = True
         self._known = found
         self._folders: dict[str, dict[str, None]] = {}
@@ -73,9 +79,8 @@ class Manifest:
     def save(self) -> None:
         """Write it, if anything has changed. Raises StorageError."""
         if self.is_dirty:
-            ensure_held()
-            content = json.dumps({"of": self._of, "objects": self._known}, separators=(",", ":")).encode()
-            self._version = _write(self.place, content, self._version)
+            about = {"of": self._of, "checked": self._checked, "objects": self._known}
+            self._version = _write(self.place, json.dumps(about, separators=(",", ":")).encode(), self._version)
             self.is_dirty = False
 
     def _enter(self, key: str) -> None:
@@ -119,7 +124,7 @@ def manifest_of(place: ObjectPath) -> Manifest:
     with _desk.lock:
         found = _desk.manifests.get(key)
         if found is None or (not _desk.are_ours and time.monotonic() - found.read_at > FRESH_SECONDS):
-            found = Manifest(place.manifest, replace(place, key=place.root))
+            found = Manifest(place.manifest, replace(place, key=place.root), is_ours=_desk.are_ours)
             _desk.manifests[key] = found
             if _desk.are_ours and place.manifest.name == NAMED:
                 # At once, if it was listed: those who only read meanwhile should not have to.
@@ -172,21 +177,29 @@ def _read(place: Place) -> tuple[int, bytes | None]:
     return (known.generation, bucket_of(place).read(place)) if known else (0, None)
 
 
-def _parse(content: bytes | None, of: str) -> dict[str, Known] | None:
-    """Return what a manifest says of a directory; None where there is none, or it is damaged, or of another one."""
+def _parse(content: bytes | None, of: str) -> tuple[dict[str, Known] | None, str]:
+    """Return what a manifest says of a directory, and the day on which it was compared with the bucket.
+
+    None and no day where there is none, or it is damaged, or of another directory.
+    """
     try:
         found = json.loads(content or b"{}")
         if found["of"] == of:
-            return {key: Known(str(md5), int(generation)) for key, (md5, generation) in found["objects"].items()}
+            objects = {key: Known(str(md5), int(generation)) for key, (md5, generation) in found["objects"].items()}
+            return objects, str(found.get("checked", ""))
     except (ValueError, LookupError, TypeError, AttributeError):
         # Whatever is there instead of a manifest.
         pass
-    return None
+    return None, ""
+
+
+def _today() -> str:
+    return str(datetime.now(UTC).date())
 
 
 def _write(place: Place, content: bytes, generation: int) -> int:
     if isinstance(place, ObjectPath):
-        return bucket_of(place).write(place, content, generation)
+        return bucket_of(place).write(place, content, generation, seconds=seconds_for_request())
     disk.make_folder(place.parent)
     disk.replace_file(place, content)
     return 0
@@ -196,7 +209,8 @@ def _remove_all(folder: Place) -> None:
     if isinstance(folder, ObjectPath):
         bucket = bucket_of(folder)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda name: bucket.remove(folder / name), list(bucket.listing(folder))))
+            found = [(folder / name, known.generation) for name, known in bucket.listing(folder).items() if known]
+            list(pool.map(lambda each: bucket.remove(each[0], each[1], seconds_for_request()), found))
         return
     with naming(folder):
         for path in folder.glob("*.json"):

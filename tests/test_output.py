@@ -1,0 +1,36 @@
+"""A collect whose standard output is closed or full publishes all the same, and exits as always."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "winnow.yaml").write_text("packages: [{name: sample-oat}]")
+    return tmp_path
+
+
+@pytest.mark.parametrize("to", ["> /dev/full", ">&-", "| true", ">&- 2>&- <&-"])
+def test_everything_is_published_and_the_exit_code_is_the_usual_one(folder: Path, to: str) -> None:
+    # The code of the collect, not that of what reads from it.
+    command = f"set -o pipefail; {COLLECT} {to}"
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "public/sample-oat/downloads-30d-non-ci.json").exists()
+    # Nothing of what is printed is in a file that was opened in its place.
+    assert [path for path in folder.rglob("*.db") if b"sample-oat (" in path.read_bytes()] == []
+
+
+def test_a_collect_that_is_incomplete_still_exits_with_1(folder: Path) -> None:
+    (folder / "winnow.yaml").write_text("source: {kind: parquet, path: none/*.parquet}\npackages: [{name: a}]")
+    done = subprocess.run(["bash", "-c", f"{COLLECT} > /dev/full"], cwd=folder, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")

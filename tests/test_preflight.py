@@ -1,0 +1,108 @@
+"""`winnow check` fails on what cannot work on this machine, a line each, and makes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.downloads import download, write
+from tests.fake_bigquery import Service, encoded
+from tests.test_cli import DAY
+from winnow_dagster.cli import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("WINNOW_CONFIG", "DAGSTER_HOME", "GOOGLE_APPLICATION_CREDENTIALS", "GCP_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def check(source: dict[str, Any], **service: str) -> Result:
+    Path("winnow.yaml").write_text(json.dumps({"source": source, "service": service, "packages": [{"name": "a"}]}))
+    before = sorted(Path().rglob("*"))
+    done = CliRunner().invoke(main, ["check"], catch_exceptions=False)
+    assert sorted(Path().rglob("*")) == before
+    return done
+
+
+def test_a_config_that_can_work_passes(folder: Path) -> None:
+    write(folder / "rows.parquet", [download(DAY, "a")])
+    assert check({"kind": "parquet", "path": "*.parquet"}).exit_code == 0
+    Path("key.json").write_text(json.dumps(Service().key()))
+    assert check({"kind": "bigquery", "credential_file": "key.json"}, data_dir="not/there/yet").exit_code == 0
+
+
+def test_a_glob_without_files_fails(folder: Path) -> None:
+    (folder / "a.parquet").mkdir()
+    done = check({"kind": "parquet", "path": "*.parquet"})
+    assert done.exit_code == 2
+    assert (
+        done.stderr
+        == f"winnow: source.path: no file at {folder}/*.parquet. Correct the path, or export the files there\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "key.json: cannot be read: No such file or directory. Set source.credential_file"),
+        ("SECRET", "key.json: is not JSON"),
+        ('{"type": "SECRET"}', "key.json: is not a Google credential file"),
+    ],
+)
+@pytest.mark.parametrize("way", ["credential_file", "environment"])
+def test_a_key_that_is_missing_or_none_fails(
+    monkeypatch: pytest.MonkeyPatch, way: str, content: str | None, says: str
+) -> None:
+    if content is not None:
+        Path("key.json").write_text(content)
+    if way == "environment":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "key.json")
+    done = check({"kind": "bigquery"} | ({"credential_file": "key.json"} if way == "credential_file" else {}))
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert "SECRET" not in done.output
+
+
+def test_a_key_in_the_environment_that_is_none_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCP_CREDENTIALS", "SECRET")
+    done = check({"kind": "bigquery"})
+    assert (done.exit_code, "SECRET" in done.output) == (2, False)
+    monkeypatch.setenv("GCP_CREDENTIALS", encoded(Service().key()))
+    assert check({"kind": "bigquery"}).exit_code == 0
+
+
+def test_each_directory_that_cannot_be_made_is_a_line(folder: Path) -> None:
+    (folder / "file").touch()
+    done = check({"kind": "sample"}, output_dir="file/public", data_dir="file")
+    assert done.exit_code == 2
+    line = f"winnow: {folder}/file: Not a directory. A file is where a directory should be: move it away"
+    assert done.stderr.splitlines() == [line, line]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_key_and_a_directory_of_another_user_fail(folder: Path) -> None:
+    for parent in (folder, *folder.parents[:3]):
+        parent.chmod(0o755)
+    Path("key.json").write_text(json.dumps(Service().key()))
+    Path("key.json").chmod(0o600)
+    config = {"source": {"kind": "bigquery", "credential_file": "key.json"}, "packages": [{"name": "a"}]}
+    Path("winnow.yaml").write_text(json.dumps(config))
+    code = (
+        "import os; from winnow_dagster.config import load_settings; from winnow_dagster import preflight\n"
+        "os.setuid(12345); print(*preflight.find_problems(load_settings()), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    key, *directories = done.stdout.splitlines()
+    assert key.startswith(f"{folder}/key.json: cannot be read: Permission denied. ")
+    fix = "Permission denied. Give this user the right to read and write there, or choose another directory"
+    assert directories == [f"{folder}: {fix}"] * 2

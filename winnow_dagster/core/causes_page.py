@@ -1,0 +1,35 @@
+"""The page docs/errors.md: all causes, printed by `python -m winnow_dagster.core.causes_page`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.causes import SECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTRODUCTION = """\
+# Errors
+
+This page is printed from the code by `python -m winnow_dagster.core.causes_page`, and a test holds it equal: do not
+edit it. A message quotes the service's own words first, and then says what to do."""
+HEAD = "| what happens | concerns | Winnow tries again | what to do |\n|---|---|---|---|"
+
+
+def as_markdown() -> str:
+    """Return the page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield INTRODUCTION
+    for title, causes in SECTIONS.items():
+        yield f"\n## {title}\n\n{HEAD}"
+        for cause in causes.values():
+            concerned = "all packages" if cause.concerns_all else "one query or file"
+            yield f"| {cause.sign} | {concerned} | {'yes' if cause.is_transient else 'no'} | {cause.fix.rstrip('.')}. |"
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")  # noqa: T201 - what it is for

@@ -1,0 +1,64 @@
+"""What in a config cannot work on this machine, found before anything is read: keys, directories, files."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winnow_dagster.credentials import FILE_VARIABLE, CredentialsError, encoded_key, parse_key_file
+from winnow_dagster.sources.parquet_files import find_files
+from winnow_dagster.storage.errors import StorageError, named
+from winnow_dagster.storage.files import make_writable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from winnow_dagster.settings import Settings
+    from winnow_dagster.storage.places import Place
+
+
+def find_problems(settings: Settings) -> list[str]:
+    """Return what cannot work, a line each. Of a bucket it is found out by writing an object and removing it."""
+    return [*_credentials(settings), *_directories(settings), *_files(settings)]
+
+
+def _credentials(settings: Settings) -> Iterator[str]:
+    key, folders = settings.source.credential_file, (settings.output_dir, settings.data_dir)
+    is_google = settings.source.kind == "bigquery" or not all(isinstance(folder, Path) for folder in folders)
+    try:
+        if key:
+            parse_key_file(key)
+        elif is_google and encoded_key() is None and os.environ.get(FILE_VARIABLE):
+            parse_key_file(os.environ[FILE_VARIABLE])
+    except CredentialsError as error:
+        yield str(error)
+
+
+def _directories(settings: Settings) -> Iterator[str]:
+    for folder in dict.fromkeys((settings.output_dir, settings.data_dir)):
+        try:
+            _check(folder)
+        except StorageError as error:
+            yield str(error)
+
+
+def _check(folder: Place) -> None:
+    """Raise StorageError unless a folder is there and can be written, or can be made. Makes none on a disk."""
+    if not isinstance(folder, Path):
+        make_writable(folder)
+        return
+    existing = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+    if not existing.is_dir():
+        raise named(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), existing)
+    if not os.access(existing, os.W_OK | os.X_OK):
+        # Root may write wherever modes forbid it, but not on a file system that is read-only.
+        code = errno.EROFS if os.statvfs(existing).f_flag & os.ST_RDONLY else errno.EACCES
+        raise named(OSError(code, os.strerror(code)), existing)
+
+
+def _files(settings: Settings) -> Iterator[str]:
+    source, paths = settings.source, ", ".join(settings.source.paths)
+    if source.kind == "parquet" and not find_files(source.paths):
+        yield f"source.path: no file at {paths}. Correct the path, or export the files there"
