@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -30,7 +30,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date
 
 Json = dict[str, Any]
 Operation = Literal["insert", "get", "results", "query", "cancel", "table", "token"]
@@ -41,7 +42,7 @@ ROUTES: Final[tuple[tuple[str, re.Pattern[str], Operation], ...]] = (
     ("GET", re.compile(r"/bigquery/v2/projects/(?P<project>[^/]+)/queries/(?P<job>[^/]+)"), "results"),
     ("POST", re.compile(r"/bigquery/v2/projects/(?P<project>[^/]+)/queries"), "query"),
     ("POST", re.compile(r"/bigquery/v2/projects/(?P<project>[^/]+)/jobs/(?P<job>[^/]+)/cancel"), "cancel"),
-    ("GET", re.compile(r"/bigquery/v2/projects/(?P<project>[^/]+)/datasets/[^/]+/tables/[^/]+"), "table"),
+    ("GET", re.compile(r"/bigquery/v2/projects/(?P<project>[^/]+)/datasets/[^/]+/tables/(?P<table>[^/]+)"), "table"),
     ("POST", re.compile(r"/token"), "token"),
 )
 
@@ -64,16 +65,21 @@ class Call:
     job: str
     query: dict[str, list[str]]
     body: Json
+    table: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do with one request. With `cut`, hang up instead of answering; with `wait`, first wait for release()."""
+    """What to do with one request. With `cut`, hang up instead of answering; with `wait`, first wait for release().
+
+    With `done`, do what was asked for before hanging up.
+    """
 
     status: int = 200
     body: Json | str | None = None
     cut: bool = False
     wait: bool = False
+    done: bool = False
 
 
 def healthy() -> Answer:
@@ -95,6 +101,11 @@ def plain(status: int, text: str) -> Answer:
 def reset() -> Answer:
     """Reset the connection."""
     return Answer(cut=True)
+
+
+def lost() -> Answer:
+    """Do what was asked for, then reset the connection: the answer is lost on its way."""
+    return Answer(cut=True, done=True)
 
 
 def hang() -> Answer:
@@ -130,6 +141,10 @@ class Service:
     columns: Sequence[tuple[str, str]] = COLUMNS
     modified: str = "4102444800000"
     """When the table was last written to, in milliseconds: in 2100."""
+    partitions: Mapping[date, int] | None = None
+    """The rows of the table's partitions; None: the table has none, as a view."""
+    tells_partitions: bool = True
+    """Whether `tables.get` on a partition tells the partition's rows; else it tells those of the whole table."""
     calls: list[Call] = field(default_factory=list)
     _scripts: dict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
     _jobs: dict[str, Json] = field(default_factory=dict)
@@ -192,10 +207,12 @@ class Service:
             scripted = script.popleft() if script else Answer()
         if scripted.wait:
             self._released.wait()
-        if scripted.cut or scripted.status >= 400 or isinstance(scripted.body, str):
+        if (scripted.cut and not scripted.done) or scripted.status >= 400 or isinstance(scripted.body, str):
             return scripted
         if call.job and call.job not in self._jobs:
             return refused(404, "notFound", f"Not found: Job {call.project}:{call.job}")
+        if call.operation == "insert" and (again := self._refuse_repeated(call)):
+            return again
         handlers: dict[Operation, Callable[[Call], Json]] = {
             "insert": self._insert,
             "get": self._job,
@@ -205,13 +222,26 @@ class Service:
             "table": self._table,
             "token": lambda _: {"access_token": "made-up", "expires_in": 3600, "token_type": "Bearer"},
         }
+        if call.operation == "table" and "$" in call.table and not self._has_partition(call.table):
+            return refused(404, "notFound", f"Not found: Table {call.project}:pypi.{call.table}")
         body = handlers[call.operation](call)
+        if scripted.cut:
+            return scripted
         if scripted.body is not None:
             target = body["job"] if call.operation == "cancel" else body
             target.update(scripted.body)
             if scripted.body.get("jobComplete") is False:
                 body = {k: v for k, v in body.items() if k in {"kind", "jobReference", "jobComplete"}}
         return Answer(scripted.status, body)
+
+    def _refuse_repeated(self, call: Call) -> Answer | None:
+        """Refuse a job id that was used before, as BigQuery does: a job never runs twice."""
+        name = call.body["jobReference"]["jobId"]
+        if name not in self._jobs:
+            return None
+        message = f"Already Exists: Job {call.project}:US.{name}"
+        errors = [{"reason": "duplicate", "message": message, "domain": "global"}]
+        return Answer(409, {"error": {"code": 409, "message": message, "errors": errors, "status": "ALREADY_EXISTS"}})
 
     def _insert(self, call: Call) -> Json:
         time.sleep(self.seconds)
@@ -238,17 +268,14 @@ class Service:
     def _results(self, call: Call) -> Json:
         size = min(int(call.query.get("maxResults", [str(self.page)])[0]), self.page)
         first = int(call.query.get("pageToken", ["0"])[0])
-        found = self.rows
-        if self.rows_for:
-            given = self._jobs[call.job]["configuration"]["query"]["queryParameters"]
-            found = self.rows_for({p["name"]: p["parameterValue"].get("value", "") for p in given})
+        found, columns = self._answer_to(call.job)
         rows = found[first : first + size]
         body: Json = {
             "kind": "bigquery#getQueryResultsResponse",
             "jobReference": self._jobs[call.job]["jobReference"],
             "jobComplete": True,
             "totalRows": str(len(found)),
-            "schema": {"fields": [{"name": n, "type": t, "mode": "NULLABLE"} for n, t in self.columns]},
+            "schema": {"fields": [{"name": n, "type": t, "mode": "NULLABLE"} for n, t in columns]},
         }
         if rows:
             body["rows"] = [{"f": [{"v": _wire(value)} for value in row]} for row in rows]
@@ -256,9 +283,43 @@ class Service:
             body["pageToken"] = str(first + size)
         return body
 
+    def _answer_to(self, name: str) -> tuple[Sequence[tuple[object, ...]], Sequence[tuple[str, str]]]:
+        """Return the rows and columns with which a job answers."""
+        query = self._jobs[name]["configuration"]["query"]
+        given = {p["name"]: p["parameterValue"].get("value", "") for p in query.get("queryParameters", ())}
+        if "INFORMATION_SCHEMA.PARTITIONS" in query["query"]:
+            ids = {f"{day:%Y%m%d}": rows for day, rows in (self.partitions or {}).items()}
+            found = [(day, rows) for day, rows in ids.items() if given["first"] <= day <= given["last"]]
+            return found, (("partition_id", "STRING"), ("total_rows", "INTEGER"))
+        rows = self.rows_for(given) if self.rows_for else self.rows
+        if "AS unnamed" not in query["query"] or len(self.columns) != len(COLUMNS):
+            return rows, self.columns
+        # A scripted row names the file in all that it counts, unless it has a cell more.
+        filled = [row if len(row) > len(COLUMNS) else (*row, 0) for row in rows]
+        return filled, (*self.columns, ("unnamed", "INTEGER"))
+
+    def _has_partition(self, table: str) -> bool:
+        if not self.tells_partitions:
+            return True
+        return any(table.endswith(f"${day:%Y%m%d}") for day in self.partitions or {})
+
     def _table(self, call: Call) -> Json:
-        reference = {"projectId": call.project, "datasetId": "pypi", "tableId": "file_downloads"}
-        return {"kind": "bigquery#table", "tableReference": reference, "lastModifiedTime": self.modified}
+        name, _, partition = call.table.partition("$")
+        reference = {"projectId": call.project, "datasetId": "pypi", "tableId": name}
+        table = {
+            "kind": "bigquery#table",
+            "tableReference": reference,
+            "type": "TABLE",
+            "lastModifiedTime": self.modified,
+        }
+        if self.partitions is None:
+            return table
+        rows = {f"{day:%Y%m%d}": count for day, count in self.partitions.items()}
+        whole = sum(rows.values())
+        return table | {
+            "numRows": str(rows[partition] if partition and self.tells_partitions else whole),
+            "timePartitioning": {"type": "DAY", "field": "timestamp"},
+        }
 
 
 def _wire(value: object) -> str | None:
@@ -309,9 +370,9 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(length)
         url = urlsplit(self.path)
         for method, path, operation in ROUTES:
-            found = path.fullmatch(url.path)
+            found = path.fullmatch(unquote(url.path))
             if found and method == self.command:
-                place = {"project": "", "job": "", **found.groupdict()}
+                place = {"project": "", "job": "", "table": "", **found.groupdict()}
                 body = json.loads(raw) if raw and operation != "token" else {}
                 self._send(self.service.answer(Call(operation, **place, query=parse_qs(url.query), body=body)))
                 return

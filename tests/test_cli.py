@@ -18,15 +18,16 @@ from tests.downloads import download, write
 from winnow_dagster.cli import collect_like_predecessor, main
 from winnow_dagster.config import CONFIG_VARIABLE
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.instance import HOME_VARIABLE
 from winnow_dagster.processes import this_machine
 from winnow_dagster.runs import PROCESS_TAG
+from winnow_dagster.settings import HOME_VARIABLE
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DAY = date(2025, 6, 30)
+NEW = date(2026, 10, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -305,16 +306,14 @@ def test_estimate_tells_what_a_config_costs_from_the_defaults_and_then_from_the_
     assert result.exit_code == 0
     (auto,) = [line.split() for line in result.stdout.splitlines() if "auto (set)" in line]
     text = " ".join(auto)
-    assert text.startswith(
-        "auto (set) 0.42 TiB 15.3 GB 0.42 TiB 0.42 TiB 1.25 TiB, $1.58, 125% of free 0.83 TiB, $0.00"
-    )
+    assert text.startswith("auto (set) 0.25 TiB 9.3 GB 0.25 TiB 0.25 TiB 0.76 TiB, $0.00, 76% of free 0.51 TiB, $0.00")
     assert text.endswith(" 100 100")
-    assert "153 MB per package and day: from the defaults" in result.stdout
+    assert "93 MB per package and day: from the defaults" in result.stdout
     now = datetime.now(UTC)
-    ledger_of(Path("data")).enter(Entry("1", now, DAY, DAY, ["p0", "p1"], "per_package", 0, billed=80_000_000))
+    ledger_of(Path("data")).enter(Entry("1", now, NEW, NEW, ["p0", "p1"], "per_package", 0, billed=80_000_000))
     again = winnow("estimate").stdout
     assert "40 MB per package and day: from the ledger" in again
-    assert "0.15 TiB per scan of a day: from the defaults" in again
+    assert "103.7 GB per scan of a day: from the defaults" in again
     assert "this month so far: 80 MB of a budget of 1.00 TiB" in again
     assert not Path("public").exists()
 
@@ -342,6 +341,15 @@ def test_a_message_that_reads_as_markup_is_printed_as_it_is() -> None:
     result = winnow("collect", "--through", str(DAY))
     assert result.exit_code == 1
     assert "rows[/b]/*.parquet" in result.stdout
+
+
+def test_a_file_name_sends_no_escape_codes_to_the_terminal() -> None:
+    config = configure(["a"])
+    name = "\x1b[31m\x9b2J\x07\u202eevil.parquet"
+    (Path("rows") / name).write_bytes(b"nothing")
+    for result in (winnow("collect", "--through", str(DAY)), winnow("check", "--config", str(config))):
+        assert all(line.isprintable() for line in result.output.split("\n")), result.output
+    assert "evil.parquet" in winnow("collect", "--through", str(DAY)).stdout
 
 
 def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pytest.MonkeyPatch) -> None:

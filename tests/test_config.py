@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -351,7 +354,7 @@ def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -
         ("", "is empty. List your packages: `packages: [{name: your-package}]`"),
         ("service: {}", "packages: missing. List your packages: `packages: [{name: your-package}]`"),
         ("packages: []", "packages: is empty. Give at least one, or leave the key out where it has a default"),
-        ("packages: {name: a}", "packages: {'name': 'a'} is not a list. Begin each entry with '- '"),
+        ("packages: {name: a}", "packages: a section is not a list. Begin each entry with '- '"),
         ("- a", "is list, not keys and values. Start with `packages:`"),
         ("packages: [{name: a}]\npackages: []", "line 2, column 1: the key 'packages' stands twice. Keep one"),
         ("a: [", "line 1, column 5: expected the node content, but found '<stream end>'"),
@@ -372,7 +375,7 @@ def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -
         ),
         (
             "packages: [{name: a}]\nservice: {output_dir: gs://public, data_dir: gs://public/data}",
-            "service.data_dir: gs://public/data lies in output_dir, gs://public, which is served. Use another bucket",
+            "service.data_dir: gs://public/data is in the bucket of output_dir, gs://public. Public access is granted",
         ),
         ("packages: [{name: a}]\nservice: {output_dir: 3}", "service.output_dir: 3 is not text"),
         ("packages: [{name: a}]\nservice: 3", "service: 3 is not a section. Indent its keys below it"),
@@ -401,7 +404,7 @@ def test_a_wrong_file_is_refused_with_what_to_do(text: str, problem: str) -> Non
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("packages: [{name: a}]\nsource: {kind: []}", "source.kind: [] is not one of"),
+        ("packages: [{name: a}]\nsource: {kind: []}", "source.kind: a list is not one of"),
         ('packages: [{name: a}]\n"x\\ny": 1', "x\\ny: unknown key"),
         ('packages: ["x\\ry"]', "Write `name: x\\ry`"),
         ('service: {output_dir: "\\ud83d"}', "'\\ud83d' holds half of a character. Write the character itself"),
@@ -415,6 +418,46 @@ def test_odd_types_and_characters_are_refused_in_one_line(text: str, problem: st
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^nowhere\.yaml: cannot be read: No such file or directory"):
         load_settings(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("service", "problem"),
+    [
+        ("{output_dir: data}", "is served to the world and holds data_dir"),
+        ("{output_dir: ./x/../data/}", "is served to the world and holds data_dir"),
+        ("{output_dir: data, data_dir: gs://state}", "is served to the world and holds the history of runs"),
+        ("{output_dir: data/sample, data_dir: data}", "is served to the world and holds the stored days"),
+        ("{output_dir: data/sample/raw, data_dir: data}", "where Winnow keeps private files"),
+        ("{output_dir: data/dagster, data_dir: data}", "is served to the world and holds the history of runs"),
+        ("{output_dir: data/dagster/history, data_dir: data}", "where Winnow keeps private files"),
+        ("{output_dir: gs://one/badges, data_dir: gs://one/state}", "Public access is granted per bucket"),
+        ("{output_dir: gs://one/a/b, data_dir: gs://one}", "Public access is granted per bucket"),
+        ("{output_dir: link, data_dir: state}", "is served to the world and holds data_dir"),
+        ("{output_dir: state, data_dir: link/days}", "is served to the world and holds data_dir"),
+        ("{output_dir: www, credential_file: link/key.json}", "is served to the world and holds credential_file"),
+        ("{output_dir: home}", "is served to the world and holds $DAGSTER_HOME"),
+        ("{output_dir: keys}", "is served to the world and holds $GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
+)
+def test_an_output_dir_that_would_serve_private_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str, problem: str
+) -> None:
+    (tmp_path / "link").symlink_to("www" if "www" in service else "state")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "x"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "keys" / "key.json"))
+    (found,) = problems(f"packages: [{{name: a}}]\nservice: {service}")
+    assert problem in found
+
+
+def test_without_a_config_nothing_private_is_served_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "public").symlink_to("data")
+    with pytest.raises(ConfigError, match="is served to the world and holds data_dir"):
+        load_settings()
+
+
+def test_an_output_dir_beside_the_stored_days_is_fine(tmp_path: Path) -> None:
+    found = load_settings(write("packages: [{name: a}]\nservice: {output_dir: data/public, data_dir: data}"))
+    assert (found.output_dir, found.data_dir) == (tmp_path / "data/public", tmp_path / "data")
 
 
 def test_a_symlinked_output_dir_that_leads_to_the_stored_days_is_refused(tmp_path: Path) -> None:
@@ -455,6 +498,42 @@ def test_an_alert_webhook_is_taken_and_never_shown() -> None:
     assert "T0KEN" not in repr(found)
     wrong = problems("{packages: [{name: a}], alerts: {webhook: hooks.example.com/T0KEN}}")
     assert wrong == ["alerts.webhook: is not a web address. Start it with https://"]
+
+
+SECRETS = ("https://hooks.example.com/services/T0KEN", "hooks.example.com/T0KEN", "HTTP://a:T0KEN@b/T0KEN")
+KEY = {"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----T0KEN", "client_id": "1"}
+
+
+def wrong_configs() -> Iterator[str]:
+    """Yield configs with a secret in the wrong place, or of the wrong shape."""
+    shapes = [lambda secret: secret, lambda secret: [secret, secret], lambda secret: {"url": secret, secret: 1}]
+    places = [
+        ("alerts",), ("alerts", "webhook"), ("webhook",), ("service",), ("service", "webhook"), ("service", "base_url"),
+        ("service", "output_dir"), ("service", "credential_file"), ("source",), ("source", "kind"), ("source", "table"),
+        ("source", "project"), ("schedule",), ("schedule", "enabled"), ("start_date",), ("defaults", "label"),
+        ("defaults", "colors"), ("defaults", "logo_svg"), ("defaults", "window_days"), ("groups",), ("packages",),
+    ]  # fmt: skip
+    for place, shape, secret in product(places, shapes, (*SECRETS, json.dumps(KEY), KEY)):
+        if isinstance(secret, str) or shape is not shapes[2]:
+            value: Any = shape(secret)
+            for key in reversed(place):
+                value = {key: value}
+            # `s` is wrong: a secret that is right where it stands has an error beside it.
+            yield yaml.safe_dump({"packages": [{"name": "a"}], "s": 1, **value}, width=1000)
+    for secret in SECRETS:
+        yield f"packages: [{{name: a}}]\nalerts: {{'{secret}': }}"
+        yield f"packages: ['{secret}', {{name: '{secret}'}}, {{'{secret}': a}}]\ngroups: [{{name: '{secret}*'}}]"
+        yield f"'{secret}': 1\n'{secret}': 2"
+        yield f"alerts: *{secret}"
+        yield f"alerts: !{secret} x"
+        yield f'alerts: "{secret}\\ud83d"'
+        yield f"alerts: webhook: {secret}"
+        yield f"alerts: {{webhook: {secret}"
+
+
+def test_no_error_shows_a_secret_wherever_it_stands() -> None:
+    for text in wrong_configs():
+        assert "T0KEN" not in "\n".join(problems(text)), text
 
 
 def test_runs_are_kept_for_ninety_days_unless_told_otherwise() -> None:

@@ -49,6 +49,8 @@ def public(tmp_path: Path) -> Path:
     (folder / "empty").mkdir()
     (folder / "index.html").write_text("<h1>Badges</h1>")
     (folder / "a" / "index.html").write_text("<p>a</p>" * 400)
+    (folder / "discord.py").mkdir()
+    (folder / "discord.py" / "index.html").write_text("<p>discord.py</p>")
     (folder / "a" / "badge.json").write_text("{}")
     (folder / "a" / "badge.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (folder / "a" / "history.csv").write_text("date\r\n")
@@ -84,7 +86,7 @@ def caddy(tmp_path: Path, public: Path) -> Iterator[Caddy]:
 
 
 @needs_caddy
-@pytest.mark.parametrize("path", ["/", "/a/", "/a/badge.json", "/a/badge.svg", "/a/history.csv"])
+@pytest.mark.parametrize("path", ["/", "/a/", "/discord.py/", "/a/badge.json", "/a/badge.svg", "/a/history.csv"])
 def test_caddy_sends_the_headers_that_winnow_serve_sends(caddy: Caddy, path: str) -> None:
     found = httpx.get(caddy.site + path)
     assert found.status_code == 200

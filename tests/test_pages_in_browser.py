@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,15 +55,8 @@ def site(public: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
-        assert found
-        try:
-            yield found[0]
-        finally:
-            server.terminate()
+    with serving(folder) as (_, port):
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +119,18 @@ def numbers(public: Path) -> dict[str, int]:
     }
 
 
-def test_without_a_script_every_number_is_there_ordered_by_honest_downloads(
+def test_without_a_script_every_number_is_there_ordered_by_window_and_honest_downloads(
     browser: Browser, site: str, public: Path
 ) -> None:
     expected = numbers(public)
     with opened(browser, site, java_script_enabled=False) as page:
         names = [cell.inner_text().split()[0] for cell in page.locator("tbody th").all()]
-        shown = [cell.inner_text() for cell in page.locator("tbody td:nth-child(3)").all()]
-        assert names == sorted(expected, key=lambda name: -expected[name])
+        windows = [cell.inner_text() for cell in page.locator("tbody td:nth-child(3)").all()]
+        shown = [cell.inner_text() for cell in page.locator("tbody td:nth-child(4)").all()]
+        # Its window is of 40 days, and that of all others of 30.
+        others = sorted(expected.keys() - {"sample-oat"}, key=lambda name: -expected[name])
+        assert names == ["sample-oat", *others]
+        assert windows == ["40 days", *["30 days"] * len(others)]
         assert shown == [f"{expected[name]:,}" for name in names]
         assert not page.locator("#search").is_visible()
 
@@ -166,12 +164,20 @@ def test_the_search_leaves_what_was_meant(browser: Browser, site: str) -> None:
 def test_the_columns_sort_both_ways_by_keyboard_too(browser: Browser, site: str, public: Path) -> None:
     expected = numbers(public)
     with opened(browser, site) as page:
+        # Nothing sorts numbers of 40 days among numbers of 30.
+        assert page.get_by_role("button", name="Honest").count() == 0
 
         def names() -> list[str]:
             return [cell.get_attribute("data-value") or "" for cell in page.locator("tbody th").all()]
 
-        page.get_by_role("button", name="Honest").click()
-        assert names() == sorted(expected, key=lambda name: expected[name])
+        def shares() -> list[float]:
+            return [float(c.get_attribute("data-value") or "") for c in page.locator("tbody td:nth-child(6)").all()]
+
+        page.get_by_role("button", name="Share").click()
+        assert shares() == sorted(shares(), reverse=True)
+        page.get_by_role("button", name="Share").click()
+        assert shares() == sorted(shares())
+        assert len(set(shares())) > 1
         page.get_by_role("button", name="Package").focus()
         page.keyboard.press("Enter")
         assert names() == sorted(expected)

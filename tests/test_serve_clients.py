@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
-import threading
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,142 +13,173 @@ import httpx
 import pytest
 
 from tests.serving import resident, serving
-from winnow_dagster.impatient import LONGEST_REQUEST, MOST_WAITING
-from winnow_dagster.serve import make_server
+from winnow_dagster.serve import MAX_BUFFER, MAX_CONNECTIONS, max_connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+ONE_SECOND = "from winnow_dagster import cli, serve; serve.HEADER_SECONDS = 1; cli.main(['serve', '--port', '0'])"
+"""`winnow serve` that waits for a second only."""
+
+HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: "
+ASK_FOR_ALL = b"GET /a/large.csv HTTP/1.1\r\nHost: a\r\n"
+
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[httpx.Client]:
-    (tmp_path / "public" / "a").mkdir(parents=True)
-    (tmp_path / "public" / "index.html").write_text("<h1>Badges</h1>")
-    (tmp_path / "public" / "a" / "badge.json").write_text("{}")
+    publish(tmp_path)
     with serving(tmp_path) as (_, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         yield client
 
 
-ASK_FOR_ALL = b"GET /a/large.csv HTTP/1.1\r\nHost: a\r\n"
+def publish(folder: Path) -> None:
+    (folder / "public" / "a").mkdir(parents=True)
+    (folder / "public" / "index.html").write_text("<h1>Badges</h1>")
+    (folder / "public" / "a" / "badge.json").write_text("{}")
+    (folder / "public" / "a" / "large.csv").write_bytes(bytes(20_000_000))
+
+
+def connect(client: httpx.Client) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=30)
+
+
+def test_half_sent_requests_lock_nobody_out_and_leave_no_line(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with contextlib.ExitStack() as stack:
+        server, port = stack.enter_context(serving(tmp_path))
+        for _ in range(128):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            half.sendall(HALF)
+        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=5).status_code == 200
+        server.terminate()
+        assert server.communicate(timeout=30) == ("", "")
+
+
+def test_more_clients_than_the_process_has_files_for_wait_until_it_has_some(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with contextlib.ExitStack() as stack:
+        command = ["prlimit", "--nofile=128:128", sys.executable, "-c", ONE_SECOND]
+        server, port = stack.enter_context(serving(tmp_path, command))
+        for _ in range(128):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            half.sendall(HALF)
+        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30).status_code == 200
+        server.terminate()
+        assert server.communicate(timeout=30) == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("begun", "more"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X-A: a\r\n" * 1000),
-        # What is large is still being sent.
-        (ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL, b"X-A: a\r\n" * 1000),
-        (b"", (ASK_FOR_ALL + b"\r\n") * 100),
-    ],
+    ("files", "connections"), [(resource.RLIM_INFINITY, MAX_CONNECTIONS), (10**6, MAX_CONNECTIONS), (1024, 480), (1, 1)]
 )
-def test_a_client_that_goes_on_and_on_is_hung_up_on(
-    client: httpx.Client, tmp_path: Path, begun: bytes, more: bytes
+def test_as_many_clients_are_let_in_as_there_are_files_for(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int
 ) -> None:
-    (tmp_path / "public" / "a" / "large.csv").write_bytes(bytes(20_000_000))
-    most = 200 * LONGEST_REQUEST
-    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as endless:
-        sent = 0
-        try:
-            endless.sendall(begun)
-            while sent < most:
-                sent += endless.send(more)
-        except (ConnectionError, TimeoutError):
-            pass
-    assert sent < most, "it is still listened to"
-    assert client.get("/").status_code == 200
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert max_connections() == connections
 
 
-@pytest.mark.parametrize(("requests", "answers"), [(10, 10), (MOST_WAITING + 10, 0)])
-def test_some_requests_may_wait_for_those_before_them_and_not_any_number(
-    client: httpx.Client, requests: int, answers: int
-) -> None:
-    ask = b"GET /a/badge.json HTTP/1.1\r\nHost: a\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as eager:
-        eager.sendall(ask * (requests - 1) + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        found = b""
-        with contextlib.suppress(ConnectionError):
-            while more := eager.recv(65536):
-                found += more
-    assert found.count(b"HTTP/1.1 200") == answers
-
-
-def test_a_post_is_refused_however_much_comes_with_it(client: httpx.Client) -> None:
-    assert client.post("/a/badge.json", content=bytes(10 * LONGEST_REQUEST)).status_code == 405
-
-
-def test_what_clients_do_not_take_is_not_held_for_them(tmp_path: Path) -> None:
-    (tmp_path / "public").mkdir()
-    (tmp_path / "public" / "large.csv").write_bytes(bytes(30_000_000))
-    with contextlib.ExitStack() as stack:
-        server, port = stack.enter_context(serving(tmp_path))
-        assert len(httpx.get(f"http://127.0.0.1:{port}/large.csv").content) == 30_000_000
-        before = resident(server.pid)
-        for _ in range(4):
-            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            slow.sendall(b"GET /large.csv HTTP/1.1\r\nHost: a\r\n\r\n")
-            # All but the last of it.
-            left = 29_000_000
-            while left > 0:
-                left -= len(slow.recv(1_000_000))
-        assert resident(server.pid) < before + 20
-
-
-@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-A: "])
-def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(client: httpx.Client, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), timeout=30) as slow:
+@pytest.mark.parametrize("begun", [b"", HALF, ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL])
+def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(tmp_path: Path, begun: bytes) -> None:
+    publish(tmp_path)
+    command = [sys.executable, "-c", ONE_SECOND]
+    with serving(tmp_path, command) as (_, port), socket.create_connection(("127.0.0.1", port), timeout=0.3) as slow:
         slow.sendall(begun)
-        slow.settimeout(0.5)
         # A byte now and then does not help it.
-        for _ in range(60):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
             try:
-                assert slow.recv(1000) == b""
-                break
+                if not slow.recv(1_000_000):
+                    break
             except TimeoutError:
                 slow.sendall(b"a" if begun else b"")
             except ConnectionError:
                 break
         else:
             pytest.fail("it is still listened to after 30 seconds")
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+
+
+@pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nHost: a\r\n", ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL])
+def test_headers_without_end_are_not_read_to_the_end(client: httpx.Client, begun: bytes) -> None:
+    with connect(client) as endless:
+        endless.settimeout(1)
+        sent = 0
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            endless.sendall(begun)
+            while sent < 200 * MAX_BUFFER:
+                sent += endless.send(b"X-A: a\r\n" * 1000)
+    assert sent < 200 * MAX_BUFFER
     assert client.get("/").status_code == 200
 
 
+def test_requests_may_wait_for_those_before_them(client: httpx.Client) -> None:
+    ask = b"GET /a/badge.json HTTP/1.1\r\nHost: a\r\n\r\n"
+    with connect(client) as eager:
+        eager.sendall(ask * 9 + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        found = b"".join(iter(lambda: eager.recv(65536), b""))
+    assert found.count(b"HTTP/1.1 200") == 10
+
+
+def test_a_client_that_asks_and_takes_nothing_is_not_listened_to_for_ever(client: httpx.Client) -> None:
+    with connect(client) as eager:
+        eager.settimeout(1)
+        sent = 0
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while sent < 200 * MAX_BUFFER:
+                sent += eager.send((ASK_FOR_ALL + b"\r\n") * 100)
+    assert sent < 200 * MAX_BUFFER
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("length", [b"100", b"100000000"])
+def test_a_request_that_comes_with_a_body_is_answered_without_it(client: httpx.Client, length: bytes) -> None:
+    for method, status in ((b"POST", b"405"), (b"GET", b"200")):
+        with connect(client) as half:
+            half.sendall(method + b" /a/badge.json HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + b"\r\n\r\nabc")
+            assert half.recv(1000).split(b" ")[1] == status
+            with contextlib.suppress(ConnectionError):
+                while half.recv(1000):
+                    pass
+
+
+def test_what_clients_do_not_take_is_not_held_for_them(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with contextlib.ExitStack() as stack:
+        server, port = stack.enter_context(serving(tmp_path))
+        assert len(httpx.get(f"http://127.0.0.1:{port}/a/large.csv").content) == 20_000_000
+        before = resident(server.pid)
+        for _ in range(6):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            slow.sendall(ASK_FOR_ALL + b"\r\n")
+            # All but the last of it.
+            left = 19_000_000
+            while left > 0:
+                left -= len(slow.recv(1_000_000))
+        assert resident(server.pid) < before + 20
+
+
+def test_a_client_that_takes_its_time_gets_all_of_a_file(tmp_path: Path) -> None:
+    publish(tmp_path)
+    command = [sys.executable, "-c", ONE_SECOND]
+    with serving(tmp_path, command) as (_, port), socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+        slow.sendall(ASK_FOR_ALL.replace(b"Host", b"Connection: close\r\nHost") + b"\r\n")
+        found = len(slow.recv(1000))
+        # Longer than a client has for headers.
+        slow.settimeout(2)
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as other:
+            assert other.recv(1) == b""
+        while more := slow.recv(1_000_000):
+            found += len(more)
+    assert found > 20_000_000
+
+
 def test_requests_that_are_none_leave_no_line_each(tmp_path: Path) -> None:
-    (tmp_path / "public").mkdir()
+    publish(tmp_path)
     with serving(tmp_path) as (server, port):
-        assert server.stderr is not None
         for _ in range(10):
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(b"nothing at all\r\n\r\n")
                 assert connection.recv(100).startswith(b"HTTP/1.1 400")
         server.terminate()
-        assert server.stderr.read() == ""
-
-
-def test_a_client_that_takes_its_time_gets_all_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("winnow_dagster.impatient.SECONDS_TO_ASK", 1)
-    page = b"a" * 250_000
-    (tmp_path / "page.html").write_bytes(page)
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as slow:
-        # As a slow line has it: little is under way.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        server = make_server(tmp_path)
-        serving = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        serving.start()
-        try:
-            slow.connect(listener.getsockname())
-            slow.sendall(b"GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n")
-            answer, end = b"", time.monotonic() + 3
-            while not answer.endswith(page):
-                # The most of it only when the time to ask is long over.
-                is_slow = time.monotonic() < end
-                more = slow.recv(1024 if is_slow else 65536)
-                assert more, f"hung up on after {len(answer)} bytes"
-                answer += more
-                if is_slow:
-                    time.sleep(0.05)
-        finally:
-            server.should_exit = True
-            slow.close()
-            serving.join()
+        assert server.communicate(timeout=30) == ("", "")

@@ -18,6 +18,7 @@ import click
 from winnow_dagster import __version__
 from winnow_dagster.config import ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
 from winnow_dagster.storage.errors import StorageError
 
@@ -46,7 +47,7 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the problem on standard error."""
-        click.echo(f"winnow: {self.message}", file=file, err=True)
+        click.echo(for_terminal(f"winnow: {self.message}"), file=file, err=True)
 
 
 class _Commands(click.Group):
@@ -149,7 +150,10 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 def serve(config_path: Path | None, host: str, port: int) -> None:
-    """Serve the published directory, on this machine only unless told otherwise."""
+    """Serve the published directory to try it out, on this machine only unless told otherwise.
+
+    Ctrl-C ends it with 0. In production let a web server such as Caddy serve the directory: see deploy/.
+    """
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
@@ -189,7 +193,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
         click.echo("There is nothing to remove: the config accounts for every published file.")
         return
     for folder, files in orphans.items():
-        click.echo(f"{web.folder / folder}: {', '.join(files)}")
+        click.echo(for_terminal(f"{web.folder / folder}: {', '.join(files)}"))
     number = count_orphans(web, orphans)
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):

@@ -6,7 +6,6 @@ fetched or written before the file is sound.
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
 from pathlib import Path
@@ -23,6 +22,7 @@ from winnow_dagster.config_packages import (
     settle_group,
     settle_package,
 )
+from winnow_dagster.config_private import find_exposed
 from winnow_dagster.config_values import (
     CI_KNOWN_SINCE,
     Directory,
@@ -64,7 +64,10 @@ class ServiceSection(Section):
 
 
 class FiguresSection(Section):
-    """`source.figures:`: what is known of the source's size and price; Figures says from where."""
+    """`source.figures:`: what is known of the source's size and price; Figures says from where.
+
+    Sizes are those of days since PyPI's change of its log.
+    """
 
     package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
     scan_day_gb: Annotated[float, Field(gt=0)] = Figures.scan_day_bytes / GB
@@ -85,9 +88,8 @@ class SourceSection(Section):
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
-    # On a clustered table BigQuery holds the cap against whole partitions, not against what it will read: a cap below
-    # a day's size refuses cheap queries.
-    maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] = int(2 * Figures.scan_day_bytes)
+    # None: it follows from the columns that a query reads. A cap that the user sets holds for every day, old ones too.
+    maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] | None = None
     figures: FiguresSection = FiguresSection()
 
 
@@ -153,10 +155,13 @@ def load_settings(path: Path | None = None) -> Settings:
         path = Path(CONFIG_NAME)
     if path is None:
         packages = [PackageSection(name=name) for name in SAMPLE_PACKAGES]
-        return _settle(ConfigFile(packages=packages), None, Path.cwd())
+        settings = _settle(ConfigFile(packages=packages), None, Path.cwd())
+        if problems := list(find_exposed(settings)):
+            raise ConfigError(settings.folder, problems)
+        return settings
     content = read_yaml(path)
     path = path.absolute()
-    problems = [*_cross_problems(content), *_private_path_problems(path, content)]
+    problems = [*_cross_problems(content), *_exposed(content, path)]
     try:
         file = ConfigFile.model_validate(content)
     except ValidationError as error:
@@ -164,6 +169,22 @@ def load_settings(path: Path | None = None) -> Settings:
     if problems:
         raise ConfigError(path, problems)
     return _settle(file, path, path.parent)
+
+
+def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
+    """Find what would be served to the world, from the paths alone: other keys may have wrong values."""
+    service, source = (found if isinstance(found := content.get(k), dict) else {} for k in ("service", "source"))
+    kind = source.get("kind")
+    paths = {key: service[key] for key in ("output_dir", "data_dir", "credential_file") if key in service}
+    reads = {key: source[key] for key in ("path", "credential_file", "table") if key in source}
+    reads["kind"] = kind if kind in ("bigquery", "parquet") else "sample"
+    if str(paths.get("output_dir")).startswith(SCHEME) and "data_dir" not in paths:
+        return ["service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world"]
+    named = {"service": paths, "packages": [{"name": "a"}], **({"source": reads} if source else {})}
+    try:
+        return list(find_exposed(_settle(ConfigFile.model_validate(named), path, path.parent)))
+    except ValidationError:
+        return []
 
 
 def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
@@ -251,40 +272,3 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"source.{key}: has no use with kind {kind}. Remove it, or set `kind: bigquery`"
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
-
-
-def _private_path_problems(config_file: Path, content: Mapping[str, Any]) -> Iterator[str]:
-    """Find what would be served to the world because it lies in output_dir."""
-
-    def written(section: str, key: str, default: str = "") -> str:
-        keys = content.get(section)
-        value = keys.get(key, default) if isinstance(keys, dict) else default
-        return value if isinstance(value, str) and "\0" not in value else ""
-
-    def configured(section: str, key: str, default: str = "") -> Path | None:
-        value = written(section, key, default)
-        usable = value and "://" not in value
-        try:
-            return _resolve(config_file.parent, value).resolve() if usable else None
-        except RuntimeError:  # An unknown user's home, which the field itself is refused for.
-            return None
-
-    served, kept = written("service", "output_dir"), written("service", "data_dir")
-    if served.startswith(SCHEME) and not kept:
-        yield "service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world"
-    with contextlib.suppress(ValueError):
-        if ObjectPath.parse(kept).is_relative_to(ObjectPath.parse(served)):
-            yield f"service.data_dir: {kept} lies in output_dir, {served}, which is served. Use another bucket"
-    output_dir = configured("service", "output_dir", ServiceSection().output_dir)
-    private = [
-        (configured("service", "data_dir"), "data_dir"),
-        (configured("service", "credential_file"), "credential_file"),
-        (configured("source", "credential_file"), "credential_file"),
-        (config_file.resolve(), "this config file"),
-    ]
-    for path, what in private:
-        if output_dir and path and path.is_relative_to(output_dir):
-            yield (
-                f"service.output_dir: {output_dir} is served to the world and holds {what} ({path}). "
-                "Use a directory of its own, such as `public`"
-            )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from winnow_dagster.core.escaping import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -30,8 +32,34 @@ class ConfigError(Exception):
 
 
 def _on_one_line(problem: str) -> str:
-    """Return a sentence that may quote a file, without what breaks lines or plays with the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in problem)
+    """Return a sentence that may quote a file, without web addresses, line breaks and control characters."""
+    # An address may be alerts.webhook in the wrong place, and whoever knows that can post to it.
+    hidden = _ADDRESS.sub(HIDDEN_ADDRESS, problem)
+    return visible(hidden)
+
+
+_ADDRESS = re.compile(r"https?:/+[^\s'\"`/][^\s'\"`]*", re.IGNORECASE)
+_HOST = re.compile(r"[\s!]*[\w.-]+\.[a-z]{2,}(:\d+)?(?=[/?#])", re.IGNORECASE)
+_QUOTED = re.compile("'([^']+)'")
+HIDDEN_ADDRESS = "https://…"
+
+
+def hide(text: str) -> str:
+    """Return a text of the file, without what may be a secret."""
+    if "PRIVATE KEY" in text:
+        return "…PRIVATE KEY…"
+    if _ADDRESS.search(text):
+        return HIDDEN_ADDRESS
+    host = _HOST.match(text)
+    return f"{host[0]}/…" if host else text
+
+
+def shown(value: object) -> str:
+    """Return a wrong value as a message quotes it: short, and without what may be a secret."""
+    if isinstance(value, dict | list):
+        return "a section" if isinstance(value, dict) else "a list"
+    text = repr(hide(value) if isinstance(value, str) else value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - what fits a line
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -45,7 +73,7 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
             continue
         key = loader.construct_object(key_node)
         if key in seen:
-            problem = f"the key {key!r} stands twice. Keep one"
+            problem = f"the key {shown(key)} stands twice. Keep one"
             raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
         seen.append(key)
     return loader.construct_mapping(node, deep=True)
@@ -54,7 +82,7 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
 def _text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
     value = str(loader.construct_scalar(node))
     if any("\ud800" <= character <= "\udfff" for character in value):
-        problem = f"{value!r} holds half of a character. Write the character itself"
+        problem = f"{shown(value)} holds half of a character. Write the character itself"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
     return value
 
@@ -82,7 +110,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(path, [f"{where}{error.problem or error.context}"]) from None
+        problem = error.problem or error.context or "is not YAML"
+        raise ConfigError(path, [where + _QUOTED.sub(lambda quoted: f"'{hide(quoted[1])}'", problem)]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: the loader's own, for a value such as the date 2026-13-45.
         raise ConfigError(path, [f"is not YAML: {str(error).splitlines()[0]}"]) from None
@@ -111,7 +140,7 @@ def place(location: Location, content: object) -> str:
             text += f"[{step}]"
             content = content[step]
         elif step != "[key]":  # pydantic's word for a key of a mapping, which the step before has named
-            text += f".{step}" if text else step
+            text += f".{hide(step)}" if text else hide(step)
             content = content.get(step) if isinstance(content, dict) else None
     return text
 
@@ -143,19 +172,23 @@ def _sentence(error: ErrorDetails, content: Mapping[str, Any], keys: Mapping[str
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key. {_suggest_key(error['loc'], keys)}"
     if error["type"] == "invalid_key":
-        return f"{_shorten(error['input'])} is not a key. Keys are words, such as `packages:`"
+        return f"{shown(error['input'])} is not a key. Keys are words, such as `packages:`"
     if error["type"] == "missing":
         return f"{where}: missing. {_example(error['loc'])}"
     return f"{where}: {_wrong_value(error)}"
 
 
 def _wrong_value(error: ErrorDetails) -> str:
-    value, context = _shorten(error["input"]), error.get("ctx", {})
+    value, context = shown(error["input"]), error.get("ctx", {})
     if error["type"] == "literal_error":
         known = re.findall("'(.*?)'", context["expected"])
         return f"{value} is not one of {', '.join(known)}.{_nearest(str(error['input']), known)}"
-    if error["type"] == "model_type" and isinstance(error["input"], str) and error["loc"][0] == "packages":
-        return f"{value} is not a section. Write `name: {error['input']}`"
+    if error["type"] == "model_type" and isinstance(error["input"], str):
+        if error["loc"][0] == "packages":
+            name = error["input"] if hide(error["input"]) == error["input"] else "your-package"
+            return f"{value} is not a section. Write `name: {name}`"
+        # Text in the place of a whole section may be anything, such as the token of a webhook.
+        value = "text"
     # The sentences of Winnow's own validators come as they are, under a type of their own.
     sentence = _SENTENCES.get(error["type"])
     return error["msg"] if sentence is None else sentence.format(value=value, **context)
@@ -182,8 +215,3 @@ def _example(location: Location) -> str:
     if location == ("packages",):
         return "List your packages: `packages: [{name: your-package}]`"
     return "Add it"
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - what fits a line

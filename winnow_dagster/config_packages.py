@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from winnow_dagster.config_errors import shown
 from winnow_dagster.config_values import (
     Color,
     GroupName,
@@ -50,10 +51,10 @@ def _check_svg(value: str) -> str:
 def _check_labels(labels: dict[str, str]) -> dict[str, str]:
     for label in labels.values():
         if any(unicodedata.category(character) in {"Cc", "Cs", "Cn"} for character in label):
-            raise refuse(f"{label!r} has a character that cannot be shown. Remove it")
+            raise refuse(f"{shown(label)} has a character that cannot be shown. Remove it")
         rest = label.replace("{days}", "")
         if "{" in rest or "}" in rest:
-            raise refuse(f"{label!r} has a place that nothing fills. Use {{days}} only")
+            raise refuse(f"{shown(label)} has a place that nothing fills. Use {{days}} only")
     return labels
 
 
@@ -154,7 +155,7 @@ def find_problems(content: Mapping[str, Any]) -> Iterator[str]:
 def _look_problems(place: str, section: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
     days = section.get("window_days")
     if isinstance(days, list):
-        repeated = [day for day, times in Counter(repr(number_in_quotes(d)) for d in days).items() if times > 1]
+        repeated = [day for day, times in Counter(shown(number_in_quotes(d)) for d in days).items() if times > 1]
         for day in repeated:
             yield f"{place}.window_days: {day} stands twice. Keep one"
     colors = section.get("colors")

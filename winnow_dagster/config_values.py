@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from winnow_dagster.config_errors import hide, shown
 from winnow_dagster.core.names import Selector, normalise
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.svg import COLORS
@@ -43,7 +44,7 @@ def _check_selector(value: str) -> str:
     try:
         Selector.parse(value)
     except ValueError as error:
-        raise refuse(str(error)) from None
+        raise refuse(_quoting(error, value)) from None
     return value
 
 
@@ -51,7 +52,12 @@ def _check_name(value: str) -> str:
     try:
         return normalise(value)
     except ValueError as error:
-        raise refuse(str(error).replace("a PyPI name", "a group's name")) from None
+        raise refuse(_quoting(error, value).replace("a PyPI name", "a group's name")) from None
+
+
+def _quoting(error: ValueError, value: str) -> str:
+    """Return the message of an error that quotes a name; of a value that is hidden, only that it is none."""
+    return str(error) if hide(value) == value else f"{shown(value)} is not a PyPI name"
 
 
 def _check_start(value: date) -> date:
@@ -62,7 +68,7 @@ def _check_start(value: date) -> date:
 
 def _check_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s\"'<>\\^`{|}]+", value):
-        raise refuse(f"{value!r} is not a web address. Start it with https://")
+        raise refuse(f"{shown(value)} is not a web address. Start it with https://")
     return value.rstrip("/")
 
 
@@ -75,26 +81,28 @@ def _check_webhook(value: str) -> str:
 
 def _check_project(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
-        raise refuse(f"{value!r} is not a Google Cloud project. Use its id, such as my-project-123")
+        raise refuse(f"{shown(value)} is not a Google Cloud project. Use its id, such as my-project-123")
     return value
 
 
 def _check_table(value: str) -> str:
     # The name goes into the query's text, where no parameter can stand.
     if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_$-]+", value):
-        raise refuse(f"{value!r} is not a table. Write it as project.dataset.table")
+        raise refuse(f"{shown(value)} is not a table. Write it as project.dataset.table")
     return value
 
 
 def _check_path(value: str) -> str:
     if "://" in value:
-        raise refuse(f"{value!r} is not a local path. Use a directory or file of this machine")
+        raise refuse(f"{shown(value)} is not a local path. Use a directory or file of this machine")
     if "\0" in value:
-        raise refuse(f"{value!r} is not a path. Remove the null character")
+        raise refuse(f"{shown(value)} is not a path. Remove the null character")
+    if "PRIVATE KEY" in value or value.lstrip().startswith("{"):
+        raise refuse("is the content of a file. Write the path of the file that holds it")
     try:
         Path(value).expanduser()
     except RuntimeError:
-        raise refuse(f"{value!r} is in the home of a user who is not known here. Write the whole path") from None
+        raise refuse(f"{shown(value)} is in the home of a user who is not known here. Write the whole path") from None
     return value
 
 
@@ -102,7 +110,7 @@ def _check_directory(value: str) -> str:
     if "://" not in value:
         return _check_path(value)
     if not value.startswith(SCHEME):
-        raise refuse(f"{value!r} is no place that Winnow can use. Write a local path, or gs://bucket/prefix")
+        raise refuse(f"{shown(value)} is no place that Winnow can use. Write a local path, or gs://bucket/prefix")
     try:
         ObjectPath.parse(value)
     except ValueError as error:
@@ -112,7 +120,9 @@ def _check_directory(value: str) -> str:
 
 def _check_color(value: str) -> str:
     if value not in COLORS and not re.fullmatch(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})", value):
-        raise refuse(f"{value!r} is not a colour. Use {', '.join(COLORS)}, or six hexadecimal digits such as '4c1d95'")
+        raise refuse(
+            f"{shown(value)} is not a colour. Use {', '.join(COLORS)}, or six hexadecimal digits such as '4c1d95'"
+        )
     return value
 
 

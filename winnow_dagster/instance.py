@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from winnow_dagster.config_errors import ConfigError
 from winnow_dagster.event_log import keep_connections
+from winnow_dagster.settings import HOME_VARIABLE
 from winnow_dagster.storage.files import StorageError, make_folder, replace_file
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from winnow_dagster.settings import Settings
 
-HOME_VARIABLE = "DAGSTER_HOME"
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 """How many events that come together Dagster stores in one go."""
 
@@ -37,11 +37,6 @@ _NO_STEP_OUTPUT = {
 }
 
 
-def default_home(settings: Settings) -> Path:
-    """Return the folder of the instance that is used where the user has none."""
-    return settings.local_dir / "dagster"
-
-
 @contextlib.contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance of $DAGSTER_HOME; else of the config's folder, if it has a dagster.yaml; else of `data_dir`.
@@ -50,7 +45,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """
     os.environ.setdefault(BATCH_VARIABLE, "1000")
     _make_local_dir(settings)
-    home = default_home(settings)
+    home = settings.default_home
     given = os.environ.get(HOME_VARIABLE)
     if given:
         chosen = Path(given).expanduser().absolute()

@@ -15,8 +15,9 @@ from rich.text import Text
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
 from winnow_dagster.core.coverage import Cost, Failure, Reader, days_between, end_of, plan_requests
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
-from winnow_dagster.core.query import STRATEGIES, plan_queries
+from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
 from winnow_dagster.site.comparison import name_window
@@ -26,10 +27,10 @@ from winnow_dagster.storage.disk import others_can_read
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from winnow_dagster.collect import Result
-    from winnow_dagster.core.cost import Figures
+    from winnow_dagster.core.cost import Columns, Figures
     from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import Selector
     from winnow_dagster.defs.fetching import Answer
@@ -91,7 +92,8 @@ class Progressing:
         if isinstance(answer, Failure) and not answer.is_short:
             request = answer.request
             days = f"{request.first} to {request.last}"
-            self._console.print(f"{request.selector}, {days}: {answer.reason}", markup=False, soft_wrap=True)
+            line = for_terminal(f"{request.selector}, {days}: {answer.reason}")
+            self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _refetch_line(settings: Settings, doubted: Gap) -> str:
@@ -138,10 +140,10 @@ def print_result(result: Result, cost: Cost, unnamed: int) -> None:
             row.note or "",
         )
         # As Text: a path or a message may hold what reads as markup.
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, map(for_terminal, cells)))
     console.print(table)
     for line in (*result.errors, *result.remarks):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(for_terminal(line), markup=False, soft_wrap=True)
     if unnamed:
         console.print(f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} name no file and are not counted", markup=False)
     if cost.queries:
@@ -159,10 +161,12 @@ def print_estimate(settings: Settings) -> None:
     titles = ("first fill", "a day", "a month", "settling", "first month", "later months", "queries: fill", "a day")
     table = Table("strategy", *(Column(title, justify="right") for title in titles), box=box.SIMPLE)
     yesterday = Clock().through
+    needs_file_names = False
     for strategy in STRATEGIES:
         found, _ = estimate_plan(settings.longest_windows, settings.start_date, yesterday, strategy, figures)
         second, _ = estimate_plan(settling, settings.start_date, yesterday, strategy, figures)
         later = found.month_bytes + second.month_bytes
+        needs_file_names |= found.needs_file_names
         table.add_row(
             strategy + (" (set)" if strategy == bigquery.strategy else ""),
             format_bytes(found.fill_bytes),
@@ -175,12 +179,11 @@ def print_estimate(settings: Settings) -> None:
             str(found.day_queries),
         )
     console.print(table)
-    sources = {
-        f"{format_bytes(figures.package_day_bytes)} per package and day": "package_day_bytes",
-        f"{format_bytes(figures.scan_day_bytes)} per scan of a day": "scan_day_bytes",
-    }
-    for figure, name in sources.items():
-        console.print(f"{figure}: from {'the ledger' if name in figures.learned else 'the defaults'}", soft_wrap=True)
+    for line in _figures(figures, PLAIN_COLUMNS, ""):
+        console.print(line, soft_wrap=True)
+    old_days = f" up to {LAST_MIXED_DAY}, which needs the file names"
+    for line in _figures(figures, (*PLAIN_COLUMNS, FILE_NAME), old_days) if needs_file_names else ():
+        console.print(line, soft_wrap=True)
     month = month_total(entries, datetime.now(UTC))
     again = (
         f"settling reads each day again after {settings.source.settle_days} days" if settles else "no day is settled"
@@ -197,6 +200,14 @@ def print_estimate(settings: Settings) -> None:
         *(["a prefix counts as one package here, whatever it selects"] if _has_prefix(settings) else []),
     ):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _figures(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
+    """Say what a package and a scan are expected to bill on a day for these columns, and how that is known."""
+    known = {True: "the ledger", False: "the defaults"}
+    package, scan = figures.package_day(columns), figures.scan_day(columns)
+    yield f"{format_bytes(package)} per package and day{days}: from {known[columns in figures.learned_package_days]}"
+    yield f"{format_bytes(scan)} per scan of a day{days}: from {known[columns in figures.learned_scan_days]}"
 
 
 def print_dry_run(settings: Settings) -> None:
@@ -256,7 +267,7 @@ def print_plan(winnow: Installation) -> None:
     if key and key.exists() and others_can_read(key):
         lines["warning"] = f"{key}: {EXPOSED}"
     for name, value in lines.items():
-        console.print(f"{name:<12} {value}", markup=False, soft_wrap=True)
+        console.print(for_terminal(f"{name:<12} {value}"), markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
     for which, days in settings.published_windows.items():
         lengths = ", ".join(map(key_of, days))

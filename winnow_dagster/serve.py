@@ -1,31 +1,34 @@
-"""Serving the web directory: static files, and nothing that is not published."""
+"""Serve the web directory with granian, to try it out. In production a web server such as Caddy serves it.
+
+Starlette finds the files and granian speaks HTTP: this module only adds headers, and bounds for clients.
+"""
 
 from __future__ import annotations
 
 import mimetypes
 import os
+import resource
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-import uvicorn
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from winnow_dagster.impatient import ImpatientProtocol
-from winnow_dagster.recent_answers import RecentAnswers
 from winnow_dagster.site.template import POLICY
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
-
-LOOPBACK = "127.0.0.1"
+    from starlette.types import Scope
 
 HEADERS = {
     # As often as shields.io asks at most.
@@ -35,61 +38,100 @@ HEADERS = {
 }
 PAGE_POLICY = f"{POLICY}; frame-ancestors 'none'"
 FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
-"""For what is no page: a badge that is opened by itself runs nothing."""
-
-SMALL = 256 * 1024
-"""The bytes of a file up to which it is read at once, as it is at that moment."""
+"""The Content-Security-Policy of all files but pages: a badge that is opened by itself runs no script."""
 
 PAGE = "text/html"
 SHARED = {"application/json", "image/svg+xml", "text/csv"}
-"""What pages of other sites may read."""
+"""The types that pages of other sites may read."""
+
+MAX_READ_AT_ONCE = 256 * 1024
+"""Up to this size a file is read in one piece. A larger one is streamed."""
+
+HEADER_SECONDS = 10
+"""How long a client may take to send the headers of a request, and to begin the next one."""
+
+STOP_SECONDS = 2
+"""How long granian waits for responses that are being sent when it is stopped."""
+
+MAX_BUFFER = 64 * 1024
+"""How many bytes of a connection granian buffers; it refuses longer headers."""
+
+MAX_CONNECTIONS = 1024
+FILES_PER_CONNECTION = 2
+"""A connection has a socket, and may have an open file."""
+
+OTHER_FILES = 64
+"""The open files of the process itself."""
 
 
 class PublishedFiles(StaticFiles):
-    """Published files, with the headers that browsers and caches need; nothing whose name starts with a dot."""
+    """Published files with the headers that browsers and caches need. Hides files whose names start with a dot."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, or with 404."""
+        """Answer with a file, with a redirect to a folder's page, or with 404."""
         if any(part.startswith(".") and part != "." for part in path.split("/")):
             raise HTTPException(404)
         response = await super().get_response(path, scope)
-        response.headers.update(HEADERS)
-        # Of the path: an answer that nothing has changed names no type, and its headers replace those kept.
-        kind = mimetypes.guess_type(path)[0] or PAGE
-        response.headers["Content-Security-Policy"] = PAGE_POLICY if kind == PAGE else FILE_POLICY
-        if kind in SHARED:
-            response.headers["Access-Control-Allow-Origin"] = "*"
+        if isinstance(response, RedirectResponse):
+            # Starlette's address repeats the Host that the client sends.
+            response.headers["Location"] = f"./{quote(path.rpartition('/')[2])}/"
         return response
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Answer with a file, and with the length of what was read: it may be replaced at any moment."""
-        if stat_result.st_size > SMALL or "range" in Headers(scope=scope):
+        """Answer with a file. Its own name tells its type: a folder may be called `discord.py`."""
+        response = self._whole_file(full_path, stat_result, scope, status_code)
+        response.headers.update(HEADERS)
+        kind = mimetypes.guess_type(full_path)[0]
+        response.headers["Content-Security-Policy"] = PAGE_POLICY if kind == PAGE else FILE_POLICY
+        if kind in SHARED:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    def _whole_file(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int
+    ) -> Response:
+        """Read a small file at once: a run may replace it before its length and its content are sent."""
+        if stat_result.st_size > MAX_READ_AT_ONCE or "range" in Headers(scope=scope):
             return super().file_response(full_path, stat_result, scope, status_code)
         with Path(full_path).open("rb") as file:
             response = super().file_response(full_path, os.fstat(file.fileno()), scope, status_code)
             return Response(file.read(), headers=response.headers) if isinstance(response, FileResponse) else response
 
 
-def make_app(folder: Path) -> ASGIApp:
+def make_app(folder: Path) -> Starlette:
     """Return the application that serves a web directory."""
-    files = PublishedFiles(directory=folder, html=True)
-    return RecentAnswers(Starlette(routes=[Mount("/", files)], middleware=[Middleware(GZipMiddleware)]), folder)
-
-
-def make_server(folder: Path) -> uvicorn.Server:
-    """Return what serves a web directory, on sockets that are given to it."""
-    # Below an error there is a line for each request that is none: whoever sends them could fill the disk.
-    return uvicorn.Server(
-        uvicorn.Config(make_app(folder), log_level="error", access_log=False, http=ImpatientProtocol, ws="none")
-    )
+    return Starlette(routes=[Mount("/", PublishedFiles(directory=folder, html=True))])
 
 
 def run(folder: Path, host: str, port: int) -> None:
-    """Serve `folder` until interrupted. Raises OSError where the address is not there to be used."""
+    """Serve `folder` until interrupted. Raises OSError if it cannot listen at that address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listener:
-        shown = f"[{host}]" if ":" in host else host
-        print(f"Badges at http://{shown}:{listener.getsockname()[1]}/ (stop with Ctrl-C)", flush=True)  # noqa: T201
-        make_server(folder).run(sockets=[listener])
+    # granian takes no name, does not tell which port it chose, and shares a port that another process listens on.
+    with socket.create_server((host, port), family=family) as free:
+        address, port = free.getsockname()[:2]
+    server = Granian(
+        "winnow",
+        address=address,
+        port=port,
+        interface=Interfaces.ASGINL,
+        # In its default mode granian has no deadlines.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=MAX_BUFFER),
+        backpressure=max_connections(),
+        websockets=False,
+        log_level=LogLevels.error,
+        workers_kill_timeout=STOP_SECONDS,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    server.on_startup(lambda: print(f"Badges at http://{shown}:{port}/ (stop with Ctrl-C)", flush=True))  # noqa: T201
+    server.serve(target_loader=partial(make_app, folder), wrap_loader=False)
+
+
+def max_connections() -> int:
+    """Return how many clients may be connected at the same time: no more than the process may open files for."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, (files - OTHER_FILES) // FILES_PER_CONNECTION))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from winnow_dagster.storage.places import Place
 
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
+HOME_VARIABLE = "DAGSTER_HOME"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class BigQuerySettings:
     strategy: str = "auto"
     parallel: int = 12
     deadline_seconds: int = 600
-    maximum_bytes_billed_per_day: int = int(2 * Figures.scan_day_bytes)
+    maximum_bytes_billed_per_day: int | None = None
+    """The user's cap, for each day of a query; None: it follows from the columns that the query reads."""
+
     figures: Figures = field(default_factory=Figures)
     budget_bytes: float | None = None
 
@@ -154,6 +157,11 @@ class Settings:
         # Of this user and this config: a config that is mounted has no place beside it, as a ConfigMap has none.
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()) / f"winnow-{os.getuid()}-{digest}"
+
+    @property
+    def default_home(self) -> Path:
+        """The folder of the Dagster instance of a user who has no other."""
+        return self.local_dir / "dagster"
 
     @property
     def store_folder(self) -> Place:

@@ -49,7 +49,8 @@ def run() -> Iterator[str]:
     size = Figures().package_day_bytes
     for what, some in (("first fill", fill), (f"the {DAYS} days after it, settling included", month)):
         days = sum(entry.package_days for entry in some)
-        yield f"{what}: {len(some)} queries, {days} days of packages, {format_bytes(days * size)} at 153 MB each"
+        billed = f"{format_bytes(days * size)} at {format_bytes(size)} each"
+        yield f"{what}: {len(some)} queries, {days} days of packages, {billed}"
     days = PACKAGES * WINDOW * DAYS
     dollars = Figures().dollars(days * size - TIB)
     yield (

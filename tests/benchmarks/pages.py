@@ -5,10 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +17,7 @@ import polars as pl
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import FixedClock, House, make_settings, on_disk
+from tests.serving import serving
 from winnow_dagster.core import honesty
 from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.defs.resources import Installation
@@ -83,30 +81,22 @@ def _publish(house: House, days: int) -> Iterator[str]:
 def _paint(public: Path) -> Iterator[str]:
     """Open the index in a browser that has nothing of it yet, through `winnow serve`."""
     (public.parent / "winnow.yaml").write_text(json.dumps({"packages": [{"name": "package-000"}]}))
-    command = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=public.parent, stdout=subprocess.PIPE, text=True) as server:
-        if server.stdout is None:
-            raise RuntimeError("no output")
-        found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
-        if found is None:
-            raise RuntimeError("no address")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            times = []
-            for _ in range(PAINTS):
-                page = browser.new_page(viewport={"width": 1280, "height": 900})
-                page.goto(found[0], wait_until="networkidle")
-                times.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
-                weight = page.evaluate(
-                    "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
-                    ".map(entry => [entry.name, entry.encodedBodySize])"
-                )
-                page.close()
-            browser.close()
-        server.terminate()
-    size, loaded = (public / "index.html").stat().st_size, sum(bytes_of for _, bytes_of in weight)
+    with serving(public.parent) as (_, port), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        times = []
+        for _ in range(PAINTS):
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(f"http://127.0.0.1:{port}/", wait_until="networkidle")
+            times.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+            weight = page.evaluate(
+                "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+                ".map(entry => [entry.name, entry.encodedBodySize])"
+            )
+            page.close()
+        browser.close()
+    index, loaded = (public / "index.html").read_bytes(), sum(bytes_of for _, bytes_of in weight)
     yield f"index of {PACKAGES}: first paint {sorted(times)[len(times) // 2]:.0f} ms, median of {PAINTS}"
     yield (
-        f"index of {PACKAGES}: {size:,} bytes, {weight[0][1]:,} compressed; "
+        f"index of {PACKAGES}: {len(index):,} bytes, {len(gzip.compress(index)):,} compressed; "
         f"all that was loaded at first {loaded:,} in {len(weight)} requests"
     )

@@ -82,7 +82,7 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
     house.count(DAY, DAY)
     cursor = tick(house, cursor)
     told = texts(webhook)
-    assert "Winnow: check every_package_covered of raw_downloads failed. a: 1 days" in told[0]
+    assert "```Winnow: check every_package_covered of raw_downloads failed. 'a: 1 days" in told[0]
     assert "on fire" in told[0]
     cursor = tick(house, cursor)
     house.count(DAY, DAY)
@@ -92,7 +92,28 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
     house.count(DAY, DAY)
     tick(house, tick(house, cursor))
     well = [text for text in texts(webhook)[len(told) :] if "every_package_covered" in text]
-    assert well == ["Winnow: check every_package_covered of raw_downloads is well again"]
+    assert well == ["```Winnow: check every_package_covered of raw_downloads is well again```"]
+
+
+def test_an_installer_name_mentions_nobody_and_links_to_nothing(
+    house: House, source: RowSource, webhook: Webhook
+) -> None:
+    source.rows = [(DAY, "a", "<!channel> ```<https://evil.example|see> ![x](https://evil.example)", None, None, 500)]
+    house.count(DAY, DAY)
+    tick(house, None)
+    (told,) = [text for text in texts(webhook) if "no_unlisted_installer_stands_out" in text]
+    # In a code block Slack makes no links.
+    assert told.startswith("```")
+    assert told.endswith("```")
+    assert "`" not in told[3:-3]
+    assert "&lt;!channel&gt; '''&lt;https://evil.example|see&gt;" in told
+    key = dg.AssetCheckKey(dg.AssetKey("honest_downloads"), "no_unlisted_installer_stands_out")
+    evaluation: Any = house.instance.get_latest_asset_check_evaluation_record(key)
+    description = evaluation.event.dagster_event.event_specific_data.description
+    # Markdown has no images in a code span, which this is from end to end.
+    assert description.startswith(f"`{DAY} <!channel> '''<https")
+    assert description.endswith("`")
+    assert "`" not in description[1:-1]
 
 
 def test_what_could_not_be_told_is_told_later_and_the_address_is_in_no_error(

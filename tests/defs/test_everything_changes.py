@@ -250,3 +250,13 @@ def test_what_the_version_before_listed_is_still_known(make_house: MakeHouse) ->
     later = make_house({"numpy": (3,)}, FixedClock.after(DAY + timedelta(days=4)))
     assert later.run("badges").success
     assert told(later, "req") == f"12 to {DAY}"
+
+
+def test_a_short_day_that_is_counted_is_named_for_every_package(make_house: MakeHouse, source: RowSource) -> None:
+    source.rows_of_day[DAY] = 1
+    house = live(everything(make_house, clock=FixedClock.after(DAY + timedelta(days=14))))
+    assert read(house, "_packages/index.json")["short_days"] == [str(DAY)]
+    assert read(house, "_health.json")["everything"]["short_days"] == [str(DAY)]
+    assert f'lost rows of <time datetime="{DAY}">' in (house.output_dir / "_packages" / "index.html").read_text()
+    house.publish()
+    assert read(house, "_packages/index.json")["short_days"] == [str(DAY)]

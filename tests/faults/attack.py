@@ -15,7 +15,6 @@ import shutil
 import socket
 import string
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tests.serving import resident
+from tests.serving import resident, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,16 +55,9 @@ class Server:
 
 @contextmanager
 def winnow_serve(folder: Path) -> Iterator[Server]:
-    command = [sys.executable, "-m", "winnow_dagster.cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        port = re.search(r":(\d+)/", process.stdout.readline())
-        assert port
-        try:
-            yield Server("winnow serve", int(port[1]), process.pid)
-            assert process.poll() is None, "winnow serve has ended"
-        finally:
-            process.terminate()
+    with serving(folder) as (process, port):
+        yield Server("winnow serve", port, process.pid)
+        assert process.poll() is None, "winnow serve has ended"
 
 
 @contextmanager
@@ -197,8 +189,8 @@ def run(times: int, seed: int) -> Iterator[str]:
         (folder / "public/a/out").symlink_to(folder / "secret.txt")
         (folder / "public/index.html").write_text("<h1>Badges</h1>" + string.ascii_letters * 100)
         (folder / "public/a/badge.json").write_text('{"schemaVersion": 1}')
-        for serving in (winnow_serve, caddy):
-            with serving(folder) as server:
+        for start in (winnow_serve, caddy):
+            with start(folder) as server:
                 yield from attack(server, times, seed)
 
 

@@ -46,17 +46,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from winnow_dagster.storage.days import DayStore
+    from winnow_dagster.storage.places import Place
 
 ROOT = Path(__file__).parents[2]
 FORKING = mp.get_context("spawn")
 DAY = date(2025, 6, 30)
 AT = datetime(2025, 7, 4, tzinfo=UTC)
 
+SECRET = "https://hooks.example.com/services/T0KEN"
+"""What no message may show, wherever it stands in a config."""
+
 NASTY = st.sampled_from([
     "../x", "..", ".", "con", "_static", "a" * 300, "a" * 200, "", "\0", "a\0b", "~root", "~nobody-here/x", "\u212a",
     "\u00df", "\u00e9", "a/b", "a\\b", "-a", "a-", "a--b", "A.B_c", "*", "a-*", "../*", "-*", "1e5", "0x1f", "NaN",
     "${HOME}", "{days}", "!!x", "&a", "*a", "<<", "=", "~", "2025-13-45", "2025-02-29", "9" * 400, "<script>", "\u202e",
-    "\U0001f600", "%2e%2e", "a\nb",
+    "\U0001f600", "%2e%2e", "a\nb", SECRET, SECRET.removeprefix("https://"),
 ])  # fmt: skip
 VALID = {
     "service": {"output_dir": "public", "data_dir": "data", "base_url": "https://x.example", "stale_threshold_days": 3},
@@ -66,9 +70,15 @@ VALID = {
     "defaults": {"badges": ["downloads"], "logo": "pypi"},
     "schedule": {"hour": 3, "minute": 30},
     "budget": {"tib_per_month": 1.0},
-    "alerts": {"webhook": "https://x.example/secret"},
+    "alerts": {"webhook": SECRET},
     "start_date": date(2025, 1, 1),
 }
+
+places = st.sampled_from([
+    "public", "data", "./data", "x/../data", "data/sample", "data/bigquery", "data/dagster", "data/public", ".", "..",
+    "link", "link/x", "gs://one", "gs://one/x", "gs://two/x", "data/key.json", "public/key.json",
+])  # fmt: skip
+"""Paths of which some are the same, or lie in one another; `link` leads to `data`."""
 
 keys = st.sampled_from(sorted({key for section in KEYS.values() for key in section})) | NASTY
 scalars = (
@@ -84,6 +94,10 @@ def almost_configs(draw: st.DrawFn) -> object:
     """Return a sound config in which some places hold something else."""
     content = json.loads(json.dumps(VALID, default=str))
     content["start_date"] = date(2025, 1, 1)
+    for path in ("output_dir", "data_dir", "credential_file") if draw(st.booleans()) else ():
+        content["service"].pop(path, None)
+        if draw(st.booleans()):
+            content["service"][path] = draw(places)
     for _ in range(draw(st.integers(0, 3))):
         place, key = content, None
         while isinstance(place, dict | list) and place:
@@ -102,19 +116,31 @@ def try_config(folder: Path, content: bytes) -> None:
     """Load a config file: settings whose names are safe, or a ConfigError of whole sentences, each naming the file."""
     path = folder / "winnow.yaml"
     path.write_bytes(content)
+    if not (folder / "link").is_symlink():
+        (folder / "link").symlink_to("data")
     try:
         found = load_settings(path)
     except ConfigError as error:
         lines = str(error).splitlines()
         assert lines
         assert all(line.startswith(f"{path}: ") for line in lines), lines
+        assert "T0KEN" not in str(error), lines  # noqa: PT017 - settings are as good
         return
     for name in [*found.spellings.values(), *map(str, found.windows), *(g.group.name for g in found.groups)]:
         assert name == "*" or safe(name.removesuffix("*")), name
-    if isinstance(found.data_dir, Path) and isinstance(found.output_dir, Path):
-        assert not found.data_dir.is_relative_to(found.output_dir)
-    if isinstance(found.data_dir, ObjectPath) and isinstance(found.output_dir, ObjectPath):
-        assert not found.data_dir.is_relative_to(found.output_dir)
+    private = [found.data_dir, found.store_folder, found.local_dir, found.default_home]
+    for place in (*private, found.source.credential_file, path):
+        assert not is_served(place, found.output_dir), (place, found.output_dir)
+
+
+def is_served(place: Place | None, served: Place) -> bool:
+    """Tell whether the world can read a place: it lies in the served folder, through links too, or in its bucket."""
+    if isinstance(place, Path) and isinstance(served, Path):
+        # Not as Winnow finds it out.
+        return os.path.commonpath([os.path.realpath(served)]) == os.path.commonpath(
+            [os.path.realpath(served), os.path.realpath(place)]
+        )
+    return isinstance(place, ObjectPath) and isinstance(served, ObjectPath) and place.bucket == served.bucket
 
 
 def try_content(folder: Path, content: object) -> None:

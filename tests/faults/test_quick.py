@@ -6,13 +6,15 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from tests.faults import crash, fuzz, oracle, year
+from winnow_dagster import config
 
 SEED = random.randrange(10**6)
 
@@ -48,6 +50,20 @@ def test_after_random_sequences_every_number_is_what_an_oracle_recounts() -> Non
 @given(fuzz.almost_configs())
 def test_a_config_that_almost_fits_is_settings_or_a_clear_error(content: object) -> None:
     fuzz.try_config(Path.cwd(), yaml.safe_dump(content, allow_unicode=True).encode())
+
+
+def test_the_fuzzer_draws_a_served_store_and_finds_it_where_nothing_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serves_the_store(content: Any) -> bool:
+        service = content["service"]
+        return isinstance(service, dict) and service.get("output_dir") == "data" and "data_dir" not in service
+
+    content = find(fuzz.almost_configs(), serves_the_store, settings=settings(max_examples=2000, database=None))
+    fuzz.try_content(tmp_path, content)
+    monkeypatch.setattr(config, "find_exposed", lambda _: ())
+    with pytest.raises(AssertionError, match="/data"):
+        fuzz.try_content(tmp_path, content)
 
 
 @settings(max_examples=1000)

@@ -19,7 +19,7 @@ from winnow_dagster.core.names import Selector
 from winnow_dagster.core.query import CountQuery
 from winnow_dagster.core.window import MOST_UNLISTED, OTHERS
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.sources.bigquery import MOST_DOWNLOADS, OddAnswerError, check_answer
+from winnow_dagster.sources.bigquery_answers import MOST_DOWNLOADS, OddAnswerError, check_answer
 
 SCRIPT = "\"><script>alert('1')</script>"
 PLANES = "".join(chr(plane * 0x10000 + offset) for plane in range(17) for offset in (0x20, 0x2042, 0xFFFD))

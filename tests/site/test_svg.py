@@ -54,7 +54,41 @@ def test_a_logo_is_an_image_of_its_own_in_which_no_script_runs() -> None:
     assert size(payload)[0] == size({"label": "x", "message": "1"})[0] + 17
 
 
-@pytest.mark.parametrize(("color", "text"), [("yellow", "#fff"), ("f5f5f5", "#333"), ("#fff", "#333"), ("red", "#fff")])
+@pytest.mark.parametrize(
+    ("color", "drawn"),
+    # What the npm package badge-maker 6 makes of them. .ci/check_colors.py compares with its newest version: the tests
+    # need no npm.
+    [
+        ("brightgreen", "#4b0"),
+        ("success", "#4b0"),
+        ("green", "#67ac09"),
+        ("yellowgreen", "#95991a"),
+        ("yellow", "#d8b800"),
+        ("orange", "#ea7233"),
+        ("important", "#ea7233"),
+        ("red", "#dd4343"),
+        ("critical", "#dd4343"),
+        ("blue", "#007ec6"),
+        ("informational", "#007ec6"),
+        ("grey", "#555"),
+        ("gray", "#555"),
+        ("lightgrey", "#939393"),
+        ("lightgray", "#939393"),
+        ("inactive", "#939393"),
+        ("4C1D95", "#4c1d95"),
+        ("#ABC", "#abc"),
+    ],
+)
+def test_a_color_is_the_one_that_shields_io_draws(color: str, drawn: str) -> None:
+    root = ET.fromstring(draw({"label": "a", "message": "1", "color": color, "labelColor": color}))
+    assert [element.get("fill") for element in root.iter(f"{SVG}path")][:2] == [drawn, drawn]
+
+
+@pytest.mark.parametrize(
+    ("color", "text"),
+    # badge-maker rounds the brightness: that of b1b1b1 is 0.694.
+    [("yellow", "#fff"), ("f5f5f5", "#333"), ("#fff", "#333"), ("red", "#fff"), ("b1b1b1", "#fff"), ("b2b2b2", "#333")],
+)
 def test_the_text_is_dark_on_what_is_bright(color: str, text: str) -> None:
     root = ET.fromstring(draw({"label": "", "message": "1", "color": color}))
     assert [element.get("fill") for element in root.iter(f"{SVG}text")][-1] == text
@@ -68,7 +102,7 @@ def test_a_square_badge_has_no_gradient_and_no_round_corners() -> None:
 
 @pytest.mark.parametrize(
     ("text", "pixels"),
-    # What the npm package badge-maker 5 gives them.
+    # What the npm package badge-maker 6 gives them.
     [
         ("pip*/uv/poetry/pdm (30d)", 147),
         ("pip (7d)", 45),

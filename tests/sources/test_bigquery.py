@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from tests import emulator
 from tests.downloads import SCHEMA, download
 from winnow_dagster.cli import main
-from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.coverage import ONE_DAY, UNNAMED_SCHEMA, Failure, Reading, Request
+from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS
 from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery import BigQuerySource
 from winnow_dagster.sources.bigquery_client import EMULATOR_VARIABLE
@@ -130,6 +132,58 @@ def test_the_ledger_tells_what_each_query_was(make_source: Callable[..., BigQuer
     assert entry.job_id.startswith("winnow-")
 
 
+def named(day: date, *names: str | None) -> list[dict[str, Any]]:
+    return [download(day, "a", file=name) for name in names]
+
+
+FILES = ["a-1-py3-none-any.whl", "a-1.tar.gz", "a-1.zip"]
+OTHERS = ["a-1-py3-none-any.whl.metadata", "a-1.tar.gz.asc", "a-1.egg", "a-1.exe", "a-1.WHL"]
+
+
+def test_up_to_the_change_only_rows_whose_file_is_a_download_count(make_source: Callable[..., BigQuerySource]) -> None:
+    source = make_source(named(LAST_MIXED_DAY, *FILES, *OTHERS) + named(LAST_MIXED_DAY + ONE_DAY, *FILES, None))
+    days = [LAST_MIXED_DAY, LAST_MIXED_DAY + ONE_DAY]
+    assert counts(source, *(ask("a", day, day) for day in days)) == {
+        (days[0], "a", "pip", "Linux", None): 3,
+        (days[1], "a", "pip", "Linux", None): 4,
+    }
+
+
+def test_rows_that_name_no_file_are_no_downloads_and_are_told(make_source: Callable[..., BigQuerySource]) -> None:
+    nameless = [*named(DAY, None, None), download(DAY, "b", "uv", file=None) | {"file": None}]
+    source = make_source(named(DAY, *FILES, *OTHERS) + nameless, strategy="batched")
+    (reading,) = source.read([ask("a"), ask("b")])
+    assert isinstance(reading, Reading)
+    assert reading.counts.rows() == [(DAY, "a", "pip", "Linux", None, 3)]
+    assert sorted(reading.unnamed.rows()) == [(DAY, "a", 2), (DAY, "b", 1)]
+    assert reading.unnamed.schema == UNNAMED_SCHEMA
+
+
+def test_the_ledger_tells_which_columns_were_read(make_source: Callable[..., BigQuerySource], tmp_path: Path) -> None:
+    source = make_source([])
+    list(source.read([ask("a"), ask("a", LAST_MIXED_DAY + ONE_DAY, LAST_MIXED_DAY + ONE_DAY)]))
+    found = {entry.first: entry.columns for entry in Ledger(tmp_path / "ledger.jsonl").entries()}
+    assert found == {DAY: (*PLAIN_COLUMNS, FILE_NAME), LAST_MIXED_DAY + ONE_DAY: PLAIN_COLUMNS}
+
+
+def test_the_rows_of_each_day_are_those_of_its_partition(
+    make_source: Callable[..., BigQuerySource], tmp_path: Path
+) -> None:
+    source = make_source([download(DAY, "a"), download(DAY, "b"), download(NEXT, "a")])
+    assert source.day_rows(DAY - ONE_DAY, NEXT) == {DAY - ONE_DAY: 0, DAY: 2, NEXT: 1}
+    assert [entry.strategy for entry in Ledger(tmp_path / "ledger.jsonl").entries()] == ["partitions"]
+
+
+def test_of_a_view_no_numbers_of_rows_are_known(
+    client: bigquery.Client, make_source: Callable[..., BigQuerySource]
+) -> None:
+    source = make_source([download(DAY, "a")])
+    view = source._settings.table.replace("file_downloads", "some_view")  # noqa: SLF001
+    client.query(f"CREATE VIEW `{view}` AS SELECT * FROM `{source._settings.table}`").result()  # noqa: SLF001
+    source._settings = replace(source._settings, table=view)  # noqa: SLF001
+    assert source.day_rows(DAY, DAY) == {}
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
 @given(
     rows=st.lists(
@@ -180,7 +234,9 @@ def test_winnow_collect_reads_bigquery_and_tells_what_it_cost(
     assert json.loads(Path("public/a/counts.json").read_bytes())["windows"]["1"]["raw"] == 2
     again = CliRunner().invoke(main, ["collect", "--through", str(DAY)], catch_exceptions=False)
     assert "BigQuery" not in again.stdout
-    assert len(Ledger(Path("data/ledger.jsonl")).entries()) == 1
+    # The emulator has no partitions to ask for free.
+    strategies = [entry.strategy for entry in Ledger(Path("data/ledger.jsonl")).entries()]
+    assert strategies == ["partitions", "per_package"]
 
 
 def test_a_dry_run_asks_bigquery_for_its_upper_bound(client: bigquery.Client, tmp_path: Path) -> None:

@@ -26,16 +26,19 @@ from tests.fake_bigquery import (
     reset,
 )
 from winnow_dagster import credentials
+from winnow_dagster.core.budget import Configured
 from winnow_dagster.core.cost import GB, Entry, Figures
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
-from winnow_dagster.sources.bigquery import MOST_SCANS, BigQuerySource, Patience
+from winnow_dagster.sources.bigquery import MOST_SCANS, BigQuerySource
+from winnow_dagster.sources.bigquery_jobs import Patience
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 from winnow_dagster.storage.ledger import Ledger
 
 DAY = date(2025, 6, 30)
+NEW = date(2026, 9, 30)
 ROW = (DAY, "a", "pip", "Linux", None, 7)
 PATIENCE = Patience(tries=3, initial=0.01, maximum=0.02, total=5, call=2)
 
@@ -289,8 +292,17 @@ def test_what_a_query_asks_for_goes_in_as_parameters_under_a_cap(
         "package": "secret-name",
         "prefix_0": "x-",
     }
-    assert insert["query"]["maximumBytesBilled"] == str(2 * 340 * GB)
+    assert int(insert["query"]["maximumBytesBilled"]) > 2 * 371 * GB
     assert insert["jobTimeoutMs"] == "600000"
+
+
+def test_a_cap_of_the_users_holds_for_every_day(make_source: Callable[..., BigQuerySource], service: Service) -> None:
+    service.rows = []
+    list(
+        make_source(maximum_bytes_billed_per_day=400 * GB).read([ask("a", DAY - timedelta(days=1)), ask("a", NEW, NEW)])
+    )
+    caps = [call.body["configuration"]["query"]["maximumBytesBilled"] for call in service.calls if call.body]
+    assert sorted(caps) == [str(400 * GB), str(800 * GB)]
 
 
 def test_nothing_is_sent_where_it_does_not_fit_the_budget(
@@ -301,7 +313,7 @@ def test_nothing_is_sent_where_it_does_not_fit_the_budget(
     with pytest.raises(SourceError) as caught:
         list(make_source(budget_bytes=1e9).read([ask("a")]))
     assert "insert" not in service.operations()
-    for text in ("come to 900 MB", "about 900 MB more", "the budget is 1.0 GB", "Raise budget.tib_per_month"):
+    for text in ("come to 900 MB", "about 334 MB more", "the budget is 1.0 GB", "Raise budget.tib_per_month"):
         assert text in str(caught.value)
 
 
@@ -309,11 +321,33 @@ def test_near_the_budget_second_readings_are_left_out_with_a_warning(
     make_source: Callable[..., BigQuerySource], service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = DAY - timedelta(days=3)
-    answers = list(make_source(budget_bytes=200e6).read([ask(), ask("a", before, before, second=True)]))
+    answers = list(make_source(budget_bytes=400e6).read([ask(), ask("a", before, before, second=True)]))
     assert [r for a in answers if isinstance(a, Reading) for r in a.requests] == [ask()]
     assert reasons(answers) == []
     assert service.operations().count("insert") == 1
-    assert "second readings of 2025-06-27 are left out: the month's budget does not allow them" in caplog.text
+    assert "re-reads of 2025-06-27 are left out: the month's budget does not allow them" in caplog.text
+
+
+def test_one_entry_that_does_not_fit_the_budget_fails_with_the_sentence_and_the_others_are_read(
+    make_source: Callable[..., BigQuerySource], service: Service
+) -> None:
+    answers = list(make_source(budget_bytes=1e9).read([ask("*"), ask("a")]))
+    assert downloads(answers) == 7
+    (failure,) = [answer for answer in answers if isinstance(answer, Failure)]
+    assert failure.request == ask("*")
+    assert "`*` needs about 0.34 TiB more, and the budget is 1.0 GB. Raise budget.tib_per_month" in failure.reason
+    assert service.operations().count("insert") == 1
+
+
+def test_re_reads_leave_room_for_the_first_readings_of_the_rest_of_the_month(
+    service: Service, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    configured = Configured({Selector(f"p{n}"): 30 for n in range(1000)})
+    settings = BigQuerySettings(budget_bytes=90e9, strategy="per_package")
+    source = BigQuerySource(settings, None, ledger, PATIENCE, configured)
+    assert list(source.read([ask("a", second=True)])) == []
+    assert "insert" not in service.operations()
+    assert "re-reads of 2025-06-30 are left out" in caplog.text
 
 
 # -- credentials: the real flow, with keys whose tokens the fake gives out ------------------------------------------
@@ -419,8 +453,8 @@ def test_a_threshold_of_the_figures_decides_between_queries_and_a_scan(
     make_source: Callable[..., BigQuerySource], ledger: Ledger, service: Service
 ) -> None:
     service.rows = []
-    figures = Figures(package_day_bytes=10e6, scan_day_bytes=30e6)
+    figures = Figures(package_day_bytes=10e6, scan_day_bytes=35e6)
     source = make_source(figures=figures)
-    list(source.read([ask(name) for name in "abc"]))
-    list(source.read([ask(name) for name in "abcd"]))
+    list(source.read([ask(name, NEW, NEW) for name in "abc"]))
+    list(source.read([ask(name, NEW, NEW) for name in "abcd"]))
     assert [(e.strategy, len(e.selectors)) for e in ledger.entries()] == [("per_package", 1)] * 3 + [("scan", 4)]

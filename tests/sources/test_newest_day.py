@@ -10,7 +10,8 @@ import pytest
 from tests.downloads import download, write
 from tests.fake_bigquery import fake, refused
 from winnow_dagster.settings import BigQuerySettings
-from winnow_dagster.sources.bigquery import BigQuerySource, Patience
+from winnow_dagster.sources.bigquery import BigQuerySource
+from winnow_dagster.sources.bigquery_jobs import Patience
 from winnow_dagster.sources.interface import PassingError, Source
 from winnow_dagster.sources.parquet import ParquetSource
 from winnow_dagster.sources.sample import SampleSource

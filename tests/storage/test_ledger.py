@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from winnow_dagster.core.cost import Entry
+from winnow_dagster.core.query import PLAIN_COLUMNS
 from winnow_dagster.storage.ledger import Ledger
 
 ENTRY = Entry(
@@ -54,3 +56,30 @@ def test_two_processes_that_write_at_the_same_time_lose_nothing(tmp_path: Path) 
     writers = [subprocess.Popen([sys.executable, "-c", program, str(path), name], cwd=ROOT) for name in ("a", "b")]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert {entry.job_id for entry in Ledger(path).entries()} == {f"{name}-{n}" for name in "ab" for n in range(100)}
+
+
+OLD_LINE = (
+    '{"job_id": "1", "at": "2025-07-01 04:00:00+00:00", "first": "2025-06-01", "last": "2025-06-30", '
+    '"selectors": ["a", "b-*"], "strategy": "batched", "estimate": 5.0, "billed": null, "processed": null, '
+    '"rows": null, "cache_hit": false}'
+)
+
+
+def test_a_line_of_the_release_before_is_read_as_one_for_the_columns_that_it_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(OLD_LINE)
+    assert Ledger(path).entries() == [ENTRY]
+    assert ENTRY.columns == PLAIN_COLUMNS
+
+
+def test_a_line_has_all_keys_of_the_release_before_which_passes_over_the_others(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.enter(replace(ENTRY, columns=("timestamp",), project="p"))
+    (line,) = ledger.path.read_text().split("\n")[1:-1]
+    assert json.loads(line).items() >= json.loads(OLD_LINE).items()
+
+
+def test_a_line_of_a_later_release_is_read_with_what_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(json.dumps({**json.loads(OLD_LINE), "columns": ["timestamp"], "slots": 3}))
+    assert Ledger(path).entries() == [replace(ENTRY, columns=("timestamp",))]

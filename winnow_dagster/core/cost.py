@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import Reader, days_between, end_of, find_gaps, plan_requests
-from winnow_dagster.core.query import BATCHED, PER_PACKAGE, SCAN, CountQuery, plan_queries
+from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.query import BATCHED, FILE_NAME, PER_PACKAGE, PLAIN_COLUMNS, SCAN, CountQuery, plan_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,16 +20,43 @@ TIB = 2**40
 GB = 10**9
 MB = 10**6
 
+Columns = tuple[str, ...]
+
+BYTES_PER_ROW: Mapping[str, float] = {
+    "timestamp": 8.0,
+    "project": 8.4,
+    "details.installer.name": 5.0,
+    "details.system.name": 6.8,
+    "details.ci": 0.3,
+    FILE_NAME: 33.8,
+}
+"""Derived from rows with real user agents: BigQuery bills 2 bytes and the length of a text, and nothing for a NULL."""
+
+ROWS_LEFT = 0.61
+"""Derived: the share of the log's rows that PyPI still logs since the change."""
+
+CAP_FACTOR = 2
+"""How far the default cap lies above the expected size of whole days, which grow."""
+
+
+def relative_size(columns: Columns) -> float:
+    """Return the expected bytes of a day's columns, beside those of PLAIN_COLUMNS on a day since the change."""
+    width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in PLAIN_COLUMNS)
+    return width / ROWS_LEFT if FILE_NAME in columns else width
+
 
 @dataclass(frozen=True)
 class Figures:
-    """What is known of the source's size and price; each can be set in the config, and is corrected by the ledger."""
+    """What is known of the source's size and price; each can be set in the config, and is corrected by the ledger.
 
-    package_day_bytes: float = 153 * MB
-    """Derived: a published 30-day query for one package billed about 4.6 GB, which is 153 MB a day."""
+    Sizes are those of PLAIN_COLUMNS on a day since the change of the log. `relative_size` tells the others.
+    """
 
-    scan_day_bytes: float = 170 * GB
-    """Derived: the five columns of the count query over one whole day, 63 GB in March 2025, 170 GB in May 2026."""
+    package_day_bytes: float = ROWS_LEFT * 153 * MB
+    """Derived: before the change a published 30-day query for one package billed about 4.6 GB, 153 MB a day."""
+
+    scan_day_bytes: float = ROWS_LEFT * 170 * GB
+    """Derived: before the change the columns of one whole day had 63 GB in March 2025, 170 GB in May 2026."""
 
     usd_per_tib: float = 6.25
     """BigQuery's on-demand price list, US multi-region."""
@@ -38,20 +67,39 @@ class Figures:
     minimum_query_bytes: float = 10 * MB
     """BigQuery bills at least so much for a query."""
 
-    learned: frozenset[str] = field(default=frozenset(), compare=False)
-    """Which of the figures come from the ledger."""
+    learned_package_days: Mapping[Columns, float] = field(default_factory=dict)
+    """What the ledger says a package and day billed, by the columns read."""
 
-    @property
-    def scan_above(self) -> float:
-        """The number of packages above which one scan of a day is cheaper than a query for each."""
-        return self.scan_day_bytes / self.package_day_bytes
+    learned_scan_days: Mapping[Columns, float] = field(default_factory=dict)
+    """What the ledger says a scan of a day billed, by the columns read."""
+
+    def package_day(self, columns: Columns) -> float:
+        """Return the bytes that a package and day is expected to bill."""
+        return self.learned_package_days.get(columns, self.package_day_bytes * relative_size(columns))
+
+    def scan_day(self, columns: Columns) -> float:
+        """Return the bytes that a scan of a day is expected to bill."""
+        return self.learned_scan_days.get(columns, self.scan_day_bytes * relative_size(columns))
+
+    def scan_above(self, columns: Columns) -> float:
+        """Return the number of packages above which one scan of a day is cheaper than a query for each."""
+        return self.scan_day(columns) / self.package_day(columns)
 
     def estimate(self, query: CountQuery) -> float:
         """Return the bytes that a query is expected to bill."""
         if query.strategy == SCAN:
-            return query.days * self.scan_day_bytes
+            return query.days * self.scan_day(query.columns)
         # Whether an IN list prunes clusters as `=` does is open; the ledger corrects this where it does not.
-        return max(self.minimum_query_bytes, len(query.requests) * query.days * self.package_day_bytes)
+        return max(self.minimum_query_bytes, len(query.requests) * query.days * self.package_day(query.columns))
+
+    def cap(self, query: CountQuery) -> int:
+        """Return a `maximum_bytes_billed` that lets a query run.
+
+        BigQuery holds it against the whole partitions of the columns read, and ignores clusters: a cap below that
+        refuses queries that would read little.
+        """
+        expected = self.scan_day_bytes * relative_size(query.columns)
+        return int(query.days * CAP_FACTOR * max(expected, self.scan_day(query.columns)))
 
     def dollars(self, size: float) -> float:
         """Return the price of so many bytes, the free ones not taken off."""
@@ -73,6 +121,11 @@ class Entry:
     processed: int | None = None
     rows: int | None = None
     cache_hit: bool = False
+    columns: Columns = PLAIN_COLUMNS
+    """The columns read; releases that did not note them read these."""
+
+    project: str = ""
+    """The Google Cloud project in which the job runs; empty where a release did not note it."""
 
     @property
     def counted(self) -> float:
@@ -80,9 +133,19 @@ class Entry:
         return self.estimate if self.billed is None else self.billed
 
     @property
+    def days(self) -> int:
+        """The number of days that the query read."""
+        return (self.last - self.first).days + 1
+
+    @property
     def package_days(self) -> int:
         """For how many packages and days the query asked."""
-        return len(self.selectors) * ((self.last - self.first).days + 1)
+        return len(self.selectors) * self.days
+
+    @property
+    def is_typical(self) -> bool:
+        """Whether later queries for the same columns bill alike. Earlier releases read old days without the name."""
+        return bool(self.billed) and not self.cache_hit and (self.first > LAST_MIXED_DAY or FILE_NAME in self.columns)
 
 
 def month_total(entries: Iterable[Entry], now: datetime) -> float:
@@ -91,49 +154,21 @@ def month_total(entries: Iterable[Entry], now: datetime) -> float:
 
 
 def learn(figures: Figures, entries: Iterable[Entry]) -> Figures:
-    """Return the figures corrected by what queries really billed; answers from BigQuery's cache teach nothing."""
-    real = [e for e in entries if e.billed and not e.cache_hit]
-    learned: dict[str, float] = {}
-    pruned = [e for e in real if e.strategy in {PER_PACKAGE, BATCHED}]
-    scans = [e for e in real if e.strategy == SCAN]
-    if pruned:
-        learned["package_day_bytes"] = sum(e.counted for e in pruned) / sum(e.package_days for e in pruned)
-    if scans:
-        days = sum((e.last - e.first).days + 1 for e in scans)
-        learned["scan_day_bytes"] = sum(e.counted for e in scans) / days
-    return replace(figures, **learned, learned=frozenset(learned))
+    """Return the figures corrected by what queries really billed, for each set of columns that they read."""
+    typical = [entry for entry in entries if entry.is_typical]
+    pruned = [(e.columns, e.counted, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
+    scans = [(e.columns, e.counted, e.days) for e in typical if e.strategy == SCAN]
+    return replace(figures, learned_package_days=_average(pruned), learned_scan_days=_average(scans))
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What may be billed in a month, in bytes; None means that anything may."""
-
-    bytes_per_month: float | None
-
-    def refuses(self, total: float, more: float) -> bool:
-        """Tell whether so many more bytes do not fit."""
-        return self.bytes_per_month is not None and total + more > self.bytes_per_month
-
-
-def affordable(
-    queries: Sequence[CountQuery], figures: Figures, budget: Budget, total: float
-) -> tuple[list[CountQuery], list[CountQuery]]:
-    """Return the queries to send and those dropped: second readings, all of them, where not everything fits.
-
-    Raises ValueError, with the sentence for the user, where not even the first readings fit.
-    """
-    first = [q for q in queries if not q.requests[0].is_second]
-    second = [q for q in queries if q.requests[0].is_second]
-    needed = sum(map(figures.estimate, first))
-    if first and budget.refuses(total, needed):
-        raise ValueError(
-            f"the month's queries come to {format_bytes(total)}, these need about {format_bytes(needed)} more, and the "
-            f"budget is {format_bytes(budget.bytes_per_month or 0)}. Raise budget.tib_per_month, shorten window_days "
-            "or list fewer packages, or wait for the next month"
-        )
-    if second and budget.refuses(total, needed + sum(map(figures.estimate, second))):
-        return first, second
-    return [*first, *second], []
+def _average(billed: Iterable[tuple[Columns, float, int]]) -> dict[Columns, float]:
+    """Return the bytes per unit for each set of columns, from columns, bytes and units."""
+    size: dict[Columns, float] = defaultdict(float)
+    units: dict[Columns, int] = defaultdict(int)
+    for columns, more, number in billed:
+        size[columns] += more
+        units[columns] += number
+    return {columns: size[columns] / units[columns] for columns in size}
 
 
 @dataclass(frozen=True)
@@ -145,6 +180,8 @@ class Estimate:
     fill_bytes: float
     day_queries: int
     day_bytes: float
+    needs_file_names: bool
+    """Whether the first fill has days that are read with the files' names."""
 
     @property
     def month_bytes(self) -> float:
@@ -173,6 +210,7 @@ def estimate_plan(
         sum(map(figures.estimate, fill_queries)),
         len(day_queries),
         sum(map(figures.estimate, day_queries)),
+        any(query.needs_file_names for query in fill_queries),
     )
     return estimate, day_queries
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -131,6 +132,9 @@ class Request:
     is_second: bool = False
     """Whether the days are covered already, and are read once more only because they have settled."""
 
+    is_recount: bool = False
+    """Whether counts by an older definition are stored, which stay until this is read."""
+
     def days(self) -> list[date]:
         """Return the days asked for, oldest first."""
         return days_between(self.first, self.last)
@@ -161,6 +165,9 @@ class Reading:
     short_days: frozenset[date] = frozenset()
     """Days that are counted although the source has lost rows of them."""
 
+    read_at: datetime | None = None
+    """When the source read the rows, if an earlier run asked for them; None: just now."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -173,6 +180,10 @@ class Failure:
 
     is_short: bool = False
     """Whether the source was not asked, since it has lost rows of the day."""
+
+    def __post_init__(self) -> None:
+        """Keep the source's own words on one line, without control characters."""
+        object.__setattr__(self, "reason", visible(self.reason))
 
     @property
     def requests(self) -> Sequence[Request]:
@@ -316,11 +327,12 @@ def plan_requests(
 ) -> list[Request]:
     """Return the requests that top these days up: one per selector and contiguous range of days.
 
-    What was never read and what is read for a second time are requests apart. A selector is not asked for on a day for
-    which a wider one is. With `refetch` all is asked for again. A day that is not over is never asked for.
+    What was never read, what is read for a second time and what an older definition counted are requests apart. A
+    selector is not asked for on a day for which a wider one is. With `refetch` all is asked for again. A day that is
+    not over is never asked for.
     """
     chosen = list(selectors)
-    wanted: dict[tuple[Selector, bool], list[date]] = defaultdict(list)
+    wanted: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
         missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
@@ -328,11 +340,11 @@ def plan_requests(
         wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
         for selector in missing:
             if not any(w != selector and w.covers(selector) for w in wider):
-                settles = not refetch and coverage.covers(selector)
-                wanted[selector, settles].append(day)
+                covered, held = coverage.covers(selector), coverage.holds(selector)
+                wanted[selector, not refetch and covered, not refetch and held and not covered].append(day)
     return [
-        Request(selector, run[0], run[-1], is_second)
-        for (selector, is_second), days_wanted in wanted.items()
+        Request(selector, run[0], run[-1], is_second, is_recount)
+        for (selector, is_second, is_recount), days_wanted in wanted.items()
         for run in contiguous(days_wanted)
     ]
 

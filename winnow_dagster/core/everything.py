@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import NOTHING
+from winnow_dagster.core.coverage import NOTHING, days_between
 from winnow_dagster.core.history import SYSTEM_COLUMNS
 from winnow_dagster.core.honesty import INSTALLERS
 from winnow_dagster.core.names import EVERYTHING, Selector, is_name
@@ -61,6 +61,9 @@ class Everything:
     named: frozenset[str]
     prefixes: tuple[str, ...]
     """What the packages that something else publishes are called, or begin with."""
+
+    short_days: tuple[date, ...] = ()
+    """Days of the windows that are counted although the source has lost rows of them."""
 
     def selects(self, package: str) -> bool:
         """Tell whether nothing else publishes a package."""
@@ -145,6 +148,9 @@ def describe_everything(
         return honest.coverage.get(day, NOTHING).covers(EVERYTHING)
 
     found = {d: newest_window(d, covered, start=start, through=question.through) for d in windows[EVERYTHING]}
+    counted = sorted(
+        {day for window in found.values() if window for day in days_between(window.first_day, window.as_of)}
+    )
     others = [which for which in windows if isinstance(which, Selector) and not which.is_all]
     return Everything(
         list(packages),
@@ -155,6 +161,7 @@ def describe_everything(
         columns_for(look),
         frozenset([s.stem for s in others if not s.is_prefix] + [package.state.package for package in packages]),
         tuple(s.stem for s in others if s.is_prefix),
+        tuple(day for day in counted if honest.coverage[day].facts_of(EVERYTHING).is_short),
     )
 
 

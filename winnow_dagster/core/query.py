@@ -8,26 +8,40 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import end_of
+from winnow_dagster.core.coverage import Request, contiguous, days_between, end_of
+from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.core.coverage import Request
+    from winnow_dagster.core.names import Selector
 
 BATCH = 100
 """How many selectors a batched query asks for."""
 
 PER_PACKAGE, BATCHED, SCAN, AUTO = STRATEGIES = ("per_package", "batched", "scan", "auto")
 
+FILE_NAME = "file.filename"
+PLAIN_COLUMNS = ("timestamp", "project", "details.installer.name", "details.system.name", "details.ci")
+"""The columns that every count query reads. Days up to the change of the log need FILE_NAME too."""
+
 
 @dataclass(frozen=True)
 class CountQuery:
-    """One query: the requests that it answers, which all ask for the same days."""
+    """One query: the requests that it answers, all for the same days, none of them across the change of the log."""
 
     requests: Sequence[Request]
     strategy: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if one query cannot answer these requests."""
+        if any((r.first, r.last) != (self.first, self.last) for r in self.requests):
+            raise ValueError("one query cannot answer requests for different days")
+        if needs_file_names(self.first) != needs_file_names(self.last):
+            raise ValueError(
+                f"{self.first} to {self.last}: one query cannot read days on both sides of {LAST_MIXED_DAY}"
+            )
 
     @property
     def first(self) -> date:
@@ -54,15 +68,33 @@ class CountQuery:
         """Whether every package is asked for."""
         return any(request.selector.is_all for request in self.requests)
 
+    @property
+    def needs_file_names(self) -> bool:
+        """Whether only the file's name tells which rows of these days are downloads."""
+        return needs_file_names(self.last)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the query reads, and that BigQuery bills."""
+        return (*PLAIN_COLUMNS, FILE_NAME) if self.needs_file_names else PLAIN_COLUMNS
+
     def text(self, table: str) -> str:
-        """Return the query over `table`, a name that the config has checked."""
+        """Return the query over `table`, a name that the config has checked.
+
+        On days that need the file's name the answer has a column more: `unnamed`, the rows that name no file.
+        """
+        counts, condition_on_groups = "COUNT(*) AS downloads", ""
+        if self.needs_file_names:
+            is_download = " OR ".join(f'ENDS_WITH({FILE_NAME}, "{ending}")' for ending in FILE_ENDINGS)
+            counts = f"COUNTIF({is_download}) AS downloads, COUNTIF({FILE_NAME} IS NULL) AS unnamed"
+            condition_on_groups = "\nHAVING downloads > 0 OR unnamed > 0"
         # A function around timestamp or project would keep BigQuery from skipping partitions and clusters.
         return (
             "SELECT DATE(timestamp) AS date, project AS package, details.installer.name AS installer, "
-            "details.system.name AS system, details.ci AS ci, COUNT(*) AS downloads\n"
+            f"details.system.name AS system, details.ci AS ci, {counts}\n"
             f"FROM `{table}`\n"
             f"WHERE timestamp >= @start AND timestamp < @end AND ({self._condition()})\n"
-            "GROUP BY date, package, installer, system, ci"
+            f"GROUP BY date, package, installer, system, ci{condition_on_groups}"
         )
 
     def parameters(self) -> Mapping[str, datetime | str | list[str]]:
@@ -105,12 +137,24 @@ class CountQuery:
         return " OR ".join(conditions)
 
 
-def plan_queries(requests: Iterable[Request], strategy: str, scan_above: float) -> list[CountQuery]:
+def text_to_paste(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:
+    """Return what a reader runs to count these selectors: one query, or two for days across the change of the log."""
+    parts = list(selectors)
+    queries = [
+        CountQuery([Request(part, run[0], run[-1]) for part in parts], PER_PACKAGE)
+        for run in contiguous(days_between(first, last))
+    ]
+    return ";\n\n".join(query.to_paste(table) for query in queries)
+
+
+def plan_queries(
+    requests: Iterable[Request], strategy: str, scan_above: Callable[[tuple[str, ...]], float]
+) -> list[CountQuery]:
     """Return the queries that answer these requests.
 
-    `strategy` is per_package, batched, scan or auto, which takes one query per package up to `scan_above` packages on
-    the same days, and one scan of the days beyond. Everything is a scan of each day: of several, its answer would be
-    too large.
+    `strategy` is per_package, batched, scan or auto, which takes one query per package up to `scan_above(columns)`
+    packages on the same days, and one scan of the days beyond. Everything is a scan of each day: of several, its answer
+    would be too large.
     """
     by_days: dict[tuple[date, date, bool], list[Request]] = defaultdict(list)
     queries = []
@@ -122,7 +166,7 @@ def plan_queries(requests: Iterable[Request], strategy: str, scan_above: float) 
     for group in by_days.values():
         chosen = strategy
         if strategy == AUTO:
-            chosen = SCAN if len(group) > scan_above else PER_PACKAGE
+            chosen = SCAN if len(group) > scan_above(CountQuery(group, SCAN).columns) else PER_PACKAGE
         size = {PER_PACKAGE: 1, BATCHED: BATCH, SCAN: len(group)}[chosen]
         queries += [CountQuery(group[n : n + size], chosen) for n in range(0, len(group), size)]
     return queries

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import requests
 
+from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import TICK_SECONDS
@@ -35,7 +36,7 @@ def make_alerts(settings: Settings) -> list[dg.SensorDefinition]:
 def post(webhook: str, text: str) -> None:
     """Post `{"text": ...}`, which is what Slack's incoming webhooks take. Raises AlertError."""
     try:
-        answer = requests.post(webhook, json={"text": f"Winnow: {text}"}, timeout=SECONDS)
+        answer = requests.post(webhook, json={"text": for_slack(f"Winnow: {text}")}, timeout=SECONDS)
     except requests.RequestException as error:
         raise AlertError(f"alerts.webhook cannot be reached ({type(error).__name__}). Check the address") from None
     if answer.status_code >= HTTPStatus.BAD_REQUEST:

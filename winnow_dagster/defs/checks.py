@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from winnow_dagster.core import remarks, verdicts
+from winnow_dagster.core.escaping import for_markdown
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.site import audit
@@ -189,7 +190,8 @@ def _result(check: Check, verdict: Verdict) -> dg.AssetCheckResult:
         asset_key=check.asset,
         passed=not verdict.bad,
         severity=check.severity,
-        description="; ".join(f"{what}: {why}" for what, why in named[:3]) or None,
+        # Dagster's UI reads it as Markdown.
+        description="; ".join(for_markdown(f"{what}: {why}") for what, why in named[:3]) or None,
         metadata={
             "bad": len(verdict.bad),
             "looked_at": verdict.looked_at,

@@ -45,7 +45,8 @@ class RawDaysIO(dg.IOManager):
                     self._winnow.raw.add_failure(answer)
                     may_pass |= answer.is_passing
                     continue
-                for day, more in self._winnow.raw.add_reading(answer, self._winnow.clock.now()).items():
+                read_at = answer.read_at or self._winnow.clock.now()
+                for day, more in self._winnow.raw.add_reading(answer, read_at).items():
                     costs.add_late(day, more)
                 costs.add(answer)
         except PassingError as error:

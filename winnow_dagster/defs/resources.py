@@ -80,7 +80,7 @@ class Installation:
     @cached_property
     def source(self) -> Source:
         """Where raw counts come from."""
-        return self.given_source or open_source(self.settings.source, self.settings.data_dir, self.settings.local_dir)
+        return self.given_source or open_source(self.settings)
 
     @cached_property
     def raw(self) -> DayStore:

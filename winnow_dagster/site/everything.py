@@ -138,6 +138,9 @@ class Summary:
     look: Look = HEADLINE
     """How the badges were drawn that are published."""
 
+    short_days: tuple[str, ...] = ()
+    """Days that are counted although the source has lost rows of them."""
+
     @property
     def as_of(self) -> dict[str, str]:
         """The newest day of each window, configured or not."""
@@ -176,6 +179,7 @@ def format_summary(summary: Summary) -> bytes:
             "as_of": dict(summary.windows),
             "former": dict(summary.former),
             "stale": sorted(summary.stale),
+            **({"short_days": list(summary.short_days)} if summary.short_days else {}),
             "look": {
                 "slugs": list(summary.look.slugs),
                 "labels": dict(summary.look.labels),
@@ -197,6 +201,7 @@ def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
         packages=summary.packages,
         days=days,
         as_of=as_of,
+        short_days=summary.short_days,
         stale_threshold_days=stale_threshold_days,
     )
 
@@ -216,6 +221,7 @@ def parse_summary(content: bytes | None) -> Summary | None:
             frozenset(stale if isinstance(stale, list) else ()),
             fields["shards"],
             _parse_look(look) if look else HEADLINE,
+            tuple(fields.get("short_days", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -182,7 +182,13 @@ def _everything(listing: Listing) -> dict[str, object]:
     found = listing.everything
     if found is None:
         return {}
-    told = {"packages": found.packages, "as_of": dict(found.windows), "list": f"{EVERYTHING_FOLDER}/{SUMMARY_NAME}"}
+    told: dict[str, object] = {
+        "packages": found.packages,
+        "as_of": dict(found.windows),
+        "list": f"{EVERYTHING_FOLDER}/{SUMMARY_NAME}",
+    }
+    if found.short_days:
+        told["short_days"] = list(found.short_days)
     return {"everything": told}
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
-from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.honesty import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
-from winnow_dagster.core.query import PER_PACKAGE, CountQuery
+from winnow_dagster.core.query import text_to_paste
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL, SYSTEMS, sum_counts
 from winnow_dagster.site.chart import plot, share_bar
@@ -108,9 +107,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         filled=ROOT_TO_FILL if not site.base_url else "",
         files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
-        query=_query(state, headline).to_paste(site.table)
-        if headline and site.table and state.source != "sample"
-        else "",
+        query=_query(state, headline, site.table) if headline and site.table and state.source != "sample" else "",
     )
 
 
@@ -162,8 +159,7 @@ def _cell(count: int | None, whole: int) -> tuple[str, str]:
     return format_exact(count), "" if count is None else format_share(count, whole)
 
 
-def _query(state: PackageState, counts: WindowCounts) -> CountQuery:
-    """Return the query that counts the headline's window, in one go."""
+def _query(state: PackageState, counts: WindowCounts, table: str) -> str:
+    """Return the query that counts the headline's window, or the two for a window across the change of the log."""
     parts = [Selector.parse(member) for member in state.members] or [Selector(state.package)]
-    window = counts.window
-    return CountQuery([Request(part, window.first_day, window.as_of) for part in parts], PER_PACKAGE)
+    return text_to_paste(parts, counts.window.first_day, counts.window.as_of, table)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.budget import Configured
 from winnow_dagster.sources.parquet import ParquetSource
 from winnow_dagster.sources.sample import SampleSource
 from winnow_dagster.storage.ledger import ledger_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from winnow_dagster.settings import SourceSettings
+    from winnow_dagster.settings import Settings
     from winnow_dagster.sources.interface import Source
-    from winnow_dagster.storage.places import Place
 
 
-def open_source(settings: SourceSettings, data_dir: Place, local_dir: Path) -> Source:
+def open_source(settings: Settings) -> Source:
     """Return the configured source. Opens no file and no connection: that is for the first request."""
-    if settings.kind == "bigquery":
+    source = settings.source
+    if source.kind == "bigquery":
         # Google's libraries take seconds to import, and no other source needs them.
         from winnow_dagster.sources.bigquery import BigQuerySource  # noqa: PLC0415
 
-        return BigQuerySource(settings.bigquery, settings.credential_file, ledger_of(data_dir))
-    if settings.kind == "parquet":
-        return ParquetSource(settings.paths, local_dir / ".reading-exports")
+        settling = frozenset(p.selector for p in settings.packages if p.settle and source.settle_days)
+        configured = Configured(settings.longest_windows, settling)
+        ledger = ledger_of(settings.data_dir)
+        return BigQuerySource(source.bigquery, source.credential_file, ledger, configured=configured)
+    if source.kind == "parquet":
+        return ParquetSource(source.paths, settings.local_dir / ".reading-exports")
     return SampleSource()

@@ -1,104 +1,67 @@
-"""Raw counts from BigQuery's file_downloads: whole days, few queries side by side, each entered in the ledger."""
+"""Raw counts from BigQuery's file_downloads: whole days, few queries side by side, within the month's budget."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-import uuid
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import polars as pl
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, GoogleAPIError, NotFound
-from google.api_core.retry import Retry
-from google.auth.exceptions import GoogleAuthError
-from google.cloud import bigquery
-from requests.exceptions import RequestException
+from google.api_core.exceptions import Forbidden, NotFound
 
-from winnow_dagster.core.cost import Budget, Entry, Figures, affordable, learn, month_total
+from winnow_dagster.core.budget import Budget, Configured, days_of
+from winnow_dagster.core.cost import Entry, Figures, learn, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, contiguous, end_of
-from winnow_dagster.core.honesty import RAW_SCHEMA
-from winnow_dagster.core.names import is_name, matches_any
 from winnow_dagster.core.query import CountQuery, plan_queries
+from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer
 from winnow_dagster.sources.bigquery_client import connect
-from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, describe, is_passing
+from winnow_dagster.sources.bigquery_errors import concerns_all, describe, is_passing
+from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, Patience, Statement
+from winnow_dagster.sources.bigquery_recovery import recover
+from winnow_dagster.sources.bigquery_rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
+
+    from google.cloud import bigquery
 
     from winnow_dagster.settings import BigQuerySettings
     from winnow_dagster.storage.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
-MOST_DOWNLOADS = 10**16
-"""Of one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""
-
 MOST_SCANS = 2
 """How many scans for everything are sent, or answered and not yet stored, at a time."""
-
-GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
-
-
-class OddAnswerError(Exception):
-    """An answer holds what no answer can hold; nothing of it is a number."""
-
-
-class NotSentError(Exception):
-    """A query was given up before it was sent; whatever the reason, another query tells it."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a call that may succeed later is tried again: jittered, doubling from `initial` to `maximum` seconds."""
-
-    tries: int = 6
-    initial: float = 1.0
-    maximum: float = 30.0
-    total: float = 300.0
-    call: float = 60.0
-    """How many seconds one call may take."""
-
-
-@dataclass
-class _Jobs:
-    """The jobs that are running, so that they can be cancelled."""
-
-    running: dict[str, bigquery.QueryJob] = field(default_factory=dict)
-    given_up: threading.Event = field(default_factory=threading.Event)
-
-    def cancel(self) -> None:
-        """Cancel all that runs, and let nothing new start."""
-        self.given_up.set()
-        for job in list(self.running.values()):
-            with contextlib.suppress(*GOOGLE_ERRORS):
-                job.cancel(retry=None, timeout=5)
 
 
 class BigQuerySource:
     """The table of the settings, read with the credentials of the user."""
 
     def __init__(
-        self, settings: BigQuerySettings, credential_file: Path | None, ledger: Ledger, patience: Patience | None = None
+        self,
+        settings: BigQuerySettings,
+        credential_file: Path | None,
+        ledger: Ledger,
+        patience: Patience | None = None,
+        configured: Configured | None = None,
     ) -> None:
         """Connect to nothing yet."""
         self._settings = settings
         self._credential_file = credential_file
         self._ledger = ledger
         self._patience = patience or Patience()
-        self._figures = settings.figures
+        self._configured = configured or Configured()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Answer requests as queries end. Second readings that the budget does not allow stay unanswered.
+        """Answer requests as queries end. Re-reads that the budget does not allow stay unanswered.
 
-        Raises SourceError where nothing can be read, and NotThereYetError where no day asked for is complete yet.
+        What an interrupted run has paid for is fetched before anything is sent. Raises SourceError where nothing can be
+        read, and NotThereYetError where no day asked for is complete yet.
         """
         if not requests:
             return
@@ -110,7 +73,12 @@ class BigQuerySource:
             if absent and not there:
                 raise NotThereYetError(why)
             yield from (Failure(request, why) for request in absent)
-            yield from self._answer(client, self._afford(there))
+            jobs = self._jobs(client)
+            try:
+                left = yield from recover(jobs, there)
+            except GOOGLE_ERRORS as error:
+                raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
+            yield from self._read_what_fits(jobs, left, has_answered=_number_of_days(left) < _number_of_days(there))
 
     def figures(self) -> Figures:
         """Return what queries cost, from the ledger where it knows."""
@@ -123,25 +91,39 @@ class BigQuerySource:
         return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return how many rows the table has of each day."""
-        del first, last
-        return {}
+        """Return how many rows the table has of each day to which it reaches; nothing where that cannot be known."""
+        with connect(self._settings, self._credential_file) as client:
+            try:
+                table = client.get_table(
+                    self._settings.table, retry=self._patience.retry(), timeout=self._patience.call
+                )
+                return PartitionRows(self._jobs(client), table).count(first, last, self._budget())
+            except (Forbidden, NotFound):
+                return {}
+            except GOOGLE_ERRORS as error:
+                raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
 
     def dry_run(self, query: CountQuery) -> int:
         """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""
         with connect(self._settings, self._credential_file) as client:
-            config = self._job_config(query)
+            statement = self._statement(query, self.figures())
+            config = self._jobs(client).config(statement)
             config.dry_run = True
             try:
-                job = client.query(query.text(self._settings.table), job_config=config, job_retry=None)
+                job = client.query(statement.text, job_config=config, job_retry=None)
             except GOOGLE_ERRORS as error:
                 raise SourceError(describe(error)) from None
             return int(job.total_bytes_processed or 0)
 
+    def _jobs(self, client: bigquery.Client) -> Jobs:
+        return Jobs(client, self._settings, self._ledger, self._patience)
+
     def _last_modified(self, client: bigquery.Client) -> datetime | None:
         """Return when the table was last written to; None where the account may not know."""
         try:
-            modified = client.get_table(self._settings.table, retry=self._retry(), timeout=self._patience.call).modified
+            modified = client.get_table(
+                self._settings.table, retry=self._patience.retry(), timeout=self._patience.call
+            ).modified
         except (Forbidden, NotFound):
             # A table that is not there is for the query to say, which may be allowed where this is not.
             return None
@@ -149,25 +131,35 @@ class BigQuerySource:
             raise (PassingError if is_passing(error) else SourceError)(describe(error)) from None
         return modified if isinstance(modified, datetime) else None
 
-    def _afford(self, requests: Sequence[Request]) -> list[CountQuery]:
+    def _budget(self) -> Budget:
         entries = self._ledger.entries()
-        figures = self._figures = learn(self._settings.figures, entries)
-        queries = plan_queries(requests, self._settings.strategy, figures.scan_above)
-        budget, spent = Budget(self._settings.budget_bytes), month_total(entries, datetime.now(UTC))
-        try:
-            sent, dropped = affordable(queries, figures, budget, spent)
-        except ValueError as error:
-            raise SourceError(f"nothing was sent: {error}") from None
-        if dropped:
-            days = sorted({f"{q.first}" if q.days == 1 else f"{q.first} to {q.last}" for q in dropped})
-            logger.warning(
-                "second readings of %s are left out: the month's budget does not allow them", ", ".join(days)
-            )
-        return sent
+        return Budget(
+            self._settings.budget_bytes,
+            month_total(entries, datetime.now(UTC)),
+            learn(self._settings.figures, entries),
+            self._settings.strategy,
+            self._configured,
+        )
 
-    def _answer(self, client: bigquery.Client, queries: Sequence[CountQuery]) -> Iterator[Reading | Failure]:
+    def _read_what_fits(
+        self, jobs: Jobs, requests: Sequence[Request], *, has_answered: bool
+    ) -> Iterator[Reading | Failure]:
+        """Read what the budget pays for. Raises SourceError where it pays for nothing that is missing."""
+        budget = self._budget()
+        choice = budget.choose(requests, datetime.now(UTC))
+        if choice.left_out:
+            logger.warning(
+                "re-reads of %s are left out: the month's budget does not allow them", days_of(choice.left_out)
+            )
+        missing = [why for request, why in choice.refused.items() if not request.is_recount]
+        if missing and not choice.chosen and not has_answered:
+            raise SourceError(f"nothing was sent: {missing[0]}")
+        yield from (Failure(request, why) for request, why in choice.refused.items())
+        queries = plan_queries(choice.chosen, budget.strategy, budget.figures.scan_above)
+        yield from self._answer(jobs, queries, budget.figures)
+
+    def _answer(self, jobs: Jobs, queries: Sequence[CountQuery], figures: Figures) -> Iterator[Reading | Failure]:
         """Run queries side by side; stop sending where what failed for one fails for all, and raise SourceError."""
-        jobs = _Jobs()
         # Each scan answers with a million rows or two: those of a month would not fit in memory.
         scans = [query for query in queries if query.asks_for_all]
         with ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="bigquery") as pool:
@@ -176,106 +168,45 @@ class BigQuerySource:
                     ([query for query in queries if not query.asks_for_all], 2 * self._settings.parallel),
                     (scans, MOST_SCANS),
                 ):
-                    yield from self._answer_some(pool, client, some, most, jobs)
+                    yield from self._answer_some(pool, jobs, some, most, figures)
             finally:
                 # Also where a run was cancelled, or its reader wants no more: what still runs would be paid for.
                 pool.shutdown(wait=False, cancel_futures=True)
                 jobs.cancel()
 
     def _answer_some(
-        self, pool: Executor, client: bigquery.Client, queries: Sequence[CountQuery], most: int, jobs: _Jobs
+        self, pool: Executor, jobs: Jobs, queries: Sequence[CountQuery], most: int, figures: Figures
     ) -> Iterator[Reading | Failure]:
         """Run queries, of which only so many are sent, or answered and not yet taken, at a time."""
         waiting: dict[Future[Reading], CountQuery] = {}
         left = iter(queries)
         while True:
             for query in islice(left, most - len(waiting)):
-                waiting[pool.submit(self._run, client, query, jobs)] = query
+                waiting[pool.submit(self._run, jobs, query, figures)] = query
             if not waiting:
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 query = waiting.pop(future)
                 yield from _answer_of(future, query)
 
-    def _run(self, client: bigquery.Client, query: CountQuery, jobs: _Jobs) -> Reading:
-        """Run one query to its end, again from the start where BigQuery failed inside."""
-        if jobs.given_up.is_set():
-            raise NotSentError
-        tries = Tries(self._patience.tries, jobs.given_up.is_set)
-        attempt = self._retry(tries)(lambda: self._attempt(client, query, jobs, tries))
-        try:
-            reading: Reading = attempt()
-        except GOOGLE_ERRORS as error:
-            if concerns_all(error):
-                jobs.given_up.set()
-            raise
-        return reading
-
-    def _attempt(self, client: bigquery.Client, query: CountQuery, jobs: _Jobs, tries: Tries) -> Reading:
-        entry = Entry(
-            f"winnow-{uuid.uuid4()}", datetime.now(UTC), query.first, query.last, query.names, query.strategy,
-            self._figures.estimate(query),
-        )  # fmt: skip
-        self._ledger.enter(entry)
-        try:
-            # The same job id at each call: an answer lost on the way is asked for again, not paid for again.
-            job = client.query(
-                query.text(self._settings.table), job_config=self._job_config(query), job_id=entry.job_id,
-                retry=self._retry(tries), job_retry=None, timeout=self._patience.call,
-            )  # fmt: skip
-        except GoogleAPICallError as error:
-            if not is_passing(error):
-                self._ledger.enter(replace(entry, billed=0))
-            raise
-        jobs.running[entry.job_id] = job
-        # A job that has failed stays failed however often it is asked; only a new one may succeed.
-        asking = self._retry(lambda error: job.error_result is None and tries(error))
-        try:
-            rows = job.result(retry=asking, job_retry=None, timeout=self._settings.deadline_seconds)
-            frame = pl.DataFrame(rows.to_arrow(create_bqstorage_client=False))
-        except TimeoutError:
-            with contextlib.suppress(*GOOGLE_ERRORS):
-                job.cancel(retry=None, timeout=5)
-            raise
-        finally:
-            del jobs.running[entry.job_id]
-            entry = self._enter_end(entry, job)
-        frame = check_answer(frame, query)
+    def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> Reading:
+        frame, entry = jobs.run(self._statement(query, figures))
+        counts, unnamed = read_answer(frame, query)
         self._ledger.enter(replace(entry, rows=frame.height))
-        return Reading(query.requests, frame, Cost(1, entry.processed or 0, entry.billed or 0))
+        return Reading(query.requests, counts, Cost(1, entry.processed or 0, entry.billed or 0), unnamed)
 
-    def _enter_end(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
-        """Enter what a job billed, once it is over; a job that is not keeps its estimate."""
-        if job.state != "DONE":
-            return entry
-        ended = replace(
+    def _statement(self, query: CountQuery, figures: Figures) -> Statement:
+        cap = self._settings.maximum_bytes_billed_per_day
+        entry = Entry(
+            "", datetime.now(UTC), query.first, query.last, query.names, query.strategy, figures.estimate(query),
+            columns=query.columns,
+        )  # fmt: skip
+        return Statement(
+            query.text(self._settings.table),
+            query.parameters(),
+            figures.cap(query) if cap is None else query.days * cap,
             entry,
-            billed=int(job.total_bytes_billed or 0),
-            processed=int(job.total_bytes_processed or 0),
-            cache_hit=bool(job.cache_hit),
         )
-        self._ledger.enter(ended)
-        return ended
-
-    def _job_config(self, query: CountQuery) -> bigquery.QueryJobConfig:
-        parameters: list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter] = []
-        for name, value in query.parameters().items():
-            if isinstance(value, list):
-                parameters.append(bigquery.ArrayQueryParameter(name, "STRING", value))
-            else:
-                kind = "TIMESTAMP" if isinstance(value, datetime) else "STRING"
-                parameters.append(bigquery.ScalarQueryParameter(name, kind, value))
-        return bigquery.QueryJobConfig(
-            query_parameters=parameters,
-            maximum_bytes_billed=query.days * self._settings.maximum_bytes_billed_per_day,
-            job_timeout_ms=self._settings.deadline_seconds * 1000,
-            labels={"app": "winnow"},
-        )
-
-    def _retry(self, tries: Callable[[Exception], bool] | None = None) -> Retry:
-        p = self._patience
-        predicate = tries or Tries(p.tries, lambda: False)
-        return Retry(predicate=predicate, initial=p.initial, maximum=p.maximum, timeout=p.total)
 
 
 def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading | Failure]:
@@ -290,34 +221,12 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
         yield from (Failure(request, describe(error), is_passing(error)) for request in query.requests)
 
 
-def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
-    """Return an answer without what a prefix selects and is no package's name.
-
-    Raises OddAnswerError unless it holds the columns, packages and days asked for, and counts that can be.
-    """
-    if frame.schema != RAW_SCHEMA:
-        raise OddAnswerError(f"BigQuery's answer has the columns {dict(frame.schema)}, not {dict(RAW_SCHEMA)}")
-    if any(request.selector.is_prefix for request in query.requests):
-        frame = frame.filter(is_name("package"))
-    asked_for = matches_any([request.selector for request in query.requests], "package")
-    odd = {
-        "a package that was not asked for": frame.filter(~asked_for.fill_null(value=False)),
-        "a count twice": frame.filter(frame.select(pl.exclude("downloads")).is_duplicated()),
-        "a day that was not asked for": frame.filter(
-            ~pl.col("date").is_between(query.first, query.last).fill_null(value=False)
-        ),
-        "a count that cannot be": frame.filter(
-            ~pl.col("downloads").is_between(1, MOST_DOWNLOADS).fill_null(value=False)
-        ),
-    }
-    for what, rows in odd.items():
-        if not rows.is_empty():
-            raise OddAnswerError(f"BigQuery's answer holds {what}: {rows.row(0)}. Nothing of it is counted; run again")
-    return frame
-
-
 def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:
     """Split off a request the days that the table holds whole, or those that it does not."""
     days = (d for d in request.days() if (modified is None or end_of(d) <= modified) is there)
     for run in contiguous(days):
         yield replace(request, first=run[0], last=run[-1])
+
+
+def _number_of_days(requests: Sequence[Request]) -> int:
+    return sum(len(request.days()) for request in requests)

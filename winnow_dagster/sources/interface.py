@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from winnow_dagster.core.escaping import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 class SourceError(Exception):
     """The source can answer nothing as it is set up. The message names the culprit and the fix."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))  # It may quote a file's name or the source's own words.
 
 
 class PassingError(SourceError):
@@ -35,8 +40,8 @@ class Source(Protocol):
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer requests as answers come in: each requested (day, selector) is in one reading or one failure.
 
-        A reading may answer several requests, or a part of one's days. A second reading may go unanswered where it
-        costs too much. Raises SourceError.
+        A reading may answer several requests, or a part of one's days. A re-read (`is_second` or `is_recount`)
+        may go unanswered where it costs too much. Raises SourceError.
         """
         ...
 

@@ -6,6 +6,8 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.escaping import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -31,6 +33,9 @@ FIXES = {
 
 class StorageError(Exception):
     """A file or directory cannot be used. The message names it, what is wrong with it and the fix."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))  # A file may be called anything.
 
 
 class ChangedError(StorageError):

@@ -126,7 +126,7 @@ class WideDir:
         if everything.windows:
             for key in run.left():
                 run.publish(key, everything.nothing(), everything, least)
-        run.end(everything.lengths)
+        run.end(everything.lengths, everything.short_days if everything.windows else None)
         return run.changed
 
     def check_source(self, source: str) -> None:

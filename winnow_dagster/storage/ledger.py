@@ -11,7 +11,7 @@ import contextlib
 import errno
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,10 +94,13 @@ def _newest(lines: Iterable[bytes | str]) -> list[Entry]:
 
 
 def _parse(content: dict[str, object]) -> Entry:
-    known = {field.name: content[field.name] for field in fields(Entry)}
-    moments = {
+    # A line of an earlier release lacks keys; one of a later release may have more.
+    known = {f.name: content[f.name] for f in fields(Entry) if f.name in content or f.default is MISSING}
+    parsed: dict[str, object] = {
         "at": datetime.fromisoformat(str(known["at"])),
         "first": date.fromisoformat(str(known["first"])),
         "last": date.fromisoformat(str(known["last"])),
     }
-    return Entry(**known | moments)  # type: ignore[arg-type]
+    if "columns" in known:
+        parsed["columns"] = tuple(known["columns"])  # type: ignore[arg-type]
+    return Entry(**known | parsed)  # type: ignore[arg-type]

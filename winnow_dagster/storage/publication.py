@@ -58,10 +58,11 @@ class Publication:
         published = self._before.shards if self._before else {}
         return {key: packages for key, packages in published.items() if key not in self._done}
 
-    def end(self, lengths: Collection[int]) -> None:
+    def end(self, lengths: Collection[int], short_days: Collection[date] | None = None) -> None:
         """Show the rest of the shards, if what they say of their age has changed, and list all.
 
-        `lengths`: of the windows that the config asks for.
+        `lengths`: of the windows that the config asks for. `short_days`: those within what was counted; None where
+        nothing was.
         """
         before, left = self._before, self.left()
         as_of: dict[str, str] = {}
@@ -85,6 +86,7 @@ class Publication:
                 stale,
                 {key: number for key, number in sorted({**left, **done}.items()) if number},
                 self._drawing.look,
+                before.short_days if before and short_days is None else tuple(map(str, short_days or ())),
             )
             with self._failures.noted():
                 self.changed += self._wide.write_summary(summary)

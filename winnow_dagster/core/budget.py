@@ -1,0 +1,159 @@
+"""The month's budget: which requests it pays for, and in which order. Knows nothing of how queries are sent."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.cost import format_bytes
+from winnow_dagster.core.coverage import ONE_DAY, Reader, end_of, plan_requests
+from winnow_dagster.core.query import plan_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from winnow_dagster.core.cost import Figures
+    from winnow_dagster.core.coverage import Request
+    from winnow_dagster.core.names import Selector
+
+
+@dataclass(frozen=True)
+class Configured:
+    """The entries of the config, for which the rest of the month has to be paid too."""
+
+    windows: Mapping[Selector, int] = field(default_factory=dict)
+    """How many days have to be read of each entry, in the config's order."""
+
+    settling: frozenset[Selector] = frozenset()
+    """The entries whose days are read again once they have settled."""
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """The bytes that the remaining days of the month need: to be read once, and to be read again."""
+
+    first: float = 0
+    second: float = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The requests that the budget pays for, the first readings that it does not and why, and the re-reads left out."""
+
+    chosen: Sequence[Request]
+    refused: Mapping[Request, str]
+    left_out: Sequence[Request]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be billed in a month in bytes (None: anything), what is billed already, and what queries cost."""
+
+    bytes_per_month: float | None
+    spent: float
+    figures: Figures
+    strategy: str
+    configured: Configured = field(default_factory=Configured)
+
+    def choose(self, requests: Sequence[Request], now: datetime) -> Choice:
+        """Return what to read: first readings, then re-reads, then days that an older definition counted.
+
+        A first reading of an entry is read whole or not at all, since half a window has no number. Entries go in the
+        config's order. What was read before leaves room for what the rest of the month needs.
+        """
+        entries = {selector: at for at, selector in enumerate(self.configured.windows)}
+        ordered = sorted(requests, key=lambda r: entries.get(r.selector, len(entries)))
+        first = [r for r in ordered if not r.is_second and not r.is_recount]
+        second = [r for r in ordered if r.is_second]
+        recounts = [r for r in ordered if r.is_recount and not r.is_second]
+        in_windows = [r for r in recounts if not self._is_history(r, now)]
+        history = [r for r in recounts if self._is_history(r, now)]
+        reserve = self.reserve(now)
+        chosen: list[Request] = []
+        refused = self._add(chosen, _by_selector(first), 0)
+        left_out = self._add(chosen, [[request] for request in second], reserve.first)
+        refused |= self._add(chosen, _by_selector(in_windows), reserve.first + reserve.second)
+        unread = self._add_newest_days(chosen, history, reserve.first + reserve.second)
+        return Choice(chosen, refused, [*left_out, *unread])
+
+    def reserve(self, now: datetime) -> Reserve:
+        """Return what the remaining days of the month need, today's reading of yesterday included."""
+        days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
+        yesterday = now.date() - ONE_DAY
+        windows = self.configured.windows
+        once = plan_requests([yesterday], windows, {}, Reader(end_of(yesterday)))
+        again = [request for request in once if request.selector in self.configured.settling]
+        return Reserve(days * self.price(once), days * self.price(again))
+
+    def price(self, requests: Iterable[Request]) -> float:
+        """Return the bytes that these requests are expected to bill together."""
+        queries = plan_queries(requests, self.strategy, self.figures.scan_above)
+        return sum(map(self.figures.estimate, queries))
+
+    def refuses(self, more: float, reserve: float = 0) -> bool:
+        """Tell whether so many more bytes do not fit."""
+        return self.bytes_per_month is not None and self.spent + more + reserve > self.bytes_per_month
+
+    def _is_history(self, request: Request, now: datetime) -> bool:
+        """Tell whether the days lie beyond the longest window that ends yesterday: no number waits for them."""
+        longest = self.configured.windows.get(request.selector, 0)
+        return (now.date() - ONE_DAY - request.last).days >= longest
+
+    def _add(self, chosen: list[Request], units: Sequence[Sequence[Request]], reserve: float) -> dict[Request, str]:
+        """Add to `chosen` the units that fit, each whole; return the requests of the others, and why."""
+        together = [*chosen, *(request for unit in units for request in unit)]
+        if not self.refuses(self.price(together), reserve):
+            chosen[:] = together
+            return {}
+        refused: dict[Request, str] = {}
+        for unit in units:
+            before, after = self.price(chosen), self.price([*chosen, *unit])
+            if self.refuses(after, reserve):
+                refused.update(dict.fromkeys(unit, self._sentence(unit[0].selector, before, after - before, reserve)))
+            else:
+                chosen += unit
+        return refused
+
+    def _add_newest_days(self, chosen: list[Request], history: Sequence[Request], reserve: float) -> list[Request]:
+        """Add to `chosen` as many of the newest days of each request as fit; return the rest."""
+        rest: list[Request] = []
+        for request in history:
+            fitting, too_many = 0, len(request.days()) + 1
+            while too_many - fitting > 1:
+                days = (fitting + too_many) // 2
+                if self.refuses(self.price([*chosen, _newest(request, days)]), reserve):
+                    too_many = days
+                else:
+                    fitting = days
+            if fitting:
+                chosen.append(_newest(request, fitting))
+            if fitting < len(request.days()):
+                rest.append(replace(request, last=request.last - fitting * ONE_DAY))
+        return rest
+
+    def _sentence(self, selector: Selector, before: float, needed: float, reserve: float) -> str:
+        needs = f", the rest of the month needs about {format_bytes(reserve)}" if reserve else ""
+        return (
+            f"the month's queries come to {format_bytes(self.spent + before)}{needs}, `{selector}` needs about "
+            f"{format_bytes(needed)} more, and the budget is {format_bytes(self.bytes_per_month or 0)}. Raise "
+            "budget.tib_per_month, shorten window_days or list fewer packages, or wait for the next month"
+        )
+
+
+def _by_selector(requests: Iterable[Request]) -> list[list[Request]]:
+    units: dict[Selector, list[Request]] = {}
+    for request in requests:
+        units.setdefault(request.selector, []).append(request)
+    return list(units.values())
+
+
+def _newest(request: Request, days: int) -> Request:
+    return replace(request, first=request.last - (days - 1) * ONE_DAY)
+
+
+def days_of(requests: Iterable[Request]) -> str:
+    """Return the ranges of days of these requests in words."""
+    ranges: dict[tuple[date, date], None] = {(r.first, r.last): None for r in sorted(requests, key=lambda r: r.first)}
+    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)

@@ -1,0 +1,24 @@
+"""Text that strangers chose, such as installer and file names: how each place shows it without obeying it."""
+
+from __future__ import annotations
+
+
+def visible(text: str) -> str:
+    """Return text on one line, with control and format characters written as Python writes them."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def for_terminal(text: str) -> str:
+    """Return text whose lines hold no escape codes."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def for_slack(text: str) -> str:
+    """Return text as a code block of Slack, in which there are no mentions, links or styles."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"```{escaped.replace('`', chr(39))}```"
+
+
+def for_markdown(text: str) -> str:
+    """Return text as a code span of Markdown, in which there are no links, images or HTML."""
+    return f"`{visible(text).replace('`', chr(39))}`"

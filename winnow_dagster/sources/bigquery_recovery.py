@@ -1,0 +1,99 @@
+"""Jobs that an interrupted run left behind: their answers are paid for, so they are fetched before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import Cost, Failure, Reading, Request, contiguous
+from winnow_dagster.core.names import Selector
+from winnow_dagster.core.query import CountQuery
+from winnow_dagster.sources.bigquery_answers import OddAnswerError, narrow, read_answer
+from winnow_dagster.sources.bigquery_errors import describe, is_passing
+from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.cloud import bigquery
+
+    from winnow_dagster.core.cost import Entry
+
+Answers = Generator[Reading | Failure, None, list[Request]]
+
+
+def recover(jobs: Jobs, requests: Sequence[Request]) -> Answers:
+    """Answer requests from the jobs that the ledger has without an end; return the requests that are left.
+
+    What cannot be fetched is entered with what it billed. Raises what may pass: whether a job ran has to be known
+    before its query is sent again.
+    """
+    left = list(requests)
+    now = datetime.now(UTC)
+    for entry in jobs.ledger.entries():
+        is_of_month = (entry.at.year, entry.at.month) == (now.year, now.month)
+        if entry.billed is None and (is_of_month or now - entry.at < RESULTS_KEPT):
+            job = jobs.find(entry)
+            if job is not None:
+                left = yield from _answer_from(job, entry, jobs, left)
+    return left
+
+
+def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: list[Request]) -> Answers:
+    are_results_kept = datetime.now(UTC) - entry.at < RESULTS_KEPT
+    query = _query_of(entry) if are_results_kept else None
+    wanted = _asked_for(query, requests) if query else []
+    statement = Statement(query.text(jobs.settings.table), query.parameters(), 0, entry) if query else None
+    has_failed = job.state == "DONE" and job.error_result is not None
+    if not query or not statement or not wanted or has_failed or not statement.is_of(job):
+        jobs.enter_end(entry, job)
+        return requests
+    try:
+        frame, ended = jobs.follow(job, entry)
+        counts, unnamed = read_answer(frame, query)
+    except TimeoutError as error:
+        yield from (Failure(request, describe(error)) for request in wanted)
+        return _without(requests, wanted)
+    except OddAnswerError:
+        return requests
+    except GOOGLE_ERRORS as error:
+        if is_passing(error):
+            raise
+        return requests
+    jobs.ledger.enter(replace(ended, rows=frame.height))
+    cost = Cost(1, ended.processed or 0, ended.billed or 0)
+    yield Reading(wanted, narrow(counts, wanted), cost, narrow(unnamed, wanted), read_at=entry.at)
+    return _without(requests, wanted)
+
+
+def _query_of(entry: Entry) -> CountQuery | None:
+    """Return the query that an entry is of; None of what no count query of this release is."""
+    try:
+        requests = [Request(Selector.parse(text), entry.first, entry.last) for text in entry.selectors]
+        query = CountQuery(requests, entry.strategy)
+    except (ValueError, IndexError):
+        return None
+    return query if query.columns == entry.columns else None
+
+
+def _asked_for(query: CountQuery, requests: Sequence[Request]) -> list[Request]:
+    """Return the parts of these requests that a query answers."""
+    selectors = {request.selector for request in query.requests}
+    parts = [
+        replace(r, first=max(r.first, query.first), last=min(r.last, query.last))
+        for r in requests
+        if r.selector in selectors
+    ]
+    return [part for part in parts if part.first <= part.last]
+
+
+def _without(requests: Sequence[Request], answered: Sequence[Request]) -> list[Request]:
+    """Return what is left of these requests."""
+    done = {(request.selector, day) for request in answered for day in request.days()}
+    return [
+        replace(r, first=run[0], last=run[-1])
+        for r in requests
+        for run in contiguous(day for day in r.days() if (r.selector, day) not in done)
+    ]

@@ -1,0 +1,119 @@
+"""How many rows BigQuery's table has of each day, over all packages.
+
+A day's rows are those of its partition. `tables.get` on a partition is free, but no document says that its `numRows` is
+the partition's; INFORMATION_SCHEMA.PARTITIONS says it, and bills 10 MB at each query.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+from google.api_core.exceptions import BadRequest, Forbidden, NotFound
+from google.cloud import bigquery
+
+from winnow_dagster.core.cost import MB, Entry
+from winnow_dagster.core.coverage import days_between, end_of
+from winnow_dagster.sources.bigquery_errors import is_passing
+from winnow_dagster.sources.bigquery_jobs import Jobs, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from winnow_dagster.core.budget import Budget
+
+logger = logging.getLogger(__name__)
+
+PARTITIONS = "partitions"
+"""What the ledger calls the strategy of a query for partitions."""
+
+MAX_FREE_CALLS = 120
+"""For more days than these, one query for 10 MB takes the place of a free call for each day."""
+
+MAX_PARALLEL_CALLS = 8
+"""BigQuery takes 100 calls a second of one user."""
+
+PARTITIONS_CAP = int(100 * MB)
+
+
+@dataclass(frozen=True)
+class PartitionRows:
+    """The rows of a table's partitions, for as much as the account may know."""
+
+    jobs: Jobs
+    table: bigquery.Table
+
+    @property
+    def are_days(self) -> bool:
+        """Whether a partition of the table is a day of `timestamp`; a view has no partitions."""
+        partitioning = self.table.time_partitioning
+        return bool(
+            self.table.table_type == "TABLE"
+            and partitioning is not None
+            and partitioning.type_ == bigquery.TimePartitioningType.DAY
+            and partitioning.field == "timestamp"
+        )
+
+    def count(self, first: date, last: date, budget: Budget) -> Mapping[date, int]:
+        """Return the rows of each day to which the table reaches; nothing where they cannot be known.
+
+        Raises what may pass.
+        """
+        modified = self.table.modified
+        days = [day for day in days_between(first, last) if modified is None or end_of(day) <= modified]
+        if not self.are_days or not days:
+            return {}
+        try:
+            found = self._from_metadata(days) if len(days) <= MAX_FREE_CALLS else None
+            return self._from_query(days, budget) if found is None else found
+        except (Forbidden, NotFound, BadRequest) as error:
+            if is_passing(error):
+                raise
+            logger.info("BigQuery does not tell the numbers of rows by day: %s", error.message)
+            return {}
+
+    def _from_metadata(self, days: Sequence[date]) -> dict[date, int] | None:
+        """Return what `tables.get` says of each partition; None where that may be said of the whole table."""
+        *earlier, newest = days
+        whole, probe = self.table.num_rows, self._rows_of(newest)
+        if probe in (None, whole):
+            return None
+        with ThreadPoolExecutor(MAX_PARALLEL_CALLS, thread_name_prefix="partitions") as pool:
+            found = {newest: probe, **dict(zip(earlier, pool.map(self._rows_of, earlier), strict=True))}
+        rows = {day: count or 0 for day, count in found.items()}
+        return rows if len(set(rows.values())) > 1 and whole not in rows.values() else None
+
+    def _rows_of(self, day: date) -> int | None:
+        reference = bigquery.TableReference(
+            bigquery.DatasetReference(self.table.project, self.table.dataset_id), f"{self.table.table_id}${day:%Y%m%d}"
+        )
+        patience = self.jobs.patience
+        try:
+            rows = self.jobs.client.get_table(reference, retry=patience.retry(), timeout=patience.call).num_rows
+        except NotFound:
+            return None
+        return None if rows is None else int(rows)
+
+    def _from_query(self, days: Sequence[date], budget: Budget) -> dict[date, int]:
+        if budget.refuses(budget.figures.minimum_query_bytes):
+            logger.warning("the month's budget does not allow to ask how many rows BigQuery has of each day")
+            return {}
+        dataset = f"{self.table.project}.{self.table.dataset_id}"
+        text = (
+            f"SELECT partition_id, SUM(total_rows) AS total_rows\nFROM `{dataset}`.INFORMATION_SCHEMA.PARTITIONS\n"
+            "WHERE table_name = @table AND partition_id BETWEEN @first AND @last\nGROUP BY partition_id"
+        )
+        values: dict[str, datetime | str | list[str]] = {
+            "table": self.table.table_id,
+            "first": f"{days[0]:%Y%m%d}",
+            "last": f"{days[-1]:%Y%m%d}",
+        }
+        size = budget.figures.minimum_query_bytes
+        entry = Entry("", datetime.now(UTC), days[0], days[-1], [], PARTITIONS, size, columns=())
+        frame, _ = self.jobs.run(Statement(text, values, PARTITIONS_CAP, entry))
+        found = dict(frame.select(pl.col("partition_id").str.to_date("%Y%m%d", strict=False), "total_rows").iter_rows())
+        return {day: int(found.get(day) or 0) for day in days}
