@@ -19,7 +19,7 @@ from winnow_dagster import __version__
 from winnow_dagster.config import ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import NormalizedName, normalise
-from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.errors import NotOursError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ class _Commands(click.Group):
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
-        except StorageError as error:
+        except (NotOursError, StorageError) as error:
             raise Failure(str(error), UNUSABLE) from None
 
 
@@ -79,8 +79,11 @@ def main() -> None:
 @config_option
 @click.option("--through", metavar="YYYY-MM-DD", help="The newest day to include. [default: yesterday, UTC]")
 @click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package. May be repeated.")
+@click.option("--adopt", is_flag=True, help="Take output_dir over: its data_dir was lost, or another config had it.")
 @click.option("-v", "--verbose", is_flag=True, help="Show Dagster's own log.")
-def collect(config_path: Path | None, through: str | None, packages: tuple[str, ...], *, verbose: bool) -> None:
+def collect(
+    config_path: Path | None, through: str | None, packages: tuple[str, ...], *, adopt: bool, verbose: bool
+) -> None:
     """Bring every badge up to date.
 
     Exits with 0 when every badge is current, 1 when some package failed or is incomplete (the others are
@@ -92,9 +95,12 @@ def collect(config_path: Path | None, through: str | None, packages: tuple[str, 
     with _importing():
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
         from winnow_dagster import report  # noqa: PLC0415
+        from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
         from winnow_dagster.storage.errors import SampleOverRealError  # noqa: PLC0415
 
     try:
+        if adopt:
+            collecting.claim(Installation(settings), adopt=True)
         with report.Progressing() as progress:
             result = collecting.collect(settings, newest, names, progress=progress, verbose=verbose)
     except (ConfigError, SampleOverRealError) as error:
@@ -113,7 +119,9 @@ def check(config_path: Path | None) -> None:
     from winnow_dagster import report  # noqa: PLC0415 - see above
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
 
-    report.print_plan(Installation(settings))
+    winnow = Installation(settings)
+    report.print_plan(winnow)
+    winnow.ownership.check()
 
 
 @main.command()
@@ -176,7 +184,9 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     from winnow_dagster.storage.lock import publishing  # noqa: PLC0415
     from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
 
-    web = Installation(settings).web
+    winnow = Installation(settings)
+    winnow.ownership.check()
+    web = winnow.web
     orphans = find_orphans(web, settings.published_windows)
     if not orphans:
         click.echo("There is nothing to remove: the config accounts for every published file.")
@@ -186,6 +196,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     number = count_orphans(web, orphans)
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):
+            winnow.ownership.claim()
             # While the user thought about it, a run may have published; what nobody was asked about stays.
             now = find_orphans(web, settings.published_windows)
             agreed = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -21,15 +22,17 @@ from winnow_dagster.core.days import Question, describe, retell
 from winnow_dagster.core.everything import Described, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.window import Window
-from winnow_dagster.settings import PUBLIC_TABLE
+from winnow_dagster.settings import CONFIG_NAME, PUBLIC_TABLE
 from winnow_dagster.site.audit import Recount, windows_of
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import Site
 from winnow_dagster.sources import open_source
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.storage.days import honest_store, raw_store
+from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.held import ensure_held
 from winnow_dagster.storage.lock import fetching
+from winnow_dagster.storage.ownership import Ownership
 from winnow_dagster.storage.web import WebDir
 
 if TYPE_CHECKING:
@@ -114,6 +117,12 @@ class Installation:
         table = "" if s.source.kind == "sample" else PUBLIC_TABLE
         return WebDir(s.output_dir, Site(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
 
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Who may publish to the web directory."""
+        s = self.settings
+        return Ownership(s.data_dir, s.output_dir, s.config_file or s.folder / CONFIG_NAME)
+
     @property
     def due_day(self) -> date:
         """The newest day that the schedule should have read: yesterday, once the tick of today has passed."""
@@ -156,8 +165,11 @@ class Installation:
     def _ask(self, days: Collection[date], selectors: Collection[Selector], *, refetch: bool) -> Iterator[Answer]:
         """Ask while holding the store's lock: it is free again once the last answer was stored.
 
-        Raises SourceError, once each failure is stored, where the source answers nothing at all.
+        Raises SourceError, once each failure is stored, where the source answers nothing at all, and NotOursError.
         """
+        # Before money is spent on what may not be published. Days are stored even while output_dir cannot be reached.
+        with contextlib.suppress(StorageError):
+            self.ownership.claim()
         with fetching(self.settings.store_folder):
             self.raw.tidy()
             requests = plan_requests(days, selectors, self.raw.coverages(days), self.reader, refetch=refetch)
