@@ -19,6 +19,7 @@ from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
+from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +46,12 @@ class RowSource:
     rows: Sequence[Row] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     asked: list[Request] = field(default_factory=list)
+    is_away: bool = False
+    """Whether it answers nothing at all."""
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        if self.is_away:
+            raise SourceError("the source is away")
         for request in requests:
             self.asked.append(request)
             if str(request.selector) in self.failing:
