@@ -326,11 +326,11 @@ def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pyt
     configure(["a"])
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    tag = {PROCESS_TAG: f"{dead.pid}@{this_machine()}"}
+    tag = {PROCESS_TAG: f"{dead.pid}.1@{this_machine()} died"}
     winnow("collect", "--through", str(DAY - timedelta(days=1)))
     with dg.DagsterInstance.from_config("data/dagster") as instance:
         run = instance.get_runs()[0]
-        instance.add_run(run._replace(run_id="died", status=dg.DagsterRunStatus.STARTED, tags=tag))
+        instance.add_run(run._replace(run_id="died", status=dg.DagsterRunStatus.STARTED, tags={**run.tags, **tag}))
     winnow("collect", "--through", str(DAY))
     with dg.DagsterInstance.from_config("data/dagster") as instance:
         died = instance.get_run_by_id("died")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,11 +11,13 @@ import dagster as dg
 
 from winnow_dagster.core.names import selector_of
 from winnow_dagster.definitions import build
+from winnow_dagster.defs.alerts import AlertError, tell
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import open_instance
-from winnow_dagster.runs import close_dead_runs, forget_old_runs, process_tag
+from winnow_dagster.runs import OwnRuns, run_tags
+from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.files import make_writable
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from winnow_dagster.defs.resources import Answer
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
+
+logger = logging.getLogger(__name__)
 
 # What Dagster makes of Ctrl-C within a step: it ends the run, and would let the next begin.
 INTERRUPTED = "DagsterExecutionInterruptedError"
@@ -67,20 +72,20 @@ def collect(
 ) -> Result:
     """Fill the gaps of these packages, or all where none is named, then publish every package with what there is.
 
-    Raises SampleOverRealError, and StorageError where a directory cannot be used, before anything is fetched.
+    Raises SampleOverRealError and NotOursError, and StorageError where a directory cannot be used, before anything is
+    fetched.
     """
     winnow = Installation(settings, Clock(through), progress.answered, waits=False)
-    for folder in (settings.output_dir, settings.data_dir):
-        make_writable(folder)
-    winnow.refuse_sample_over_real()
+    site = claim(winnow)
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job = build(winnow).resolve_implicit_global_asset_job_def()
     errors: list[str] = []
     with open_instance(settings) as instance:
-        close_dead_runs(instance)
-        runs = _Runs(job, instance, "DEBUG" if verbose else "CRITICAL")
+        own = OwnRuns(instance, site)
+        own.close_dead()
+        runs = _Runs(job, instance, site, "DEBUG" if verbose else "CRITICAL")
         gaps = winnow.gaps(selectors)
         progress.begin(gaps)
         for gap in gaps:
@@ -92,10 +97,32 @@ def collect(
         keys = [str(which) for which in settings.published_windows]
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
-        forget_old_runs(instance, winnow.oldest_kept_run)
+        own.forget_old(winnow.oldest_kept_run)
+        _alert(winnow, own)
     rows = _with_reasons(winnow, winnow.rows(winnow.published(), packages))
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     return Result(rows, list(dict.fromkeys(errors)))
+
+
+def claim(winnow: Installation, *, adopt: bool = False) -> str:
+    """Take the directories of an installation into use, and return the id of its site.
+
+    `adopt`: take the web directory over from another config.
+    Raises SampleOverRealError and NotOursError, and StorageError where a directory cannot be used.
+    """
+    for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
+        make_writable(folder)
+    winnow.refuse_sample_over_real()
+    return winnow.ownership.claim(adopt=adopt)
+
+
+def _alert(winnow: Installation, runs: OwnRuns) -> None:
+    """Tell the webhook, if there is one. What cannot be told now is told by the next collect, or by the daemon."""
+    if winnow.settings.alerts_webhook:
+        try:
+            tell(winnow, runs)
+        except (AlertError, StorageError) as error:
+            logger.warning("an alert is not delivered yet: %s", error)
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
@@ -123,6 +150,7 @@ class _Runs:
 
     job: dg.JobDefinition
     instance: dg.DagsterInstance
+    site: str
     log_level: str
 
     def execute(
@@ -132,10 +160,13 @@ class _Runs:
         ops: Mapping[str, object] | None = None,
     ) -> Iterator[str]:
         """Run these assets, over a range of partitions if one is given; yield why each failed step failed."""
+        run_id = str(uuid.uuid4())
+        chosen = dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}
         result = self.job.execute_in_process(
+            run_id=run_id,
             instance=self.instance,
             asset_selection=[dg.AssetKey(asset) for asset in assets],
-            tags=process_tag() | (dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}),
+            tags=run_tags(run_id, self.site) | chosen,
             run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
             raise_on_error=False,
         )
