@@ -29,7 +29,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
     def make(name: str = "winnow.yaml", data: str = "data") -> Ownership:
         config = tmp_path / name
-        config.touch()
+        if not config.exists():
+            config.write_text(name)
         if request.param == "bucket":
             return Ownership(place() / data, public_folder(), config)
         return Ownership(tmp_path / data, tmp_path / "public", config)
@@ -81,6 +82,12 @@ def test_the_same_config_by_another_path_is_the_same(make: Make, tmp_path: Path)
     link = tmp_path / "link.yaml"
     link.symlink_to(tmp_path / "winnow.yaml")
     assert make("link.yaml").claim() == site
+
+
+def test_workers_that_share_a_machine_have_one_site(make: Make, tmp_path: Path) -> None:
+    site = make().claim()
+    (tmp_path / "copy.yaml").write_bytes(make().config.read_bytes())
+    assert make("copy.yaml").claim() == make().claim() == site
 
 
 @pytest.mark.parametrize("other", [("other.yaml", "data"), ("winnow.yaml", "other")], ids=["config", "data_dir"])

@@ -12,6 +12,7 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.site.index import PACKAGES_NAME
@@ -24,8 +25,6 @@ from winnow_dagster.storage.opening import bucket_of
 from winnow_dagster.storage.places import ObjectPath
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from winnow_dagster.storage.places import Place
 
 ID_NAME = "_site.json"
@@ -111,11 +110,11 @@ class Ownership:
         )
 
     def _former_config(self, site: str) -> Place | None:
-        """Return the file of another config that has this id and is gone, or is the same file by another name."""
+        """Return the file of another config that has this id and is this one by another name."""
         folder = self.data_dir / IDS_FOLDER
         for name in list_names(folder):
             known = _read(folder / name)
-            if known.get("site") == site and _is_gone(known.get("config", ""), self.config):
+            if known.get("site") == site and _is_same(known.get("config", ""), self.config):
                 return folder / name
         return None
 
@@ -141,11 +140,13 @@ class Ownership:
         return any(list_names(self.data_dir / name / "raw_downloads") for name in list_names(self.data_dir))
 
 
-def _is_gone(other: str, config: Path) -> bool:
+def _is_same(other: str, config: Path) -> bool:
+    """Tell whether a config is this one by another name: it is gone, or says the same."""
     if not os.path.exists(other):  # noqa: PTH110 - Path raises what this takes for gone: a folder of somebody else
         return True
     with suppress(OSError):
-        return config.samefile(other)
+        # Workers that share a machine have the same config in folders of their own.
+        return config.samefile(other) or config.read_bytes() == Path(other).read_bytes()
     return False
 
 
