@@ -188,7 +188,7 @@ def test_after_a_key_failed_and_was_mended_the_days_are_read_without_a_click(dev
         (failed,) = [run for run in dev.runs() if tags(run).get("dagster/sensor_name") == "gaps"]
         assert failed["status"] == "FAILURE"
         # The failed run has judged what it could, and says why.
-        assert "Invalid Credentials" in evaluation(dev, "raw_downloads", "every_package_covered")["description"]
+        assert "credentials" in evaluation(dev, "raw_downloads", "every_package_covered")["description"]
         assert evaluation(dev, "raw_downloads", "no_damaged_days")["success"]
         bigquery.heal()
         (dev.folder / "key.json").write_text('{"mended": true}')
