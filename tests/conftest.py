@@ -19,6 +19,7 @@ from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
+from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,12 @@ class RowSource:
     rows_of_day: dict[date, int] = field(default_factory=dict)
     """How many rows the source has of a day, over all packages; nothing where it cannot tell."""
 
+    is_away: bool = False
+    """Whether it answers nothing at all."""
+
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        if self.is_away:
+            raise SourceError("the source is away")
         for request in requests:
             self.asked.append(request)
             if str(request.selector) in self.failing:

@@ -356,13 +356,66 @@ def test_a_run_whose_process_died_is_closed_by_the_next_collect(monkeypatch: pyt
     configure(["a"])
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    tag = {PROCESS_TAG: f"{dead.pid}@{this_machine()}"}
+    tag = {PROCESS_TAG: f"{dead.pid}.1@{this_machine()} died"}
     winnow("collect", "--through", str(DAY - timedelta(days=1)))
     with dg.DagsterInstance.from_config("data/dagster") as instance:
         run = instance.get_runs()[0]
-        instance.add_run(run._replace(run_id="died", status=dg.DagsterRunStatus.STARTED, tags=tag))
+        instance.add_run(run._replace(run_id="died", status=dg.DagsterRunStatus.STARTED, tags={**run.tags, **tag}))
     winnow("collect", "--through", str(DAY))
     with dg.DagsterInstance.from_config("data/dagster") as instance:
         died = instance.get_run_by_id("died")
         assert died is not None
         assert died.status == dg.DagsterRunStatus.FAILURE
+
+
+@pytest.fixture
+def other() -> Path:
+    """Another config beside the first, which publishes to the same directory from the same data."""
+    configure(["a"])
+    config = json.loads(Path("winnow.yaml").read_text())
+    config["packages"] = [{"name": "b", "window_days": 3}]
+    Path("other.yaml").write_text(json.dumps(config))
+    assert winnow("collect", "--through", str(DAY)).exit_code == 0
+    return Path("other.yaml")
+
+
+@pytest.mark.parametrize("command", [["collect"], ["prune", "--yes"], ["check"]])
+def test_a_second_config_neither_publishes_nor_prunes_in_the_directory_of_the_first(
+    other: Path, command: list[str]
+) -> None:
+    before = published()
+    result = winnow(*command, "--config", str(other))
+    assert result.exit_code == 2
+    assert "public: another config publishes there" in result.output
+    assert "--adopt" in result.output
+    assert published() == before
+
+
+def test_a_second_config_takes_over_if_it_is_told_to(other: Path) -> None:
+    assert winnow("collect", "--config", str(other), "--adopt", "--through", str(DAY)).exit_code == 0
+    assert "b/downloads" in " ".join(published())
+    assert winnow("collect", "--through", str(DAY)).exit_code == 2
+
+
+def test_after_its_store_was_lost_a_config_goes_on_if_it_is_told_to() -> None:
+    configure(["a"])
+    winnow("collect", "--through", str(DAY))
+    Path("data").rename("lost")
+    assert winnow("collect", "--through", str(DAY)).exit_code == 2
+    assert winnow("collect", "--adopt", "--through", str(DAY)).exit_code == 0
+    assert winnow("collect", "--through", str(DAY)).exit_code == 0
+
+
+def test_pages_that_others_put_into_the_directory_stay_as_they_are() -> None:
+    configure(["a", "b"])
+    Path("public/a").mkdir(parents=True)
+    Path("public/a/index.html").write_text("their page")
+    Path("public/notes.txt").write_text("their notes")
+    result = winnow("collect", "--through", str(DAY))
+    assert result.exit_code == 1
+    assert "public/a/index.html: Winnow did not make this page" in result.output
+    assert message("b") == "30"
+    assert Path("public/a/index.html").read_text() == "their page"
+    assert Path("public/notes.txt").read_text() == "their notes"
+    assert winnow("prune", "--yes").exit_code == 0
+    assert Path("public/notes.txt").exists()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import on_disk
 from tests.dagster_dev import CHECKS, Dev, make_dev
-from tests.fake_bigquery import Service, fake, incomplete, job
+from tests.fake_bigquery import Service, fake, incomplete, job, refused
 from tests.postgres import find_postgres, running_postgres
 from winnow_dagster.storage.days import honest_store, raw_store
 
@@ -146,8 +146,9 @@ def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
         dev.wait(lambda: dev.status(one) == "SUCCESS")
         assert (as_of(dev, "good"), dev.message("good", 7)) == (str(ago(1)), "70")
 
-        # The sensor asks once more for what was not to be read; what follows must not be taken for that.
-        dev.wait(lambda: str(ago(1)) in [gap.get("dagster/asset_partition_range_end") for gap in ended(dev, "gaps")])
+        # The sensor says what it waits for, and asks for it no more today.
+        dev.wait(lambda: "a package that was not asked for" in dev.log() and "Waiting: asked 1 times" in dev.log())
+        assert len(ended(dev, "gaps")) == 1
 
         # A run that is cancelled while BigQuery is at work: its job is cancelled there too, and nothing is lost.
         stored = {day: path.read_bytes() for day, path in files(dev).items()}
@@ -173,6 +174,26 @@ def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
         ago(20): 10,
         ago(1): 20,
     }
+
+
+def test_after_a_key_failed_and_was_mended_the_days_are_read_without_a_click(dev: Dev, bigquery: Service) -> None:
+    dev.environment = {"BIGQUERY_EMULATOR_HOST": bigquery.url}
+    source = {"kind": "bigquery", "settle_days": 0, "credential_file": "key.json"}
+    dev.configure(source=source, packages=entries("good", days=3))
+    (dev.folder / "key.json").write_text("{}")
+    for operation in ("table", "insert"):
+        bigquery.script(operation, *[refused(401, "authError", "Invalid Credentials")] * 1000)
+    with dev.running():
+        dev.wait(lambda: "Waiting: asked 1 times" in dev.log())
+        (failed,) = [run for run in dev.runs() if tags(run).get("dagster/sensor_name") == "gaps"]
+        assert failed["status"] == "FAILURE"
+        # The failed run has judged what it could, and says why.
+        assert "credentials" in evaluation(dev, "raw_downloads", "every_package_covered")["description"]
+        assert evaluation(dev, "raw_downloads", "no_damaged_days")["success"]
+        bigquery.heal()
+        (dev.folder / "key.json").write_text('{"mended": true}')
+        dev.wait(lambda: dev.has_number("good", 3))
+        assert len(ended(dev, "gaps")) == 1
 
 
 def ended(dev: Dev, sensor: str) -> list[dict[str, str]]:

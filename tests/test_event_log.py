@@ -13,6 +13,7 @@ from dagster._core.instance.ref import InstanceRef
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from winnow_dagster.event_log import EventLog, SqliteStorage, keep_connections
 from winnow_dagster.instance import BATCH_VARIABLE
+from winnow_dagster.runs import PROCESS_TAG, SITE_TAG
 
 # What differs between any two runs.
 VARYING = {"id", "run_id", "event", "timestamp", "event_timestamp", "create_timestamp", "evaluation_event_timestamp"}
@@ -35,6 +36,10 @@ VARYING |= {
 }
 
 
+# Tags that name the run, and the site once there is one.
+NAMES = {PROCESS_TAG, SITE_TAG}
+
+
 def reference(home: Path, *, kept: bool) -> InstanceRef:
     home.mkdir(exist_ok=True)
     found = InstanceRef.from_dir(str(home))
@@ -50,7 +55,7 @@ def rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
             for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 cursor = connection.execute(f"SELECT * FROM {table}")
                 kept = [at for at, column in enumerate(cursor.description) if column[0] not in VARYING]
-                seen = [tuple(row[at] for at in kept) for row in cursor]
+                seen = [tuple(row[at] for at in kept) for row in cursor if not NAMES.intersection(row)]
                 found.setdefault(f"{kind} {table}", []).extend(seen)
     return {table: sorted(seen, key=repr) for table, seen in found.items()}
 

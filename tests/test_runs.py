@@ -1,4 +1,4 @@
-"""Runs whose process has died are closed, old ones are forgotten, and neither touches what is alive or is history."""
+"""Winnow's runs whose process has died are closed, and its old ones deleted; what is alive or is history stays."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from winnow_dagster.definitions import build
-from winnow_dagster.processes import this_machine
-from winnow_dagster.runs import PROCESS_TAG, close_dead_runs, forget_old_runs, process_tag
+from winnow_dagster.processes import this_machine, this_process
+from winnow_dagster.runs import PROCESS_TAG, SITE_TAG, OwnRuns
 
 
 def add_run(house: House, status: dg.DagsterRunStatus, tag: str) -> str:
     run = house.instance.get_runs(limit=1)[0]
-    house.instance.add_run(run._replace(run_id="it", status=status, tags={PROCESS_TAG: tag}))
+    tags = {PROCESS_TAG: f"{tag} it", SITE_TAG: house.winnow.ownership.site}
+    house.instance.add_run(run._replace(run_id="it", status=status, tags=tags))
     return "it"
+
+
+def own_runs(house: House) -> OwnRuns:
+    return OwnRuns(house.instance, house.winnow.ownership.site)
 
 
 @pytest.fixture
@@ -39,16 +44,16 @@ def dead_process() -> int:
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
 def test_a_run_whose_process_has_died_is_closed(house: House, status: dg.DagsterRunStatus) -> None:
     run_id = add_run(house, status, f"{dead_process()}.1@{this_machine()}")
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     closed = house.instance.get_run_by_id(run_id)
     assert closed is not None
     assert closed.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) -> None:
-    mine, _, host = process_tag()[PROCESS_TAG].partition("@")
+    mine, _, host = this_process().partition("@")
     run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{mine.partition('.')[0]}.1@{host}")
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     closed = house.instance.get_run_by_id(run_id)
     assert closed is not None
     assert closed.is_failure
@@ -60,7 +65,7 @@ def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) 
 def test_a_run_of_this_machine_from_before_is_closed(house: House, before: str) -> None:
     host = this_machine().partition("/")[0]
     run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"1.1@{host}{before}")
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     closed = house.instance.get_run_by_id(run_id)
     assert closed is not None
     assert closed.is_failure
@@ -69,19 +74,31 @@ def test_a_run_of_this_machine_from_before_is_closed(house: House, before: str) 
 @pytest.mark.parametrize("where", ["here", "elsewhere", "nobody says"])
 def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, where: str) -> None:
     tags = {
-        "here": process_tag()[PROCESS_TAG],
+        "here": this_process(),
         "elsewhere": f"{dead_process()}.1@another-machine",
     }
     run_id = add_run(house, dg.DagsterRunStatus.STARTED, tags.get(where, ""))
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     left = house.instance.get_run_by_id(run_id)
     assert left is not None
     assert left.status is dg.DagsterRunStatus.STARTED
 
 
+def test_a_run_that_is_executed_again_is_not_taken_for_its_dead_parent(house: House) -> None:
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{dead_process()}.1@{this_machine()}")
+    parent = house.instance.get_run_by_id(run_id)
+    assert parent is not None
+    house.instance.add_run(parent._replace(run_id="again", parent_run_id=run_id, root_run_id=run_id))
+    own_runs(house).close_dead()
+    assert (status_of(house, run_id), status_of(house, "again")) == (
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.STARTED,
+    )
+
+
 def test_every_run_says_which_process_it_is_in(house: House) -> None:
     house.publish()
-    assert {run.tags[PROCESS_TAG] for run in house.instance.get_runs()} == {process_tag()[PROCESS_TAG]}
+    assert all(run.tags[PROCESS_TAG] == f"{this_process()} {run.run_id}" for run in house.instance.get_runs())
 
 
 def test_old_runs_are_forgotten_but_for_those_that_read_days(
@@ -90,6 +107,7 @@ def test_old_runs_are_forgotten_but_for_those_that_read_days(
     (tmp_path / "home").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
         house = House(make_house({"a": (1,)}).winnow, instance)
+        house.winnow.ownership.claim()
         read = house.count(DAY, DAY).run_id
         house.publish()
         source.failing = {"a"}
@@ -98,8 +116,8 @@ def test_old_runs_are_forgotten_but_for_those_that_read_days(
         assert not house.run("badges").success
         shards = tmp_path / "home/history/runs"
         before = {path.stem for path in shards.glob("*.db")}
-        assert forget_old_runs(instance, datetime.now(UTC) - timedelta(minutes=5)) == 0
-        assert forget_old_runs(instance, datetime.now(UTC) + timedelta(minutes=5)) == 3
+        assert own_runs(house).forget_old(datetime.now(UTC) - timedelta(minutes=5)) == 0
+        assert own_runs(house).forget_old(datetime.now(UTC) + timedelta(minutes=5)) == 3
         assert [run.run_id for run in instance.get_runs()] == [read]
         assert {path.stem for path in shards.glob("*.db")} < before
         assert (shards / f"{read}.db").exists()
@@ -111,10 +129,10 @@ def test_a_run_that_nobody_ever_submitted_is_closed_after_a_while(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = add_run(house, dg.DagsterRunStatus.NOT_STARTED, "")
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     assert status_of(house, run_id) is dg.DagsterRunStatus.NOT_STARTED
     monkeypatch.setattr("winnow_dagster.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
 
 
@@ -122,13 +140,14 @@ def test_a_run_that_died_before_it_could_name_its_process_is_closed_after_a_whil
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = build(house.winnow).resolve_implicit_global_asset_job_def()
-    run = house.instance.create_run_for_job(job, asset_selection=frozenset({dg.AssetKey("badges")}))
+    tags = {SITE_TAG: house.winnow.ownership.site}
+    run = house.instance.create_run_for_job(job, asset_selection=frozenset({dg.AssetKey("badges")}), tags=tags)
     started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
     house.instance.report_dagster_event(started, run_id=run.run_id)
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     assert status_of(house, run.run_id) is dg.DagsterRunStatus.STARTED
     monkeypatch.setattr("winnow_dagster.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
-    close_dead_runs(house.instance)
+    own_runs(house).close_dead()
     assert status_of(house, run.run_id) is dg.DagsterRunStatus.FAILURE
 
 

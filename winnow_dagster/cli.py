@@ -22,7 +22,7 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
 from winnow_dagster.output import open_closed_streams
-from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.storage.errors import NotOursError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class _Commands(click.Group):
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
-        except StorageError as error:
+        except (NotOursError, StorageError) as error:
             raise Failure(str(error), UNUSABLE) from None
 
 
@@ -86,9 +86,16 @@ def main() -> None:
 @click.option(
     "--refetch", metavar="DAY[..DAY]", help="Read this day, or this range of days, again, and say first what it costs."
 )
+@click.option("--adopt", is_flag=True, help="Take output_dir over: its data_dir was lost, or another config had it.")
 @click.option("-v", "--verbose", is_flag=True, help="Show Dagster's own log.")
-def collect(
-    config_path: Path | None, through: str | None, packages: tuple[str, ...], refetch: str | None, *, verbose: bool
+def collect(  # noqa: PLR0913 - an option each
+    config_path: Path | None,
+    through: str | None,
+    packages: tuple[str, ...],
+    refetch: str | None,
+    *,
+    adopt: bool,
+    verbose: bool,
 ) -> None:
     """Bring every badge up to date.
 
@@ -102,9 +109,12 @@ def collect(
     with _importing():
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
         from winnow_dagster import report  # noqa: PLC0415
+        from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
         from winnow_dagster.storage.errors import SampleOverRealError  # noqa: PLC0415
 
     try:
+        if adopt:
+            collecting.claim(Installation(settings), adopt=True)
         with report.Progressing(settings) as progress:
             scope = collecting.Scope(newest, names, again)
             result = collecting.collect(settings, scope, progress=progress, verbose=verbose)
@@ -129,10 +139,11 @@ def check(config_path: Path | None) -> None:
     from winnow_dagster.preflight import find_problems  # noqa: PLC0415
 
     problems = find_problems(settings)
-    if not problems:
-        report.print_plan(Installation(settings))
-        return
-    raise Failure("\nwinnow: ".join(problems), UNUSABLE)
+    if problems:
+        raise Failure("\nwinnow: ".join(problems), UNUSABLE)
+    winnow = Installation(settings)
+    report.print_plan(winnow)
+    winnow.ownership.check()
 
 
 @main.command()
@@ -198,7 +209,9 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     from winnow_dagster.storage.lock import publishing  # noqa: PLC0415
     from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
 
-    web = Installation(settings).web
+    winnow = Installation(settings)
+    winnow.ownership.check()
+    web = winnow.web
     orphans = find_orphans(web, settings.published_windows)
     if not orphans:
         click.echo("There is nothing to remove: the config accounts for every published file.")
@@ -208,6 +221,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     number = count_orphans(web, orphans)
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):
+            winnow.ownership.claim()
             # While the user thought about it, a run may have published; what nobody was asked about stays.
             now = find_orphans(web, settings.published_windows)
             agreed = {

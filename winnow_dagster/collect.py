@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,12 +15,14 @@ from winnow_dagster.core.names import selector_of
 from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.definitions import build
+from winnow_dagster.defs.alerts import AlertError, tell
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import open_instance, open_nothing
 from winnow_dagster.instance_errors import HistoryError
-from winnow_dagster.runs import close_dead_runs, forget_old_runs, process_tag
+from winnow_dagster.runs import OwnRuns, run_tags
+from winnow_dagster.storage.errors import StorageError
 from winnow_dagster.storage.files import make_writable
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
+
+logger = logging.getLogger(__name__)
 
 # What Dagster makes of Ctrl-C within a step: it ends the run, and would let the next begin.
 INTERRUPTED = "DagsterExecutionInterruptedError"
@@ -76,23 +81,23 @@ class Scope:
 def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
     """Read the days in doubt again and fill the gaps of the packages, then publish every package with what there is.
 
-    Raises SampleOverRealError, and StorageError where a directory cannot be used, before anything is fetched.
+    Raises SampleOverRealError and NotOursError, and StorageError where a directory cannot be used, before anything is
+    fetched.
     """
     winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
-    for folder in (settings.output_dir, settings.data_dir):
-        make_writable(folder)
-    winnow.refuse_sample_over_real()
+    site = claim(winnow)
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    log_level = "DEBUG" if verbose else "CRITICAL"
     doubted = Gap(*scope.refetch, tuple(selectors)) if scope.refetch else None
-    task = _Task(winnow, selectors, doubted, progress, log_level)
+    task = _Task(winnow, site, selectors, doubted, progress, "DEBUG" if verbose else "CRITICAL")
     try:
         with open_instance(settings) as instance:
-            close_dead_runs(instance)
+            own = OwnRuns(instance, site)
+            own.close_dead()
             errors = task.run(instance)
-            forget_old_runs(instance, winnow.oldest_kept_run)
+            own.forget_old(winnow.oldest_kept_run)
+            _alert(winnow, own)
     except HistoryError as error:
         # No number depends on it. What was read before it failed is stored, and is not read again.
         with open_nothing() as instance:
@@ -110,6 +115,7 @@ class _Task:
     """What one collect does in whichever instance."""
 
     winnow: Installation
+    site: str
     selectors: Sequence[Selector]
     doubted: Gap | None
     progress: Progress
@@ -118,7 +124,7 @@ class _Task:
     def run(self, instance: dg.DagsterInstance) -> list[str]:
         """Read what is in doubt, fill gaps and publish; return why steps failed that failed as a whole."""
         winnow = self.winnow
-        runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.log_level)
+        runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.site, self.log_level)
         errors: list[str] = []
         gaps = winnow.gaps(self.selectors)
         self.progress.begin(gaps, self.doubted)
@@ -132,6 +138,27 @@ class _Task:
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
         errors += runs.execute(["index"])
         return errors
+
+
+def claim(winnow: Installation, *, adopt: bool = False) -> str:
+    """Take the directories of an installation into use, and return the id of its site.
+
+    `adopt`: take the web directory over from another config.
+    Raises SampleOverRealError and NotOursError, and StorageError where a directory cannot be used.
+    """
+    for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
+        make_writable(folder)
+    winnow.refuse_sample_over_real()
+    return winnow.ownership.claim(adopt=adopt)
+
+
+def _alert(winnow: Installation, runs: OwnRuns) -> None:
+    """Tell the webhook, if there is one. What cannot be told now is told by the next collect, or by the daemon."""
+    if winnow.settings.alerts_webhook:
+        try:
+            tell(winnow, runs)
+        except (AlertError, StorageError) as error:
+            logger.warning("an alert is not delivered yet: %s", error)
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
@@ -165,6 +192,7 @@ class _Runs:
 
     job: dg.JobDefinition
     instance: dg.DagsterInstance
+    site: str
     log_level: str
 
     def execute(
@@ -174,10 +202,13 @@ class _Runs:
         ops: Mapping[str, object] | None = None,
     ) -> Iterator[str]:
         """Run these assets, over a range of partitions if one is given; yield why each failed step failed."""
+        run_id = str(uuid.uuid4())
+        chosen = dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}
         result = self.job.execute_in_process(
+            run_id=run_id,
             instance=self.instance,
             asset_selection=[dg.AssetKey(asset) for asset in assets],
-            tags=process_tag() | (dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}),
+            tags=run_tags(run_id, self.site) | chosen,
             run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
             raise_on_error=False,
         )

@@ -38,7 +38,7 @@ from winnow_dagster.config_values import (
     Whole,
 )
 from winnow_dagster.core.cost import GB, MB, TIB, Figures
-from winnow_dagster.settings import PUBLIC_TABLE, BigQuerySettings, Settings, SourceSettings
+from winnow_dagster.settings import CONFIG_NAME, PUBLIC_TABLE, BigQuerySettings, Settings, SourceSettings
 from winnow_dagster.storage.places import MANIFEST, SCHEME, ObjectPath
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ if TYPE_CHECKING:
 
     from winnow_dagster.storage.places import Place
 
-__all__ = ["ConfigError", "load_settings"]
+__all__ = ["CONFIG_NAME", "ConfigError", "load_settings"]
 
 CONFIG_VARIABLE = "WINNOW_CONFIG"
-CONFIG_NAME = "winnow.yaml"
 SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import dagster as dg
 
 from winnow_dagster.config import load_settings
@@ -11,12 +13,13 @@ from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.checks import make_checks
 from winnow_dagster.defs.io_managers import BadgesIO, HonestDaysIO, RawDaysIO, SiteIO
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.runs import process_tag
+from winnow_dagster.runs import run_tags, selects_only_ours
+from winnow_dagster.storage.errors import StorageError
 
 
 def build(winnow: Installation) -> dg.Definitions:
     """Return the definitions of an installation."""
-    automation = [*make_automation(winnow), *make_alerts(winnow.settings)]
+    automation = [*make_automation(winnow), *make_alerts(winnow)]
     return dg.Definitions(
         assets=make_assets(winnow.settings),
         asset_checks=make_checks(),
@@ -35,17 +38,26 @@ def build(winnow: Installation) -> dg.Definitions:
 
 
 def _marking_its_process(winnow: Installation) -> dg.ResourceDefinition:
-    """Return the resource that is the installation, and that notes in each run the process which uses it.
+    """Return the resource that is the installation, and that notes in each of its runs the process which uses it.
 
-    A run whose process dies tells nobody; `close_dead_runs` finds it by this.
+    A run whose process dies tells nobody; `OwnRuns.close_dead` finds it by this. A run that has other assets too is
+    not Winnow's.
     """
 
     def give(context: dg.InitResourceContext) -> Installation:
-        if context.instance is not None and context.run is not None:
-            context.instance.add_run_tags(context.run.run_id, process_tag())
+        run = context.run
+        if context.instance is not None and run is not None and selects_only_ours(run):
+            context.instance.add_run_tags(run.run_id, run_tags(run.run_id, _site(winnow)))
         return winnow
 
     return dg.ResourceDefinition(give)
+
+
+def _site(winnow: Installation) -> str:
+    """Return the id of the site; '' where `data_dir` cannot be read, which each step says better by itself."""
+    with contextlib.suppress(StorageError):
+        return winnow.ownership.site
+    return ""
 
 
 @dg.definitions

@@ -1,69 +1,153 @@
-"""Runs in the instance: which process each is in, those whose process has died, and those too old to keep."""
+"""Winnow's own runs in the instance: which they are, those whose process has died, and those too old to keep.
+
+Other teams may use the instance. Their runs are theirs to close, to retry and to delete.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from winnow_dagster.processes import is_dead_or_of_before, this_process
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 PROCESS_TAG = "winnow/process"
+"""The process that a run is in, and the run's id: a run that is executed again inherits its parent's tags."""
+
+SITE_TAG = "winnow/site"
+"""The id of the site that a run works for."""
 
 # What is still to come of a run that is one of these depends on its process.
 IN_A_PROCESS = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 READS_DAYS = "read_days"
+CHECK_ALL = "check_all"
+JOBS = frozenset({READS_DAYS, CHECK_ALL})
 RAW = dg.AssetKey("raw_downloads")
+ASSETS = frozenset(
+    map(dg.AssetKey, ("pypi_file_downloads", "raw_downloads", "honest_downloads", "badges", "index")),
+)
 MOST_AT_ONCE = 200
 TIME_TO_SUBMIT = timedelta(minutes=10)
 """How long a run may take to be started, and then to say in which process it is."""
 
-
-def process_tag() -> dict[str, str]:
-    """Return the tag that says which process a run is in: this one."""
-    return {PROCESS_TAG: this_process()}
+# A run that has been under way for longer is taken for dead: its process may not have lived to say so.
+LONGEST_RUN = timedelta(hours=4)
 
 
-def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Report as failed the runs of this machine whose process has died, and those that never got under way.
+def run_tags(run_id: str, site: str) -> dict[str, str]:
+    """Return the tags of a run of this process for a site; '' where it has no id yet."""
+    return {PROCESS_TAG: f"{this_process()} {run_id}"} | ({SITE_TAG: site} if site else {})
 
-    Nobody else may know of them, and what they were to materialise would count as in progress for ever.
-    """
-    lost = datetime.now(UTC) - TIME_TO_SUBMIT
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=lost)):
-        instance.report_run_failed(run, "Whoever was about to start this never did")
-    for record in instance.get_run_records(dg.RunsFilter(statuses=IN_A_PROCESS)):
-        run = record.dagster_run
-        if PROCESS_TAG not in run.tags and record.start_time and record.start_time < lost.timestamp():
-            instance.report_run_failed(run, "Its process died before it could say which it is")
-            continue
-        process = run.tags.get(PROCESS_TAG, "")
-        # A run that is closed though it lives still does its work: no number depends on the history of runs.
-        if is_dead_or_of_before(process):
-            instance.report_run_failed(run, f"The process {process.partition('.')[0]} that ran this has died")
+
+def process_of(run: dg.DagsterRun) -> str:
+    """Return the process that a run is in; '' where the run does not say."""
+    process, _, run_id = run.tags.get(PROCESS_TAG, "").partition(" ")
+    return process if run_id == run.run_id else ""
+
+
+def selects_only_ours(run: dg.DagsterRun) -> bool:
+    """Tell whether every asset of a run is Winnow's. A run of one of Winnow's jobs may name no assets."""
+    selected = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
+    return selected <= ASSETS if selected else run.job_name in JOBS
 
 
 def reads_days(run: dg.DagsterRun) -> bool:
-    """Tell whether a run reads days. A run of the job that does may name no assets."""
+    """Tell whether a run reads days."""
     return run.job_name == READS_DAYS or RAW in (run.asset_selection or ())
 
 
-def forget_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete runs created before that moment; return how many.
+@dataclass(frozen=True)
+class OwnRuns:
+    """The runs in an instance that are one installation's: they have its tag, or are of its code location.
 
-    Successful runs that read days stay: they are the history of those days. Of all else there is newer.
+    `label`: how Dagster labels the runs of the code location; '' for a process that is in none.
     """
-    found = instance.get_runs(dg.RunsFilter(statuses=OVER, created_before=before), ascending=True)
-    old = [run for run in found if not (run.is_success and reads_days(run))][:MOST_AT_ONCE]
-    storage = instance.event_log_storage
-    for run in old:
-        instance.compute_log_manager.delete_logs(prefix=[run.run_id])
-        instance.delete_run(run.run_id)
-        if isinstance(storage, SqliteEventLogStorage):
-            # Each run has a database of its own, which Dagster empties and leaves.
-            for suffix in ("", "-shm", "-wal"):
-                Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
-    return len(old)
+
+    instance: dg.DagsterInstance
+    site: str
+    label: str = ""
+
+    @classmethod
+    def of_sensor(cls, context: dg.SensorEvaluationContext, site: str) -> OwnRuns:
+        """Return the runs of the code location that a sensor is in."""
+        location, name = context.code_location_origin, context.repository_name
+        return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "")
+
+    def find(
+        self,
+        statuses: Sequence[dg.DagsterRunStatus],
+        *,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+    ) -> list[dg.RunRecord]:
+        """Return these runs, oldest first."""
+        found: dict[str, dg.RunRecord] = {}
+        for tag, value in ((SITE_TAG, self.site), (REPOSITORY_LABEL_TAG, self.label)):
+            if value:
+                chosen = dg.RunsFilter(
+                    statuses=statuses,
+                    tags={tag: value},
+                    created_after=created_after,
+                    created_before=created_before,
+                    updated_after=updated_after,
+                )
+                found.update((r.dagster_run.run_id, r) for r in self.instance.get_run_records(chosen))
+        ours = [record for record in found.values() if self._is_ours(record.dagster_run)]
+        return sorted(ours, key=lambda record: record.storage_id)
+
+    def _is_ours(self, run: dg.DagsterRun) -> bool:
+        # Two installations may share a code location.
+        return selects_only_ours(run) and run.tags.get(SITE_TAG, self.site) == self.site
+
+    def reading_days(self, since: datetime) -> list[dg.RunRecord]:
+        """Return the runs created since then that read days, or are about to."""
+        return [record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run)]
+
+    def close_dead(self) -> None:
+        """Report as failed the runs of this machine whose process has died, and those that nobody started.
+
+        Nobody else may know of them, and what they were to materialise would count as in progress for ever.
+        """
+        lost = datetime.now(UTC) - TIME_TO_SUBMIT
+        for record in self.find([dg.DagsterRunStatus.NOT_STARTED], created_before=lost):
+            self.instance.report_run_failed(record.dagster_run, "Whoever was about to start this never did")
+        for record in self.find(IN_A_PROCESS):
+            run, process = record.dagster_run, process_of(record.dagster_run)
+            # A run that is closed though it lives still does its work: no number depends on the history of runs.
+            if process and is_dead_or_of_before(process):
+                self.instance.report_run_failed(run, f"The process {process.partition('.')[0]} that ran this has died")
+            elif not process and record.start_time and record.start_time < lost.timestamp():
+                self.instance.report_run_failed(run, "Its process died before it could say which it is")
+
+    def forget_old(self, before: datetime) -> int:
+        """Delete runs created before that moment; return how many.
+
+        Successful runs that read days stay: they are the history of those days. Of all else there is newer.
+        """
+        found = [record.dagster_run for record in self.find(OVER, created_before=before)]
+        old = [run for run in found if not (run.is_success and reads_days(run))][:MOST_AT_ONCE]
+        storage = self.instance.event_log_storage
+        for run in old:
+            self.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+            self.instance.delete_run(run.run_id)
+            if isinstance(storage, SqliteEventLogStorage):
+                # Each run has a database of its own, which Dagster empties and leaves.
+                for suffix in ("", "-shm", "-wal"):
+                    Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
+        return len(old)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.names import Group, Selector
     from winnow_dagster.storage.places import Place
 
+CONFIG_NAME = "winnow.yaml"
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 HOME_VARIABLE = "DAGSTER_HOME"
 

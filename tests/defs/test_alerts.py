@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from winnow_dagster import report
+from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.alerts import AlertError, make_alerts
+from winnow_dagster.defs.resources import Installation
+from winnow_dagster.instance import open_instance
+from winnow_dagster.runs import SITE_TAG
 
 SECRET = "T0KEN"
 
@@ -25,6 +33,7 @@ class Webhook:
 
     url: str = ""
     status: int = 200
+    loses_answers: int = 0
     posted: list[Any] = field(default_factory=list)
 
 
@@ -37,6 +46,10 @@ def webhook() -> Iterator[Webhook]:
             content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if found.status == 200:
                 found.posted.append(content)
+            if found.loses_answers:
+                found.loses_answers -= 1
+                self.close_connection = True
+                return
             self.send_response(found.status)
             self.end_headers()
 
@@ -62,35 +75,51 @@ def texts(webhook: Webhook) -> list[str]:
     return [post["text"] for post in webhook.posted]
 
 
-def tick(house: House, cursor: str | None) -> str | None:
-    """Evaluate the sensor of checks once; return its cursor, which Dagster keeps."""
-    (sensor,) = [s for s in make_alerts(house.winnow.settings) if s.name == "alert_checks"]
-    return sensor.evaluate_tick(dg.build_sensor_context(house.instance, cursor=cursor)).cursor
+def tick(house: House) -> str:
+    """Evaluate the sensor once; return what it says of itself."""
+    (sensor,) = make_alerts(house.winnow)
+    return sensor.evaluate_tick(dg.build_sensor_context(house.instance)).skip_message or ""
 
 
 @pytest.fixture
 def house(make_house: MakeHouse, source: RowSource, webhook: Webhook) -> House:
+    """An installation that has alerted before: what fails from now on is news."""
     source.rows = [(DAY, "a", "pip", None, None, 5)]
-    return alerting(make_house({"a": (1,)}), webhook)
+    house = alerting(make_house({"a": (1,)}), webhook)
+    house.winnow.ownership.claim()
+    tick(house)
+    return house
+
+
+def fail(house: House) -> str:
+    """Let a run that publishes fail; return its id."""
+    away = house.output_dir.with_name("away")
+    house.output_dir.rename(away)
+    house.output_dir.write_text("a file where a directory should be")
+    failed = house.run("badges")
+    house.output_dir.unlink()
+    away.rename(house.output_dir)
+    assert not failed.success
+    return failed.run_id
 
 
 def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
     house: House, source: RowSource, webhook: Webhook
 ) -> None:
-    cursor = tick(house, None)
     source.failing = {"a"}
     house.count(DAY, DAY)
-    cursor = tick(house, cursor)
+    assert "checks that are red: every_package_covered" in tick(house)
     told = texts(webhook)
     assert "```Winnow: check every_package_covered of raw_downloads failed. 'a: 1 days" in told[0]
     assert "on fire" in told[0]
-    cursor = tick(house, cursor)
+    tick(house)
     house.count(DAY, DAY)
-    cursor = tick(house, cursor)
+    tick(house)
     assert texts(webhook) == told
     source.failing = set()
     house.count(DAY, DAY)
-    tick(house, tick(house, cursor))
+    tick(house)
+    tick(house)
     well = [text for text in texts(webhook)[len(told) :] if "every_package_covered" in text]
     assert well == ["```Winnow: check every_package_covered of raw_downloads is well again```"]
 
@@ -100,7 +129,7 @@ def test_an_installer_name_mentions_nobody_and_links_to_nothing(
 ) -> None:
     source.rows = [(DAY, "a", "<!channel> ```<https://evil.example|see> ![x](https://evil.example)", None, None, 500)]
     house.count(DAY, DAY)
-    tick(house, None)
+    tick(house)
     (told,) = [text for text in texts(webhook) if "no_unlisted_installer_stands_out" in text]
     # In a code block Slack makes no links.
     assert told.startswith("```")
@@ -116,51 +145,133 @@ def test_an_installer_name_mentions_nobody_and_links_to_nothing(
     assert "`" not in description[1:-1]
 
 
-def test_what_could_not_be_told_is_told_later_and_the_address_is_in_no_error(
-    house: House, source: RowSource, webhook: Webhook
-) -> None:
-    source.failing = {"a"}
-    house.count(DAY, DAY)
+def test_an_older_evaluation_of_another_instance_is_no_news(house: House, source: RowSource, webhook: Webhook) -> None:
+    with dg.DagsterInstance.ephemeral() as another:
+        source.failing = {"a"}
+        house.count(DAY, DAY)
+        tick(house)
+        source.failing = set()
+        elsewhere = House(house.winnow, another)
+        elsewhere.count(DAY, DAY)
+        tick(elsewhere)
+        told = [text for text in texts(webhook) if "every_package_covered" in text]
+        assert len(told) == 2
+        tick(house)
+        assert [text for text in texts(webhook) if "every_package_covered" in text] == told
+
+
+def test_what_could_not_be_told_is_told_later_and_the_address_is_in_no_error(house: House, webhook: Webhook) -> None:
+    runs = [fail(house), fail(house)]
     webhook.status = 500
-    with pytest.raises(AlertError, match="answered 500") as caught:
-        tick(house, None)
-    assert SECRET not in str(caught.value)
+    for _ in range(3):
+        with pytest.raises(AlertError, match="answered 500") as caught:
+            tick(house)
+        assert SECRET not in str(caught.value)
     webhook.status = 200
-    tick(house, None)
-    assert "every_package_covered" in texts(webhook)[0]
+    tick(house)
+    tick(house)
+    told = [text for text in texts(webhook) if " failed. badges: " in text]
+    assert [text.split()[2] for text in told] == [run[:8] for run in runs]
+    assert "public" in told[0]
 
 
-def test_a_webhook_that_cannot_be_reached_is_an_error_without_its_address(
-    house: House, source: RowSource, webhook: Webhook
+def test_what_the_webhook_took_without_an_answer_is_told_twice_and_the_rest_once(
+    house: House, webhook: Webhook
 ) -> None:
-    source.failing = {"a"}
-    house.count(DAY, DAY)
+    runs = [fail(house), fail(house)]
+    webhook.loses_answers = 1
+    with pytest.raises(AlertError):
+        tick(house)
+    tick(house)
+    told = [text.split()[2] for text in texts(webhook) if " failed. badges: " in text]
+    assert told == [runs[0][:8], runs[0][:8], runs[1][:8]]
+
+
+def test_two_that_tell_at_once_tell_each_thing_once(house: House, webhook: Webhook) -> None:
+    run = fail(house)
+    start = threading.Barrier(2)
+
+    def act(_: int) -> None:
+        start.wait()
+        tick(house)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(act, range(2)))
+    assert sum(run[:8] in text for text in texts(webhook)) == 1
+
+
+def test_a_webhook_that_cannot_be_reached_is_an_error_without_its_address(house: House, webhook: Webhook) -> None:
+    fail(house)
     webhook.url = f"http://127.0.0.1:1/{SECRET}"
     with pytest.raises(AlertError, match="cannot be reached") as caught:
-        tick(alerting(house, webhook), None)
+        tick(alerting(house, webhook))
     assert SECRET not in "".join(map(str, (caught.value, caught.value.__cause__)))
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize(("tags", "is_told"), [({}, True), ({"dagster/will_retry": "true"}, False)])
-def test_a_failed_run_is_told_with_its_cause_unless_it_is_tried_again(
-    house: House, source: RowSource, webhook: Webhook, tags: dict[str, str], *, is_told: bool
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1, location_name="winnow"), "__repository__"), "it"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({}, True),
+        ({"tags": {"dagster/will_retry": "true"}, "remote_job_origin": ORIGIN}, False),
+        # Dagster says so of it, and cannot: it did not launch it.
+        ({"tags": {"dagster/will_retry": "true"}}, True),
+        ({"asset_selection": frozenset({dg.AssetKey("theirs")})}, False),
+        ({"tags": {SITE_TAG: "of another"}}, False),
+    ],
+    ids=["ours", "tried again", "tried again by nobody", "another team's", "another site's"],
+)
+def test_a_run_is_told_that_is_ours_and_is_not_tried_again(
+    house: House, webhook: Webhook, changes: dict[str, Any], *, is_told: bool
 ) -> None:
-    house.output_dir.write_text("a file where a directory should be")
-    failed = house.run("badges")
-    assert not failed.success
-    (sensor,) = [s for s in make_alerts(house.winnow.settings) if s.name == "alert_failed_runs"]
-    event = next(e for e in failed.all_events if e.event_type is dg.DagsterEventType.RUN_FAILURE)
-    run = failed.dagster_run.with_tags(tags)
-    context = dg.build_run_status_sensor_context(
-        sensor.name, event, house.instance, run, partition_key=None
-    ).for_run_failure()
-    sensor(context)
-    told = texts(webhook)
+    tick(house)
+    run = house.instance.get_run_by_id(fail(house))
+    assert run is not None
+    tags = {SITE_TAG: house.winnow.ownership.site} | changes.get("tags", {})
+    started = run._replace(run_id="it", status=dg.DagsterRunStatus.STARTED, **changes | {"tags": tags})
+    house.instance.add_run(started)
+    house.instance.report_run_failed(started, "it died")
+    tick(house)
+    told = [text for text in texts(webhook) if "run it failed" in text]
     assert len(told) == is_told
-    if is_told:
-        assert f"run {run.run_id[:8]} failed. badges: " in told[0]
-        assert "public" in told[0]
+    assert all("it died" in text for text in told)
+
+
+def test_what_failed_before_there_was_a_webhook_is_not_told(make_house: MakeHouse, webhook: Webhook) -> None:
+    house = make_house({"a": (1,)})
+    house.winnow.ownership.claim()
+    fail(house)
+    later = replace(house.winnow, started=datetime.now(UTC))
+    tick(alerting(House(later, house.instance), webhook))
+    assert not any("failed. badges" in text for text in texts(webhook))
+
+
+def test_a_collect_tells_what_the_sensor_would_and_neither_tells_it_again(
+    make_house: MakeHouse, webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
+    source = replace(settings.source, paths=(str(settings.folder / "*.parquet"),))
+    settings = replace(settings, source=source, start_date=datetime.now(UTC).date() - timedelta(days=2))
+    with report.Progressing(settings) as progress:
+        webhook.status = 500
+        collect(settings, Scope(), progress=progress)
+        assert "an alert is not delivered yet: alerts.webhook answered 500" in caplog.text
+        assert SECRET not in caplog.text
+        webhook.status = 200
+        collect(settings, Scope(), progress=progress)
+        told = texts(webhook)
+        assert sum("every_package_covered of raw_downloads failed" in text for text in told) == 1
+        # Of both runs, since neither was told.
+        assert sum("failed. raw_downloads: " in text for text in told) == 2
+        collect(settings, Scope(), progress=progress)
+        with open_instance(settings) as instance:
+            tick(House(Installation(settings), instance))
+    assert len(texts(webhook)) == len(told) + 1
 
 
 def test_without_a_webhook_nothing_alerts(make_house: MakeHouse) -> None:

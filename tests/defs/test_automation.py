@@ -1,10 +1,7 @@
-"""What runs by itself: each day once, each gap once a day, and nothing while days are being read."""
+"""What runs by itself: each day once, and the badges after it."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -18,8 +15,6 @@ from tests.conftest import DAY, FixedClock, House, MakeHouse
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.automation import make_automation, that_exist
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
-from winnow_dagster.processes import this_machine
-from winnow_dagster.runs import PROCESS_TAG
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
 
@@ -30,13 +25,6 @@ def tick(house: House) -> list[dg.RunRequest]:
     requests = daily(dg.build_schedule_context(scheduled_execution_time=TICK))
     assert isinstance(requests, Iterator)
     return [request for request in requests if isinstance(request, dg.RunRequest)]
-
-
-def gaps(house: House) -> list[dg.RunRequest]:
-    (sensor,) = [a for a in make_automation(house.winnow) if a.name == "gaps"]
-    assert isinstance(sensor, dg.SensorDefinition)
-    data = sensor.evaluate_tick(dg.build_sensor_context(house.instance))
-    return list(data.run_requests or [])
 
 
 def test_a_tick_reads_yesterday_and_the_day_that_has_settled(make_house: MakeHouse) -> None:
@@ -56,50 +44,6 @@ def test_without_settling_a_tick_reads_yesterday_only(make_house: MakeHouse) -> 
 )
 def test_between_midnight_and_the_tick_yesterday_is_not_due(make_house: MakeHouse, now: datetime, due: date) -> None:
     assert make_house({"a": (7,)}, FixedClock(moment=now)).winnow.due_day == due
-
-
-def test_a_gap_is_asked_for_as_one_run_under_the_same_key_all_day(make_house: MakeHouse) -> None:
-    house = make_house({"a": (7,)})
-    (request,) = gaps(house)
-    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (str(DAY - timedelta(days=6)), str(DAY))
-    assert request.run_config == {"ops": {"raw_downloads": {"config": {"packages": ["a"]}}}}
-    assert gaps(house)[0].run_key == request.run_key
-    tomorrow = make_house({"a": (7,)}, FixedClock(moment=house.winnow.clock.now() + timedelta(days=1)))
-    assert gaps(tomorrow)[0].run_key != request.run_key
-
-
-def test_days_off_and_a_new_package_are_gaps(make_house: MakeHouse) -> None:
-    make_house({"a": (7,)}).count(DAY - timedelta(days=6), DAY - timedelta(days=3))
-    requests = gaps(make_house({"a": (7,), "b": (7,)}))
-    assert [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in requests] == [
-        (str(DAY - timedelta(days=6)), str(DAY - timedelta(days=3))),
-        (str(DAY - timedelta(days=2)), str(DAY)),
-    ]
-
-
-def test_a_full_store_asks_for_nothing(make_house: MakeHouse) -> None:
-    house = make_house({"a": (7,)})
-    house.count(DAY - timedelta(days=6), DAY)
-    assert gaps(house) == []
-
-
-@pytest.mark.parametrize(
-    ("job", "selection"), [("read_days", None), ("__ASSET_JOB", frozenset({dg.AssetKey("raw_downloads")}))]
-)
-def test_nothing_is_asked_for_while_days_are_being_read(
-    make_house: MakeHouse, job: str, selection: frozenset[dg.AssetKey] | None
-) -> None:
-    # The instance stamps runs with the machine's clock, and the sensor looks back by its own.
-    house = make_house({"a": (7,)}, FixedClock(moment=datetime.fromtimestamp(time.time(), UTC)))
-    house.run("badges")
-    finished = house.instance.get_runs()[0]
-    house.instance.add_run(
-        finished._replace(run_id="busy", job_name=job, status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
-    )
-    assert gaps(house) == []
-    house.instance.add_run(finished._replace(run_id="publishing", status=dg.DagsterRunStatus.STARTED))
-    house.instance.delete_run("busy")
-    assert gaps(house) != []
 
 
 TEN = timedelta(minutes=10)
@@ -231,20 +175,7 @@ def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house
     assert daemon.settle(house) == []
 
 
-def test_a_run_whose_process_died_does_not_hold_the_gaps_back(make_house: MakeHouse) -> None:
-    house = make_house({"a": (7,)}, FixedClock(moment=datetime.fromtimestamp(time.time(), UTC)))
-    house.run("badges")
-    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
-        pass
-    tag = {PROCESS_TAG: f"{dead.pid}.1@{this_machine()}"}
-    died = house.instance.get_runs()[0]._replace(
-        run_id="died", job_name="read_days", status=dg.DagsterRunStatus.STARTED, tags=tag
-    )
-    house.instance.add_run(died)
-    assert gaps(house) != []
-
-
-@pytest.mark.parametrize(("kind", "pool"), [("bigquery", "bigquery"), ("parquet", None)])
+@pytest.mark.parametrize(("kind", "pool"), [("bigquery", "winnow_bigquery"), ("parquet", None)])
 def test_only_runs_that_ask_bigquery_share_a_pool(make_house: MakeHouse, kind: str, pool: str | None) -> None:
     definitions = build(make_house({"a": (7,)}, kind=kind).winnow)
     pools = {

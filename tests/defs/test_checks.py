@@ -231,3 +231,67 @@ def test_a_damaged_day_is_named_read_again_and_never_counted_as_zero(house: Hous
     (aside,) = found["no_damaged_days"]
     Path(aside).unlink()
     assert red(house) == {}
+
+
+def unjudged(house: House, run_id: str) -> set[str]:
+    """Return the checks that Dagster shows as failed in a run though nothing judged them."""
+    records = {
+        check.name: house.instance.event_log_storage.get_asset_check_execution_history(check.key, limit=1)[0]
+        for check in CHECKS
+    }
+    of_run = {name: record for name, record in records.items() if record.run_id == run_id}
+    return {n for n, record in of_run.items() if record.event is None or record.event.dagster_event is None} | {
+        n
+        for n, record in of_run.items()
+        if not isinstance(record.event.dagster_event.event_specific_data, dg.AssetCheckEvaluation)  # type: ignore[union-attr]
+    }
+
+
+def test_when_the_source_fails_the_run_judges_its_checks_all_the_same(house: House, source: RowSource) -> None:
+    source.is_away = True
+    look(house)
+    failed = house.run("raw_downloads", "honest_downloads", days=(ago(1), DAY), refetch=True)
+    assert not failed.success
+    assert unjudged(house, failed.run_id) == set()
+    records = {
+        check.name: house.instance.get_latest_asset_check_evaluation_record(check.key)
+        for check in CHECKS
+        if check.asset in {"raw_downloads", "honest_downloads"}
+    }
+    assert {record.run_id for record in records.values() if record} == {failed.run_id}
+    evaluations = {name: evaluation_of(record) for name, record in records.items()}
+    assert all(evaluation.passed for evaluation in evaluations.values())
+    # A day that was never read explains itself at once, not with the next check of everything.
+    late = House(replace(house.winnow, clock=FixedClock.after(DAY + timedelta(days=1))), house.instance)
+    failed = late.run("raw_downloads", "honest_downloads", days=(ago(-1), ago(-1)))
+    record = house.instance.get_latest_asset_check_evaluation_record(CHECKS[0].key)
+    assert culprits(evaluation_of(record))["a"] == f"1 days, {ago(-1)} to {ago(-1)}: the source is away"
+    assert unjudged(house, failed.run_id) == set()
+
+
+def evaluation_of(record: object) -> dg.AssetCheckEvaluation:
+    found = record.event.dagster_event.event_specific_data  # type: ignore[attr-defined]
+    assert isinstance(found, dg.AssetCheckEvaluation)
+    return found
+
+
+def test_when_publishing_fails_its_checks_are_judged_all_the_same(house: House) -> None:
+    (house.output_dir / "a").rename(house.output_dir.with_name("away"))
+    (house.output_dir / "a").write_text("a file where a directory should be")
+    failed = house.run("badges")
+    assert not failed.success
+    assert unjudged(house, failed.run_id) == set()
+
+
+def test_a_check_that_cannot_be_judged_takes_no_other_down(house: House) -> None:
+    path = on_disk(house.winnow.settings.store_folder) / "honest_downloads"
+    path.rename(path.with_name("away"))
+    path.symlink_to(path)
+    result = (
+        build(house.winnow)
+        .resolve_job_def("check_all")
+        .execute_in_process(instance=house.instance, raise_on_error=False)
+    )
+    judged = {found.check_name for found in result.get_asset_check_evaluations()}
+    assert not result.success
+    assert {"day_totals_are_usual", "as_of_is_recent", "no_orphaned_files"} <= judged

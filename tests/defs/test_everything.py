@@ -188,6 +188,7 @@ def test_a_lost_store_takes_no_number_back(make_house: MakeHouse) -> None:
     before = files(house)
     house.data_dir.rename(house.winnow.settings.folder / "lost")
     again = everything(make_house)
+    again.winnow.ownership.claim(adopt=True)
     assert again.count(DAY, DAY).success
     assert again.run("badges").success
     kept = {path: content for path, content in files(again).items() if path.startswith(("re", "_packages/re"))}

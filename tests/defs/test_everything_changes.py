@@ -145,7 +145,9 @@ def test_a_lost_store_takes_no_day_of_a_history_back(make_house: MakeHouse) -> N
     before = {name: read(house, f"{name}/history.json") for name in ("req", "requests")}
     assert before["req"]["days"] == {str(DAY - timedelta(days=2)): [12, 12]}
     house.data_dir.rename(house.winnow.settings.folder / "lost")
-    again = live(everything(make_house, (3, 1)), DAY, DAY)
+    again = everything(make_house, (3, 1))
+    again.winnow.ownership.claim(adopt=True)
+    live(again, DAY, DAY)
     assert {name: read(again, f"{name}/history.json") for name in before} == before
 
 

@@ -345,6 +345,7 @@ def test_members_of_a_prefix_grow_stale_even_if_the_store_is_lost(make_house: Ma
     house.publish()
     shutil.rmtree(house.data_dir)
     late = make_house({"x-*": (3,)}, FixedClock.after(DAY + timedelta(days=9)))
+    late.winnow.ownership.claim(adopt=True)
     late.publish()
     assert badge(late, "x-y")["message"] == f"1.2k to {DAY}"
 

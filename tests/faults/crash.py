@@ -100,7 +100,8 @@ def digest(path: Path, content: bytes) -> str:
 def published(folder: Path) -> dict[str, str]:
     """Return the digest of each published file, by its path."""
     public = folder / "public"
-    found = [path for path in public.rglob("*") if path.is_file()]
+    # Each folder has an id of its own.
+    found = [path for path in public.rglob("*") if path.is_file() and path.name != "_site.json"]
     return {str(path.relative_to(public)): digest(path, path.read_bytes()) for path in found}
 
 

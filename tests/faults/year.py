@@ -34,7 +34,7 @@ from winnow_dagster.config import load_settings
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import open_instance
-from winnow_dagster.runs import close_dead_runs, forget_old_runs
+from winnow_dagster.runs import OwnRuns
 from winnow_dagster.storage.ledger import ledger_of
 
 FIRST = date(2025, 1, 1)
@@ -195,8 +195,8 @@ class Year:
     instance: dg.DagsterInstance
     packages: dict[str, list[int]]
     cursor: Any = None
+    gaps_cursor: str | None = None
     now: datetime = datetime(2025, 1, 1, tzinfo=UTC)
-    keys: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     expected: dict[tuple[str, int], list[Told | None]] = field(default_factory=dict)
     """Of each window, what may be published: what was told last, and before that where its run was cut off."""
@@ -270,21 +270,19 @@ class Year:
             self.execute(["raw_downloads", "honest_downloads"], days, {})
 
     def sense(self) -> None:
-        """Do what the sensor for gaps asks for, unless it was asked for under the same key."""
+        """Do what the sensor for gaps asks for."""
         (gaps,) = [a for a in self.definitions.sensors or () if a.name == "gaps"]
-        data = gaps.evaluate_tick(dg.build_sensor_context(self.instance))
+        data = gaps.evaluate_tick(dg.build_sensor_context(self.instance, cursor=self.gaps_cursor))
+        self.gaps_cursor = data.cursor
         for request in data.run_requests or ():
-            assert request.run_key
-            if request.run_key not in self.keys:
-                self.keys.add(request.run_key)
-                self.execute(["raw_downloads", "honest_downloads"], request.tags, dict(request.run_config))
+            self.execute(["raw_downloads", "honest_downloads"], request.tags, dict(request.run_config))
 
     def settle(self, ticks: int) -> None:
         """Do what the automation conditions ask for, tick after tick, until so many ask for nothing."""
         quiet = 0
         while quiet < ticks:
             self.at(self.now + TEN_MINUTES)
-            close_dead_runs(self.instance)
+            OwnRuns(self.instance, self.winnow.ownership.site).close_dead()
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Parameter `include_sources`", category=dg.BetaWarning)
                 result = dg.evaluate_automation_conditions(
@@ -470,7 +468,7 @@ def live(year: Year, times: int) -> Iterator[str]:
         live_through(year, day, may_change=n > 40 and not is_last)
         old = day - timedelta(days=year.winnow.settings.keep_runs_days)
         if old in began:
-            forget_old_runs(year.instance, began[old])
+            OwnRuns(year.instance, year.winnow.ownership.site).forget_old(began[old])
         if n + 1 in (times // 2, times):
             ledger = len(ledger_of(year.folder / "data").entries())
             grown[n + 1] = size(on_disk(year.winnow.settings.store_folder)), events(year.folder), ledger

@@ -62,18 +62,20 @@ def winnow(config: Path, service: Service, *options: str, code: int = 0) -> str:
     return out + err
 
 
+VARYING = {"_health.json", "_site.json"}
+
+
 def published(service: Service) -> dict[str, bytes]:
-    """What is published, but for when it was."""
+    """What is published, but for when it was and by which config."""
     found = {n.removeprefix("badges/"): c for n, c in service.content(PUBLIC).items()}
-    del found["_health.json"]
-    return found
+    return {name: content for name, content in found.items() if name not in VARYING}
 
 
 def on_a_disk(folder: Path, config: str, service: Service) -> dict[str, bytes]:
-    """What is published on a disk, but for when it was."""
+    """What is published on a disk, but for when it was and by which config."""
     folder.mkdir()
     winnow(write_config(folder, config), service, "collect")
-    paths = [path for path in (folder / "public").rglob("*") if path.is_file() and path.name != "_health.json"]
+    paths = [path for path in (folder / "public").rglob("*") if path.is_file() and path.name not in VARYING]
     return {str(path.relative_to(folder / "public")): path.read_bytes() for path in paths}
 
 

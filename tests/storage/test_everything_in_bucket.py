@@ -43,6 +43,7 @@ def test_a_package_that_gets_an_entry_keeps_its_number_until_there_is_another(
     later = DAY + timedelta(days=9)
     # Without the days read so far.
     house = in_buckets(everything(make_house, clock=FixedClock.after(later), named=("numpy", "requests")), "other")
+    house.winnow.ownership.claim(adopt=True)
     live(house, later, later)
     assert "badges/requests/counts.json" in service.content(PUBLIC)
     assert told(service, "requests") == "1.2k"

@@ -1,8 +1,14 @@
-"""Alerts: a run that failed for good, and a check that turned red or well again, told to a webhook once."""
+"""Alerts: a run that failed for good, and a check that turned red or well again, told to a webhook once.
+
+By a sensor of Dagster's daemon, and by `winnow collect`, whichever sees it first.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +19,18 @@ from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import TICK_SECONDS
+from winnow_dagster.runs import OwnRuns
+from winnow_dagster.storage.lock import alerting
+from winnow_dagster.storage.told import Told, read_told, write_told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from winnow_dagster.defs.checks import Check
-    from winnow_dagster.settings import Settings
+    from winnow_dagster.defs.resources import Installation
 
 SECONDS = 10
+OVERLAP_SECONDS = 3600
 WILL_RETRY = "dagster/will_retry"
 
 
@@ -26,11 +38,9 @@ class AlertError(Exception):
     """An alert could not be delivered. Its message holds no address: a webhook's is a secret."""
 
 
-def make_alerts(settings: Settings) -> list[dg.SensorDefinition]:
-    """Return the sensors that alert; none without a webhook."""
-    if not settings.alerts_webhook:
-        return []
-    return [_failed_runs(settings.alerts_webhook), _checks(settings.alerts_webhook)]
+def make_alerts(winnow: Installation) -> list[dg.SensorDefinition]:
+    """Return the sensor that alerts; none without a webhook."""
+    return [_alerts(winnow)] if winnow.settings.alerts_webhook else []
 
 
 def post(webhook: str, text: str) -> None:
@@ -43,58 +53,100 @@ def post(webhook: str, text: str) -> None:
         raise AlertError(f"alerts.webhook answered {answer.status_code}. Check the address")
 
 
-def _failed_runs(webhook: str) -> dg.SensorDefinition:
-    @dg.run_failure_sensor(
-        name="alert_failed_runs",
-        description="Tells the webhook of runs that failed and are not tried again.",
-        minimum_interval_seconds=TICK_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    def alert_failed_runs(context: dg.RunFailureSensorContext) -> None:
-        run = context.dagster_run
-        if run.tags.get(WILL_RETRY) != "true":
-            post(webhook, f"run {run.run_id[:8]} failed. {_why(context)}")
+def tell(winnow: Installation, runs: OwnRuns) -> int:
+    """Tell the webhook what it was not told yet; return how many things. Raises AlertError and StorageError.
 
-    return alert_failed_runs
+    What was told is noted after each: it is told again only if the webhook's answer, or the note, was lost.
+    """
+    folder, number = winnow.settings.data_dir, 0
+    told = read_told(folder)
+    if told.since is not None and not any(_news(winnow, runs, told)):
+        return 0
+    with alerting(folder):
+        # Another process may have told some of it meanwhile.
+        told = read_told(folder)
+        if told.since is None:
+            told = replace(told, since=winnow.started.timestamp())
+            write_told(folder, told)
+        for text, after in _news(winnow, runs, told):
+            post(winnow.settings.alerts_webhook, text)
+            told = after(told)
+            write_told(folder, told)
+            number += 1
+    return number
 
 
-def _why(context: dg.RunFailureSensorContext) -> str:
-    """Return what failed and why: each failed step's cause, or what is said of the run as a whole."""
-    steps = [
-        f"{event.step_key}: {root_cause(getattr(event.event_specific_data, 'error', None), event.step_key or '')}"
-        for event in context.get_step_failure_events()
-    ]
-    return "; ".join(steps) or context.failure_event.message or "Nobody says why"
-
-
-def _checks(webhook: str) -> dg.SensorDefinition:
+def _alerts(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
-        name="alert_checks",
-        description="Tells the webhook of checks that turned red, and of those that are well again.",
+        name="alerts",
+        description="Tells the webhook of runs that failed and are not tried again, of checks that turned red, and of "
+        "those that are well again.",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def alert_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        red: dict[str, bool] = json.loads(context.cursor or "{}")
-        for check in CHECKS:
-            found = _evaluation(context.instance, check)
-            if found is None or found.passed is not red.get(check.name, False):
-                continue
-            post(webhook, _tell(check, found))
-            red[check.name] = not found.passed
-            # After each: what follows may fail, and this was told.
-            context.update_cursor(json.dumps(red))
-        return dg.SkipReason("checks that are red: " + (", ".join(n for n, is_red in red.items() if is_red) or "none"))
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        number = tell(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
+        red = [name for name, is_red in read_told(winnow.settings.data_dir).is_red.items() if is_red]
+        return dg.SkipReason(f"told {number} things; checks that are red: {', '.join(red) or 'none'}")
 
-    return alert_checks
+    return alerts
 
 
-def _evaluation(instance: dg.DagsterInstance, check: Check) -> dg.AssetCheckEvaluation | None:
-    """Return what a check last came to; None where it never ran, or is at it."""
-    record = instance.get_latest_asset_check_evaluation_record(dg.AssetCheckKey(dg.AssetKey(check.asset), check.name))
+News = tuple[str, Callable[[Told], Told]]
+"""What to tell, and how that changes what was told."""
+
+
+def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
+    """Return what was not told yet."""
+    since = told.since or winnow.started.timestamp()
+    for record in runs.find([dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)):
+        run, failed_at = record.dagster_run, record.end_time or record.create_timestamp.timestamp()
+        # Dagster says so of every run, and cannot retry one that it did not launch.
+        is_retried = run.tags.get(WILL_RETRY) == "true" and run.remote_job_origin is not None
+        if failed_at >= since and run.run_id not in told.runs and not is_retried:
+            yield f"run {run.run_id[:8]} failed. {_why(runs.instance, run)}", partial(_add_run, run.run_id, failed_at)
+    for check in CHECKS:
+        found = _evaluation(runs.instance, check)
+        if found is None:
+            continue
+        evaluation, at = found
+        was_red = told.is_red.get(check.name, False)
+        # An older evaluation is one of another instance.
+        if evaluation.passed is was_red and at > told.judged_at.get(check.name, 0):
+            yield _tell(check, evaluation), partial(_add_check, check.name, not evaluation.passed, at)
+
+
+def _add_run(run_id: str, failed_at: float, told: Told) -> Told:
+    # A run may be written into the history a moment after another one that failed later.
+    since = max(told.since or 0.0, failed_at - OVERLAP_SECONDS)
+    runs = {known: at for known, at in {**told.runs, run_id: failed_at}.items() if at >= since}
+    return replace(told, since=since, runs=runs)
+
+
+def _add_check(name: str, is_red: bool, at: float, told: Told) -> Told:  # noqa: FBT001 - through partial
+    return replace(told, is_red={**told.is_red, name: is_red}, judged_at={**told.judged_at, name: at})
+
+
+def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Return what failed and why: each failed step's cause, or what is said of the run as a whole."""
+    wanted = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    events = [log.dagster_event for log in instance.all_logs(run.run_id, of_type=wanted) if log.dagster_event]
+    steps = [
+        f"{event.step_key}: {root_cause(event.step_failure_data.error, event.step_key or '')}"
+        for event in events
+        if event.is_step_failure
+    ]
+    return "; ".join(steps) or next((event.message for event in events if event.message), "Nobody says why")
+
+
+def _evaluation(instance: dg.DagsterInstance, check: Check) -> tuple[dg.AssetCheckEvaluation, float] | None:
+    """Return what a check last came to, and when; None where it never ran, or is at it."""
+    record = instance.get_latest_asset_check_evaluation_record(check.key)
     event = record.event.dagster_event if record and record.event else None
     data: Any = event.event_specific_data if event else None
-    return data if isinstance(data, dg.AssetCheckEvaluation) else None
+    if record is None or record.event is None or not isinstance(data, dg.AssetCheckEvaluation):
+        return None
+    return data, record.event.timestamp
 
 
 def _tell(check: Check, found: dg.AssetCheckEvaluation) -> str:

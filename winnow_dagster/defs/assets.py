@@ -14,6 +14,7 @@ from winnow_dagster.core.days import Days
 from winnow_dagster.core.everything import Described
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
+from winnow_dagster.defs.checks import judge_all_the_same
 from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
@@ -23,6 +24,9 @@ from winnow_dagster.storage.days import FORMAT
 
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()
+
+# A name of its own: a run may hold its slot for hours, and other teams' runs would wait for it.
+POOL = "winnow_bigquery"
 
 OWNERS = ["team:maintainers"]
 
@@ -90,10 +94,11 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         group_name="counts",
         owners=OWNERS,
         kinds={"parquet"},
-        pool="bigquery" if settings.source.kind == "bigquery" else None,
+        pool=POOL if settings.source.kind == "bigquery" else None,
         code_version=str(FORMAT),
         metadata=column_schema(honesty.RAW_SCHEMA),
         freshness_policy=EVERY_DAY,
+        hooks={judge_all_the_same},
     )
     def raw_downloads(
         context: dg.AssetExecutionContext, config: RawConfig, winnow: dg.ResourceParam[Installation]
@@ -117,6 +122,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         code_version=honesty.RULES,
         metadata=column_schema(honesty.HONEST_SCHEMA),
         freshness_policy=EVERY_DAY,
+        hooks={judge_all_the_same},
     )
     def honest_downloads(raw_downloads: Days) -> Days:
         """What people installed on these days and what was winnowed, per package, category, installer and system.
@@ -144,6 +150,7 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         owners=OWNERS,
         kinds={"json", "svg", "html"},
         freshness_policy=EVERY_DAY,
+        hooks={judge_all_the_same},
     )
     def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> Described:
         """How many people installed each package and group, over each of its windows: badges, page, history.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator  # noqa: TC003 - Dagster reads annotations
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from winnow_dagster import __version__
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
-from winnow_dagster.runs import READS_DAYS, close_dead_runs, forget_old_runs, reads_days
+from winnow_dagster.defs.checks import CHECKS
+from winnow_dagster.defs.gaps import make_gaps
+from winnow_dagster.defs.partitions import TICK_SECONDS
+from winnow_dagster.runs import CHECK_ALL, READS_DAYS, OwnRuns
 
 if TYPE_CHECKING:
     from winnow_dagster.defs.resources import Installation
@@ -24,7 +25,10 @@ COUNTS = dg.define_asset_job(
     description="Reads days from the source and counts them.",
 )
 CHECKING = dg.define_asset_job(
-    "check_all", dg.AssetSelection.all_asset_checks(), description="Runs every check and materialises nothing."
+    CHECK_ALL,
+    # By name: other teams' assets may be in the same code location, and their checks are theirs to run.
+    dg.AssetSelection.checks(*(check.key for check in CHECKS)),
+    description="Runs every check and materialises nothing.",
 )
 AUTOMATED = dg.AssetSelection.assets("pypi_file_downloads", "badges", "index")
 
@@ -32,19 +36,10 @@ HOURLY = "20 * * * *"
 LOOKS = "50 */6 * * *"
 """When everything is checked, in UTC: four times a day, and not while the daily run may be at work."""
 
-# A run that has been under way for longer is taken for dead: its process may not have lived to say so.
-LONGEST_RUN = timedelta(hours=4)
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-
 
 def make_automation(winnow: Installation) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
     """Return the schedule and sensors of an installation."""
-    return [_daily(winnow), _gaps(winnow), _publish(winnow.settings), _look(winnow.settings), _tidy(winnow)]
+    return [_daily(winnow), make_gaps(winnow, COUNTS), _publish(winnow.settings), _look(winnow.settings), _tidy(winnow)]
 
 
 def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
@@ -126,36 +121,6 @@ def _daily(winnow: Installation) -> dg.ScheduleDefinition:
     return daily
 
 
-def _gaps(winnow: Installation) -> dg.SensorDefinition:
-    status = dg.DefaultSensorStatus.RUNNING if winnow.settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
-
-    @dg.sensor(
-        name="gaps",
-        target=COUNTS,
-        minimum_interval_seconds=TICK_SECONDS,
-        default_status=status,
-        description="Reads what is missing: days that were missed, packages that are new.",
-    )
-    def gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        now = winnow.clock.now()
-        close_dead_runs(context.instance)
-        recent = dg.RunsFilter(statuses=UNDER_WAY, created_after=now - LONGEST_RUN)
-        if any(reads_days(run) for run in context.instance.get_runs(recent)):
-            yield dg.SkipReason("a run that reads days is under way")
-            return
-        for gap in winnow.gaps(through=winnow.due_day):
-            packages = [str(selector) for selector in gap.selectors]
-            # The same gap is asked for once a day: what fails again and again must not be paid for again and again.
-            named = hashlib.sha256(repr(packages).encode()).hexdigest()[:12]
-            yield dg.RunRequest(
-                run_key=f"{gap.first} to {gap.last} for {named} on {now.date()}",
-                tags={RANGE_START: str(gap.first), RANGE_END: str(gap.last)},
-                run_config={"ops": {"raw_downloads": {"config": {"packages": packages}}}},
-            )
-
-    return gaps
-
-
 def _publish(settings: Settings) -> dg.SensorDefinition:
     status = dg.DefaultSensorStatus.RUNNING if settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
     return dg.AutomationConditionSensorDefinition(
@@ -180,10 +145,11 @@ def _tidy(winnow: Installation) -> dg.SensorDefinition:
         name="tidy",
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Forgets old runs, but for those that read days.",
+        description="Deletes Winnow's own old runs, but for those that read days.",
     )
     def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         oldest = winnow.oldest_kept_run
-        return dg.SkipReason(f"forgot {forget_old_runs(context.instance, oldest)} runs from before {oldest:%Y-%m-%d}")
+        deleted = OwnRuns.of_sensor(context, winnow.ownership.site).forget_old(oldest)
+        return dg.SkipReason(f"deleted {deleted} of Winnow's runs from before {oldest:%Y-%m-%d}")
 
     return tidy

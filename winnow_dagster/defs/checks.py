@@ -6,7 +6,9 @@ Not partitioned: each looks at all days that the windows need, and names the bad
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import dagster as dg
 
@@ -15,11 +17,14 @@ from winnow_dagster.core.escaping import for_markdown
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.site import audit
-from winnow_dagster.storage.files import read_if_there
+from winnow_dagster.storage.files import Failures, StorageError, read_if_there
 from winnow_dagster.storage.orphans import find_orphans
 
 MOST_NAMED = 100
 """How many culprits a check names; it counts the others."""
+
+ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
+"""The assets, each made from the one before it."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -33,6 +38,11 @@ class Check:
     severity: dg.AssetCheckSeverity
     description: str
     judge: Callable[[Installation], Verdict]
+
+    @property
+    def key(self) -> dg.AssetCheckKey:
+        """What Dagster calls it."""
+        return dg.AssetCheckKey(dg.AssetKey(self.asset), self.name)
 
 
 def _coverage(winnow: Installation) -> Verdict:
@@ -177,25 +187,58 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, winnow: dg.ResourceParam[Installation]
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
-        yield from (_result(check, check.judge(winnow)) for check in checks if check.name in chosen)
+        failures = Failures()
+        for check in checks:
+            found = None
+            if check.name in chosen:
+                # One that cannot be judged does not take the others down.
+                with failures.noted():
+                    found = dg.AssetCheckResult(**_judge(check, winnow))
+            if found:
+                yield found
+        failures.raise_any()
 
     return judge
 
 
-def _result(check: Check, verdict: Verdict) -> dg.AssetCheckResult:
+@dg.failure_hook(required_resource_keys={"winnow"})
+def judge_all_the_same(context: dg.HookContext) -> None:
+    """Judge, when a step has failed, the checks of its asset and of those made from it: Dagster skips their steps.
+
+    Otherwise Dagster calls each of them failed, whatever it would have said.
+    """
+    instance, run = context.instance, context.instance.get_run_by_id(context.run_id)
+    after = ORDER[ORDER.index(context.op.name) :]
+    wanted = {dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
+    events = [log.dagster_event for log in instance.all_logs(context.run_id, of_type=wanted) if log.dagster_event]
+    planned = {event.asset_check_planned_data.asset_check_key for event in events}
+    for check in CHECKS:
+        if run is not None and check.key in planned and check.asset in after:
+            with suppress(StorageError):
+                evaluation = dg.AssetCheckEvaluation(**_judge(check, context.resources.winnow))
+                # The event that the check's own step would have logged.
+                event = dg.DagsterEvent(
+                    dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation
+                )
+                instance.report_dagster_event(event, run.run_id)
+
+
+def _judge(check: Check, winnow: Installation) -> dict[str, Any]:
+    """Return what a check comes to, as the values of a result or an evaluation."""
+    verdict = check.judge(winnow)
     named = list(verdict.bad.items())[:MOST_NAMED]
     records = [dg.TableRecord({"what": what, "why": why}) for what, why in named]
-    return dg.AssetCheckResult(
-        check_name=check.name,
-        asset_key=check.asset,
-        passed=not verdict.bad,
-        severity=check.severity,
+    return {
+        "check_name": check.name,
+        "asset_key": check.key.asset_key,
+        "passed": not verdict.bad,
+        "severity": check.severity,
         # Dagster's UI reads it as Markdown.
-        description="; ".join(for_markdown(f"{what}: {why}") for what, why in named[:3]) or None,
-        metadata={
+        "description": "; ".join(for_markdown(f"{what}: {why}") for what, why in named[:3]) or None,
+        "metadata": {
             "bad": len(verdict.bad),
             "looked_at": verdict.looked_at,
             **verdict.facts,
             **({"culprits": dg.MetadataValue.table(records)} if records else {}),
         },
-    )
+    }

@@ -50,15 +50,18 @@ class Wanted:
 def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
     """Ask for what days lack while holding the store's lock; it is free again once the last answer was stored.
 
-    A short day is not read. Raises SourceError, once each failure is stored, where the source answers nothing at all.
+    A short day is not read. Raises StorageError and NotOursError before anything is asked, and SourceError, once each
+    failure is stored, where the source answers nothing at all.
     """
     with fetching(winnow.settings.store_folder):
         winnow.raw.tidy()
         stored = winnow.trusted(winnow.raw.coverages(wanted.days))
         requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
-        for folder in (winnow.settings.output_dir, winnow.settings.data_dir) if requests else ():
+        if requests:
             # What cannot be stored or published should not be paid for.
-            make_writable(folder)
+            for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
+                make_writable(folder)
+            winnow.ownership.claim()
         told: set[tuple[Selector, date]] = set()
         has_read = False
         try:

@@ -106,11 +106,12 @@ class BadgesIO(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Described) -> None:
         """Publish each package of each selector: changed files only, never an older number.
 
-        Raises StorageError in the end if some could not be published.
+        Raises StorageError in the end if some could not be published, and NotOursError.
         """
         settings, web, clock = self._winnow.settings, self._winnow.web, self._winnow.clock
         failures = Failures()
         with publishing(settings.data_dir):
+            self._winnow.ownership.claim()
             web.tidy()
             web.wide.release(failures)
             batch, changed = Batch(failures), dict.fromkeys(obj, 0)
@@ -152,6 +153,7 @@ class SiteIO(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, bytes]) -> None:
         """Publish files by name: changed ones only."""
         with publishing(self._winnow.settings.data_dir):
+            self._winnow.ownership.claim()
             context.add_output_metadata({"files_changed": self._winnow.web.publish_files(obj)})
 
     def load_input(self, context: dg.InputContext) -> None:

@@ -16,12 +16,13 @@ from winnow_dagster.core.quality import find_quiet_days
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
-from winnow_dagster.settings import PUBLIC_TABLE
+from winnow_dagster.settings import CONFIG_NAME, PUBLIC_TABLE
 from winnow_dagster.site.audit import Recount, windows_of
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import Site
 from winnow_dagster.sources import open_source
 from winnow_dagster.storage.days import honest_store, raw_store
+from winnow_dagster.storage.ownership import Ownership
 from winnow_dagster.storage.source_rows import SourceRows
 from winnow_dagster.storage.web import WebDir
 
@@ -103,6 +104,12 @@ class Installation:
         s = self.settings
         table = "" if s.source.kind == "sample" else PUBLIC_TABLE
         return WebDir(s.output_dir, Site(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Who may publish to the web directory."""
+        s = self.settings
+        return Ownership(s.data_dir, s.output_dir, s.config_file or s.folder / CONFIG_NAME)
 
     @property
     def due_day(self) -> date:

@@ -26,7 +26,7 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from winnow_dagster.google_access import FIRST_SECONDS, Session, load_credentials
-from winnow_dagster.processes import is_alive
+from winnow_dagster.processes import is_dead, this_process
 from winnow_dagster.storage.bucket_errors import naming_object
 from winnow_dagster.storage.disk import replace_file
 from winnow_dagster.storage.errors import ChangedError, naming
@@ -54,6 +54,9 @@ CACHE_CONTROL = "public, max-age=300"
 
 LISTED_FIELDS = "items(name,md5Hash,generation),nextPageToken"
 COPIES_PREFIX = "winnow-copies-"
+OWNER_NAME = "process"
+"""The file in a folder of copies that names its process."""
+
 TAG = "winnow"
 LONGEST_TAG = 4000
 """In characters: Google takes 8 KiB of tags."""
@@ -94,13 +97,15 @@ class Bucket:
     def _copies(self) -> Path:
         """Where local copies are; they go with the process, or with the next one if it is killed."""
         for left in Path(tempfile.gettempdir()).glob(f"{COPIES_PREFIX}*"):
-            pid = left.name.removeprefix(COPIES_PREFIX).partition("-")[0]
-            if pid.isdecimal() and not is_alive(int(pid)):
-                shutil.rmtree(left, ignore_errors=True)
+            # A container that shares the folder has other processes.
+            with contextlib.suppress(OSError):
+                if is_dead((left / OWNER_NAME).read_text()):
+                    shutil.rmtree(left, ignore_errors=True)
         with naming(Path(tempfile.gettempdir())):
-            folder = tempfile.mkdtemp(prefix=f"{COPIES_PREFIX}{os.getpid()}-")
+            folder = Path(tempfile.mkdtemp(prefix=COPIES_PREFIX))
+            (folder / OWNER_NAME).write_text(this_process())
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        return folder
 
     def forget(self) -> None:
         """List anew what is looked for next."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import secrets
 import shutil
@@ -35,6 +36,9 @@ LARGE = 1_000_000
 
 MANY = 64
 """From how many files on it is faster to let all that the file system holds be written than to wait for each."""
+
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""What a file system without hard links answers."""
 
 SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 """Linux has it, and Python does not."""
@@ -120,6 +124,23 @@ def replace_file(path: Path, content: bytes) -> os.stat_result:
     finally:
         _remove(staged)
     return made
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` unless a file is there: of two processes that try, one succeeds. Raises StorageError."""
+    staged = [(_stage(str(path), path.parent, partial(_create, content=content)), str(path))]
+    try:
+        _sync(staged)
+        with naming(path), contextlib.suppress(FileExistsError):
+            try:
+                # Unlike a rename, a link replaces nothing; unlike a new file, it is whole at once.
+                os.link(staged[0][0], path)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                _create(str(path), content)
+    finally:
+        _remove(staged)
 
 
 def replace_changed(folder: Path, files: Mapping[str, bytes]) -> int:

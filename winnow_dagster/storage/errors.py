@@ -65,6 +65,10 @@ class SampleOverRealError(Exception):
         )
 
 
+class NotOursError(Exception):
+    """A web directory belongs to another installation, or to nothing of Winnow's. The message says what to do."""
+
+
 class Failures:
     """What failed of many things that are done one after the other, each whatever became of those before."""
 

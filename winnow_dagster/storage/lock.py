@@ -32,6 +32,11 @@ def counting(folder: Place) -> contextlib.AbstractContextManager[bool]:
     return _alone(folder, "counting")
 
 
+def alerting(folder: Place) -> contextlib.AbstractContextManager[bool]:
+    """Hold the right to tell the webhook of the installation whose data is in `folder`."""
+    return _alone(folder, "alerting")
+
+
 @contextlib.contextmanager
 def publishing(folder: Place) -> Iterator[None]:
     """Hold the right to change what is published of the installation whose data is in `folder`. Raises StorageError."""

@@ -117,7 +117,17 @@ class WebDir:
         package = Package(keep_newest(published, state), history)
         # The spelling index.html would take the place of the page.
         names = {state.package, self.spellings.get(state.package, state.package)} - {PAGE_NAME}
+        for name in names if published is None else ():
+            self._refuse_page_of_others(self.folder / name)
         return sum(self._write(name, package, through, batch) for name in sorted(names))
+
+    def _refuse_page_of_others(self, folder: Place) -> None:
+        """Raise StorageError if a folder has a page and no record, which Winnow writes before the page."""
+        if exists(folder / PAGE_NAME) and not exists(folder / FILE_NAME):
+            raise StorageError(
+                f"{folder / PAGE_NAME}: Winnow did not make this page, and does not replace it. Move it away, or "
+                "choose another output_dir"
+            )
 
     def refresh(self, through: date, published: Collection[str], failures: Failures) -> None:
         """Let all packages but those just published grow stale, and take note of `failures`.

@@ -1,0 +1,121 @@
+"""The sensor that reads what is missing, and what it says while it waits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator  # noqa: TC003 - Dagster reads annotations
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from winnow_dagster import __version__
+from winnow_dagster.core.attempts import Attempt, Setup, decide, from_json, to_json
+from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE
+from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
+from winnow_dagster.runs import LONGEST_RUN, OwnRuns
+from winnow_dagster.storage.ledger import ledger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    from winnow_dagster.core.coverage import Gap
+    from winnow_dagster.defs.resources import Installation
+
+MAX_NAMED = 3
+"""How many entries of `packages` a reason names."""
+
+
+def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """Return the sensor, which starts runs of the job that reads days."""
+    status = dg.DefaultSensorStatus.RUNNING if winnow.settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name="gaps",
+        target=reads_days,
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=status,
+        description="Reads what is missing: days that were missed, packages that are new. Asks again for what failed "
+        "when the config, the key file or the definitions change; otherwise after 10 minutes, 20, 40, up to a day. "
+        "A query that was paid for and failed is sent again after a day.",
+    )
+    def gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        now = winnow.clock.now()
+        runs = OwnRuns.of_sensor(context, winnow.ownership.site)
+        runs.close_dead()
+        if reading := runs.reading_days(now - LONGEST_RUN):
+            run = reading[0].dagster_run
+            yield dg.SkipReason(f"run {run.run_id[:8]} ({run.status.value.lower()}) reads days: waiting for its end")
+            return
+        found = winnow.gaps(through=winnow.due_day)
+        setup = Setup(_digest(winnow), winnow.started)
+        before = _parse(context.cursor)
+        decision = decide(found, before, now, setup, lambda attempt: _paid_for(winnow, attempt))
+        context.update_cursor(json.dumps(to_json(decision.attempts)))
+        if not decision.due:
+            yield dg.SkipReason(_reason(winnow, found, decision.attempts, setup))
+        for gap in decision.due:
+            # Without a run key: a failed run would spend it.
+            yield dg.RunRequest(
+                tags={RANGE_START: str(gap.first), RANGE_END: str(gap.last)},
+                run_config={"ops": {"raw_downloads": {"config": {"packages": [str(s) for s in gap.selectors]}}}},
+            )
+
+    return gaps
+
+
+def _parse(cursor: str | None) -> Sequence[Attempt]:
+    """Return the attempts in a cursor; none in one that somebody else wrote."""
+    with suppress(ValueError, LookupError, TypeError):
+        return from_json(json.loads(cursor or "[]"))
+    return []
+
+
+def _paid_for(winnow: Installation, attempt: Attempt) -> set[str]:
+    is_free = winnow.settings.source.kind != "bigquery"
+    return set() if is_free else attempt.paid_for(ledger_of(winnow.settings.data_dir).entries())
+
+
+def _digest(winnow: Installation) -> str:
+    """Return what changes with Winnow's version, the config and the credentials."""
+    settings = winnow.settings
+    cloud = os.environ.get("CLOUDSDK_CONFIG") or "~/.config/gcloud"
+    files = [
+        settings.source.credential_file,
+        os.environ.get(FILE_VARIABLE),
+        f"{cloud}/application_default_credentials.json",
+    ]
+    said = repr((__version__, settings, os.environ.get(ENCODED_VARIABLE), [_version(file) for file in files if file]))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _version(file: Path | str) -> tuple[int, ...]:
+    """Return what changes with a file, without reading what may be a secret; nothing where there is no such file."""
+    with suppress(OSError, RuntimeError):
+        stat = Path(file).expanduser().stat()
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return ()
+
+
+def _reason(winnow: Installation, gaps: Sequence[Gap], attempts: Sequence[Attempt], setup: Setup) -> str:
+    if not gaps:
+        return f"nothing is missing up to {winnow.due_day}"
+    missing = winnow.missing(winnow.due_day)
+    names = dict.fromkeys(str(selector) for gap in gaps for selector in gap.selectors)
+    said = [f"{name}: {missing.get(name, 'to be read once more, since its days have settled')}" for name in names]
+    more = f"; and {len(said) - MAX_NAMED} more" if len(said) > MAX_NAMED else ""
+    first = min(attempts, key=lambda attempt: attempt.next_at(setup))
+    again = f"{first.next_at(setup):%Y-%m-%d %H:%M} UTC"
+    if first.is_paid:
+        when = f"a query for this was paid for, so the next one follows at {again}; `winnow collect` asks at once"
+    else:
+        when = (
+            f"asked {first.tries} times, next at {again}, or as soon as the config (press Reload), the key file or "
+            "the definitions change"
+        )
+    return f"{'; '.join(said[:MAX_NAMED])}{more}. Waiting: {when}"

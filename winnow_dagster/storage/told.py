@@ -1,0 +1,47 @@
+"""What the webhook was told: kept beside the days, for Dagster's sensors and `winnow collect` tell each change once."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from winnow_dagster.storage.files import make_folder, read_if_there, replace_file, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from winnow_dagster.storage.places import Place
+
+NAME = "alerts.json"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was told of checks and of failed runs. Moments are seconds since 1970."""
+
+    is_red: Mapping[str, bool] = field(default_factory=dict)
+    """The state of each check that was told last."""
+
+    judged_at: Mapping[str, float] = field(default_factory=dict)
+    """When each check was judged so."""
+
+    since: float | None = None
+    """Runs that failed before were told; None where nothing was told yet."""
+
+    runs: Mapping[str, float] = field(default_factory=dict)
+    """The runs that failed later and were told, and when each failed."""
+
+
+def read_told(folder: Place) -> Told:
+    """Return what was told of the installation whose data is in `folder`. Raises StorageError."""
+    with suppress(ValueError, TypeError):
+        return Told(**json.loads(read_if_there(folder / NAME) or b"{}"))
+    return Told()
+
+
+def write_told(folder: Place, told: Told) -> None:
+    """Replace what was told. Raises StorageError."""
+    make_folder(folder)
+    replace_file(folder / NAME, json.dumps(asdict(told)).encode(), version_of(folder / NAME))
