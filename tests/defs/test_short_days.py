@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import DAY, FixedClock, House
-from winnow_dagster.core.coverage import Request
+from winnow_dagster.core.coverage import Failure, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.sources.interface import NotThereYetError
@@ -207,3 +207,17 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
     fortnight = impatient(make_house, 16, after(15))
     fortnight.publish()
     assert record(fortnight)["windows"]["16"]["short_days"] == [str(after(1))]
+
+
+def test_after_a_short_day_a_prefix_is_asked_for_once_and_its_members_are_not(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    lose_rows(source, DAY)
+    winnow = replace(make_house({"a": (1,), "a-*": (1,), "a-b": (1,)}).winnow, waits=False)
+    for _ in range(2):
+        for failure in winnow.fetch([DAY], [], refetch=False):
+            assert isinstance(failure, Failure)
+            winnow.raw.add_failure(failure)
+    bring_back(source, DAY)
+    list(winnow.fetch([DAY], [], refetch=False))
+    assert [str(request.selector) for request in source.asked] == ["a", "a-*"]

@@ -115,7 +115,12 @@ class Coverage:
         )
 
     def with_failure(self, failure: Failure) -> Coverage:
-        """Return this after a request failed; what is covered stays covered."""
+        """Return this after a request failed; what is covered stays covered.
+
+        A short day was not asked for, which is no failure: a wider selector is asked for it next time too.
+        """
+        if failure.is_short:
+            return self
         return replace(self, failed={**self.failed, failure.request.selector: failure.reason})
 
 

@@ -292,8 +292,11 @@ def _problem(
     through = question.through
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
-        if any(coverage.failure(part) is not None and not coverage.covers(part) for part in _parts(which)):
-            return lacks_rows(day) if day in question.short_days else f"{day} could not be read"
+        missing = [part for part in _parts(which) if not coverage.covers(part)]
+        if missing and day in question.short_days:
+            return lacks_rows(day)
+        if any(coverage.failure(part) is not None for part in missing):
+            return f"{day} could not be read"
     return None
 
 

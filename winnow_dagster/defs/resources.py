@@ -13,6 +13,7 @@ from winnow_dagster.core.days import Question, describe, retell
 from winnow_dagster.core.everything import Described, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.quality import find_quiet_days
+from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
@@ -201,7 +202,7 @@ class Installation:
 
         The window ends with `through`, by default the newest day that may be included.
         """
-        covered = self._covered()
+        covered, short = self._covered(), self.short_days()
         found: dict[str, str] = {}
         for selector, longest in self.settings.longest_windows.items():
             window = Window(longest, through or self.clock.through)
@@ -209,6 +210,7 @@ class Installation:
             gone = [d for d in days if not covered.get(d, NOTHING).covers(selector)]
             if gone:
                 why = (self.raw.coverage(gone[-1]) or NOTHING).failure(selector) or "not asked for yet"
+                why = describe_short(gone[-1], short[gone[-1]]) if gone[-1] in short else why
                 found[str(selector)] = f"{len(gone)} days, {gone[0]} to {gone[-1]}: {why}"
         return found
 
