@@ -181,14 +181,18 @@ class Ledger:
 
     def short_days(self, now: datetime, config: Config, start: date) -> list[date]:
         """Return the short days of the longest window that are not read because of that."""
-        days = [now.date() - n * DAY for n in range(1, min(max(config.longest().values()), 13) + 1)]
+        longest = config.longest()
+        days = [now.date() - n * DAY for n in range(1, min(max(longest.values()), 13) + 1)]
         return [
             day
             for day in days
             if day >= start
             and day in self.rows
             and is_short(day, self.rows)
-            and any(self.raw.get(day, Stored()).newest(entry) is None for entry in config.entries)
+            and any(
+                (now.date() - day).days <= days_needed and self.raw.get(day, Stored()).newest(entry) is None
+                for entry, days_needed in longest.items()
+            )
         ]
 
     # What is to be published.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from winnow_dagster.sources.parquet import ParquetSource
 
 OLD = LAST_MIXED_DAY
 NEW = OLD + timedelta(days=1)
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "across_the_change"
 
 
 def ask(name: str, first: date = OLD, last: date = NEW) -> Request:
@@ -130,23 +127,3 @@ def test_a_row_without_a_moment_is_told(tmp_path: Path) -> None:
             f"{tmp_path}/rows.parquet: column timestamp is NULL in some rows. Export it again without them",
         )
     ]
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the rows to check against are not here")
-def test_rows_from_both_sides_of_the_change_give_the_downloads_worked_out_by_other_code() -> None:
-    expected = json.loads((SHARED / "expected.json").read_text())
-    first, last = date(2026, 8, 2), date(2026, 9, 10)
-    (reading,), _ = answers(SHARED / "file_downloads", ask("*", first, last))
-    daily = {
-        (day, package): count
-        for day, package, count in reading.counts.group_by("date", "package").agg(pl.col("downloads").sum()).iter_rows()
-    }
-    checked = Counter[str]()
-    for package, of in expected["packages"].items():
-        for window, numbers in of["windows"].items():
-            end, days = window.split()
-            as_of = date.fromisoformat(end)
-            found = sum(daily.get((as_of - timedelta(days=n), package), 0) for n in range(int(days.rstrip("d"))))
-            assert found == numbers["raw"], (package, window)
-            checked[package] += 1
-    assert len(checked) == 3
