@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
-from winnow_dagster.core.coverage import Gap
 from winnow_dagster.core.days import lacks_rows
 from winnow_dagster.core.names import selector_of
+from winnow_dagster.core.planning import Gap
 from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.definitions import build

@@ -13,10 +13,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
-from winnow_dagster.core.coverage import Cost, Failure, Reader, days_between, end_of, plan_requests
+from winnow_dagster.core.coverage import Cost, Failure, days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
+from winnow_dagster.core.planning import Reader, plan_requests
 from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     from winnow_dagster.collect import Result
     from winnow_dagster.core.cost import Columns, Figures
-    from winnow_dagster.core.coverage import Gap
     from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.planning import Gap
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.defs.resources import Installation
     from winnow_dagster.settings import Settings

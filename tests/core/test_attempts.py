@@ -11,8 +11,8 @@ import pytest
 
 from winnow_dagster.core.attempts import Attempt, Decision, Setup, decide, from_json, to_json
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.core.coverage import Gap
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.planning import Gap
 
 NOW = datetime(2025, 7, 1, 4, tzinfo=UTC)
 SETUP = Setup("one", NOW - timedelta(days=3))

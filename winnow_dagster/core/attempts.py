@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from winnow_dagster.core.coverage import ONE_DAY, Gap
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.planning import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.cost import format_bytes
-from winnow_dagster.core.coverage import ONE_DAY, Reader, end_of, plan_requests
+from winnow_dagster.core.coverage import ONE_DAY, end_of
+from winnow_dagster.core.planning import Reader, plan_requests
 from winnow_dagster.core.query import plan_queries
 
 if TYPE_CHECKING:

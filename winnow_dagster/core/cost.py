@@ -6,8 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import Reader, days_between, end_of, find_gaps, plan_requests
+from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.planning import Reader, find_gaps, plan_requests
 from winnow_dagster.core.query import BATCHED, FILE_NAME, PER_PACKAGE, PLAIN_COLUMNS, SCAN, CountQuery, plan_queries
 
 if TYPE_CHECKING:

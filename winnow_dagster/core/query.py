@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import Request, contiguous, days_between, end_of
+from winnow_dagster.core.coverage import Request, days_between, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
+from winnow_dagster.core.planning import contiguous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -15,9 +15,10 @@ import polars as pl
 
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.completeness import read_anyway_day
-from winnow_dagster.core.coverage import LOW_REREAD_DAYS, ONE_DAY
+from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.honesty import legible
 from winnow_dagster.core.names import Selector, matches_any
+from winnow_dagster.core.planning import LOW_REREAD_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

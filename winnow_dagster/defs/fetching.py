@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judge_days
-from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous, plan_requests
+from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.planning import contiguous, plan_requests
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 from winnow_dagster.storage.files import make_writable

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-    from winnow_dagster.core.coverage import Gap
+    from winnow_dagster.core.planning import Gap
     from winnow_dagster.defs.resources import Installation
 
 MAX_NAMED = 3

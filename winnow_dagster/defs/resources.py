@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.completeness import is_read_anyway, judge_days
-from winnow_dagster.core.coverage import LOW_REREAD_DAYS, NOTHING, ONE_DAY, Reader, days_between, find_gaps
+from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
 from winnow_dagster.core.days import Question, describe, retell
 from winnow_dagster.core.everything import Described, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
+from winnow_dagster.core.planning import LOW_REREAD_DAYS, Reader, find_gaps
 from winnow_dagster.core.quality import find_quiet_days
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from winnow_dagster.core.completeness import Judgement
-    from winnow_dagster.core.coverage import Coverage, Gap
+    from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Days, Package
     from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.planning import Gap
     from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Answer

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.budget import Budget, Configured, days_of
 from winnow_dagster.core.cost import Entry, Figures, learn, month_total
-from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, contiguous, end_of
+from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, end_of
+from winnow_dagster.core.planning import contiguous
 from winnow_dagster.core.query import CountQuery, plan_queries
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer

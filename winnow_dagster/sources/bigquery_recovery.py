@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import Cost, Failure, Reading, Request, contiguous
+from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.planning import contiguous
 from winnow_dagster.core.query import CountQuery
 from winnow_dagster.sources.bigquery_answers import OddAnswerError, narrow, read_answer
 from winnow_dagster.sources.bigquery_errors import describe, is_gone, is_passing

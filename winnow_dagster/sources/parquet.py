@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Failure, Reading, Request, contiguous
+from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
 from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.planning import contiguous
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet_counts import Counted, add_up, count_rows
 from winnow_dagster.sources.parquet_files import find_copies, find_files

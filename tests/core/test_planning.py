@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.coverage import Coverage, Gap, Reader, Request, end_of, find_gaps, plan_requests
+from winnow_dagster.core.coverage import Coverage, Request, end_of
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.planning import Gap, Reader, find_gaps, plan_requests
 
 A, B, PREFIX, MEMBER = (Selector.parse(text) for text in ("a", "b", "x-*", "x-y"))
 START = date(2025, 1, 1)

@@ -1,0 +1,175 @@
+"""Planning: which days still have to be read, and the requests that read them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due
+from winnow_dagster.core.coverage import NOTHING, ONE_DAY, Coverage, Request, days_between, end_of
+from winnow_dagster.core.definition import LAST_MIXED_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from winnow_dagster.core.names import Selector
+
+LOW_REREAD_DAYS = (3, 10, 30)
+"""How many days after its end a day with suspiciously few downloads is read again."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""By how much the clocks of two machines may differ."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What decides whether a reading still has to be made: the present moment, and when a day settles.
+
+    A day read less than `settle_days` after its end is provisional; 0 means that every day settles at once.
+    """
+
+    now: datetime
+    settle_days: int = 0
+    read_once: frozenset[Selector] = frozenset()
+    """What is not read again to settle."""
+
+    rows: Mapping[date, DayRows] = field(default_factory=dict)
+    """The newest numbers of rows that the source gave, by day."""
+
+    low_days: frozenset[date] = frozenset()
+    """Days with suspiciously few downloads, whose numbers of rows the source cannot tell."""
+
+    def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` is not covered on `day`, or has to be read once more."""
+        return not coverage.covers(selector) or self.has_to_reread(day, coverage, selector)
+
+    def has_to_reread(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` is covered on `day`, and has to be read once more.
+
+        That is so once the day has settled, once lost rows have come back, and where the stamp lies in the future: by a
+        clock that was ahead, a day may be read before it is over.
+        """
+        last_read = coverage.last_read(selector)
+        if last_read is None:
+            return False
+        if last_read > self.now + CLOCK_TOLERANCE:
+            return True
+        rows, facts = self.rows.get(day), coverage.facts_of(selector)
+        if rows is not None and facts.source_rows is not None and rows.rows < facts.source_rows:
+            # The source has lost rows since: its answer would not replace what is stored.
+            return False
+        if facts.is_short and have_grown(facts.source_rows, rows.rows if rows else None):
+            return True
+        settles = () if selector in self.read_once else (self.settle_days,)
+        moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
+        return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def has_to_ask_for_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` was read on a marked day, whose number of rows is to be asked for today."""
+        known = self.rows.get(day)
+        return coverage.facts_of(selector).is_short and is_recheck_due(day, known.asked if known else None, self.now)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Contiguous days that the same selectors miss."""
+
+    first: date
+    last: date
+    selectors: tuple[Selector, ...]
+
+    @property
+    def days(self) -> int:
+        """The number of days."""
+        return (self.last - self.first).days + 1
+
+
+def find_gaps(
+    longest: Mapping[Selector, int],
+    stored: Mapping[date, Coverage],
+    reader: Reader,
+    *,
+    start: date,
+    through: date,
+) -> list[Gap]:
+    """Return what has to be read so that each selector has its longest window (in days) up to `through`.
+
+    Where money is short, days that cover nothing go first, then those to read once more, and then days beyond the
+    longest window that were counted by another definition.
+    """
+    first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
+    missing: dict[date, tuple[Selector, ...]] = {}
+    again: dict[date, tuple[Selector, ...]] = {}
+    for day in days_between(first, through):
+        coverage = stored.get(day, NOTHING)
+        wanted = [s for s, days in longest.items() if (through - day).days < days]
+        missing[day] = tuple(s for s in wanted if not coverage.covers(s))
+        again[day] = tuple(
+            s for s in wanted if reader.has_to_reread(day, coverage, s) or reader.has_to_ask_for_rows(day, coverage, s)
+        )
+    legacy = {
+        day: tuple(
+            s
+            for s, days in longest.items()
+            if (through - day).days >= days and stored[day].holds(s) and not stored[day].covers(s)
+        )
+        for day in sorted(stored)
+        if start <= day <= min(through, LAST_MIXED_DAY)
+    }
+    return [*_group(missing), *_group(again), *_group(legacy)]
+
+
+def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
+    """Join contiguous days, oldest first, that the same selectors want."""
+    gaps: list[Gap] = []
+    for day, selectors in wanted.items():
+        if gaps and gaps[-1].last == day - ONE_DAY and gaps[-1].selectors == selectors:
+            gaps[-1] = Gap(gaps[-1].first, day, selectors)
+        elif selectors:
+            gaps.append(Gap(day, day, selectors))
+    return gaps
+
+
+def plan_requests(
+    days: Iterable[date],
+    selectors: Iterable[Selector],
+    stored: Mapping[date, Coverage],
+    reader: Reader,
+    *,
+    refetch: bool = False,
+) -> list[Request]:
+    """Return the requests that top these days up: one per selector and contiguous range of days.
+
+    What was never read, what is read for a second time and what an older definition counted are requests apart. A
+    selector is not asked for on a day for which a wider one is. With `refetch` all is asked for again. A day that is
+    not over is never asked for.
+    """
+    chosen = list(selectors)
+    wanted: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
+    for day in sorted(d for d in days if end_of(d) <= reader.now):
+        coverage = stored.get(day, NOTHING)
+        missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
+        # A prefix that fails must not take the packages down that have an entry of their own.
+        wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
+        for selector in missing:
+            if not any(w != selector and w.covers(selector) for w in wider):
+                covered, held = coverage.covers(selector), coverage.holds(selector)
+                wanted[selector, not refetch and covered, not refetch and held and not covered].append(day)
+    return [
+        Request(selector, run[0], run[-1], is_second, is_recount)
+        for (selector, is_second, is_recount), days_wanted in wanted.items()
+        for run in contiguous(days_wanted)
+    ]
+
+
+def contiguous(days: Iterable[date]) -> list[list[date]]:
+    """Split days, oldest first, into runs without a missing day, none of them across the change of the log."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and runs[-1][-1] == day - ONE_DAY != LAST_MIXED_DAY:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs
