@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from statistics import median
 
@@ -143,6 +143,10 @@ class Ledger:
         stored = self.raw.setdefault(day, Stored())
         before = stored.newest(selector)
         if before and before.rows is not None and read.rows is not None and before.rows > read.rows:
+            mine = stored.read.get(selector)
+            if mine and mine.at > read.at + timedelta(minutes=5):
+                # The counts stay; a stamp in the future does not.
+                stored.read[selector] = replace(mine, at=read.at)
             return
         stored.downloads |= {p: world.rows(p, day) for p in PACKAGES if selects(selector, p)}
         stored.read[selector] = read

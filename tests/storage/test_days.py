@@ -169,6 +169,15 @@ def test_a_reading_of_fewer_source_rows_does_not_replace_one_of_more(store: DayS
     assert stored(store, DAY) == {(DAY, "a"): 12}
 
 
+def test_a_stamp_in_the_future_is_replaced_even_where_the_counts_stay(store: DayStore) -> None:
+    store.add_reading(replace(reading(A, (DAY, "a", 9), last=DAY), source_rows={DAY: 100}), AT + timedelta(days=2))
+    store.add_reading(replace(reading(A, (DAY, "a", 1), last=DAY), source_rows={DAY: 99}), AT)
+    assert stored(store, DAY) == {(DAY, "a"): 9}
+    coverage = store.coverage(DAY)
+    assert coverage is not None
+    assert coverage.read == {A: AT}
+
+
 def test_what_is_known_of_a_reading_is_stored_with_it(store: DayStore) -> None:
     unnamed = pl.DataFrame([(DAY, "a", 3), (DAY, "b", 4)], UNNAMED_SCHEMA, orient="row")
     answer = replace(reading(A, (DAY, "a", 9), last=DAY), source_rows={DAY: 100}, unnamed=unnamed)

@@ -15,7 +15,7 @@ import polars as pl
 from winnow_dagster.core.escaping import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from winnow_dagster.core.names import Selector
 
@@ -110,6 +110,10 @@ class Coverage:
             facts={**self.facts, **{s: found for s, found in facts.items() if found != NO_FACTS}},
             legacy={s: read for s, read in self.legacy.items() if not any(new.covers(s) for new in facts)},
         )
+
+    def restamped(self, selectors: Iterable[Selector], at: datetime) -> Coverage:
+        """Return this with other stamps on the readings of these selectors."""
+        return replace(self, read={**self.read, **dict.fromkeys(selectors, at)})
 
     def with_failure(self, failure: Failure) -> Coverage:
         """Return this after a request failed; what is covered stays covered.

@@ -24,6 +24,7 @@ from winnow_dagster.core.days import Days
 from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.honesty import HONEST_SCHEMA, RAW_SCHEMA, RULES
 from winnow_dagster.core.names import Selector, matches_any
+from winnow_dagster.core.planning import CLOCK_TOLERANCE
 from winnow_dagster.storage import old_days
 from winnow_dagster.storage.files import (
     list_names,
@@ -193,7 +194,9 @@ class DayStore:
             asked = [r.selector for r in reading.requests if r.first <= day <= r.last]
             rows = reading.source_rows.get(day)
             selectors = [s for s in asked if not _has_more_rows(before, s, rows)]
-            if not selectors:
+            # A clock that was ahead stamped these. What they counted is more than the source has now, and stays.
+            ahead = [s for s in asked if s not in selectors and before.read.get(s, at) > at + CLOCK_TOLERANCE]
+            if not selectors and not ahead:
                 continue
             stored = self.load([day]).counts.collect()
             fresh = reading.counts.filter(pl.col("date") == day, matches_any(selectors, "package"))
@@ -203,7 +206,7 @@ class DayStore:
             self.write(
                 day,
                 pl.concat([stored.filter(~matches_any(selectors, "package")), fresh]),
-                before.with_reading({s: _facts(reading, day, s, fresh) for s in selectors}, at),
+                before.with_reading({s: _facts(reading, day, s, fresh) for s in selectors}, at).restamped(ahead, at),
             )
         return late
 
