@@ -160,9 +160,9 @@ def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house
     house = make_house({"a": (3,)})
     daemon.settle(house)
     output_dir, away = house.output_dir, house.winnow.settings.folder / "away"
+    house.count(DAY, DAY)
     output_dir.rename(away)
     output_dir.write_text("in the way")
-    house.count(DAY, DAY)
     assert "badges" in daemon.tick(house)
     for _ in range(2):
         assert sum("badges" in daemon.tick(house) for _ in range(6)) == 1

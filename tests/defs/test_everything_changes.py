@@ -262,3 +262,13 @@ def test_a_short_day_that_is_counted_is_named_for_every_package(make_house: Make
     assert f'lost rows of <time datetime="{DAY}">' in (house.output_dir / "_packages" / "index.html").read_text()
     house.publish()
     assert read(house, "_packages/index.json")["short_days"] == [str(DAY)]
+
+
+def test_a_scan_tells_its_own_number_of_rows_where_the_source_cannot(make_house: MakeHouse, source: RowSource) -> None:
+    source.rows_of_day = {}
+    house = everything(make_house)
+    days = [DAY - timedelta(days=n) for n in (3, 2, 1, 0)]
+    house.count(days[0], days[-1])
+    read = {day: coverage.covers(EVERYTHING) for day, coverage in house.winnow.raw.coverages(days).items()}
+    # Nothing at all was downloaded on the first of these days.
+    assert read == dict(zip(days, (False, True, True, True), strict=True))

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.storage.errors import STAGED_PREFIX
+from winnow_dagster.storage.ownership import ID_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -206,6 +207,9 @@ def judge(seen: Seen, before: Mapping[str, str], after: Mapping[str, str]) -> It
     """Yield what was seen and should not have been: anything but a file's version before, and then the one after."""
     yield from seen.wrong
     for name, versions in seen.versions.items():
+        if name == ID_NAME:
+            # Each of the two installations has an id of its own.
+            continue
         allowed = [v for v in (before.get(name), after.get(name)) if v]
         # A version that was there before the reader looked last is not seen anew.
         if versions not in (allowed, allowed[-1:], allowed[:1]):

@@ -216,7 +216,7 @@ def test_a_page_and_its_charts_show_what_a_day_lacks_as_a_dash_never_as_0(keys: 
     state = without("by_system", "Linux")
     (row,) = [line for line in page(state, history).splitlines() if f'<th scope="row">{DAYS[1]}</th>' in line]
     shown = {"categories": 7}.get(keys[-1], int(keys[-1] in {"raw", "reading", "honest", "other"}))
-    assert row.count("<td>–</td>") == shown  # noqa: RUF001
+    assert row.count("<td>–") == shown  # noqa: RUF001
     chart = plot(history, 30, "x")
     assert ("known in part only" in chart.summary) == (keys[-1] in {"raw", "honest", "categories"})
     assert spark(history, 30)

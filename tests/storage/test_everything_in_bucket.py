@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from tests.bucket_service import Service
 from tests.conftest import DAY, FixedClock, House, MakeHouse
 from tests.everything import everything, live
@@ -18,6 +20,12 @@ def in_buckets(house: House, key: str = "winnow") -> House:
     """Return the same house, with both directories in buckets."""
     settings = replace(house.winnow.settings, output_dir=public_folder(), data_dir=place(key=key))
     return House(Installation(settings, house.winnow.clock, given_source=house.winnow.given_source), house.instance)
+
+
+@pytest.fixture(autouse=True)
+def _rows(make_house: MakeHouse) -> None:
+    # Few as the rows are, no day is short.
+    make_house.source.rows_of_day = {DAY + timedelta(days=n): 1000 for n in range(-70, 20)}
 
 
 def told(service: Service, package: str) -> str:

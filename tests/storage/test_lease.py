@@ -59,7 +59,7 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
 @pytest.mark.parametrize("error", [StorageError, RuntimeError, KeyboardInterrupt])
 def test_a_lease_is_not_given_back_by_who_ends_with_an_exception(service: Service, error: type[BaseException]) -> None:
     with pytest.raises(error), counting(place()):
-        raise error
+        raise error("why")
     assert list(service.objects(DATA)) == ["winnow/.counting.lease"]
 
 

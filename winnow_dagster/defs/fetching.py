@@ -89,7 +89,8 @@ def _answers(
     source_days.ask(_days_in_question(winnow, wanted, stored, requests))
     whole, short = source_days.split(_plan(winnow, wanted, stored, source_days.rows))
     yield from short
-    yield from map(source_days.note, winnow.source.read(whole) if whole else ())
+    for answer in winnow.source.read(whole) if whole else ():
+        yield from source_days.note(answer)
     if short and not whole and winnow.waits:
         raise NotThereYetError("; ".join(dict.fromkeys(failure.reason for failure in short)))
 
@@ -142,19 +143,23 @@ class _SourceDays:
             whole += [replace(request, first=run[0], last=run[-1]) for run in runs]
         return whole, short
 
-    def note(self, answer: Answer) -> Answer:
-        """Return a reading with what is known of its days. A scan of everything that turns out short is a failure."""
+    def note(self, answer: Answer) -> Iterator[Answer]:
+        """Yield a reading with what is known of its days, and a failure for each day that a scan shows to be short."""
         if isinstance(answer, Failure):
-            return answer
+            yield answer
+            return
         days = {day for request in answer.requests for day in request.days()}
         if any(request.selector.is_all for request in answer.requests) and not days & self._judged.keys():
             # The source could not tell before; the scan tells its own number of rows.
             counted = answer.counts.group_by("date").agg(pl.col("downloads").sum())
             self._learn(dict.fromkeys(days, 0) | dict(counted.iter_rows()))
-            if withheld := [day for day in days if self._is_withheld(day)]:
-                return self._failure(replace(answer.requests[0], first=withheld[0], last=withheld[0]))
+            whole, short = self.split(answer.requests)
+            yield from short
+            if not whole:
+                return
+            answer = replace(answer, requests=whole)
         judged = {day: self._judged[day] for day in days if day in self._judged}
-        return replace(
+        yield replace(
             answer,
             source_rows={day: judgement.rows for day, judgement in judged.items()},
             short_days=frozenset(day for day, judgement in judged.items() if judgement.is_short),

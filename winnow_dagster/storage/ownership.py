@@ -33,8 +33,8 @@ ID_NAME = "_site.json"
 IDS_FOLDER = "sites"
 """The folder in `data_dir` that has a file for each config."""
 
-MARK = f'"{STATIC_FOLDER}/winnow.css'.encode()
-"""What the first page of every Winnow site holds."""
+STYLE_SHEET = f"{STATIC_FOLDER}/winnow.css".encode()
+"""Every page that Winnow publishes names its style sheet."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Ownership:
         A site that an older version published has no id. It belongs to a config that has days in its store.
         """
         page = _read_bytes(self.output_dir / PAGE_NAME)
-        if page is not None and MARK not in page:
+        if page is not None and not is_own_page(page):
             raise NotOursError(
                 f"{self.output_dir / PAGE_NAME}: Winnow did not make this page, and does not replace it. Give Winnow "
                 "an output_dir of its own, or move the page away"
@@ -138,6 +138,11 @@ class Ownership:
 
     def _has_days(self) -> bool:
         return any(list_names(self.data_dir / name / "raw_downloads") for name in list_names(self.data_dir))
+
+
+def is_own_page(content: bytes) -> bool:
+    """Tell whether Winnow published a page."""
+    return STYLE_SHEET in content
 
 
 def _is_same(other: str, config: Path) -> bool:

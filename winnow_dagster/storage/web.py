@@ -27,6 +27,7 @@ from winnow_dagster.storage.files import (
     remove_staged,
     replace_changed,
 )
+from winnow_dagster.storage.ownership import is_own_page
 from winnow_dagster.storage.places import ObjectPath, below
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class WebDir:
         return sum(self._write(name, package, through, batch) for name in sorted(names))
 
     def _refuse_page_of_others(self, folder: Place) -> None:
-        """Raise StorageError if a folder has a page and no record, which Winnow writes before the page."""
-        if exists(folder / PAGE_NAME) and not exists(folder / FILE_NAME):
+        """Raise StorageError if a folder has a page that Winnow did not publish."""
+        page = read_if_there(folder / PAGE_NAME)
+        if page is not None and not is_own_page(page):
             raise StorageError(
                 f"{folder / PAGE_NAME}: Winnow did not make this page, and does not replace it. Move it away, or "
                 "choose another output_dir"

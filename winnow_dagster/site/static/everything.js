@@ -97,10 +97,10 @@ function row(day, counts) {
 
 // A package with an entry of its own is in no shard, and has a page.
 async function elsewhere(name) {
-  const page = "../" + encodeURIComponent(name) + "/";
-  if (!(await fetch(page + "counts.json")).ok) return ["No package " + name + " is published here."];
+  const { packages } = await read("../_packages.json");
+  if (!packages.some((entry) => entry.folder === name)) return ["No package " + name + " is published here."];
   const link = document.createElement("a");
-  link.href = page;
+  link.href = "../" + name + "/";
   link.textContent = name;
   return [link, " has a page of its own."];
 }
