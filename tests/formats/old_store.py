@@ -16,7 +16,11 @@ NEW_KEYS = ("definition", "legacy", "facts")
 def as_before_the_change(store: Path, public: Path) -> None:
     """Take from all files what the releases before the change did not write."""
     for path in store.glob("*_downloads/*.parquet"):
-        about = json.loads(pl.read_parquet_metadata(path)["winnow"])
+        try:
+            about = json.loads(pl.read_parquet_metadata(path)["winnow"])
+        except (pl.exceptions.PolarsError, ValueError, KeyError):
+            # A damaged file is so in any release.
+            continue
         # A day of which another release read a part is as mixed as it was.
         about["read"] = {**about.pop("legacy", {}), **about["read"]}
         kept = {key: value for key, value in about.items() if key not in NEW_KEYS}
