@@ -174,8 +174,7 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
 def serve(config_path: Path | None, host: str, port: int) -> None:
     """Serve the published directory to try it out, on this machine only unless --host says otherwise.
 
-    Ctrl-C stops the server with exit code 0. In production let a web server such as Caddy serve the directory: see
-    deploy/.
+    Ctrl-C stops it with exit code 0. In production let a web server such as Caddy serve the directory: see deploy/.
     """
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
