@@ -1,8 +1,9 @@
-"""Hold the rows of both sides of 2026-08-24, in ../shared/data/across_the_change, against their expected numbers.
+"""Check the numbers that Winnow publishes from the rows in ../shared/data/across_the_change.
 
-Run with the interpreter that has Winnow and its tests' packages installed: `check_change.py [parquet] [bigquery]`, both
-if neither is named. Each source is collected once for each as-of day, then in three collects into one site, then after
-an upgrade of a store and site of the release before. Whatever differs is printed; the exit code is 1 then.
+The rows lie on both sides of 2026-08-24. Run this with the interpreter that has Winnow and its tests' packages:
+`check_change.py [parquet] [bigquery]`. Without arguments it checks both sources. It collects each source once for each
+as-of day, then in three collects into one site, then after an upgrade of the previous release's store and site. It
+prints each difference, and then exits with 1.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ class Check:
         self.wrong: list[str] = []
 
     def same(self, found: object, wanted: object, where: str) -> None:
-        """Hold a number, or anything, against what it should be."""
+        """Compare a value with the expected one."""
         self.compared += 1
         if found != wanted:
             self.wrong.append(f"{where}: {found!r}, not {wanted!r}")
 
     def holds(self, what: object, where: str) -> None:
-        """Hold that something is so."""
+        """Check that a condition is true."""
         self.compared += 1
         if not what:
             self.wrong.append(where)
@@ -58,7 +59,7 @@ class Check:
     # What is published as of a day.
 
     def site(self, public: Path, as_of: str, where: str) -> None:
-        """Hold every number that is expected as of a day."""
+        """Check every number that is expected as of a day."""
         for name, package in EXPECTED.items():
             record = _json(public / name / "counts.json")
             for window, expected in package["windows"].items():
@@ -68,10 +69,10 @@ class Check:
                     self.window(record.get("windows", {}).get(length.removesuffix("d"), {}), expected, place, day)
                     self.badges(public / name, length, expected, place)
                     self.history(public / name, length, expected, place, day)
-        self.holds(not (public / "tidy").exists(), f"{where}: tidy is published, and nobody asked for it")
+        self.holds(not (public / "tidy").exists(), f"{where}: tidy is published, but the config does not list it")
 
     def window(self, found: Mapping[str, Any], expected: Mapping[str, Any], place: str, as_of: str) -> None:
-        """Hold the record of a window."""
+        """Check the record of a window."""
         self.same(found.get("as_of"), as_of, place)
         self.same(found.get("raw"), expected["raw"], f"{place} raw")
         for part in ("categories", "by_installer", "by_system"):
@@ -80,7 +81,7 @@ class Check:
         self.same(found.get("short_days", []), [], f"{place} short days")
 
     def badges(self, folder: Path, length: str, expected: Mapping[str, Any], place: str) -> None:
-        """Hold the badges of a window."""
+        """Check the badges of a window."""
         honest, installers = expected["categories"]["honest"], expected["by_installer"]
         counts = {"downloads": honest, **{f"installer-{name}": count for name, count in installers.items()}}
         counts["installer-pip-family"] = installers["pip"] + installers["pipenv"] + installers["pipx"]
@@ -92,7 +93,7 @@ class Check:
             self.same(badge.get("message"), message, f"{place} {slug}")
 
     def history(self, folder: Path, length: str, expected: Mapping[str, Any], place: str, as_of: str) -> None:
-        """Hold the sums of the days of a window, and that each is counted by files."""
+        """Check the sums of a window's days, and that each day counts files."""
         first = date.fromisoformat(as_of) - timedelta(days=int(length.removesuffix("d")) - 1)
         days = [d for d in _json(folder / "history.json").get("days", ()) if str(first) <= d["date"] <= as_of]
         self.same(len(days), int(length.removesuffix("d")), f"{place} days in the history")
@@ -159,7 +160,7 @@ def bigquery(root: Path) -> Iterator[Source]:
 SOURCES = {"parquet": parquet, "bigquery": bigquery}
 
 
-# What is collected of each.
+# The three ways to collect each source.
 
 
 def once(check: Check, root: Path, source: Source, name: str) -> None:
@@ -177,14 +178,14 @@ def in_three(check: Check, root: Path, source: Source, name: str) -> None:
 
 
 def upgraded(check: Check, root: Path, source: Source, name: str) -> None:
-    """Collect into a store and site that the release before has made."""
+    """Collect into a store and site that the previous release made."""
     folder, windows, newest = root / "upgraded", [30, 7, 1, "all"], AS_OFS[-1]
     where = f"{name}, upgraded"
     unpack(folder, source, windows)
     before = {package: _days(folder / "public", package) for package in EXPECTED}
     old = {package: _json(folder / "public" / package / "counts.json")["windows"] for package in EXPECTED}
     if source["kind"] == "parquet":
-        # Files of the days since the change only: the old days cannot be read again.
+        # Only files of the days since the change, so that Winnow cannot re-read the old days.
         few = root / "few"
         few.mkdir()
         for path in sorted((DATA / "file_downloads").glob("2026-09-*.parquet")):
@@ -209,7 +210,7 @@ def upgraded(check: Check, root: Path, source: Source, name: str) -> None:
 
 
 def held_back(check: Check, public: Path, before: Mapping[str, Any], old: Mapping[str, Any], where: str) -> None:
-    """Hold what is published while the old days are not read again: no window adds up both definitions."""
+    """Check what is published before the old days are re-read: no window adds up both definitions."""
     for package, expected in EXPECTED.items():
         days, windows = _days(public, package), _json(public / package / "counts.json")["windows"]
         check.same(sorted(before[package].keys() - days.keys()), [], f"{where}: {package}: days that are gone")
@@ -228,7 +229,7 @@ def held_back(check: Check, public: Path, before: Mapping[str, Any], old: Mappin
 
 
 def unpack(folder: Path, source: Source, windows: list[object]) -> None:
-    """Unpack store and site of the release before into a folder."""
+    """Unpack the previous release's store and site into a folder."""
     folder.mkdir()
     with tarfile.open(UPGRADE) as tar:
         tar.extractall(folder, filter="data")
@@ -238,8 +239,8 @@ def unpack(folder: Path, source: Source, windows: list[object]) -> None:
 
 
 def move_store(folder: Path, source: Source, windows: list[object]) -> None:
-    """Put the one store there is where a config with this source looks for it."""
-    from winnow_dagster.config import load_settings  # noqa: PLC0415 - what it prints comes after the arguments' errors
+    """Move the store to where a config with this source looks for it."""
+    from winnow_dagster.config import load_settings  # noqa: PLC0415 - errors in the arguments come first
 
     config = {"source": source, "packages": [{"name": "rich", "window_days": windows}]}
     (folder / "winnow.yaml").write_text(json.dumps(config))
@@ -261,7 +262,7 @@ def recount(package: str) -> Counter[str]:
 
 
 def _explain(check: Check, hold: Callable[..., None], told: str, *given: object) -> None:
-    """Hold something, and add what the collect before it printed where it does not hold."""
+    """Run a check; if it fails, add what the collect before it printed."""
     before = len(check.wrong)
     hold(*given)
     if len(check.wrong) > before:

@@ -1,6 +1,6 @@
-"""Compare the colours of Winnow's SVGs with those that the newest badge-maker, which draws for shields.io, gives them.
+"""Compare the colours of Winnow's SVGs with those of the newest badge-maker, which draws for shields.io.
 
-Run by .ci/run where npm is there. The tests hold the same colours by a table, so that they need no npm.
+.ci/run starts this if npm is installed. The tests compare the same colours with a table, so they need no npm.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ console.log(JSON.stringify(badges.map(badge => makeBadge(badge))))
 
 def main() -> None:
     """Exit with a line for each badge whose colours differ."""
-    # All greys, for the brightness from which a text is dark, and a grid of other colours.
+    # All greys, since text is dark from some brightness on, and a grid of other colours.
     digits = [f"{n:02x}" * 3 for n in range(256)] + [f"{n:06x}" for n in range(0, 16**6, 33331)]
     badges = [{"label": "a", "message": "1", "color": color, "labelColor": color} for color in (*COLORS, *digits)]
     with tempfile.TemporaryDirectory() as folder:

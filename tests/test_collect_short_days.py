@@ -1,4 +1,4 @@
-"""`winnow collect` on a day of which the source has lost rows, and on a day that somebody doubts."""
+"""`winnow collect` on a short day, and on days that the user wants re-read."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_range_of_days_can_be_read_again() -> None:
         ("2020-01-01", "is before start_date"),
     ],
 )
-def test_what_is_no_range_of_days_is_refused(given: str, complaint: str) -> None:
+def test_an_invalid_range_of_days_is_refused(given: str, complaint: str) -> None:
     result = collect("--refetch", given)
     assert result.exit_code == 2
     assert complaint in result.stderr

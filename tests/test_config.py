@@ -279,7 +279,7 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
             "packages[1].name: 'a-b' is selected by packages[0] ('a-*') with the same windows and badges. Remove it",
         ),
         ("packages: [{name: 'a-b-*'}, {name: 'a-*'}]", "packages[0].name: 'a-b-*' is selected by packages[1] ('a-*')"),
-        ("packages: [{name: a, label: 'x {package}'}]", "packages[0].label: 'x {package}' has a place that nothing"),
+        ("packages: [{name: a, label: 'x {package}'}]", "packages[0].label: 'x {package}' has an unknown placeholder"),
         ('packages: [{name: a, label: "x\\a"}]', "has a character that cannot be shown. Remove it"),
         ("packages: [{name: a, label: {os-linus: x}}]", "packages[0].label.os-linus: 'os-linus' is not one of"),
         ("packages: [{name: a, badges: [os-linus]}]", "packages[0].badges[0]: 'os-linus' is not one of downloads,"),
@@ -363,7 +363,7 @@ def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -
         ("packages: [{name: a}]\nservice: {output_dir: .}", "is served to the world and holds this config file"),
         (
             "packages: [{name: a}]\nservice: {output_dir: 's3://x'}",
-            "service.output_dir: 's3://x' is no place that Winnow can use",
+            "service.output_dir: 's3://x' is not a place that Winnow can use",
         ),
         (
             "packages: [{name: a}]\nservice: {output_dir: gs://public}",
@@ -382,7 +382,10 @@ def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -
         ("packages: [{name: a, window_days: 99999}]", "packages[0].window_days: 99999 is too large. Use 3660 or less"),
         ("packages: [{name: a}]\n1: x", "1 is not a key. Keys are words, such as `packages:`"),
         ('packages: [{name: a, window_days: [7, "7"]}]', "packages[0].window_days: 7 stands twice. Keep one"),
-        ("packages: [{name: a}]\nservice: {output_dir: ~nosuch/x}", "is in the home of a user who is not known here"),
+        (
+            "packages: [{name: a}]\nservice: {output_dir: ~nosuch/x}",
+            "is in the home of a user that this machine does not know",
+        ),
         (
             "packages: [{name: a}]\nsource: {kind: bigquery, figures: {package_day: 1}}",
             "source.figures.package_day: unknown key. Did you mean package_day_mb?",

@@ -1,4 +1,4 @@
-"""An instance of Dagster that cannot be used: one line with file, key and fix, and what can be is published."""
+"""Errors of a Dagster instance: one line with file, key and fix, and all is published that can be."""
 
 from __future__ import annotations
 

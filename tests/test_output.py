@@ -1,4 +1,4 @@
-"""A collect whose standard output is closed or full publishes all the same, and exits as always."""
+"""A collect with a closed or full standard output publishes anyway, and exits with the usual code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`winnow check` fails on what cannot work on this machine, a line each, and makes nothing."""
+"""`winnow check` prints a line for each problem on this machine, fails, and creates nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_glob_without_files_fails(folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("way", ["credential_file", "environment"])
-def test_a_key_that_is_missing_or_none_fails(
+def test_a_missing_or_unusable_key_fails(
     monkeypatch: pytest.MonkeyPatch, way: str, content: str | None, says: str
 ) -> None:
     if content is not None:
@@ -73,7 +73,7 @@ def test_a_key_that_is_missing_or_none_fails(
     assert "SECRET" not in done.output
 
 
-def test_a_key_in_the_environment_that_is_none_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_key_in_the_environment_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCP_CREDENTIALS", "SECRET")
     done = check({"kind": "bigquery"})
     assert (done.exit_code, "SECRET" in done.output) == (2, False)

@@ -1,4 +1,4 @@
-"""Winnow's runs whose process has died are closed, and its old ones deleted; what is alive or is history stays."""
+"""Runs whose process died are closed, and old runs deleted. Live runs and the history of days stay."""
 
 from __future__ import annotations
 

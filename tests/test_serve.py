@@ -204,7 +204,7 @@ def test_ctrl_c_ends_it_at_once_and_without_a_word(tmp_path: Path) -> None:
         assert server.returncode == 0
 
 
-def test_an_address_that_is_not_there_or_is_taken_is_named(tmp_path: Path) -> None:
+def test_an_unknown_or_taken_address_is_named(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
     with serving(tmp_path) as (_, port):
         for host, asked, why in (

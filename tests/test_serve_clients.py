@@ -72,7 +72,7 @@ def test_more_clients_than_the_process_has_files_for_wait_until_it_has_some(tmp_
 @pytest.mark.parametrize(
     ("files", "connections"), [(resource.RLIM_INFINITY, MAX_CONNECTIONS), (10**6, MAX_CONNECTIONS), (1024, 480), (1, 1)]
 )
-def test_as_many_clients_are_let_in_as_there_are_files_for(
+def test_the_limit_of_connections_follows_from_the_limit_of_open_files(
     monkeypatch: pytest.MonkeyPatch, files: int, connections: int
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
@@ -80,7 +80,7 @@ def test_as_many_clients_are_let_in_as_there_are_files_for(
 
 
 @pytest.mark.parametrize("begun", [b"", HALF, ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL])
-def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(tmp_path: Path, begun: bytes) -> None:
+def test_a_client_that_sends_no_request_is_hung_up_on(tmp_path: Path, begun: bytes) -> None:
     publish(tmp_path)
     command = [sys.executable, "-c", ONE_SECOND]
     with serving(tmp_path, command) as (_, port), socket.create_connection(("127.0.0.1", port), timeout=0.3) as slow:
@@ -121,7 +121,7 @@ def test_requests_may_wait_for_those_before_them(client: httpx.Client) -> None:
     assert found.count(b"HTTP/1.1 200") == 10
 
 
-def test_a_client_that_asks_and_takes_nothing_is_not_listened_to_for_ever(client: httpx.Client) -> None:
+def test_a_client_that_sends_requests_and_reads_no_response_is_hung_up_on(client: httpx.Client) -> None:
     with connect(client) as eager:
         eager.settimeout(1)
         sent = 0

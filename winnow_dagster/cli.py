@@ -84,9 +84,9 @@ def main() -> None:
 @click.option("--through", metavar="YYYY-MM-DD", help="The newest day to include. [default: yesterday, UTC]")
 @click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package. May be repeated.")
 @click.option(
-    "--refetch", metavar="DAY[..DAY]", help="Read this day, or this range of days, again, and say first what it costs."
+    "--refetch", metavar="DAY[..DAY]", help="Re-read this day or this range of days. Prints first what that costs."
 )
-@click.option("--adopt", is_flag=True, help="Take output_dir over: its data_dir was lost, or another config had it.")
+@click.option("--adopt", is_flag=True, help="Take over output_dir after its data_dir was lost, or from another config.")
 @click.option("-v", "--verbose", is_flag=True, help="Show Dagster's own log.")
 def collect(  # noqa: PLR0913 - an option each
     config_path: Path | None,
@@ -129,9 +129,9 @@ def collect(  # noqa: PLR0913 - an option each
 @main.command()
 @config_option
 def check(config_path: Path | None) -> None:
-    """Validate the config and print what it publishes; fetch nothing, and leave nothing behind.
+    """Validate the config and list what it will publish. Fetches nothing, and leaves no files behind.
 
-    Exits with 2 if something cannot work: a key, a directory, files that are not there.
+    Exits with 2 if a key, a directory or a source file cannot be used.
     """
     settings = _load(config_path)
     from winnow_dagster import report  # noqa: PLC0415 - see above
@@ -172,9 +172,9 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 def serve(config_path: Path | None, host: str, port: int) -> None:
-    """Serve the published directory to try it out, on this machine only unless told otherwise.
+    """Serve the published directory to try it out, on this machine only unless --host says otherwise.
 
-    Ctrl-C ends it with 0. In production let a web server such as Caddy serve the directory: see deploy/.
+    Ctrl-C stops it with exit code 0. In production let a web server such as Caddy serve the directory: see deploy/.
     """
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
@@ -247,7 +247,7 @@ def _load(path: Path | None) -> Settings:
 
 
 def _leave_deleted_directory(config_path: Path | None) -> None:
-    """Go on from another directory, if the one that the command was started in is gone and the config is not in it."""
+    """Change to another directory if the current one was deleted and the config is not in it."""
     try:
         Path.cwd()
     except FileNotFoundError:

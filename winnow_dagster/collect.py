@@ -45,7 +45,7 @@ class Progress(Protocol):
     """Who is told how far a collect is."""
 
     def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
-        """Take note of what is about to be read, and of what is to be read again because somebody doubts it."""
+        """Report the gaps that Winnow is about to read, and the days that the user wants re-read."""
         ...
 
     def answered(self, answer: Answer) -> None:
@@ -60,7 +60,7 @@ class Result:
     rows: Sequence[Row]
     errors: Sequence[str]
     remarks: Sequence[str] = ()
-    """What is odd about prefixes, which have no row of their own. Nothing is wrong with what is published."""
+    """Remarks on prefixes, which have no row of their own. A remark is not a failure."""
 
     @property
     def is_current(self) -> bool:
@@ -70,19 +70,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a collect is asked for: up to which day, for which packages (all where none is named)."""
+    """The newest day and the packages of a collect. No packages means all."""
 
     through: date | None = None
     packages: Collection[NormalizedName] = ()
     refetch: tuple[date, date] | None = None
-    """The first and last of the days to read again although they are covered."""
+    """The first and last day to re-read."""
 
 
 def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
-    """Read the days in doubt again and fill the gaps of the packages, then publish every package with what there is.
+    """Re-read the days in doubt, fill the gaps of the packages, and publish every package.
 
-    Raises SampleOverRealError and NotOursError, and StorageError where a directory cannot be used, before anything is
-    fetched.
+    Before it fetches anything, it raises SampleOverRealError, NotOursError and, if a directory cannot be used,
+    StorageError.
     """
     winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
     site = claim(winnow)
@@ -99,7 +99,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
             own.forget_old(winnow.oldest_kept_run)
             _alert(winnow, own)
     except HistoryError as error:
-        # No number depends on it. What was read before it failed is stored, and is not read again.
+        # No number depends on the history. What was read before it failed is stored, and is not re-read.
         with open_nothing() as instance:
             errors = [*task.run(instance), str(error)]
     published = winnow.published()
@@ -112,7 +112,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
 
 @dataclass(frozen=True)
 class _Task:
-    """What one collect does in whichever instance."""
+    """The steps of one collect, in any instance."""
 
     winnow: Installation
     site: str
@@ -122,7 +122,7 @@ class _Task:
     log_level: str
 
     def run(self, instance: dg.DagsterInstance) -> list[str]:
-        """Read what is in doubt, fill gaps and publish; return why steps failed that failed as a whole."""
+        """Re-read the days in doubt, fill gaps and publish; return why whole steps failed."""
         winnow = self.winnow
         runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.site, self.log_level)
         errors: list[str] = []
@@ -141,10 +141,10 @@ class _Task:
 
 
 def claim(winnow: Installation, *, adopt: bool = False) -> str:
-    """Take the directories of an installation into use, and return the id of its site.
+    """Claim the directories of an installation and return the id of its site.
 
-    `adopt`: take the web directory over from another config.
-    Raises SampleOverRealError and NotOursError, and StorageError where a directory cannot be used.
+    `adopt`: take over the web directory from another config. Raises SampleOverRealError, NotOursError and, if a
+    directory cannot be used, StorageError.
     """
     for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
         make_writable(folder)
@@ -153,7 +153,7 @@ def claim(winnow: Installation, *, adopt: bool = False) -> str:
 
 
 def _alert(winnow: Installation, runs: OwnRuns) -> None:
-    """Tell the webhook, if there is one. What cannot be told now is told by the next collect, or by the daemon."""
+    """Send alerts, if there is a webhook. If that fails, the next collect or the daemon sends them."""
     if winnow.settings.alerts_webhook:
         try:
             tell(winnow, runs)
@@ -162,9 +162,9 @@ def _alert(winnow: Installation, runs: OwnRuns) -> None:
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
-    """Say in the rows of packages that could not be read why, which what is published does not say.
+    """Add the reason to the rows of packages that could not be read.
 
-    A short day has one line of its own.
+    The published files do not hold the reason. A short day has one line of its own instead.
     """
     missing, short = winnow.missing(), set(map(lacks_rows, winnow.short_days()))
     reasons = [missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows]

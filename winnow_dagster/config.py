@@ -63,7 +63,7 @@ class ServiceSection(Section):
 
 
 class FiguresSection(Section):
-    """`source.figures:`: what is known of the source's size and price; Figures says from where.
+    """`source.figures:`: the source's sizes and prices. Figures says where they come from.
 
     Sizes are those of days since PyPI's change of its log.
     """
@@ -87,7 +87,7 @@ class SourceSection(Section):
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
-    # None: it follows from the columns that a query reads. A cap that the user sets holds for every day, old ones too.
+    # None: Winnow derives it from the columns that a query reads. A cap that the user sets holds for every day.
     maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] | None = None
     figures: FiguresSection = FiguresSection()
 
@@ -171,7 +171,7 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
-    """Find what would be served to the world, from the paths alone: other keys may have wrong values."""
+    """Find paths that would be served to the world, in a config whose other keys may have wrong values."""
     service, source = (found if isinstance(found := content.get(k), dict) else {} for k in ("service", "source"))
     kind = source.get("kind")
     paths = {key: service[key] for key in ("output_dir", "data_dir", "credential_file") if key in service}

@@ -32,8 +32,8 @@ class ConfigError(Exception):
 
 
 def _on_one_line(problem: str) -> str:
-    """Return a sentence that may quote a file, without web addresses, line breaks and control characters."""
-    # An address may be alerts.webhook in the wrong place, and whoever knows that can post to it.
+    """Return a problem on one line, without web addresses and control characters."""
+    # The address may be a misplaced alerts.webhook, and anyone who knows it can post to it.
     hidden = _ADDRESS.sub(HIDDEN_ADDRESS, problem)
     return visible(hidden)
 
@@ -45,7 +45,7 @@ HIDDEN_ADDRESS = "https://…"
 
 
 def hide(text: str) -> str:
-    """Return a text of the file, without what may be a secret."""
+    """Return a text of the config, with what may be a secret masked."""
     if "PRIVATE KEY" in text:
         return "…PRIVATE KEY…"
     if _ADDRESS.search(text):
@@ -55,7 +55,7 @@ def hide(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a wrong value as a message quotes it: short, and without what may be a secret."""
+    """Return a wrong value as a message quotes it: short, and with what may be a secret masked."""
     if isinstance(value, dict | list):
         return "a section" if isinstance(value, dict) else "a list"
     text = repr(hide(value) if isinstance(value, str) else value)
@@ -88,8 +88,8 @@ def _text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
 
 
 _INTEGER = "tag:yaml.org,2002:int"
-# Only what all people read alike is a number at once. PyYAML takes 030 for 24 and 1:30 for 90. As text, 030 is still 30
-# where a number is wanted, and 000777 the colour that it is.
+# Only unambiguous numbers are numbers here. PyYAML takes 030 for 24 and 1:30 for 90. As text, 030 still becomes 30 in a
+# numeric option, and 000777 stays a colour.
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _INTEGER]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -187,7 +187,7 @@ def _wrong_value(error: ErrorDetails) -> str:
         if error["loc"][0] == "packages":
             name = error["input"] if hide(error["input"]) == error["input"] else "your-package"
             return f"{value} is not a section. Write `name: {name}`"
-        # Text in the place of a whole section may be anything, such as the token of a webhook.
+        # Text in place of a whole section may be a secret, such as the token of a webhook.
         value = "text"
     # The sentences of Winnow's own validators come as they are, under a type of their own.
     sentence = _SENTENCES.get(error["type"])

@@ -54,7 +54,7 @@ def _check_labels(labels: dict[str, str]) -> dict[str, str]:
             raise refuse(f"{shown(label)} has a character that cannot be shown. Remove it")
         rest = label.replace("{days}", "")
         if "{" in rest or "}" in rest:
-            raise refuse(f"{shown(label)} has a place that nothing fills. Use {{days}} only")
+            raise refuse(f"{shown(label)} has an unknown placeholder. Use {{days}} only")
     return labels
 
 

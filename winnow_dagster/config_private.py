@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_exposed(settings: Settings) -> Iterator[str]:
-    """Find what would be served because it lies in `output_dir`, and an `output_dir` within what is private."""
+    """Find private paths that lie in `output_dir`, and an `output_dir` that lies in a private folder."""
     served = settings.output_dir
     if isinstance(served, ObjectPath):
         if isinstance(settings.data_dir, ObjectPath) and settings.data_dir.bucket == served.bucket:
@@ -46,7 +46,7 @@ def find_exposed(settings: Settings) -> Iterator[str]:
 
 
 def _private(settings: Settings) -> Iterator[tuple[Place | None, str]]:
-    """Yield what nobody else may read, a folder before what it holds."""
+    """Yield the private places, each folder before its content."""
     yield settings.data_dir, "data_dir"
     yield settings.store_folder, "the stored days"
     yield settings.local_dir, "the history of runs"

@@ -56,7 +56,7 @@ def _check_name(value: str) -> str:
 
 
 def _quoting(error: ValueError, value: str) -> str:
-    """Return the message of an error that quotes a name; of a value that is hidden, only that it is none."""
+    """Return the message of an error about a name. If the name may be a secret, mask it."""
     return str(error) if hide(value) == value else f"{shown(value)} is not a PyPI name"
 
 
@@ -102,7 +102,9 @@ def _check_path(value: str) -> str:
     try:
         Path(value).expanduser()
     except RuntimeError:
-        raise refuse(f"{shown(value)} is in the home of a user who is not known here. Write the whole path") from None
+        raise refuse(
+            f"{shown(value)} is in the home of a user that this machine does not know. Write the whole path"
+        ) from None
     return value
 
 
@@ -110,7 +112,7 @@ def _check_directory(value: str) -> str:
     if "://" not in value:
         return _check_path(value)
     if not value.startswith(SCHEME):
-        raise refuse(f"{shown(value)} is no place that Winnow can use. Write a local path, or gs://bucket/prefix")
+        raise refuse(f"{shown(value)} is not a place that Winnow can use. Write a local path, or gs://bucket/prefix")
     try:
         ObjectPath.parse(value)
     except ValueError as error:
@@ -142,7 +144,7 @@ Table = Annotated[Text, AfterValidator(_check_table)]
 Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(one_or_list), Field(min_length=1)]
-"""Paths, of which a single one need not be a list."""
+"""One path, or a list of paths."""
 
 # YAML reads a colour such as 444444 as a number.
 Color = Annotated[

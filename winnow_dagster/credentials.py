@@ -1,4 +1,4 @@
-"""Google credentials as files and variables hold them. Imports none of Google's clients, which takes seconds."""
+"""Google credentials in files and variables. Does not import Google's clients, which takes seconds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CredentialsError(Exception):
 
 
 def read_key_file(path: Path | str) -> dict[str, object]:
-    """Return the content of a credential file, as `parse_key_file` does. Warn if others may read it."""
+    """Return the content of a credential file, as `parse_key_file` does. Warn if other users can read it."""
     content = parse_key_file(path)
     with contextlib.suppress(OSError):
         if others_can_read(Path(path)):
@@ -43,7 +43,7 @@ def read_key_file(path: Path | str) -> dict[str, object]:
 
 
 def parse_key_file(path: Path | str) -> dict[str, object]:
-    """Return the content of a credential file. Raises CredentialsError: what is wrong, never what is in the file."""
+    """Return the content of a credential file. Raises CredentialsError, which never quotes the content."""
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -38,10 +38,10 @@ def build(winnow: Installation) -> dg.Definitions:
 
 
 def _marking_its_process(winnow: Installation) -> dg.ResourceDefinition:
-    """Return the resource that is the installation, and that notes in each of its runs the process which uses it.
+    """Return the installation as a resource that tags each of its runs with the process.
 
-    A run whose process dies tells nobody; `OwnRuns.close_dead` finds it by this. A run that has other assets too is
-    not Winnow's.
+    A run whose process dies cannot report that; `OwnRuns.close_dead` finds it by this tag. A run that also has other
+    teams' assets is not Winnow's.
     """
 
     def give(context: dg.InitResourceContext) -> Installation:
@@ -54,7 +54,7 @@ def _marking_its_process(winnow: Installation) -> dg.ResourceDefinition:
 
 
 def _site(winnow: Installation) -> str:
-    """Return the id of the site; '' where `data_dir` cannot be read, which each step says better by itself."""
+    """Return the id of the site; '' if `data_dir` cannot be read, which each step reports itself."""
     with contextlib.suppress(StorageError):
         return winnow.ownership.site
     return ""

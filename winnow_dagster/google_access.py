@@ -1,6 +1,6 @@
-"""Access to Google: credentials in memory, and a session that says what is wrong with them and does not wait for ever.
+"""Access to Google: credentials in memory, and a session with time limits that explains refused credentials.
 
-For every client of Google's: BigQuery and buckets have the same credentials and the same troubles with them.
+BigQuery and buckets share this module.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
     from winnow_dagster.core.causes import Cause
 
 CONNECT_SECONDS = 3
-"""How long to wait for a connection to one address of a service; each has up to sixteen."""
+"""How long to wait for a connection to one address of a service. A service may have up to sixteen."""
 
 TOKEN_SECONDS = 20
 """How long the token service may take for an answer. Google's own client waits for two minutes."""
 
 FIRST_SECONDS = 20
-"""For how long a service that has not answered yet is asked again, so that no network is found out within a minute."""
+"""How long Winnow retries a service that has not answered yet. So it notices a missing network within a minute."""
 
 LONGEST_SECONDS = 600
-"""The longest that any answer may take whose caller names no time."""
+"""The longest wait for an answer if the caller sets no time limit."""
 
 MAX_WORDS = 300
 """How many characters of a service's own words a message quotes."""
 
 
 class AccessError(exceptions.GoogleAuthError):
-    """No token can be had. The message says why, in the token service's own words, and what to do."""
+    """Google gives no token. The message says why, in the token service's own words, and what to do."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         """Word a failure of this cause."""
@@ -93,12 +93,12 @@ def _mount(session: requests.Session, pool_maxsize: int, longest: float) -> requ
 
 
 def _token_request() -> Request:
-    """Return how tokens are asked for: Google's own way tries a dead address for eight minutes."""
+    """Return a request for tokens with time limits: Google's own request retries a dead address for eight minutes."""
     return Request(_mount(requests.Session(), 10, TOKEN_SECONDS))
 
 
 class Session(AuthorizedSession):
-    """Requests with credentials. Raises AccessError where there is no token to be had for them."""
+    """Requests with credentials. Raises AccessError if Google gives no token for them."""
 
     def __init__(self, credentials: Credentials, pool_maxsize: int) -> None:
         """Ask nothing yet."""
@@ -117,8 +117,8 @@ class Session(AuthorizedSession):
 def load_credentials(key_file: Path | None, scopes: Sequence[str]) -> tuple[Credentials, str | None]:
     """Return the credentials of a key file, else of $GCP_CREDENTIALS, else of the usual Google environment.
 
-    Also the project that they name, if they do. No file is written: a process that is killed leaves no key behind.
-    Raises CredentialsError, and AccessError.
+    Also returns the project that they name, if any. Writes no file, so a killed process leaves no key behind. Raises
+    CredentialsError and AccessError.
     """
     key = read_key_file(key_file) if key_file else encoded_key()
     if key is None and (named := os.environ.get(FILE_VARIABLE)):
@@ -130,7 +130,7 @@ def load_credentials(key_file: Path | None, scopes: Sequence[str]) -> tuple[Cred
     except exceptions.TransportError:
         raise
     except (exceptions.GoogleAuthError, ValueError, AttributeError, TypeError, KeyError):
-        # The decoder's own words quote what it was given, and that is the key.
+        # The decoder's error quotes its input, which is the key.
         culprit = _culprit(key_file) if key is not None else "there are no usable Google credentials"
         raise CredentialsError(f"{culprit}. {CREDENTIALS['none'].fix}") from None
     credentials: Credentials = found[0]
@@ -140,7 +140,7 @@ def load_credentials(key_file: Path | None, scopes: Sequence[str]) -> tuple[Cred
 
 def _from_key(key: Mapping[str, Any], scopes: Sequence[str]) -> tuple[Credentials, str | None]:
     if key["type"] == "external_account":
-        # Google's own loader asks for the project, which needs a token, an API and a network that may not be there.
+        # Google's own loader looks up the project, which needs a token, an API and a network.
         kind: ModuleType = identity_pool
         if key.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
             kind = aws
@@ -148,7 +148,7 @@ def _from_key(key: Mapping[str, Any], scopes: Sequence[str]) -> tuple[Credential
             kind = pluggable
         return kind.Credentials.from_info(key, scopes=scopes), None
     with warnings.catch_warnings():
-        # It warns of keys that strangers may have put there; this one the user names.
+        # It warns of keys from untrusted sources. The user named this one.
         warnings.simplefilter("ignore", DeprecationWarning)
         found: tuple[Credentials, str | None] = google.auth.load_credentials_from_dict(  # type: ignore[no-untyped-call]
             key, scopes=scopes
@@ -173,7 +173,7 @@ def _culprit(key_file: Path | None) -> str:
 
 
 def explain(error: exceptions.GoogleAuthError, credentials: Credentials | None) -> AccessError:
-    """Return why there is no token, from what the token service says and of which kind the credentials are."""
+    """Return why Google gives no token, by the token service's words and the kind of the credentials."""
     words = _words(error)
     cause = CREDENTIALS[_cause(error, credentials, words)]
     return AccessError(cause, f"Google rejects the credentials ({words}). {cause.fix}")
@@ -200,7 +200,7 @@ def _words(error: exceptions.GoogleAuthError) -> str:
     first, *rest = (*error.args, "")
     text = str(first)
     if rest and isinstance(rest[0], str):
-        # Impersonation: the answer is beside the client's sentence, as it came.
+        # Impersonation: the client appends the raw answer to its own sentence.
         with contextlib.suppress(ValueError, LookupError, TypeError):
             text += f": {json.loads(rest[0])['error']['message']}"
     line = " ".join(text.split())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from winnow_dagster.settings import Settings
 
 MAX_WAIT_SECONDS = 60.0
-"""How long to wait for another process that opens the same instance: it takes a moment."""
+"""How long to wait while another process opens the same instance, which takes a moment."""
 
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 """How many events that come together Dagster stores in one go."""
@@ -49,7 +49,7 @@ _NO_STEP_OUTPUT = {
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance of $DAGSTER_HOME; else of the config's folder, if it has a dagster.yaml; else of `data_dir`.
 
-    Raises ConfigError, and HistoryError where its history cannot be read or written, then or in the midst of things.
+    Raises ConfigError. Raises HistoryError if the history cannot be read or written, at the start or later.
     """
     os.environ.setdefault(BATCH_VARIABLE, "1000")
     # libpq waits for an address that does not answer for as long as the system does: minutes, several times over.
@@ -70,13 +70,13 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 @contextlib.contextmanager
 def open_nothing() -> Iterator[dg.DagsterInstance]:
-    """Open an instance that keeps no history, for when the one there is cannot be used."""
+    """Open an instance that keeps no history, for when the configured one cannot be used."""
     with naming(Path(tempfile.gettempdir())), dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 def _choose(settings: Settings) -> tuple[Path, Path]:
-    """Return the folder of the instance, and that of its file. Raises ConfigError, and StorageError."""
+    """Return the instance's folder and the folder of its dagster.yaml. Raises ConfigError, and StorageError."""
     _make_local_dir(settings)
     home = settings.default_home
     if given := os.environ.get(HOME_VARIABLE):
@@ -97,7 +97,7 @@ def _open(settings: Settings, home: Path, folder: Path) -> dg.DagsterInstance:
     # `dagster dev` follows relative paths from where it is started: beside the config.
     beside = settings.folder if os.environ.get(HOME_VARIABLE) else folder
     try:
-        # Two processes that make the tables of a new instance at the same time get in each other's way.
+        # Two processes that create the tables of a new instance at the same time conflict.
         with file_lock(settings.local_dir / ".instance.lock", "opening the history of runs", MAX_WAIT_SECONDS):
             return dg.DagsterInstance.from_ref(keep_connections(_with_whole_paths(reference, beside)))
     except StorageError as error:
@@ -107,9 +107,9 @@ def _open(settings: Settings, home: Path, folder: Path) -> dg.DagsterInstance:
 
 
 def _with_whole_paths(reference: InstanceRef, folder: Path) -> InstanceRef:
-    """Return an instance whose relative folders are those from `folder`.
+    """Return an instance whose relative folders are resolved from `folder`.
 
-    Not by a change of the working directory: what the user wrote in the environment is relative to where it was.
+    This does not change the working directory, since relative paths in the user's environment depend on it.
     """
 
     def whole(content: object, key: str = "") -> object:

@@ -1,4 +1,4 @@
-"""What is wrong with a Dagster instance: a line that names file, key and fix, and quotes no value: it may be secret."""
+"""Errors of a Dagster instance, on one line: file, key and fix, but no value, since a value may be secret."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HistoryError(StorageError):
 
 @contextlib.contextmanager
 def naming_file(file: Path) -> Iterator[None]:
-    """Turn what Dagster raises of its file into a ConfigError that names the key and the fix."""
+    """Turn Dagster's errors about a file into a ConfigError that names the key and the fix."""
     try:
         yield
     except yaml.YAMLError as error:
@@ -57,7 +57,7 @@ def naming_file(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_history(where: str) -> Iterator[None]:
-    """Turn what a database raises into a HistoryError."""
+    """Turn a database's errors into a HistoryError."""
     try:
         yield
     except _database_errors() as error:
@@ -65,7 +65,7 @@ def naming_history(where: str) -> Iterator[None]:
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    """Return what databases raise. dagster-postgres, if it is installed and in use, has an error of its own."""
+    """Return the exceptions of databases. dagster-postgres, if it is installed and in use, has its own."""
     postgres = sys.modules.get("dagster_postgres.utils")
     return (SQLAlchemyError, *([postgres.DagsterPostgresException] if postgres else []))
 
@@ -75,13 +75,12 @@ def _history_error(error: BaseException, where: str) -> HistoryError:
     is_away = "connect" in reason or "FATAL" in reason or "translate host name" in reason
     fix = f"{INSTANCE['database'].fix}. {INSTANCE['history'].fix}" if is_away else INSTANCE["history"].fix
     return HistoryError(
-        f"{where}: the history of runs, which dagster.yaml says where to keep under `storage`, cannot be read or "
-        f"written ({reason}). {fix}"
+        f"{where}: the history of runs (`storage` in dagster.yaml) cannot be read or written ({reason}). {fix}"
     )
 
 
 def _sentence(message: str, file: Path) -> str:
-    """Return what is wrong with one key, from Dagster's message about it."""
+    """Return the problem with one key, from Dagster's message about it."""
     found = PLACE.search(message)
     keys = found[1].strip(":").split(":") if found else []
     if unset := UNSET.search(message):
@@ -97,7 +96,7 @@ def _sentence(message: str, file: Path) -> str:
 
 
 def _place(file: Path, keys: Sequence[str]) -> str:
-    """Return where keys are in a file: of a part that Dagster loads by itself, it tells them from there on only."""
+    """Return where keys are in a file. For a part that Dagster loads separately, it names only the keys below it."""
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
         for path in _paths(yaml.safe_load(file.read_text(encoding="utf-8")), ()):
             if list(path[-len(keys) :]) == list(keys):

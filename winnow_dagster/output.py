@@ -1,4 +1,4 @@
-"""Standard output that may be closed or full: a collect publishes all the same, and what it would print is lost."""
+"""Standard output that may be closed or full. A collect publishes anyway, and loses only its output."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TextIO
 
 
 def open_closed_streams() -> None:
-    """Open the null device in place of standard streams that are closed: the next file would take their number.
+    """Open the null device in place of each standard stream that is closed.
 
-    What is printed would go into that file, such as a database.
+    Otherwise the next file that is opened, such as a database, takes the stream's number and receives the output.
     """
     for descriptor in range(3):
         try:
@@ -23,7 +23,7 @@ def open_closed_streams() -> None:
 
 
 class Output:
-    """Standard output for text, until it cannot be written; from then on it takes all, and keeps nothing."""
+    """Standard output for text. Once the stream cannot be written, it discards all text."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
@@ -44,7 +44,7 @@ class Output:
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write text, or lose it."""
+        """Write text, or discard it."""
         if not self._is_lost:
             try:
                 return self._stream.write(text)
@@ -53,7 +53,7 @@ class Output:
         return len(text)
 
     def flush(self) -> None:
-        """Write what waits, or lose it."""
+        """Write buffered text, or discard it."""
         if not self._is_lost:
             try:
                 self._stream.flush()
@@ -62,7 +62,7 @@ class Output:
 
     def _lose(self) -> None:
         self._is_lost = True
-        # Python writes what waits once more when it ends, and exits with another code if that fails.
+        # At exit Python flushes again. If that fails, it changes the exit code.
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())

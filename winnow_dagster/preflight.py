@@ -1,4 +1,4 @@
-"""What in a config cannot work on this machine, found before anything is read: keys, directories, files."""
+"""Checks that a config works on this machine, before anything is read: keys, directories, files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find_problems(settings: Settings) -> list[str]:
-    """Return what cannot work, a line each. Of a bucket it is found out by writing an object and removing it."""
+    """Return the problems, one line each. Tests a bucket by writing and removing an object."""
     return [*_credentials(settings), *_directories(settings), *_files(settings)]
 
 
@@ -45,7 +45,7 @@ def _directories(settings: Settings) -> Iterator[str]:
 
 
 def _check(folder: Place) -> None:
-    """Raise StorageError unless a folder is there and can be written, or can be made. Makes none on a disk."""
+    """Raise StorageError unless a folder can be written or created. Creates none on a disk."""
     if not isinstance(folder, Path):
         make_writable(folder)
         return

@@ -48,7 +48,7 @@ def _console() -> Console:
 
 
 def _console_that_may_fail() -> Console:
-    """Return a console for a command that does more than print, which a full disk or a closed pipe must not stop."""
+    """Return a console that survives a full disk or a closed pipe, for a command that does more than print."""
     output = cast("IO[str]", Output(sys.stdout))
     return Console(file=output) if output.isatty() else Console(file=output, width=LOG_WIDTH, highlight=False)
 
@@ -76,7 +76,7 @@ class Progressing:
         self._bar.stop()
 
     def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
-        """Tell what is about to be read, and before what is read again what it costs."""
+        """Print what Winnow is about to read, and the cost of what it re-reads."""
         if doubted:
             self._console.print(_refetch_line(self._settings, doubted), markup=False, soft_wrap=True)
             gaps = [doubted, *gaps]
@@ -96,7 +96,7 @@ class Progressing:
             )
             self.unnamed += int(answer.unnamed["rows"].sum())
         self._bar.advance(self._task, sum(len(request.days()) for request in requests))
-        # A short day has one line, in the end.
+        # A short day has one line, at the end.
         if isinstance(answer, Failure) and not answer.is_short:
             request = answer.request
             days = f"{request.first} to {request.last}"
@@ -105,7 +105,7 @@ class Progressing:
 
 
 def _refetch_line(settings: Settings, doubted: Gap) -> str:
-    """Return what is read again, and what that costs with BigQuery."""
+    """Return a line with the days to re-read, and their cost."""
     what = f"reading {doubted.first} to {doubted.last} again"
     if settings.source.kind != "bigquery":
         return f"{what}: {settings.source.kind} costs nothing"
@@ -120,10 +120,10 @@ def _refetch_line(settings: Settings, doubted: Gap) -> str:
 
 
 def print_result(result: Result, cost: Cost, unnamed: int) -> None:
-    """Print a row per package: headline, window, honest of raw, as-of, what is wrong; what failed as a whole; the cost.
+    """Print a row per package: headline, window, honest of raw, as-of, problem; then what failed as a whole; the cost.
 
-    What is only odd stands in the row too, or below the table: a name without a download may be misspelled. `unnamed`:
-    how many rows that were read name no file, on days on which only the name tells a download.
+    Remarks, such as on a name that may be misspelled, stand in the row or below the table. `unnamed`: the number of
+    rows without a file name, on days on which only the name identifies a download.
     """
     console = _console_that_may_fail()
     table = Table(
@@ -211,7 +211,7 @@ def print_estimate(settings: Settings) -> None:
 
 
 def _figures(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
-    """Say what a package and a scan are expected to bill on a day for these columns, and how that is known."""
+    """Yield the bytes that a package and a scan should bill per day for these columns, and the figures' source."""
     known = {True: "the ledger", False: "the defaults"}
     package, scan = figures.package_day(columns), figures.scan_day(columns)
     yield f"{format_bytes(package)} per package and day{days}: from {known[columns in figures.learned_package_days]}"

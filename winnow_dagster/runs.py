@@ -1,6 +1,6 @@
-"""Winnow's own runs in the instance: which they are, those whose process has died, and those too old to keep.
+"""Winnow's own runs in the instance: find them, close those whose process died, delete old ones.
 
-Other teams may use the instance. Their runs are theirs to close, to retry and to delete.
+Other teams may use the instance. Winnow does not close, retry or delete their runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROCESS_TAG = "winnow/process"
-"""The process that a run is in, and the run's id: a run that is executed again inherits its parent's tags."""
+"""The process of a run, and the run's id, since a re-executed run inherits its parent's tags."""
 
 SITE_TAG = "winnow/site"
 """The id of the site that a run works for."""
@@ -43,19 +43,19 @@ ASSETS = frozenset(
 )
 MOST_AT_ONCE = 200
 TIME_TO_SUBMIT = timedelta(minutes=10)
-"""How long a run may take to be started, and then to say in which process it is."""
+"""How long a run may take to start, and then to record its process."""
 
-# A run that has been under way for longer is taken for dead: its process may not have lived to say so.
+# A run that takes longer counts as dead: its process may have died before it recorded its id.
 LONGEST_RUN = timedelta(hours=4)
 
 
 def run_tags(run_id: str, site: str) -> dict[str, str]:
-    """Return the tags of a run of this process for a site; '' where it has no id yet."""
+    """Return the tags of a run of this process for a site; `site` is '' if it has no id yet."""
     return {PROCESS_TAG: f"{this_process()} {run_id}"} | ({SITE_TAG: site} if site else {})
 
 
 def process_of(run: dg.DagsterRun) -> str:
-    """Return the process that a run is in; '' where the run does not say."""
+    """Return the process of a run; '' if the run has no such tag."""
     process, _, run_id = run.tags.get(PROCESS_TAG, "").partition(" ")
     return process if run_id == run.run_id else ""
 
@@ -75,7 +75,7 @@ def reads_days(run: dg.DagsterRun) -> bool:
 class OwnRuns:
     """The runs in an instance that are one installation's: they have its tag, or are of its code location.
 
-    `label`: how Dagster labels the runs of the code location; '' for a process that is in none.
+    `label`: Dagster's label for the runs of the code location; '' for a process outside of a code location.
     """
 
     instance: dg.DagsterInstance
@@ -116,29 +116,30 @@ class OwnRuns:
         return selects_only_ours(run) and run.tags.get(SITE_TAG, self.site) == self.site
 
     def reading_days(self, since: datetime) -> list[dg.RunRecord]:
-        """Return the runs created since then that read days, or are about to."""
+        """Return the runs created since then that read days, or will read them."""
         return [record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run)]
 
     def close_dead(self) -> None:
-        """Report as failed the runs of this machine whose process has died, and those that nobody started.
+        """Report as failed the runs of this machine whose process has died, and those that never started.
 
-        Nobody else may know of them, and what they were to materialise would count as in progress for ever.
+        Otherwise Dagster may count their assets as in progress for ever.
         """
         lost = datetime.now(UTC) - TIME_TO_SUBMIT
         for record in self.find([dg.DagsterRunStatus.NOT_STARTED], created_before=lost):
-            self.instance.report_run_failed(record.dagster_run, "Whoever was about to start this never did")
+            self.instance.report_run_failed(record.dagster_run, "No process started this run in time")
         for record in self.find(IN_A_PROCESS):
             run, process = record.dagster_run, process_of(record.dagster_run)
-            # A run that is closed though it lives still does its work: no number depends on the history of runs.
+            # A live run that is closed by mistake still does its work: no number depends on the history of runs.
             if process and is_dead_or_of_before(process):
-                self.instance.report_run_failed(run, f"The process {process.partition('.')[0]} that ran this has died")
+                self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
             elif not process and record.start_time and record.start_time < lost.timestamp():
-                self.instance.report_run_failed(run, "Its process died before it could say which it is")
+                self.instance.report_run_failed(run, "Its process died before it recorded its id")
 
     def forget_old(self, before: datetime) -> int:
         """Delete runs created before that moment; return how many.
 
-        Successful runs that read days stay: they are the history of those days. Of all else there is newer.
+        Successful runs that read days stay, since they are the history of those days. Each other run has a newer
+        successor.
         """
         found = [record.dagster_run for record in self.find(OVER, created_before=before)]
         old = [run for run in found if not (run.is_success and reads_days(run))][:MOST_AT_ONCE]
@@ -147,7 +148,7 @@ class OwnRuns:
             self.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             self.instance.delete_run(run.run_id)
             if isinstance(storage, SqliteEventLogStorage):
-                # Each run has a database of its own, which Dagster empties and leaves.
+                # Each run has a database of its own. Dagster empties it but does not delete it.
                 for suffix in ("", "-shm", "-wal"):
                     Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
         return len(old)

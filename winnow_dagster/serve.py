@@ -38,14 +38,14 @@ HEADERS = {
 }
 PAGE_POLICY = f"{POLICY}; frame-ancestors 'none'"
 FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
-"""The Content-Security-Policy of all files but pages: a badge that is opened by itself runs no script."""
+"""The Content-Security-Policy of all files except pages: a badge that is opened by itself runs no script."""
 
 PAGE = "text/html"
 SHARED = {"application/json", "image/svg+xml", "text/csv"}
 """The types that pages of other sites may read."""
 
 MAX_READ_AT_ONCE = 256 * 1024
-"""Up to this size a file is read in one piece. A larger one is streamed."""
+"""Files up to this size are read in one piece. Larger files are streamed."""
 
 HEADER_SECONDS = 10
 """How long a client may take to send the headers of a request, and to begin the next one."""
@@ -54,7 +54,7 @@ STOP_SECONDS = 2
 """How long granian waits for responses that are being sent when it is stopped."""
 
 MAX_BUFFER = 64 * 1024
-"""How many bytes of a connection granian buffers; it refuses longer headers."""
+"""The size of granian's buffer for a connection. granian refuses longer headers."""
 
 MAX_CONNECTIONS = 1024
 FILES_PER_CONNECTION = 2
@@ -73,14 +73,14 @@ class PublishedFiles(StaticFiles):
             raise HTTPException(404)
         response = await super().get_response(path, scope)
         if isinstance(response, RedirectResponse):
-            # Starlette's address repeats the Host that the client sends.
+            # Starlette's redirect repeats the Host header, which the client chooses.
             response.headers["Location"] = f"./{quote(path.rpartition('/')[2])}/"
         return response
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Answer with a file. Its own name tells its type: a folder may be called `discord.py`."""
+        """Answer with a file. Its own name determines its type: a folder may be called `discord.py`."""
         response = self._whole_file(full_path, stat_result, scope, status_code)
         response.headers.update(HEADERS)
         kind = mimetypes.guess_type(full_path)[0]
@@ -92,7 +92,7 @@ class PublishedFiles(StaticFiles):
     def _whole_file(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int
     ) -> Response:
-        """Read a small file at once: a run may replace it before its length and its content are sent."""
+        """Read a small file in one piece: otherwise a run may replace it between the length and the content."""
         if stat_result.st_size > MAX_READ_AT_ONCE or "range" in Headers(scope=scope):
             return super().file_response(full_path, stat_result, scope, status_code)
         with Path(full_path).open("rb") as file:
@@ -108,7 +108,7 @@ def make_app(folder: Path) -> Starlette:
 def run(folder: Path, host: str, port: int) -> None:
     """Serve `folder` until interrupted. Raises OSError if it cannot listen at that address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # granian takes no name, does not tell which port it chose, and shares a port that another process listens on.
+    # granian takes no host name, does not report the port it chose, and shares a port with other listeners.
     with socket.create_server((host, port), family=family) as free:
         address, port = free.getsockname()[:2]
     server = Granian(
@@ -130,7 +130,7 @@ def run(folder: Path, host: str, port: int) -> None:
 
 
 def max_connections() -> int:
-    """Return how many clients may be connected at the same time: no more than the process may open files for."""
+    """Return the maximum number of connections, so that the process does not run out of open files."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS

@@ -36,7 +36,7 @@ class BigQuerySettings:
     parallel: int = 12
     deadline_seconds: int = 600
     maximum_bytes_billed_per_day: int | None = None
-    """The user's cap, for each day of a query; None: it follows from the columns that the query reads."""
+    """The user's cap for each day of a query. None: Winnow derives it from the columns that the query reads."""
 
     figures: Figures = field(default_factory=Figures)
     budget_bytes: float | None = None
@@ -51,7 +51,7 @@ class SourceSettings:
     credential_file: Path | None
     settle_days: int
     table_or_files: str = ""
-    """What tells two sources of one kind apart: the paths as written, or the table if it is not the public one."""
+    """What distinguishes two sources of one kind: the paths as written, or the table if it is not the public one."""
 
     bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
 
@@ -161,7 +161,7 @@ class Settings:
 
     @property
     def default_home(self) -> Path:
-        """The folder of the Dagster instance of a user who has no other."""
+        """The default folder of a user's Dagster instance."""
         return self.local_dir / "dagster"
 
     @property

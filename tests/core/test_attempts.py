@@ -1,4 +1,4 @@
-"""What failed is asked for again: at growing intervals, at once with another setup, and once a day if it costs."""
+"""Failed reads are retried: at growing intervals, at once with another setup, and once a day if they cost money."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_an_entry_that_the_budget_cannot_pay_for_does_not_stop_the_others() -> N
     choice = budget(1000 * GB, "a", "*", "b").choose(requests, NOW)
     assert choice.chosen == [requests[0], requests[2]]
     assert choice.refused == {
-        requests[1]: "the month's queries come to 3.0 GB, `*` needs about 2.73 TiB more, and the budget is 0.91 TiB. "
+        requests[1]: "the month's queries take 3.0 GB, `*` needs about 2.73 TiB more, and the budget is 0.91 TiB. "
         "Raise budget.tib_per_month, shorten window_days or list fewer packages, or wait for the next month"
     }
     assert choice.left_out == []

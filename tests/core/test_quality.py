@@ -1,4 +1,4 @@
-"""Without a number of rows, few downloads of all entries together are suspicious, and none are treated as lost."""
+"""Without the number of rows, few downloads of all entries are suspicious, and no downloads count as lost rows."""
 
 from __future__ import annotations
 

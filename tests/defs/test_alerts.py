@@ -108,7 +108,7 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
 ) -> None:
     source.failing = {"a"}
     house.count(DAY, DAY)
-    assert "checks that are red: every_package_covered" in tick(house)
+    assert "red checks: every_package_covered" in tick(house)
     told = texts(webhook)
     assert "```Winnow: check every_package_covered of raw_downloads failed. 'a: 1 days" in told[0]
     assert "on fire" in told[0]
@@ -160,7 +160,7 @@ def test_an_older_evaluation_of_another_instance_is_no_news(house: House, source
         assert [text for text in texts(webhook) if "every_package_covered" in text] == told
 
 
-def test_what_could_not_be_told_is_told_later_and_the_address_is_in_no_error(house: House, webhook: Webhook) -> None:
+def test_an_alert_that_failed_is_sent_later_and_no_error_shows_the_address(house: House, webhook: Webhook) -> None:
     runs = [fail(house), fail(house)]
     webhook.status = 500
     for _ in range(3):
@@ -175,9 +175,7 @@ def test_what_could_not_be_told_is_told_later_and_the_address_is_in_no_error(hou
     assert "public" in told[0]
 
 
-def test_what_the_webhook_took_without_an_answer_is_told_twice_and_the_rest_once(
-    house: House, webhook: Webhook
-) -> None:
+def test_an_alert_without_an_answer_is_sent_twice_and_the_rest_once(house: House, webhook: Webhook) -> None:
     runs = [fail(house), fail(house)]
     webhook.loses_answers = 1
     with pytest.raises(AlertError):
@@ -187,7 +185,7 @@ def test_what_the_webhook_took_without_an_answer_is_told_twice_and_the_rest_once
     assert told == [runs[0][:8], runs[0][:8], runs[1][:8]]
 
 
-def test_two_that_tell_at_once_tell_each_thing_once(house: House, webhook: Webhook) -> None:
+def test_two_processes_that_alert_at_once_send_each_alert_once(house: House, webhook: Webhook) -> None:
     run = fail(house)
     start = threading.Barrier(2)
 
@@ -242,7 +240,7 @@ def test_a_run_is_told_that_is_ours_and_is_not_tried_again(
     assert all("it died" in text for text in told)
 
 
-def test_what_failed_before_there_was_a_webhook_is_not_told(make_house: MakeHouse, webhook: Webhook) -> None:
+def test_failures_before_the_first_alert_are_not_sent(make_house: MakeHouse, webhook: Webhook) -> None:
     house = make_house({"a": (1,)})
     house.winnow.ownership.claim()
     fail(house)
@@ -251,7 +249,7 @@ def test_what_failed_before_there_was_a_webhook_is_not_told(make_house: MakeHous
     assert not any("failed. badges" in text for text in texts(webhook))
 
 
-def test_a_collect_tells_what_the_sensor_would_and_neither_tells_it_again(
+def test_a_collect_sends_the_sensors_alerts_and_neither_sends_them_again(
     make_house: MakeHouse, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings

@@ -1,4 +1,4 @@
-"""The sensor that reads what is missing: when it asks, when it waits, and what it says of it."""
+"""The sensor that fills gaps: when it asks, when it waits, and which reasons it gives."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_query_that_was_paid_for_and_failed_is_sent_once_a_day_whatever_change
     assert any("'a'" in str(r.run_config) for r in sensor.asks(days=1))
 
 
-def test_the_reason_tells_of_a_query_that_was_paid_for(make_house: MakeHouse) -> None:
+def test_the_reason_names_a_query_that_was_paid_for(make_house: MakeHouse) -> None:
     house = make_house({"a": (7,)}, kind="bigquery")
     sensor = Sensor(house)
     sensor.asks()
@@ -161,7 +161,7 @@ def test_the_reason_tells_of_a_query_that_was_paid_for(make_house: MakeHouse) ->
     )
 
 
-def test_a_cursor_that_somebody_else_wrote_is_passed_over(make_house: MakeHouse) -> None:
+def test_a_cursor_that_winnow_did_not_write_is_ignored(make_house: MakeHouse) -> None:
     for cursor in ("nonsense", "[{}]", "3"):
         assert Sensor(make_house({"a": (7,)}), cursor).asks()
 

@@ -1,4 +1,4 @@
-"""Days of which the source has lost rows: not read, then read and marked, then read again."""
+"""Short days, of which the source has lost rows: not read at first, then read and marked, then re-read."""
 
 from __future__ import annotations
 

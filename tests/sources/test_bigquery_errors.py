@@ -56,9 +56,7 @@ def test_a_cause_that_concerns_all_packages_is_asked_for_once_and_named_with_its
 
 
 @pytest.mark.parametrize("name", ["API not enabled", "missing scopes", "quota project", "billing", "forbidden"])
-def test_what_already_the_look_at_the_table_is_refused_for_sends_no_query(
-    make_source: Make, service: Service, name: str
-) -> None:
+def test_a_refusal_of_the_tables_metadata_sends_no_query(make_source: Make, service: Service, name: str) -> None:
     answer, fix = google.FOR_ALL[name]
     service.script("table", *[answer] * 20)
     with pytest.raises(SourceError, match="BigQuery says ") as caught:
@@ -68,7 +66,7 @@ def test_what_already_the_look_at_the_table_is_refused_for_sends_no_query(
 
 
 @pytest.mark.parametrize("answer", google.TRANSIENT.values(), ids=google.TRANSIENT)
-def test_a_rate_that_was_exceeded_passes(make_source: Make, service: Service, answer: Answer) -> None:
+def test_an_exceeded_rate_is_a_transient_error(make_source: Make, service: Service, answer: Answer) -> None:
     service.script("insert", answer)
     assert downloads(list(make_source().read([ask()]))) == 7
     assert service.operations().count("insert") == 2
@@ -83,7 +81,7 @@ def test_a_quota_that_a_running_query_met_is_named_as_one_that_the_request_met(
 
 
 @pytest.mark.parametrize("operation", ["results", "get"])
-def test_a_job_that_is_gone_is_started_anew_and_is_not_a_table_that_is_gone(
+def test_a_lost_job_is_sent_again_and_is_not_a_missing_table(
     make_source: Make, service: Service, operation: Any
 ) -> None:
     service.script("insert", job("RUNNING"))
@@ -112,11 +110,11 @@ def test_a_view_or_an_external_table_is_read_with_a_warning_that_names_it(
 
 def test_a_page_of_a_proxy_is_not_quoted(make_source: Make, service: Service) -> None:
     service.script("insert", plain(403, "<html><h1>Blocked by Example Corp"))
-    with pytest.raises(SourceError, match=r"403: no answer of BigQuery's, but a page\. .* no proxy answers"):
+    with pytest.raises(SourceError, match=r"403: a web page, not an answer of BigQuery\. .* no proxy answers"):
         list(make_source().read([ask()]))
 
 
-def test_words_without_end_are_cut(make_source: Make, service: Service) -> None:
+def test_very_long_words_are_cut(make_source: Make, service: Service) -> None:
     service.script("insert", google.answer(403, "forbidden", "x" * 10_000))
     with pytest.raises(SourceError) as caught:
         list(make_source().read([ask()]))

@@ -313,7 +313,7 @@ def test_nothing_is_sent_where_it_does_not_fit_the_budget(
     with pytest.raises(SourceError) as caught:
         list(make_source(budget_bytes=1e9).read([ask("a")]))
     assert "insert" not in service.operations()
-    for text in ("come to 900 MB", "about 334 MB more", "the budget is 1.0 GB", "Raise budget.tib_per_month"):
+    for text in ("take 900 MB", "about 334 MB more", "the budget is 1.0 GB", "Raise budget.tib_per_month"):
         assert text in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""How many rows BigQuery's table has of each day: for nothing where it tells, else for 10 MB, else unknown."""
+"""The number of rows that BigQuery's table has of each day: free if it tells, else for 10 MB, else unknown."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def make_source(service: Service, ledger: Ledger) -> Make:
     return make
 
 
-def test_what_the_table_tells_of_its_partitions_costs_nothing(make_source: Make, service: Service) -> None:
+def test_metadata_of_partitions_costs_nothing(make_source: Make, service: Service) -> None:
     assert make_source().day_rows(LOST, DAY) == {LOST: 0, **ROWS}
     assert service.operations() == ["table"] * 5
 
 
-def test_where_it_tells_the_same_of_partitions_as_of_the_table_one_query_asks(
+def test_if_metadata_of_partitions_equals_that_of_the_table_one_query_asks(
     make_source: Make, service: Service, ledger: Ledger
 ) -> None:
     service.tells_partitions = False
@@ -127,11 +127,11 @@ def test_the_query_for_partitions_respects_the_budget(
     ledger.enter(Entry("old", datetime.now(UTC), DAY, DAY, ["a"], "per_package", 0, billed=int(95 * MB)))
     assert make_source(budget_bytes=100 * MB).day_rows(LOST, DAY) == {}
     assert "insert" not in service.operations()
-    assert "the month's budget does not allow to ask how many rows" in caplog.text
+    assert "the month's budget does not allow asking BigQuery how many rows" in caplog.text
 
 
 @pytest.mark.parametrize("answers", [[reset()], [plain(502, "Bad Gateway")] * 2])
-def test_what_passes_is_asked_again(make_source: Make, service: Service, answers: list[Answer]) -> None:
+def test_transient_errors_are_retried(make_source: Make, service: Service, answers: list[Answer]) -> None:
     service.script("table", *answers)
     assert make_source().day_rows(LOST, DAY) == {LOST: 0, **ROWS}
 

@@ -1,4 +1,4 @@
-"""Credentials of each kind: in memory only, and where there is no token, the token service's own words and the fix."""
+"""Credentials of each kind: kept in memory only. Without a token, the error has the service's words and the fix."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_token_service_that_fails_inside_is_transient(make_source: Make, servi
     assert downloads(list(make_source(write(service.key())).read([ask()]))) == 7
 
 
-def test_a_subject_token_that_is_not_there_is_named(make_source: Make, service: Service) -> None:
+def test_a_missing_subject_token_is_named(make_source: Make, service: Service) -> None:
     key = kinds(service)["external_account"]
     Path("subject").unlink()
     with pytest.raises(SourceError, match=r"File 'subject' was not found\)\. Check `credential_source`"):
@@ -256,7 +256,7 @@ def test_the_times_of_the_first_request_add_up_to_less_than_a_minute() -> None:
     assert 16 * google_access.CONNECT_SECONDS <= 60
 
 
-def test_a_key_that_is_killed_with_its_process_is_left_nowhere(service: Service, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_key_behind(service: Service, tmp_path: Path) -> None:
     key = service.key()
     temporary = tmp_path / "tmp"
     temporary.mkdir()

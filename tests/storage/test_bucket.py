@@ -177,7 +177,7 @@ def test_what_fails_in_passing_is_tried_again(service: Service, house_of: MakeIn
 
 @pytest.mark.parametrize(
     ("status", "fix"),
-    [(403, "Give this account the role Storage Object User on the bucket"), (401, "Look at the credentials")],
+    [(403, "Give this account the role Storage Object User on the bucket"), (401, "Check the credentials")],
 )
 def test_a_bucket_that_refuses_is_named_once_and_the_rest_is_left(
     service: Service, house_of: MakeInBuckets, status: int, fix: str
@@ -198,7 +198,7 @@ def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
     config = write_config(tmp_path, CONFIG.replace(DATA, "no-such-bucket"))
     said = winnow(config, service, "collect", code=1)
     assert "gs://no-such-bucket/winnow: " in said
-    assert "There is no such bucket. Make it, or choose another" in said
+    assert "There is no such bucket. Create it, or choose another" in said
     assert "Traceback" not in said
 
 

@@ -1,4 +1,4 @@
-"""A bucket that refuses is named with its cause before anything is asked for, and no write or delete lands too late."""
+"""Errors name the bucket and the cause before Winnow asks the source. No write or delete lands after the lease."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_bucket_that_cannot_be_written_is_named_with_its_cause_and_the_source_
 
 
 @pytest.mark.parametrize("way", ["credential_file", "GCP_CREDENTIALS"])
-def test_credentials_that_are_none_are_named_with_the_bucket(
+def test_unusable_credentials_are_named_with_the_bucket(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(bucket, "EMULATOR_VARIABLE", "NOT_AN_EMULATOR")
@@ -98,7 +98,7 @@ def test_a_token_that_is_refused_is_told_in_the_services_words(
         assert google_service.operations() == ["token"]
 
 
-def test_a_collect_finds_out_first_whether_it_may_write(service: Service, tmp_path: Path) -> None:
+def test_a_collect_first_tests_its_right_to_write(service: Service, tmp_path: Path) -> None:
     config = tmp_path / "winnow.yaml"
     folders = f"{{output_dir: gs://{PUBLIC}/badges, data_dir: gs://{DATA}/winnow}}"
     config.write_text(f"service: {folders}\npackages: [{{name: sample-oat}}]")
@@ -109,7 +109,7 @@ def test_a_collect_finds_out_first_whether_it_may_write(service: Service, tmp_pa
     assert service.objects(DATA) == service.objects(PUBLIC) == {}
 
 
-def test_the_look_leaves_nothing_behind_also_where_two_look_at_the_same_time(service: Service) -> None:
+def test_the_probe_leaves_nothing_behind_even_if_two_probe_at_once(service: Service) -> None:
     service.seconds = 0.05
     looking = [threading.Thread(target=make_writable, args=[place(PUBLIC, "badges")]) for _ in range(4)]
     for thread in looking:

@@ -1,4 +1,4 @@
-"""Local copies of a bucket's objects: those of a killed process go with the next one, those of others stay."""
+"""Local copies of a bucket's objects: a process removes those of a killed process, and leaves those of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock file is its owner's only, and whoever waits for one hears for whom, and does not wait for ever."""
+"""Only its owner can open a lock file. A waiting process names the holder and gives up in the end."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_lock_file_is_for_its_owner_only_whatever_the_umask_and_what_was_there
 def test_waiting_names_the_process_that_holds_the_lock_and_ends(
     tmp_path: Path, holder: subprocess.Popen[bytes], path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = f"process {holder.pid}, which is counting in .*, does not come to an end"
+    expected = f"process {holder.pid}, which is counting in .*, does not finish"
     with pytest.raises(StorageError, match=expected), file_lock(path, f"counting in {tmp_path}", 0.2):
         pass
     assert f"waiting for process {holder.pid}, which is counting in {tmp_path}" in caplog.text
@@ -73,7 +73,7 @@ def test_a_lock_is_had_as_soon_as_its_holder_dies(tmp_path: Path, holder: subpro
         assert holder.wait(5) == -9
 
 
-def test_what_was_removed_while_it_was_held_locks_nobody_out_and_lets_no_two_in(
+def test_a_lock_file_removed_while_held_still_lets_one_process_in_at_a_time(
     path: Path, holder: subprocess.Popen[bytes]
 ) -> None:
     path.unlink()

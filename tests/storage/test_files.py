@@ -153,7 +153,9 @@ def test_a_folder_that_cannot_be_put_in_place_is_named_and_takes_no_other_with_i
         if name == "c":
             make_folder(tmp_path / "c" / "made meanwhile")
     batch.put()
-    with pytest.raises(StorageError, match=r"/c: Directory not empty. Something else was put there.*: run again"):
+    with pytest.raises(
+        StorageError, match=r"/c: Directory not empty. Another process just put something there.*: run again"
+    ):
         failures.raise_any()
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {"a/1", "b/1", "d/1", "e/1"}
     assert list((tmp_path / "staging").iterdir()) == []

@@ -73,11 +73,11 @@ def test_a_lease_that_is_not_renewed_ends(
         assert "waiting for process 1.1@elsewhere 00, which is counting in gs://data-bucket/winnow" in caplog.text
 
 
-def test_whoever_waits_for_a_lease_does_not_wait_for_ever(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_lease_ends(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "MAX_WAIT_SECONDS", 0.2)
     monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
     hold(service, "1.1@elsewhere 00")
-    expected = r"counting.lease: process 1.1@elsewhere 00, which is counting in .*, does not come to an end"
+    expected = r"counting.lease: process 1.1@elsewhere 00, which is counting in .*, does not finish"
     with pytest.raises(StorageError, match=expected), counting(place()):
         pass
 

@@ -1,4 +1,4 @@
-"""Attempts: gaps that were asked for and are still there, and when to ask for them again."""
+"""Attempts: which gaps Winnow asked for without success, and when it asks for them again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from winnow_dagster.core.cost import Entry
 
 FIRST_WAIT = timedelta(minutes=10)
-"""How long after the first attempt the second one follows. Each further wait is twice as long, up to a day."""
+"""The wait after the first attempt. Each further wait is twice as long, up to a day."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What an attempt may fail of: the config and the credentials, as a digest, and when they were loaded."""
+    """What may make an attempt fail: the config and the credentials, as a digest, and when they were loaded."""
 
     digest: str
     loaded: datetime
@@ -37,14 +37,14 @@ class Attempt:
     tries: int
     digest: str
     is_paid: bool = False
-    """Whether a query of it was paid for."""
+    """Whether one of its queries was paid for."""
 
     def overlaps(self, gap: Gap) -> bool:
-        """Tell whether it asked for a day of a gap."""
+        """Tell whether the attempt asked for a day of the gap."""
         return self.first <= gap.last and gap.first <= self.last
 
     def next_at(self, setup: Setup) -> datetime:
-        """Return when to ask again: at once with another setup, but never twice a day for what costs money."""
+        """Return when to ask again: at once after a change of the setup, but at most once a day for paid queries."""
         if self.is_paid:
             return self.at + ONE_DAY
         if self.digest != setup.digest or self.at < setup.loaded:
@@ -52,14 +52,14 @@ class Attempt:
         return self.at + min(FIRST_WAIT * (1 << min(self.tries - 1, 10)), ONE_DAY)
 
     def paid_for(self, entries: Iterable[Entry]) -> set[str]:
-        """Return the selectors for which the ledger has a query since, of any of its days, that may be billed."""
+        """Return the selectors for which the ledger has a query of these days since then, billed or perhaps billed."""
         since = [e for e in entries if e.at >= self.at and e.first <= self.last and self.first <= e.last]
         return {selector for e in since if e.billed != 0 for selector in e.selectors}.intersection(self.selectors)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to ask for now, and what is known of each attempt after that."""
+    """What to ask for now, and the attempts to remember."""
 
     due: Sequence[Gap]
     attempts: Sequence[Attempt]
@@ -72,10 +72,10 @@ def decide(
     setup: Setup,
     paid_for: Callable[[Attempt], set[str]],
 ) -> Decision:
-    """Return which gaps, or which selectors of them, to ask for now.
+    """Return the gaps, or the selectors of them, to ask for now.
 
-    `paid_for` says for which selectors of an attempt a query was paid for. It is asked only of what would be due
-    otherwise.
+    `paid_for` returns the selectors of an attempt for which a query was paid. It is called only for attempts that are
+    otherwise due.
     """
     known = [left for attempt in attempts if (left := _still_missing(attempt, gaps))]
     known = [part for a in known for part in (_split(a, paid_for(a)) if a.next_at(setup) <= now else [a])]
@@ -89,7 +89,7 @@ def decide(
 
 
 def _split(attempt: Attempt, paid: set[str]) -> Iterator[Attempt]:
-    """Tell what was paid for of an attempt from what was not."""
+    """Split an attempt into the selectors that were paid for and the others."""
     if attempt.is_paid or not paid:
         yield attempt
         return
@@ -99,7 +99,7 @@ def _split(attempt: Attempt, paid: set[str]) -> Iterator[Attempt]:
 
 
 def _still_missing(attempt: Attempt, gaps: Iterable[Gap]) -> Attempt | None:
-    """Return an attempt without what has been read since; None where nothing of it is missing."""
+    """Return an attempt without what has been read since; None if nothing is left."""
     left = [gap for gap in gaps if attempt.overlaps(gap)]
     missing = {str(s) for gap in left for s in gap.selectors}
     selectors = tuple(s for s in attempt.selectors if s in missing)
@@ -117,7 +117,7 @@ def _next(gap: Gap, known: Iterable[Attempt], now: datetime, setup: Setup) -> At
 
 
 def to_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
-    """Return attempts as JSON has them."""
+    """Return attempts as JSON values."""
     return [
         {
             "selectors": list(a.selectors),
@@ -133,7 +133,7 @@ def to_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
 
 
 def from_json(content: Iterable[dict[str, Any]]) -> list[Attempt]:
-    """Return the attempts that `to_json` was given. Raises ValueError, LookupError or TypeError."""
+    """Parse what `to_json` returns. Raises ValueError, LookupError or TypeError."""
     return [
         Attempt(
             tuple(a["selectors"]),

@@ -25,7 +25,7 @@ LOW_COUNT = 10
 
 GREY = "lightgrey"
 UNKNOWN = "–"  # noqa: RUF001 - a dash, not a minus
-"""What is shown in place of a number that the release that published it did not count (R10)."""
+"""Stands for a number that the release that published it did not count (R10)."""
 
 SAMPLE_LABEL = "sample: "
 """What the label of a badge of sample data starts with (R8)."""

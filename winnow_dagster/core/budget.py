@@ -1,4 +1,4 @@
-"""The month's budget: which requests it pays for, and in which order. Knows nothing of how queries are sent."""
+"""The month's budget: which requests it pays for, and in which order. Does not know how queries are sent."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configured:
-    """The entries of the config, for which the rest of the month has to be paid too."""
+    """The config's entries. The budget reserves bytes to read them for the rest of the month."""
 
     windows: Mapping[Selector, int] = field(default_factory=dict)
-    """How many days have to be read of each entry, in the config's order."""
+    """The number of days that each entry needs, in the config's order."""
 
     settling: frozenset[Selector] = frozenset()
-    """The entries whose days are read again once they have settled."""
+    """The entries whose days are re-read once they have settled."""
 
 
 @dataclass(frozen=True)
 class Reserve:
-    """The bytes that the remaining days of the month need: to be read once, and to be read again."""
+    """The bytes that the remaining days of the month need, for first readings and for re-reads."""
 
     first: float = 0
     second: float = 0
@@ -41,7 +41,7 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Choice:
-    """The requests that the budget pays for, the first readings that it does not and why, and the re-reads left out."""
+    """The requests to send, the first readings that the budget refuses, with the reasons, and the re-reads left out."""
 
     chosen: Sequence[Request]
     refused: Mapping[Request, str]
@@ -50,7 +50,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be billed in a month in bytes (None: anything), what is billed already, and what queries cost."""
+    """The month's limit in bytes (None: no limit), the bytes billed so far, and what queries cost."""
 
     bytes_per_month: float | None
     spent: float
@@ -61,8 +61,8 @@ class Budget:
     def choose(self, requests: Sequence[Request], now: datetime) -> Choice:
         """Return what to read: first readings, then re-reads, then days that an older definition counted.
 
-        A first reading of an entry is read whole or not at all, since half a window has no number. Entries go in the
-        config's order. What was read before leaves room for what the rest of the month needs.
+        All first readings of an entry are chosen, or none, since half a window has no number. Entries go in the
+        config's order. Re-reads leave room for the first readings of the rest of the month.
         """
         entries = {selector: at for at, selector in enumerate(self.configured.windows)}
         ordered = sorted(requests, key=lambda r: entries.get(r.selector, len(entries)))
@@ -80,7 +80,7 @@ class Budget:
         return Choice(chosen, refused, [*left_out, *unread])
 
     def reserve(self, now: datetime) -> Reserve:
-        """Return what the remaining days of the month need, today's reading of yesterday included."""
+        """Return the bytes that the remaining days of the month need, including today's reading of yesterday."""
         days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
         yesterday = now.date() - ONE_DAY
         windows = self.configured.windows
@@ -94,16 +94,16 @@ class Budget:
         return sum(map(self.figures.estimate, queries))
 
     def refuses(self, more: float, reserve: float = 0) -> bool:
-        """Tell whether so many more bytes do not fit."""
+        """Tell whether the budget has no room for this many more bytes."""
         return self.bytes_per_month is not None and self.spent + more + reserve > self.bytes_per_month
 
     def _is_history(self, request: Request, now: datetime) -> bool:
-        """Tell whether the days lie beyond the longest window that ends yesterday: no number waits for them."""
+        """Tell whether no number waits for these days: they lie before the longest window that ends yesterday."""
         longest = self.configured.windows.get(request.selector, 0)
         return (now.date() - ONE_DAY - request.last).days >= longest
 
     def _add(self, chosen: list[Request], units: Sequence[Sequence[Request]], reserve: float) -> dict[Request, str]:
-        """Add to `chosen` the units that fit, each whole; return the requests of the others, and why."""
+        """Add to `chosen` each unit that fits whole; return the requests of the others, with the reasons."""
         together = [*chosen, *(request for unit in units for request in unit)]
         if not self.refuses(self.price(together), reserve):
             chosen[:] = together
@@ -118,7 +118,7 @@ class Budget:
         return refused
 
     def _add_newest_days(self, chosen: list[Request], history: Sequence[Request], reserve: float) -> list[Request]:
-        """Add to `chosen` as many of the newest days of each request as fit; return the rest."""
+        """Add to `chosen` as many of each request's newest days as fit; return the rest."""
         rest: list[Request] = []
         for request in history:
             fitting, too_many = 0, len(request.days()) + 1
@@ -137,7 +137,7 @@ class Budget:
     def _sentence(self, selector: Selector, before: float, needed: float, reserve: float) -> str:
         needs = f", the rest of the month needs about {format_bytes(reserve)}" if reserve else ""
         return (
-            f"the month's queries come to {format_bytes(self.spent + before)}{needs}, `{selector}` needs about "
+            f"the month's queries take {format_bytes(self.spent + before)}{needs}, `{selector}` needs about "
             f"{format_bytes(needed)} more, and the budget is {format_bytes(self.bytes_per_month or 0)}. Raise "
             "budget.tib_per_month, shorten window_days or list fewer packages, or wait for the next month"
         )

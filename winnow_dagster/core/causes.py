@@ -1,7 +1,7 @@
-"""Causes: what can go wrong outside Winnow, whom it concerns, whether it passes by itself, and what to do.
+"""Causes of failures outside Winnow: whom each concerns, whether it is transient, and how to fix it.
 
-The one table of them. Messages take their fix from here, retries ask here, and docs/errors.md prints it
-(`python -m winnow_dagster.core.causes_page`). Which answer of a service has which cause is for who meets the answer.
+This is the only table of causes. Error messages and retry policies use it, and docs/errors.md prints it (`python -m
+winnow_dagster.core.causes_page`). The module that talks to a service maps the service's answers to causes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class Cause:
     """A kind of failure."""
 
     sign: str
-    """How it shows: what the service says."""
+    """What the service or the system reports."""
 
     fix: str
     concerns_all: bool = True
-    """Whether it fails every package, so that Winnow asks once; otherwise other packages go on."""
+    """Whether it fails every package, so that Winnow asks only once. If not, the other packages go on."""
 
     is_transient: bool = False
-    """Whether it may pass by itself, so that Winnow tries again."""
+    """Whether it is a transient error, so that Winnow tries again."""
 
 
 RATE = "Winnow sends fewer at a time if `source.parallel` is lower"
@@ -102,12 +102,12 @@ BIGQUERY: Mapping[str, Cause] = {
     ),
     "no_job": Cause(
         "`notFound` of a job: BigQuery no longer knows the query that it took",
-        "Winnow starts the query again. If that fails too, run again later",
+        "Winnow sends the query again. If that fails too, run again later",
         concerns_all=False,
         is_transient=True,
     ),
     "not_a_table": Cause(
-        "source.table is a view or an external table: BigQuery does not tell when its rows last changed, or how many "
+        "source.table is a view or an external table: BigQuery does not report when its rows last changed, or how many "
         "a day has",
         "Set source.table to a table, such as the one that the view reads",
         concerns_all=False,
@@ -192,16 +192,16 @@ CREDENTIALS: Mapping[str, Cause] = {
         "Make a new key for the service account, and check this machine's clock",
     ),
     "token_service": Cause(
-        "the token service fails inside (5xx, `internal_failure`)",
+        "an internal error of the token service (5xx, `internal_failure`)",
         "Run again later",
         is_transient=True,
     ),
 }
 
 BUCKETS: Mapping[str, Cause] = {
-    "no_bucket": Cause("404: no such bucket", "There is no such bucket. Make it, or choose another"),
+    "no_bucket": Cause("404: no such bucket", "There is no such bucket. Create it, or choose another"),
     "forbidden": Cause("403", "Give this account the role Storage Object User on the bucket"),
-    "unauthorized": Cause("401", "Look at the credentials: service.credential_file, or those of the environment"),
+    "unauthorized": Cause("401", "Check the credentials: service.credential_file, or those of the environment"),
     "scopes": Cause(
         "403 `insufficientPermissions`, `ACCESS_TOKEN_SCOPE_INSUFFICIENT`",
         "Give the machine the scope https://www.googleapis.com/auth/devstorage.read_write, or set "
@@ -216,15 +216,15 @@ BUCKETS: Mapping[str, Cause] = {
         "Winnow replaces its objects: use a bucket without a retention policy and without holds",
     ),
     "billing": Cause("403 `accountDisabled`", "Enable billing for the project of the bucket"),
-    "rate": Cause("429, 5xx", "What is there is whole: run again", concerns_all=False, is_transient=True),
+    "rate": Cause("429, 5xx", "Nothing is damaged: run again later", concerns_all=False, is_transient=True),
     "changed": Cause(
-        "412: another process has changed the object", "What is there is whole: run again", concerns_all=False
+        "412: another process has changed the object", "Nothing is damaged: run again", concerns_all=False
     ),
-    "unreachable": Cause("no connection", "Check the network. What is there is whole: run again", is_transient=True),
-    "unknown": Cause("any other refusal", "What is there is whole: run again", concerns_all=False),
+    "unreachable": Cause("no connection", "Nothing is damaged: check the network and run again", is_transient=True),
+    "unknown": Cause("any other refusal", "Nothing is damaged: run again", concerns_all=False),
 }
 
-_SPACE = "Free some space, and run again: what was there before is whole"
+_SPACE = "Free some space, and run again: the files from before are intact"
 _RIGHTS = "Give this user the right to read and write there, or choose another directory"
 _IN_THE_WAY = "A file is where a directory should be: move it away"
 
@@ -234,11 +234,11 @@ FILES: Mapping[str, Cause] = {
     "EROFS": Cause("a file system that is read-only", "Make it writable, or choose another directory"),
     "EACCES": Cause("permission denied", _RIGHTS),
     "EPERM": Cause("operation not permitted", _RIGHTS),
-    "ENOENT": Cause("a directory is gone", "Make the directory again, and run again"),
+    "ENOENT": Cause("a directory is gone", "Create the directory, and run again"),
     "ENOTDIR": Cause("a file is in the way of a directory", _IN_THE_WAY),
     "EEXIST": Cause("a file is in the way of a directory", _IN_THE_WAY),
     "ENOTEMPTY": Cause(
-        "a directory is not empty", "Something else was put there in this moment: run again", concerns_all=False
+        "a directory is not empty", "Another process just put something there: run again", concerns_all=False
     ),
     "EISDIR": Cause(
         "a directory is in the way of a file", "A directory is where a file should be: move it away", concerns_all=False
@@ -250,7 +250,7 @@ FILES: Mapping[str, Cause] = {
         "a file system without locks", "Choose a data_dir on a local disk, or on NFS with locking, or in a bucket"
     ),
     "ELOOP": Cause("a lock file is a symbolic link", "Remove the link: the lock file has to be a file of this user"),
-    "unknown": Cause("any other error of the system", "Look at the disk that it is on"),
+    "unknown": Cause("any other error of the system", "Check the disk that holds it"),
 }
 
 INSTANCE: Mapping[str, Cause] = {
@@ -261,7 +261,8 @@ INSTANCE: Mapping[str, Cause] = {
         "Set the variable, or write the value into the file",
     ),
     "package": Cause(
-        "dagster.yaml names a module or class that is not there", "Install the package that has it, or correct the name"
+        "dagster.yaml names a module or class that is not installed",
+        "Install the package that has it, or correct the name",
     ),
     "database": Cause(
         "the database that dagster.yaml names does not answer",
@@ -269,8 +270,8 @@ INSTANCE: Mapping[str, Cause] = {
     ),
     "history": Cause(
         "the history of runs cannot be read or written",
-        "No number depends on it, and what can be published is published. Free some space on its disk, or look at its "
-        "database; if all else fails, move it away",
+        "No number depends on it, and Winnow publishes without it. Free some space on its disk, or check its "
+        "database; if nothing else helps, move it away",
     ),
 }
 

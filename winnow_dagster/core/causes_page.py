@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 INTRODUCTION = """\
 # Errors
 
-This page is printed from the code by `python -m winnow_dagster.core.causes_page`, and a test holds it equal: do not
-edit it. A message quotes the service's own words first, and then says what to do."""
+`python -m winnow_dagster.core.causes_page` prints this page from the code, and a test compares the two: do not edit it.
+A message quotes the service's own words first, and then says what to do."""
 HEAD = "| what happens | concerns | Winnow tries again | what to do |\n|---|---|---|---|"
 
 

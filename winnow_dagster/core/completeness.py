@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 WEEKS = 8
-"""With how many weeks before it a day is compared."""
+"""How many earlier weeks a day is compared with."""
 
 LOOK_BACK_DAYS = 7 * WEEKS
 MIN_COMPARED = 4
-"""With fewer days to compare, a day is not judged."""
+"""With fewer days to compare, Winnow does not judge a day."""
 
 MIN_USUAL_ROWS = 100
-"""With a smaller median a day is not judged either: an export of a few packages varies that much by chance."""
+"""With a smaller median Winnow does not judge a day: an export of a few packages varies that much by chance."""
 
 SHORT_OF_MEDIAN = 0.5
 SHORT_OF_SMALLEST = 0.75
 """Below this share of the smallest whole day a day is short. A holiday looks like a Sunday, which is whole."""
 
 READ_ANYWAY_DAYS = 14
-"""From how many days after it a short day is counted as it is, and marked."""
+"""After this many days, Winnow counts a short day as it is and marks it."""
 
 RECHECK_DAYS = 90
-"""For how many days after it a marked day is read again if its rows come back."""
+"""For this many days after a marked day, Winnow checks whether its rows have come back."""
 
 GROWTH_PERCENT = 10
-"""By how much a marked day's rows have to grow for the day to be read again."""
+"""How much a marked day's rows must grow before Winnow re-reads the day."""
 
 
 @dataclass(frozen=True)
 class DayRows:
-    """How many rows the source has of a day, over all packages, and when it was asked."""
+    """The number of rows that the source has of a day, over all packages, and when Winnow asked."""
 
     rows: int
     asked: datetime
@@ -51,7 +51,7 @@ class DayRows:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether a day is short. `usual` is the median that it was compared with; None where too few days could be."""
+    """Whether a day is short. `usual` is the median it is compared with; None if there are too few days to compare."""
 
     rows: int
     usual: int | None
@@ -98,28 +98,28 @@ def is_comparable(one: date, other: date) -> bool:
 
 
 def days_to_judge(days: Iterable[date]) -> tuple[date, date]:
-    """Return the first and last day of which the number of rows has to be known to judge these."""
+    """Return the first and last day whose numbers of rows are needed to judge these days."""
     wanted = list(days)
     return min(wanted) - timedelta(days=LOOK_BACK_DAYS), max(wanted)
 
 
 def is_read_anyway(day: date, now: datetime) -> bool:
-    """Return whether a day is so old that it is counted even if it is short."""
+    """Return whether a day is old enough to be counted even if it is short."""
     return now.date() >= read_anyway_day(day)
 
 
 def read_anyway_day(day: date) -> date:
-    """Return the day from which on a short day is counted as it is."""
+    """Return the first day on which Winnow counts a short day as it is."""
     return day + timedelta(days=READ_ANYWAY_DAYS)
 
 
 def is_recheck_due(day: date, last_asked: datetime | None, now: datetime) -> bool:
-    """Return whether to ask for the rows of a marked day: once a day, for RECHECK_DAYS."""
+    """Return whether to ask for a marked day's rows: once a day, for RECHECK_DAYS."""
     return (now.date() - day).days <= RECHECK_DAYS and (last_asked is None or last_asked.date() != now.date())
 
 
 def have_grown(before: int | None, rows: int | None) -> bool:
-    """Return whether a marked day has enough rows more than when it was read to be read again."""
+    """Return whether a marked day has gained enough rows to be re-read."""
     return (
         before is not None and rows is not None and rows > before and 100 * (rows - before) >= GROWTH_PERCENT * before
     )

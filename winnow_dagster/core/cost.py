@@ -37,20 +37,20 @@ ROWS_LEFT = 0.61
 """Derived: the share of the log's rows that PyPI still logs since the change."""
 
 CAP_FACTOR = 2
-"""How far the default cap lies above the expected size of whole days, which grow."""
+"""The default cap as a multiple of the expected size of whole days, which grow."""
 
 
 def relative_size(columns: Columns) -> float:
-    """Return the expected bytes of a day's columns, beside those of PLAIN_COLUMNS on a day since the change."""
+    """Return the size of a day's columns, relative to PLAIN_COLUMNS on a day since the change."""
     width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in PLAIN_COLUMNS)
     return width / ROWS_LEFT if FILE_NAME in columns else width
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What is known of the source's size and price; each can be set in the config, and is corrected by the ledger.
+    """The source's sizes and prices. The config can set each, and the ledger corrects them.
 
-    Sizes are those of PLAIN_COLUMNS on a day since the change of the log. `relative_size` tells the others.
+    Sizes are those of PLAIN_COLUMNS on a day since the change of the log. `relative_size` gives the others.
     """
 
     package_day_bytes: float = ROWS_LEFT * 153 * MB
@@ -69,10 +69,10 @@ class Figures:
     """BigQuery bills at least so much for a query."""
 
     learned_package_days: Mapping[Columns, float] = field(default_factory=dict)
-    """What the ledger says a package and day billed, by the columns read."""
+    """The bytes billed per package and day according to the ledger, by the columns read."""
 
     learned_scan_days: Mapping[Columns, float] = field(default_factory=dict)
-    """What the ledger says a scan of a day billed, by the columns read."""
+    """The bytes billed per scan of a day according to the ledger, by the columns read."""
 
     def package_day(self, columns: Columns) -> float:
         """Return the bytes that a package and day is expected to bill."""
@@ -96,7 +96,7 @@ class Figures:
     def cap(self, query: CountQuery) -> int:
         """Return a `maximum_bytes_billed` that lets a query run.
 
-        BigQuery holds it against the whole partitions of the columns read, and ignores clusters: a cap below that
+        BigQuery compares it with the whole partitions of the columns read, and ignores clustering. A cap below that
         refuses queries that would read little.
         """
         expected = self.scan_day_bytes * relative_size(query.columns)
@@ -123,10 +123,10 @@ class Entry:
     rows: int | None = None
     cache_hit: bool = False
     columns: Columns = PLAIN_COLUMNS
-    """The columns read; releases that did not note them read these."""
+    """The columns read. Releases that did not record them read these."""
 
     project: str = ""
-    """The Google Cloud project in which the job runs; empty where a release did not note it."""
+    """The Google Cloud project in which the job runs; empty if the release did not record it."""
 
     @property
     def counted(self) -> float:
@@ -145,7 +145,7 @@ class Entry:
 
     @property
     def is_typical(self) -> bool:
-        """Whether later queries for the same columns bill alike. Earlier releases read old days without the name."""
+        """Whether later queries for the same columns bill alike. Earlier releases read old days without file names."""
         return bool(self.billed) and not self.cache_hit and (self.first > LAST_MIXED_DAY or FILE_NAME in self.columns)
 
 
@@ -182,7 +182,7 @@ class Estimate:
     day_queries: int
     day_bytes: float
     needs_file_names: bool
-    """Whether the first fill has days that are read with the files' names."""
+    """Whether the first fill reads days that need file names."""
 
     @property
     def month_bytes(self) -> float:

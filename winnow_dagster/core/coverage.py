@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 ONE_DAY = timedelta(days=1)
 
 UNNAMED_SCHEMA = pl.Schema({"date": pl.Date, "package": pl.String, "rows": pl.Int64})
-"""How many rows of a package name no file on a day."""
+"""The number of rows without a file name, by package and day."""
 
 
 @dataclass(frozen=True)
 class ReadingFacts:
-    """What is known of one reading of a selector on a day, besides its counts."""
+    """Facts about one reading of a selector on a day, besides its counts."""
 
     source_rows: int | None = None
-    """How many rows the source had of the day then, over all packages; None where it could not tell."""
+    """The rows that the source had of the day, over all packages; None if it could not tell."""
 
     downloads: int | None = None
-    """The raw downloads of the selector; None of a reading by a release that did not note them."""
+    """The raw downloads of the selector; None if the release that read them did not record them."""
 
     unnamed: int = 0
-    """How many rows name no file, on a day on which only the name tells a download. They are not counted."""
+    """Rows without a file name, on a day on which only the name identifies a download. They are not counted."""
 
     is_short: bool = False
-    """Whether the source had lost rows of the day, and the day was counted all the same."""
+    """Whether the source had lost rows of the day, and Winnow counted the day anyway."""
 
 
 NO_FACTS = ReadingFacts()
@@ -52,7 +52,7 @@ class Coverage:
     read: Mapping[Selector, datetime] = field(default_factory=dict)
     failed: Mapping[Selector, str] = field(default_factory=dict)
     facts: Mapping[Selector, ReadingFacts] = field(default_factory=dict)
-    """What else is known of the readings in `read`."""
+    """Other facts about the readings in `read`."""
 
     legacy: Mapping[Selector, datetime] = field(default_factory=dict)
     """When selectors were read by the definition `requests`. Such counts are history only: they cover nothing (R9)."""
@@ -83,7 +83,7 @@ class Coverage:
         return next((why for other, why in self.failed.items() if other.covers(selector)), None)
 
     def holds(self, selector: Selector) -> bool:
-        """Return whether the day has counts of all that `selector` selects, by whichever definition."""
+        """Return whether the day has counts of all that `selector` selects, by either definition."""
         return self.covers(selector) or any(other.covers(selector) for other in self.legacy)
 
     def facts_of(self, selector: Selector) -> ReadingFacts:
@@ -92,7 +92,7 @@ class Coverage:
         return self.facts.get(max(covering, key=self.read.__getitem__), NO_FACTS) if covering else NO_FACTS
 
     def within(self, other: Coverage) -> Coverage:
-        """Return this without the readings that `other` does not have too."""
+        """Return this coverage without the readings that `other` lacks."""
         return replace(
             self,
             read={selector: at for selector, at in self.read.items() if other.read.get(selector) == at},
@@ -100,8 +100,8 @@ class Coverage:
         )
 
     def with_reading(self, facts: Mapping[Selector, ReadingFacts], at: datetime) -> Coverage:
-        """Return this after a reading of some selectors, which is the only one that their counts are of then."""
-        # Two readings never have the same stamp: the honest counts of one would be taken for those of the other.
+        """Return this coverage with a reading, which replaces earlier readings of the same selectors."""
+        # Two readings need different timestamps: otherwise the honest counts of one pass for those of the other.
         while at in [self.read.get(selector) for selector in facts]:
             at += timedelta(microseconds=1)
         return Coverage(
@@ -116,9 +116,9 @@ class Coverage:
         return replace(self, read={**self.read, **dict.fromkeys(selectors, at)})
 
     def with_failure(self, failure: Failure) -> Coverage:
-        """Return this after a request failed; what is covered stays covered.
+        """Return this coverage after a failed request. What is covered stays covered.
 
-        A short day was not asked for, which is no failure: a wider selector is asked for it next time too.
+        A short day is no failure, since Winnow did not ask for it. The next time, too, a wider selector may ask for it.
         """
         if failure.is_short:
             return self
@@ -139,7 +139,7 @@ class Request:
     """Whether the days are covered already, and are read once more only because they have settled."""
 
     is_recount: bool = False
-    """Whether counts by an older definition are stored, which stay until this is read."""
+    """Whether the store has counts by an older definition. They stay until this request is read."""
 
     def days(self) -> list[date]:
         """Return the days asked for, oldest first."""
@@ -163,16 +163,16 @@ class Reading:
     counts: pl.DataFrame
     cost: Cost = field(default_factory=Cost)
     unnamed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNNAMED_SCHEMA))
-    """Rows that name no file, on days on which only the name tells a download (UNNAMED_SCHEMA)."""
+    """Rows without a file name, on days on which only the name identifies a download (UNNAMED_SCHEMA)."""
 
     source_rows: Mapping[date, int] = field(default_factory=dict)
-    """How many rows the source has of each day, over all packages, where it can tell."""
+    """The number of rows that the source has of each day, over all packages, where it can tell."""
 
     short_days: frozenset[date] = frozenset()
-    """Days that are counted although the source has lost rows of them."""
+    """Short days that Winnow counts as they are."""
 
     read_at: datetime | None = None
-    """When the source read the rows, if an earlier run asked for them; None: just now."""
+    """When the source read the rows, if an earlier run sent the query; None: just now."""
 
 
 @dataclass(frozen=True)
@@ -185,15 +185,15 @@ class Failure:
     """Whether asking again in some minutes may help."""
 
     is_short: bool = False
-    """Whether the source was not asked, since it has lost rows of the day."""
+    """Whether Winnow did not ask the source, since the source has lost rows of the day."""
 
     def __post_init__(self) -> None:
-        """Keep the source's own words on one line, without control characters."""
+        """Put the source's words on one line, without control characters."""
         object.__setattr__(self, "reason", visible(self.reason))
 
     @property
     def requests(self) -> Sequence[Request]:
-        """The request that failed, as the requests of an answer."""
+        """The request that failed, in the form in which an answer has its requests."""
         return (self.request,)
 
 

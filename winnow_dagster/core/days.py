@@ -82,10 +82,10 @@ class Question:
     source: str
     settle_days: int = 0
     short_days: frozenset[date] = frozenset()
-    """Days that are not read, since the source has lost rows of them."""
+    """Days that Winnow does not read, since the source has lost rows of them."""
 
     empty_days: frozenset[date] = frozenset()
-    """Days that are counted although the source answered with nothing, which is not usual."""
+    """Days that Winnow counts although the source unusually returned no rows."""
 
 
 def describe(
@@ -178,7 +178,7 @@ def _held(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
 
 
 def _marks(honest: Days, parts: Sequence[Selector], question: Question) -> dict[date, DayMark]:
-    """Return what is known of each day that has counts of all parts by one definition."""
+    """Return the mark of each day that has counts of all parts by one definition."""
     found: dict[date, DayMark] = {}
     for day, coverage in honest.coverage.items():
         if day > question.through:
@@ -195,7 +195,7 @@ def _marks(honest: Days, parts: Sequence[Selector], question: Question) -> dict[
 def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> Window | None:
     start, covered = min(honest.coverage, default=through), _covered(honest, which)
     if days == ALL:
-        # Days counted by another definition are about to be read again. Until then they keep their place.
+        # Winnow will re-read days counted by another definition. Until then they keep their place.
         window = whole_window(_held(honest, which), start=start, through=through, patience=PATIENCE_DAYS)
         is_covered = window and all(map(covered, days_between(window.first_day, window.as_of)))
         return window if is_covered else None
@@ -226,9 +226,9 @@ def _names(
 
 
 def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> tuple[str, ...]:
-    """Return the packages of a group that are published, in order.
+    """Return the published packages of a group, in order.
 
-    Members that only `*` selects, and those that were never downloaded, stand as the config writes them.
+    Members that only `*` selects, and members without a download, appear as the config spells them.
     """
     selectors = [which for which in names if isinstance(which, Selector)]
     published = {n for which in selectors for n in names[which]}
@@ -301,5 +301,5 @@ def _problem(
 
 
 def lacks_rows(day: date) -> str:
-    """Return what is said of a package that waits for a short day."""
+    """Return why a package waits for a short day."""
     return f"PyPI's log lacks rows of {day}"

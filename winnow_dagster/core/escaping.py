@@ -1,4 +1,4 @@
-"""Text that strangers chose, such as installer and file names: how each place shows it without obeying it."""
+"""Escaping of text that strangers chose, such as installer and file names, for each place that shows it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Everything:
     """What the packages that something else publishes are called, or begin with."""
 
     short_days: tuple[date, ...] = ()
-    """Days of the windows that are counted although the source has lost rows of them."""
+    """Short days of the windows, which Winnow counts as they are."""
 
     def selects(self, package: str) -> bool:
         """Tell whether nothing else publishes a package."""

@@ -26,14 +26,14 @@ class Day(NamedTuple):
 
     date: date
     provisional: bool | None
-    """None of a day whose file does not say."""
+    """None if the day's file does not say."""
 
     numbers: tuple[int | None, ...]
-    """The counts of the day, in the order of NUMBERS; None where the release that published them did not count."""
+    """The counts of the day, in the order of NUMBERS; None if the release that published them did not count it."""
 
     definition: Definition = Definition.FILES
     is_short: bool = False
-    """Whether the day is counted although the source has lost rows of it."""
+    """Whether Winnow counts the day as it is, although it is short."""
 
     def by_name(self) -> dict[str, int | None]:
         """Return the counts of the day by their names."""
@@ -78,13 +78,13 @@ class History:
         return History(tuple(day for day in self.days if day.date > after))
 
     def short_days(self) -> list[date]:
-        """Return the days that are counted although the source has lost rows of them."""
+        """Return the short days, which Winnow counts as they are."""
         return [day.date for day in self.days if day.is_short]
 
     def keep(self, published: History) -> History:
-        """Return this with the published days that it lacks: a store that was lost takes nothing back (R5).
+        """Return this history with the published days that it lacks: a lost store removes nothing (R5).
 
-        Nor does a day counted by the present definition of a download give way to one counted by another.
+        A day counted by the present definition never gives way to one counted by another.
         """
         mine = {day.date: day for day in self.days}
         kept = {
@@ -101,7 +101,7 @@ class History:
 
 
 class DayMark(NamedTuple):
-    """What is known of a day that counts are stored of, besides its counts."""
+    """Facts about a day with stored counts."""
 
     provisional: bool
     definition: Definition = Definition.FILES

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from winnow_dagster.core.names import Selector
 
 LOW_REREAD_DAYS = (3, 10, 30)
-"""How many days after its end a day with suspiciously few downloads is read again."""
+"""The ages in days at which Winnow re-reads a day with suspiciously few downloads."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""By how much the clocks of two machines may differ."""
+"""How much the clocks of two machines may differ."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What decides whether a reading still has to be made: the present moment, and when a day settles.
+    """Decides whether a day has to be read, by the present moment and by when a day settles.
 
     A day read less than `settle_days` after its end is provisional; 0 means that every day settles at once.
     """
@@ -33,23 +33,23 @@ class Reader:
     now: datetime
     settle_days: int = 0
     read_once: frozenset[Selector] = frozenset()
-    """What is not read again to settle."""
+    """Selectors that are not re-read to settle."""
 
     rows: Mapping[date, DayRows] = field(default_factory=dict)
-    """The newest numbers of rows that the source gave, by day."""
+    """The newest numbers of rows from the source, by day."""
 
     low_days: frozenset[date] = frozenset()
-    """Days with suspiciously few downloads, whose numbers of rows the source cannot tell."""
+    """Days with suspiciously few downloads, of which the source cannot tell the number of rows."""
 
     def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` is not covered on `day`, or has to be read once more."""
+        """Tell whether `selector` is not covered on `day`, or has to be re-read."""
         return not coverage.covers(selector) or self.has_to_reread(day, coverage, selector)
 
     def has_to_reread(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` is covered on `day`, and has to be read once more.
+        """Tell whether `selector` is covered on `day`, and has to be re-read.
 
-        That is so once the day has settled, once lost rows have come back, and where the stamp lies in the future: by a
-        clock that was ahead, a day may be read before it is over.
+        That is so once the day has settled, once lost rows have come back, and if the timestamp lies in the future: a
+        clock that was ahead may have read the day before its end.
         """
         last_read = coverage.last_read(selector)
         if last_read is None:
@@ -58,7 +58,7 @@ class Reader:
             return True
         rows, facts = self.rows.get(day), coverage.facts_of(selector)
         if rows is not None and facts.source_rows is not None and rows.rows < facts.source_rows:
-            # The source has lost rows since: its answer would not replace what is stored.
+            # The source has lost rows since then: its answer would not replace the stored counts.
             return False
         if facts.is_short and have_grown(facts.source_rows, rows.rows if rows else None):
             return True
@@ -67,7 +67,7 @@ class Reader:
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
 
     def has_to_ask_for_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` was read on a marked day, whose number of rows is to be asked for today."""
+        """Tell whether `selector` was read on a marked day, and Winnow has to ask for its number of rows today."""
         known = self.rows.get(day)
         return coverage.facts_of(selector).is_short and is_recheck_due(day, known.asked if known else None, self.now)
 
@@ -94,10 +94,10 @@ def find_gaps(
     start: date,
     through: date,
 ) -> list[Gap]:
-    """Return what has to be read so that each selector has its longest window (in days) up to `through`.
+    """Return the gaps to read so that each selector has its longest window (in days) up to `through`.
 
-    Where money is short, days that cover nothing go first, then those to read once more, and then days beyond the
-    longest window that were counted by another definition.
+    The order matters if the budget is small: first days that cover nothing, then re-reads, then days before the longest
+    window that another definition counted.
     """
     first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
     missing: dict[date, tuple[Selector, ...]] = {}
@@ -142,16 +142,16 @@ def plan_requests(
 ) -> list[Request]:
     """Return the requests that top these days up: one per selector and contiguous range of days.
 
-    What was never read, what is read for a second time and what an older definition counted are requests apart. A
-    selector is not asked for on a day for which a wider one is. With `refetch` all is asked for again. A day that is
-    not over is never asked for.
+    First readings, re-reads and days counted by an older definition are separate requests. If a wider selector asks for
+    a day, a narrower one does not. With `refetch` Winnow asks for everything again. It never asks for a day that is not
+    over.
     """
     chosen = list(selectors)
     wanted: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
         missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
-        # A prefix that fails must not take the packages down that have an entry of their own.
+        # A prefix that fails must not make packages with an entry of their own fail.
         wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
         for selector in missing:
             if not any(w != selector and w.covers(selector) for w in wider):

@@ -1,6 +1,6 @@
 """Quality: days with suspiciously few downloads, at a source that cannot tell how many rows it has of a day.
 
-Compares what the entries of the config have in common on both days: a package added later says nothing of days before.
+Compares only config entries that both days cover: a package added later says nothing about days before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOW_SHARE = 0.5
 MIN_USUAL_OF_LOW = 1000
 MIN_USUAL_OF_EMPTY = 100
-"""Below these medians, few downloads and none say nothing."""
+"""Below these medians, few or no downloads are no sign of a fault."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class QuietDays:
 def find_quiet_days(
     coverage: Mapping[date, Coverage], selectors: Collection[Selector], judged: Iterable[date]
 ) -> QuietDays:
-    """Return which of the judged days have suspiciously few downloads of all these selectors together.
+    """Return the judged days on which all these selectors together have suspiciously few downloads.
 
-    Only readings that the source gave without its number of rows are judged.
+    Judges only readings without the source's number of rows.
     """
     low: dict[date, tuple[int, int]] = {}
     empty: dict[date, tuple[int, int]] = {}

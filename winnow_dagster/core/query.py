@@ -30,7 +30,7 @@ PLAIN_COLUMNS = ("timestamp", "project", "details.installer.name", "details.syst
 
 @dataclass(frozen=True)
 class CountQuery:
-    """One query: the requests that it answers, all for the same days, none of them across the change of the log."""
+    """One query. Its requests are all for the same days, on one side of the change of the log."""
 
     requests: Sequence[Request]
     strategy: str
@@ -80,9 +80,9 @@ class CountQuery:
         return (*PLAIN_COLUMNS, FILE_NAME) if self.needs_file_names else PLAIN_COLUMNS
 
     def text(self, table: str) -> str:
-        """Return the query over `table`, a name that the config has checked.
+        """Return the query over `table`, a name that the config has validated.
 
-        On days that need the file's name the answer has a column more: `unnamed`, the rows that name no file.
+        On days that need the file's name the answer has one more column: `unnamed`, the rows without a file name.
         """
         counts, condition_on_groups = "COUNT(*) AS downloads", ""
         if self.needs_file_names:
@@ -139,7 +139,7 @@ class CountQuery:
 
 
 def text_to_paste(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:
-    """Return what a reader runs to count these selectors: one query, or two for days across the change of the log."""
+    """Return the query that counts these selectors; two queries if the days span the change of the log."""
     parts = list(selectors)
     queries = [
         CountQuery([Request(part, run[0], run[-1]) for part in parts], PER_PACKAGE)
@@ -153,9 +153,9 @@ def plan_queries(
 ) -> list[CountQuery]:
     """Return the queries that answer these requests.
 
-    `strategy` is per_package, batched, scan or auto, which takes one query per package up to `scan_above(columns)`
-    packages on the same days, and one scan of the days beyond. Everything is a scan of each day: of several, its answer
-    would be too large.
+    `strategy` is per_package, batched, scan or auto. `auto` sends one query per package for up to `scan_above(columns)`
+    packages on the same days, and one scan of the days for more. `*` takes one scan per day, since the answer for
+    several days would be too large.
     """
     by_days: dict[tuple[date, date, bool], list[Request]] = defaultdict(list)
     queries = []

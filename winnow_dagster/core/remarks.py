@@ -1,4 +1,4 @@
-"""Remarks: what a user should look at although nothing failed: a name that may be misspelled."""
+"""Remarks: what a user should check although nothing failed, such as a name that may be misspelled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def remark_on(state: PackageState) -> str | None:
-    """Return what is odd about a package or group without a download in its longest whole window; None otherwise."""
+    """Return the remark on a package or group without a download in its longest whole window; None otherwise."""
     counted = [window.counts for window in state.windows if window.counts]
     longest = max(counted, key=lambda counts: counts.window.days, default=None)
     if longest is None or longest.raw:
@@ -27,7 +27,7 @@ def remark_on(state: PackageState) -> str | None:
 def remark_on_prefixes(
     published: Mapping[str, Sequence[PackageState]], selectors: Collection[Selector], missing: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the prefixes that select no package although each of their days was read, each with a remark.
+    """Yield each prefix that selects no package although all its days were read, with a remark.
 
     `missing`: the selectors, as text, that lack days.
     """
@@ -40,7 +40,7 @@ def remark_on_prefixes(
 def judge_downloads(
     published: Mapping[str, Sequence[PackageState]], selectors: Collection[Selector], missing: Collection[str]
 ) -> Verdict:
-    """Hold that each package, group and prefix has a download. The name of one that has none may be misspelled."""
+    """Hold that each package, group and prefix has a download. A name without one may be misspelled."""
     states = [state for found in published.values() for state in found]
     remarks = {state.package: remark for state in states if (remark := remark_on(state))}
     return Verdict(remarks | dict(remark_on_prefixes(published, selectors, missing)), len(states))

@@ -81,7 +81,7 @@ def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[d
 
 
 def judge_quiet_days(low: Mapping[date, tuple[int, int]]) -> dict[str, str]:
-    """Return what is bad of days with suspiciously few downloads: each with its downloads and the usual number."""
+    """Return a problem for each day with suspiciously few downloads: the downloads and the usual number."""
     again = " and ".join((", ".join(map(str, LOW_REREAD_DAYS[:-1])), str(LOW_REREAD_DAYS[-1])))
     return {
         str(day): f"{found:,} downloads of all entries, and usually about {usual:,}. Winnow reads the day again after "
@@ -91,14 +91,14 @@ def judge_quiet_days(low: Mapping[date, tuple[int, int]]) -> dict[str, str]:
 
 
 def judge_completeness(judged: Mapping[date, Judgement], short: Mapping[date, Judgement]) -> Verdict:
-    """Hold that the source has lost no rows of a day that a window waits for."""
+    """Hold that the source has lost no rows of a day that a window needs."""
     bad = {str(day): describe_short(day, judgement) for day, judgement in short.items()}
     not_judged = sum(judgement.usual is None for judgement in judged.values())
     return Verdict(bad, len(judged), {"days_not_judged": not_judged})
 
 
 def describe_short(day: date, judgement: Judgement) -> str:
-    """Return why a short day is not read, and what Winnow is going to do."""
+    """Return why Winnow does not read a short day, and what it will do."""
     until = read_anyway_day(day)
     return f"{day} is short: {judgement}. Winnow reads it once its rows are back, or as it is from {until} on"
 

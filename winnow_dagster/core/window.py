@@ -48,13 +48,13 @@ class WindowCounts:
     categories: Mapping[str, int | None]
     by_installer: Mapping[str, int | None]
     by_system: Mapping[str, int | None]
-    """None in any of the three: published by a release that did not count it (R10)."""
+    """None in any of the three: the release that published them did not count it (R10)."""
 
     unlisted: Mapping[str, int] | None = field(default_factory=dict)
     """The downloads of category `other`, by installer: not counted, but never hidden (R4). None: not published then."""
 
     short_days: tuple[date, ...] = ()
-    """Days of the window that are counted although the source has lost rows of them."""
+    """Short days of the window, which Winnow counts as they are."""
 
     @property
     def honest(self) -> int:
@@ -66,11 +66,11 @@ class WindowCounts:
 
     @property
     def raw(self) -> int:
-        """All downloads, honest and winnowed: the sum of the categories that the release counted, whichever it had."""
+        """All downloads: the sum of the categories that the release counted."""
         return sum(count for count in self.categories.values() if count is not None)
 
     def with_short_days(self, days: Iterable[date]) -> WindowCounts:
-        """Return this with those of the days that lie in the window noted as short."""
+        """Return these counts with the short days among `days` that lie in the window."""
         window = self.window
         return replace(self, short_days=tuple(sorted(d for d in days if window.first_day <= d <= window.as_of)))
 
@@ -151,7 +151,7 @@ def count_covered(days: int, covered: Callable[[date], bool], through: date) -> 
 
 
 def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
-    """Return the installers with the most downloads, by name, and the others in one, under a name that none has."""
+    """Return the installers with the most downloads, and the sum of the others under a name that no installer has."""
     ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(downloads for _, downloads in ordered[MOST_UNLISTED:])
     others = OTHERS

@@ -1,6 +1,6 @@
-"""Alerts: a run that failed for good, and a check that turned red or well again, told to a webhook once.
+"""Alerts: tell a webhook once of each run that failed for good, and of each check that turned red or recovered.
 
-By a sensor of Dagster's daemon, and by `winnow collect`, whichever sees it first.
+A sensor of Dagster's daemon and `winnow collect` both send alerts.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def post(webhook: str, text: str) -> None:
 
 
 def tell(winnow: Installation, runs: OwnRuns) -> int:
-    """Tell the webhook what it was not told yet; return how many things. Raises AlertError and StorageError.
+    """Send each new alert to the webhook; return how many. Raises AlertError and StorageError.
 
-    What was told is noted after each: it is told again only if the webhook's answer, or the note, was lost.
+    Each alert is recorded once it is sent. It is sent twice only if the webhook's answer, or the record, is lost.
     """
     folder, number = winnow.settings.data_dir, 0
     told = read_told(folder)
     if told.since is not None and not any(_news(winnow, runs, told)):
         return 0
     with alerting(folder):
-        # Another process may have told some of it meanwhile.
+        # Another process may have sent some alerts meanwhile.
         told = read_told(folder)
         if told.since is None:
             told = replace(told, since=winnow.started.timestamp())
@@ -79,25 +79,25 @@ def tell(winnow: Installation, runs: OwnRuns) -> int:
 def _alerts(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
         name="alerts",
-        description="Tells the webhook of runs that failed and are not tried again, of checks that turned red, and of "
-        "those that are well again.",
+        description="Alerts the webhook when a run failed and is not retried, when a check turns red, and when it "
+        "recovers.",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         number = tell(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
         red = [name for name, is_red in read_told(winnow.settings.data_dir).is_red.items() if is_red]
-        return dg.SkipReason(f"told {number} things; checks that are red: {', '.join(red) or 'none'}")
+        return dg.SkipReason(f"sent {number} alerts; red checks: {', '.join(red) or 'none'}")
 
     return alerts
 
 
 News = tuple[str, Callable[[Told], Told]]
-"""What to tell, and how that changes what was told."""
+"""The text of an alert, and how sending it changes the record."""
 
 
 def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
-    """Return what was not told yet."""
+    """Yield the alerts that were not sent yet."""
     since = told.since or winnow.started.timestamp()
     for record in runs.find([dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)):
         run, failed_at = record.dagster_run, record.end_time or record.create_timestamp.timestamp()
@@ -111,13 +111,13 @@ def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
             continue
         evaluation, at = found
         was_red = told.is_red.get(check.name, False)
-        # An older evaluation is one of another instance.
+        # An older evaluation comes from another instance.
         if evaluation.passed is was_red and at > told.judged_at.get(check.name, 0):
             yield _tell(check, evaluation), partial(_add_check, check.name, not evaluation.passed, at)
 
 
 def _add_run(run_id: str, failed_at: float, told: Told) -> Told:
-    # A run may be written into the history a moment after another one that failed later.
+    # The history may show a run a moment after another run that failed later.
     since = max(told.since or 0.0, failed_at - OVERLAP_SECONDS)
     runs = {known: at for known, at in {**told.runs, run_id: failed_at}.items() if at >= since}
     return replace(told, since=since, runs=runs)
@@ -136,11 +136,11 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         for event in events
         if event.is_step_failure
     ]
-    return "; ".join(steps) or next((event.message for event in events if event.message), "Nobody says why")
+    return "; ".join(steps) or next((event.message for event in events if event.message), "no reason given")
 
 
 def _evaluation(instance: dg.DagsterInstance, check: Check) -> tuple[dg.AssetCheckEvaluation, float] | None:
-    """Return what a check last came to, and when; None where it never ran, or is at it."""
+    """Return the last result of a check, and its time; None if the check never ran, or is running."""
     record = instance.get_latest_asset_check_evaluation_record(check.key)
     event = record.event.dagster_event if record and record.event else None
     data: Any = event.event_specific_data if event else None

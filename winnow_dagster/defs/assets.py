@@ -25,7 +25,7 @@ from winnow_dagster.storage.days import FORMAT
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()
 
-# A name of its own: a run may hold its slot for hours, and other teams' runs would wait for it.
+# Winnow's own pool: a run may hold its slot for hours, and other teams' runs would wait for it.
 POOL = "winnow_bigquery"
 
 OWNERS = ["team:maintainers"]

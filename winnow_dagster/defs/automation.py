@@ -26,7 +26,7 @@ COUNTS = dg.define_asset_job(
 )
 CHECKING = dg.define_asset_job(
     CHECK_ALL,
-    # By name: other teams' assets may be in the same code location, and their checks are theirs to run.
+    # By name: the code location may also hold other teams' checks, which Winnow does not run.
     dg.AssetSelection.checks(*(check.key for check in CHECKS)),
     description="Runs every check and materialises nothing.",
 )
@@ -145,7 +145,7 @@ def _tidy(winnow: Installation) -> dg.SensorDefinition:
         name="tidy",
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Deletes Winnow's own old runs, but for those that read days.",
+        description="Deletes Winnow's own old runs, except those that read days.",
     )
     def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         oldest = winnow.oldest_kept_run

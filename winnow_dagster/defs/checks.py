@@ -24,7 +24,7 @@ MOST_NAMED = 100
 """How many culprits a check names; it counts the others."""
 
 ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
-"""The assets, each made from the one before it."""
+"""The assets. Each is made from the one before it."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -41,7 +41,7 @@ class Check:
 
     @property
     def key(self) -> dg.AssetCheckKey:
-        """What Dagster calls it."""
+        """The check's key in Dagster."""
         return dg.AssetCheckKey(dg.AssetKey(self.asset), self.name)
 
 
@@ -136,8 +136,8 @@ CHECKS = (
     ),
     Check(
         "source_days_are_whole", "raw_downloads", WARN,
-        "The source has lost no rows of a day that a window waits for, judged by its number of rows over all packages "
-        "beside that of the same weekday in the eight weeks before. With fewer than four such days it is not judged.",
+        "The source has lost no rows of a day that a window needs. The check compares the day's number of rows over "
+        "all packages with the same weekday in the eight weeks before. With fewer than four such days it says nothing.",
         _whole,
     ),
     Check(
@@ -156,7 +156,7 @@ CHECKS = (
     ),
     Check(
         "every_package_has_downloads", "badges", WARN,
-        "Each entry has a download in its longest whole window. The name of one without any may be misspelled.",
+        "Each entry has a download in its longest whole window. An entry without one may be misspelled.",
         _downloads,
     ),
     Check(
@@ -191,7 +191,7 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
         for check in checks:
             found = None
             if check.name in chosen:
-                # One that cannot be judged does not take the others down.
+                # A check that cannot be judged must not make the others fail.
                 with failures.noted():
                     found = dg.AssetCheckResult(**_judge(check, winnow))
             if found:
@@ -203,9 +203,9 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
 
 @dg.failure_hook(required_resource_keys={"winnow"})
 def judge_all_the_same(context: dg.HookContext) -> None:
-    """Judge, when a step has failed, the checks of its asset and of those made from it: Dagster skips their steps.
+    """Evaluate the checks of a failed step's asset and of the assets made from it: Dagster skips their steps.
 
-    Otherwise Dagster calls each of them failed, whatever it would have said.
+    Otherwise Dagster reports each of these checks as failed, whatever its result would be.
     """
     instance, run = context.instance, context.instance.get_run_by_id(context.run_id)
     after = ORDER[ORDER.index(context.op.name) :]
@@ -216,7 +216,7 @@ def judge_all_the_same(context: dg.HookContext) -> None:
         if run is not None and check.key in planned and check.asset in after:
             with suppress(StorageError):
                 evaluation = dg.AssetCheckEvaluation(**_judge(check, context.resources.winnow))
-                # The event that the check's own step would have logged.
+                # The event that the check's own step would log.
                 event = dg.DagsterEvent(
                     dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation
                 )
@@ -224,7 +224,7 @@ def judge_all_the_same(context: dg.HookContext) -> None:
 
 
 def _judge(check: Check, winnow: Installation) -> dict[str, Any]:
-    """Return what a check comes to, as the values of a result or an evaluation."""
+    """Return the result of a check, as the arguments of a result or an evaluation."""
     verdict = check.judge(winnow)
     named = list(verdict.bad.items())[:MOST_NAMED]
     records = [dg.TableRecord({"what": what, "why": why}) for what, why in named]

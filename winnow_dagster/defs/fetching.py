@@ -1,4 +1,4 @@
-"""One fetch: what days lack is asked of the source, under the store's lock, and each answer is stored as it comes."""
+"""One fetch: ask the source for what days lack, under the store's lock, and store each answer as it arrives."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ Answer = Reading | Failure
 
 @dataclass(frozen=True)
 class Fetch:
-    """Answers of the source that are asked for only while they are iterated over, so that each is stored at once."""
+    """The source's answers. Winnow asks for them only during iteration, so that each is stored at once."""
 
     ask: Callable[[], Iterator[Answer]]
 
     def __iter__(self) -> Iterator[Answer]:
-        """Ask, once more at each iteration."""
+        """Ask; each iteration asks again."""
         return self.ask()
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a fetch is to bring up to date. With `refetch`, what is covered is read again too."""
+    """The days and selectors to update. With `refetch`, covered days are re-read too."""
 
     days: Collection[date]
     selectors: Collection[Selector]
@@ -49,17 +49,17 @@ class Wanted:
 
 
 def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
-    """Ask for what days lack while holding the store's lock; it is free again once the last answer was stored.
+    """Ask for what days lack under the store's lock; release it once the last answer is stored.
 
-    A short day is not read. Raises StorageError and NotOursError before anything is asked, and SourceError, once each
-    failure is stored, where the source answers nothing at all.
+    Short days are not read. Raises StorageError and NotOursError before it asks. If the source answers nothing at all,
+    it raises SourceError after each failure is stored.
     """
     with fetching(winnow.settings.store_folder):
         winnow.raw.tidy()
         stored = winnow.trusted(winnow.raw.coverages(wanted.days))
         requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
         if requests:
-            # What cannot be stored or published should not be paid for.
+            # Do not pay for what cannot be stored or published.
             for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
                 make_writable(folder)
             winnow.ownership.claim()
@@ -71,7 +71,7 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
                 winnow.on_answer(answer)
                 has_read |= isinstance(answer, Reading)
                 told.update((request.selector, day) for request in answer.requests for day in request.days())
-                # What is paid for is stored by now, and another asks for the rest.
+                # All that is paid for is stored by now. Another process asks for the rest.
                 ensure_held()
         except SourceError as error:
             for request in requests:
@@ -84,7 +84,7 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
 def _answers(
     winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> Iterator[Answer]:
-    """Yield a failure for each request for a short day, and what the source answers to the others."""
+    """Yield a failure for each request for a short day, and the source's answers to the others."""
     source_days = _SourceDays(winnow)
     source_days.ask(_days_in_question(winnow, wanted, stored, requests))
     whole, short = source_days.split(_plan(winnow, wanted, stored, source_days.rows))
@@ -105,7 +105,7 @@ def _plan(
 def _days_in_question(
     winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> set[date]:
-    """Return the days whose number of rows decides about what is read: those of requests, and marked ones."""
+    """Return the days whose numbers of rows decide what is read: those of requests, and marked ones."""
     reader = replace(winnow.reader, rows=winnow.source_rows.load())
     marked = {
         day
@@ -116,7 +116,7 @@ def _days_in_question(
 
 
 class _SourceDays:
-    """How many rows the source has of each day, and which days are short by that."""
+    """The number of rows that the source has of each day, and the days that are short."""
 
     def __init__(self, winnow: Installation) -> None:
         self._winnow = winnow
@@ -125,7 +125,7 @@ class _SourceDays:
         self._judged: Mapping[date, Judgement] = {}
 
     def ask(self, days: Collection[date]) -> None:
-        """Ask the source for what decides about these days. Raises SourceError."""
+        """Ask the source for the numbers of rows that judge these days. Raises SourceError."""
         self._learn(self._winnow.source.day_rows(*days_to_judge(days)) if days else {})
 
     def _learn(self, rows: Mapping[date, int]) -> None:
@@ -144,13 +144,13 @@ class _SourceDays:
         return whole, short
 
     def note(self, answer: Answer) -> Iterator[Answer]:
-        """Yield a reading with what is known of its days, and a failure for each day that a scan shows to be short."""
+        """Yield a reading with the facts about its days, and a failure for each day that a scan shows to be short."""
         if isinstance(answer, Failure):
             yield answer
             return
         days = {day for request in answer.requests for day in request.days()}
         if any(request.selector.is_all for request in answer.requests) and not days & self._judged.keys():
-            # The source could not tell before; the scan tells its own number of rows.
+            # The source could not tell before the scan. The scan counts the rows itself.
             counted = answer.counts.group_by("date").agg(pl.col("downloads").sum())
             self._learn(dict.fromkeys(days, 0) | dict(counted.iter_rows()))
             whole, short = self.split(answer.requests)

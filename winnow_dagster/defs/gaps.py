@@ -1,4 +1,4 @@
-"""The sensor that reads what is missing, and what it says while it waits."""
+"""The sensor that fills gaps, and the reasons it gives while it waits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from winnow_dagster.defs.resources import Installation
 
 MAX_NAMED = 3
-"""How many entries of `packages` a reason names."""
+"""The maximum number of entries of `packages` that a reason names."""
 
 
 def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
@@ -40,9 +40,9 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
         target=reads_days,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=status,
-        description="Reads what is missing: days that were missed, packages that are new. Asks again for what failed "
-        "when the config, the key file or the definitions change; otherwise after 10 minutes, 20, 40, up to a day. "
-        "A query that was paid for and failed is sent again after a day.",
+        description="Reads missing days and new packages. Retries what failed as soon as the config, the key file or "
+        "the definitions change; otherwise after 10 minutes, 20, 40, up to a day. A query that was paid for and "
+        "failed is sent again after a day.",
     )
     def gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = winnow.clock.now()
@@ -60,7 +60,7 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
         if not decision.due:
             yield dg.SkipReason(_reason(winnow, found, decision.attempts, setup))
         for gap in decision.due:
-            # Without a run key: a failed run would spend it.
+            # Without a run key: a failed run would use it up.
             yield dg.RunRequest(
                 tags={RANGE_START: str(gap.first), RANGE_END: str(gap.last)},
                 run_config={"ops": {"raw_downloads": {"config": {"packages": [str(s) for s in gap.selectors]}}}},
@@ -70,7 +70,7 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
 
 
 def _parse(cursor: str | None) -> Sequence[Attempt]:
-    """Return the attempts in a cursor; none in one that somebody else wrote."""
+    """Return the attempts in a cursor; none if Winnow did not write the cursor."""
     with suppress(ValueError, LookupError, TypeError):
         return from_json(json.loads(cursor or "[]"))
     return []
@@ -82,7 +82,7 @@ def _paid_for(winnow: Installation, attempt: Attempt) -> set[str]:
 
 
 def _digest(winnow: Installation) -> str:
-    """Return what changes with Winnow's version, the config and the credentials."""
+    """Return a digest that changes with Winnow's version, the config and the credentials."""
     settings = winnow.settings
     cloud = os.environ.get("CLOUDSDK_CONFIG") or "~/.config/gcloud"
     files = [
@@ -95,7 +95,7 @@ def _digest(winnow: Installation) -> str:
 
 
 def _version(file: Path | str) -> tuple[int, ...]:
-    """Return what changes with a file, without reading what may be a secret; nothing where there is no such file."""
+    """Return what changes with a file, without reading it, since it may be a secret; nothing if it does not exist."""
     with suppress(OSError, RuntimeError):
         stat = Path(file).expanduser().stat()
         return stat.st_mtime_ns, stat.st_size, stat.st_ino

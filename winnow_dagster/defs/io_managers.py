@@ -68,7 +68,7 @@ class RawDaysIO(dg.IOManager):
             _note(context, str(day), numbers | costs.numbers(day, self._winnow.settings.source.bigquery.figures))
 
     def load_input(self, context: dg.InputContext) -> Days:
-        """Return the stored raw days of these partitions. Raises RefusedError where one is not stored."""
+        """Return the stored raw days of these partitions. Raises RefusedError if one is missing."""
         days = to_days(context.asset_partition_keys)
         stored = self._winnow.raw.load(days)
         refuse_without_raw(days, stored.coverage)

@@ -1,4 +1,4 @@
-"""Refusals: runs that would succeed with nothing stored. In Dagster, green means stored."""
+"""Refusals of runs that would succeed without storing anything. In Dagster, green means stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """A run asks for what cannot be stored. The message names the culprit and the fix."""
+    """A run asks for something that Winnow cannot store. The message names the culprit and the fix."""
 
 
 def refuse_future_days(days: Collection[date], now: datetime) -> None:
-    """Raise RefusedError where a day is not over yet."""
+    """Raise RefusedError if a day is not over yet."""
     future = sorted(day for day in days if end_of(day) > now)
     if future:
         raise RefusedError(
@@ -27,9 +27,9 @@ def refuse_future_days(days: Collection[date], now: datetime) -> None:
 
 
 def choose_selectors(texts: Collection[str], configured: Collection[Selector]) -> list[Selector]:
-    """Return the entries of the config that these texts name, or all where there is no text.
+    """Return the config's entries with these texts, or all entries if there are no texts.
 
-    Raises RefusedError where the config has no such entry.
+    Raises RefusedError if the config has no such entry.
     """
     by_text = {str(selector): selector for selector in configured}
     chosen = {text: by_text.get(_normalised(text)) for text in texts}
@@ -43,7 +43,7 @@ def choose_selectors(texts: Collection[str], configured: Collection[Selector]) -
 
 
 def refuse_without_raw(days: Collection[date], stored: Collection[date]) -> None:
-    """Raise RefusedError where a day to be counted has no raw counts."""
+    """Raise RefusedError if a day has no raw counts."""
     lacking = sorted(set(days) - set(stored))
     if lacking:
         raise RefusedError(

@@ -98,7 +98,7 @@ class Installation:
 
     @cached_property
     def source_rows(self) -> SourceRows:
-        """How many rows the source has of each day."""
+        """The number of rows that the source has of each day."""
         return SourceRows(self.settings.store_folder)
 
     @cached_property
@@ -141,23 +141,23 @@ class Installation:
         return Reader(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
-        """Return which of these days have suspiciously few downloads, or none."""
+        """Return which of these days have suspiciously few downloads, or no download."""
         return find_quiet_days(self.raw.coverages(self.raw.stored_days()), self.settings.windows, judged)
 
     def trusted(self, coverage: Mapping[date, Coverage]) -> dict[date, Coverage]:
-        """Return the coverage without days that a source answered with nothing, which is not usual, of late."""
+        """Return the coverage without recent days for which the source unusually returned no rows."""
         now = self.clock.now()
         recent = [day for day in coverage if not is_read_anyway(day, now)]
         empty = self.quiet_days(recent).empty if recent else {}
         return {day: found for day, found in coverage.items() if day not in empty}
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
-        """Return what the source's number of rows says of these days, where it is known."""
+        """Return the judgement of these days by the source's number of rows, where it is known."""
         judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:
-        """Return the short days that an entry's longest window waits for."""
+        """Return the short days that an entry's longest window needs."""
         now, through = self.clock.now(), self.clock.through
         short = {
             day: judgement
@@ -183,7 +183,7 @@ class Installation:
         )
 
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
-        """Return what will ask the source for what these days do not cover yet.
+        """Return a fetch of what these days do not cover yet.
 
         `packages`: the selectors to ask for, as text; none means all. Raises RefusedError.
         """
@@ -192,9 +192,9 @@ class Installation:
         return Fetch(lambda: fetch(self, Wanted(days, chosen, refetch)))
 
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
-        """Store a day's honest counts, made of raw counts with this coverage. Raises StorageError.
+        """Store a day's honest counts, made from raw counts with this coverage. Raises StorageError.
 
-        Nothing is stored if the raw counts were read again since: whoever read them counts them.
+        Stores nothing if the raw counts were re-read since: the run that re-read them counts them.
         """
         if self.raw.coverage(day) == coverage:
             self.honest.write(day, counts, coverage)

@@ -1,7 +1,7 @@
-"""Comparison: which window lists show of each package or group, so that rows can be compared.
+"""Comparison: which window a list shows for each package or group, so that rows can be compared.
 
-Where all have a window of one length, that one is shown: a group then never stands below its own member. Otherwise each
-shows its headline's, and only rows of the same number of days stand side by side.
+If all have a window of the same length, the list shows that one: then a group never ranks below its own member.
+Otherwise each row shows its headline window, and only rows with the same number of days are ranked together.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def common_length(states: Sequence[PackageState]) -> int | None:
-    """Return the number of days of a window that all have; None where there is none.
+    """Return the length in days of a window that all have; None if there is none.
 
-    Of several, the one that is the headline of most, then the longest. ALL is never one: it has other days in each.
+    Of several, it prefers the one that most have as headline, then the longest. It is never ALL, which has different
+    days in each.
     """
     lengths = [{window.days for window in state.windows} - {ALL} for state in states]
     shared = set[int].intersection(*lengths) if lengths else set()
@@ -28,12 +29,12 @@ def common_length(states: Sequence[PackageState]) -> int | None:
 
 
 def shown_window(state: PackageState, common: int | None) -> WindowState:
-    """Return the window of the common length; the headline's where there is none."""
+    """Return the window of the common length, or the headline's if there is none."""
     return next((window for window in state.windows if window.days == common), state.headline)
 
 
 def name_window(window: WindowState) -> str:
-    """Return the length of a window in words, in days wherever it has counts: `30 days`."""
+    """Return the length of a window in words, in days once it has counts: `30 days`."""
     days = window.counts.window.days if window.counts else window.days
     if days == ALL:
         return "all days"
@@ -41,7 +42,7 @@ def name_window(window: WindowState) -> str:
 
 
 def rank(window: WindowState) -> tuple[int, int]:
-    """Return what orders rows: those without a number last, then longer windows first, then more downloads."""
+    """Return the sort key of a row: those without a number last, then longer windows first, then more downloads."""
     if window.counts is None:
         return 1, 0
     return -window.counts.window.days, -window.counts.honest

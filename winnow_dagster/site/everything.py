@@ -139,7 +139,7 @@ class Summary:
     """How the badges were drawn that are published."""
 
     short_days: tuple[str, ...] = ()
-    """Days that are counted although the source has lost rows of them."""
+    """Short days, which Winnow counts as they are."""
 
     @property
     def as_of(self) -> dict[str, str]:

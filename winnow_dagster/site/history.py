@@ -88,7 +88,7 @@ def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...
 def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
     """Return a day; what its file lacks is unknown."""
     at = date.fromisoformat(day["date"])
-    # Releases that did not say so took every request for a download.
+    # Releases that published no definition counted every request.
     before = Definition.REQUESTS if needs_file_names(at) else Definition.FILES
     numbers = [day.get("raw"), *(day.get(part, {}).get(name) for part, names in _PARTS.items() for name in names)]
     if not all(number is None or type(number) is int for number in numbers):

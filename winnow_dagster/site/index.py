@@ -46,7 +46,7 @@ class Row:
     badge: Badge
     status: str | None
     window: WindowState
-    """The window whose numbers the list shows; of one length in all rows if they have one in common."""
+    """The window whose numbers the list shows. It has the same length in all rows if they share one."""
 
     @property
     def is_group(self) -> bool:
@@ -60,7 +60,7 @@ class Row:
 
     @property
     def note(self) -> str | None:
-        """What is wrong, or else what is odd: a package without a download."""
+        """A problem, or else a remark: a package without a download."""
         return self.status or remark_on(self.state)
 
 
@@ -127,7 +127,7 @@ def describe_problem(state: PackageState, through: date) -> str | None:
 
 
 def format_index(listing: Listing, history_of: Callable[[str], History]) -> bytes:
-    """Return `index.html`: packages and groups by their honest count, those with other windows apart."""
+    """Return `index.html`: packages and groups by their honest count, rows with other windows apart."""
     ordered = sorted(listing.rows, key=lambda row: rank(row.window))
     return render(
         "index.html",

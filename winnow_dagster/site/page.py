@@ -160,6 +160,6 @@ def _cell(count: int | None, whole: int) -> tuple[str, str]:
 
 
 def _query(state: PackageState, counts: WindowCounts, table: str) -> str:
-    """Return the query that counts the headline's window, or the two for a window across the change of the log."""
+    """Return the query that counts the headline's window; two queries for a window across the change of the log."""
     parts = [Selector.parse(member) for member in state.members] or [Selector(state.package)]
     return text_to_paste(parts, counts.window.first_day, counts.window.as_of, table)

@@ -27,7 +27,7 @@ COLORS = {
     "lightgray": "#939393", "blueviolet": "#8a2be2", "success": "#4b0", "important": "#ea7233", "critical": "#dd4343",
     "informational": "#007ec6", "inactive": "#939393", "white": "#fff", "black": "#000",
 }  # fmt: skip
-"""What shields.io, which draws with badge-maker 6, makes of the names of colours; .ci/check_colors.py compares them."""
+"""The values that shields.io, which draws with badge-maker 6, gives to names of colours. See .ci/check_colors.py."""
 
 # How far each character of Verdana at 11 px moves on, in hundredths of a pixel, characters of one width together.
 _WIDTHS = {
@@ -127,7 +127,7 @@ def _brightness(color: str) -> float:
     if len(digits) == len("rgb"):
         digits = "".join(2 * digit for digit in digits)
     red, green, blue = (int(digits[at : at + 2], 16) for at in (0, 2, 4))
-    # Rounded as badge-maker does, so that both find the same text dark.
+    # Rounded as in badge-maker, so that both draw the same texts dark.
     return round((red * 299 + green * 587 + blue * 114) / 255_000, 2)
 
 

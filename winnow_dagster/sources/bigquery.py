@@ -58,10 +58,10 @@ class BigQuerySource:
         self._configured = configured or Configured()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Answer requests as queries end. Re-reads that the budget does not allow stay unanswered.
+        """Yield answers as queries end. Re-reads that the budget does not allow stay unanswered.
 
-        What an interrupted run has paid for is fetched before anything is sent. Raises SourceError where nothing can be
-        read, and NotThereYetError where no day asked for is complete yet.
+        Fetches the answers that an interrupted run has paid for before it sends a query. Raises SourceError if nothing
+        can be read, and NotThereYetError if none of the days is complete yet.
         """
         if not requests:
             return
@@ -91,7 +91,7 @@ class BigQuerySource:
         return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return how many rows the table has of each day to which it reaches; nothing where that cannot be known."""
+        """Return the table's number of rows on each day that it reaches; nothing if that cannot be known."""
         with connect(self._settings, self._credential_file) as client:
             table = self._look_up(client)
             try:
@@ -120,7 +120,7 @@ class BigQuerySource:
 
     def _look_up(self, client: bigquery.Client) -> bigquery.Table | None:
         p = self._patience
-        # The first request of all: whether there is a network is found out here.
+        # The first request of all notices a missing network.
         retry = p.retry(FirstTries(p.tries, lambda: False))
         return look_up_table(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
 
@@ -137,7 +137,7 @@ class BigQuerySource:
     def _read_what_fits(
         self, jobs: Jobs, requests: Sequence[Request], *, has_answered: bool
     ) -> Iterator[Reading | Failure]:
-        """Read what the budget pays for. Raises SourceError where it pays for nothing that is missing."""
+        """Read what the budget pays for. Raises SourceError if it pays for nothing that is missing."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
         if choice.left_out:

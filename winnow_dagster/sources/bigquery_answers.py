@@ -1,4 +1,4 @@
-"""What BigQuery answers to a count query: checked before anything of it counts."""
+"""BigQuery's answers to count queries, validated before anything is counted."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from winnow_dagster.core.query import CountQuery
 
 MOST_DOWNLOADS = 10**16
-"""Of one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""
+"""For one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""
 
 UNNAMED = "unnamed"
 
 
 class OddAnswerError(Exception):
-    """An answer holds what no answer can hold; nothing of it is a number."""
+    """An answer holds impossible values, so nothing of it is counted."""
 
 
 def read_answer(frame: pl.DataFrame, query: CountQuery) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the raw counts (RAW_SCHEMA) of an answer, and its rows that name no file (UNNAMED_SCHEMA).
+    """Return the raw counts (RAW_SCHEMA) of an answer, and its rows without a file name (UNNAMED_SCHEMA).
 
     Raises OddAnswerError.
     """
@@ -44,9 +44,9 @@ def read_answer(frame: pl.DataFrame, query: CountQuery) -> tuple[pl.DataFrame, p
 
 
 def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
-    """Return an answer without what a prefix selects and is no package's name.
+    """Return an answer without text that a prefix selects and that is not a package name.
 
-    Raises OddAnswerError unless it holds the columns, packages and days asked for, and counts that can be.
+    Raises OddAnswerError unless the answer holds the columns, packages and days asked for, and possible counts.
     """
     if frame.schema != RAW_SCHEMA:
         raise OddAnswerError(f"BigQuery's answer has the columns {dict(frame.schema)}, not {dict(RAW_SCHEMA)}")
@@ -59,9 +59,7 @@ def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
         "a day that was not asked for": frame.filter(
             ~pl.col("date").is_between(query.first, query.last).fill_null(value=False)
         ),
-        "a count that cannot be": frame.filter(
-            ~pl.col("downloads").is_between(1, MOST_DOWNLOADS).fill_null(value=False)
-        ),
+        "an impossible count": frame.filter(~pl.col("downloads").is_between(1, MOST_DOWNLOADS).fill_null(value=False)),
     }
     for what, rows in odd.items():
         if not rows.is_empty():
@@ -70,7 +68,7 @@ def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
 
 
 def narrow(frame: pl.DataFrame, requests: list[Request]) -> pl.DataFrame:
-    """Return the rows for which these requests ask."""
+    """Return the rows that answer these requests."""
     asked_for = [
         matches_any([request.selector], "package") & pl.col("date").is_between(request.first, request.last)
         for request in requests

@@ -1,4 +1,4 @@
-"""The connection to BigQuery: its client, and what is known of the table before a query is sent."""
+"""The connection to BigQuery: its client, and the metadata of the table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 EMULATOR_PROJECT = "winnow"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 NO_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
-"""Kinds of tables of which BigQuery does not tell when their rows last changed."""
+"""Kinds of tables for which BigQuery does not report when their rows last changed."""
 
 
 @contextlib.contextmanager
@@ -64,11 +64,11 @@ def connect(settings: BigQuerySettings, credential_file: Path | None) -> Iterato
 
 
 def look_up_table(client: bigquery.Client, table: str, retry: Retry, timeout: float) -> bigquery.Table | None:
-    """Return what BigQuery says of a table; None where the account may not know. Raises SourceError."""
+    """Return BigQuery's metadata of a table; None if the account may not read it. Raises SourceError."""
     try:
         return client.get_table(table, retry=retry, timeout=timeout)
     except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
-        # A table that is not there is for the query to say, which may be allowed where this is not.
+        # The query reports a missing table. An account may run it without the right to this call.
         may_be_asked = cause_of(error) in (BIGQUERY["table_permission"], BIGQUERY["no_table"])
         if isinstance(error, Forbidden | NotFound) and may_be_asked:
             return None
@@ -76,13 +76,13 @@ def look_up_table(client: bigquery.Client, table: str, retry: Retry, timeout: fl
 
 
 def last_modified(table: bigquery.Table | None) -> datetime | None:
-    """Return when a table was last written to; None where BigQuery does not tell."""
+    """Return when a table was last written to; None if BigQuery does not report it."""
     if table is None:
         return None
     if kind := NO_DATES.get(table.table_type or ""):
         logger.warning(
-            "source.table: %s is %s. BigQuery does not tell when its rows last changed, so a day may be read before it "
-            "is complete. %s",
+            "source.table: %s is %s. BigQuery does not report when its rows last changed, so a day may be read before "
+            "it is complete. %s",
             table.full_table_id or table.table_id, kind, BIGQUERY["not_a_table"].fix,
         )  # fmt: skip
         return None

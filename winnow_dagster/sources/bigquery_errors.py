@@ -1,6 +1,6 @@
-"""Errors of BigQuery: which cause an answer has, and one line that names cause and fix.
+"""Errors of BigQuery: find the cause of an answer, and write one line with cause and fix.
 
-The causes themselves, what they concern and whether they pass, are in core/causes.py.
+core/causes.py holds the causes, whom they concern and whether they are transient.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ CAUSES_OF_REASONS = {
     "serviceUnavailable": "backend",
     "tableUnavailable": "backend",
 }
-"""What BigQuery gives as reason, in `errors` or in `details`. A detail says more, so it goes first."""
+"""BigQuery's reasons, in `errors` or in `details`. A detail is more specific, so it goes first."""
 
 CAUSES_OF_WORDS = {
     ("table_permission", r"bigquery\.jobs\.create"): "job_permission",
@@ -86,7 +86,7 @@ CAUSES_OF_WORDS = {
     ("invalid", r"[Pp]roject ?[Ii][Dd]|[Uu]nknown project"): "no_project",
     ("query", r"Unrecognized name|does not exist|Name .* not found"): "schema",
 }
-"""What its words tell apart where one reason has several causes: the first that fits."""
+"""Patterns in BigQuery's words that distinguish causes with the same reason. The first match applies."""
 
 
 @dataclass
@@ -106,18 +106,18 @@ class Tries:
 
 @dataclass
 class FirstTries(Tries):
-    """As Tries, for the first request of all: without a network there is an answer within a minute."""
+    """The retry policy of the first request: without a network it gives up within a minute."""
 
     began: float = field(default_factory=time.monotonic)
 
     def __call__(self, error: BaseException) -> bool:
-        """Tell the same, and do not wait for a network that is not there."""
+        """Tell whether to try again, but do not wait for a missing network."""
         is_late = time.monotonic() - self.began > FIRST_SECONDS
         return not (is_late and cause_of(error) is BIGQUERY["unreachable"]) and super().__call__(error)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell whether trying again can mend an error."""
+    """Tell whether an error is transient."""
     cause = cause_of(error)
     return cause is not None and cause.is_transient
 
@@ -129,17 +129,17 @@ def concerns_all(error: BaseException) -> bool:
 
 
 def is_gone(error: BaseException) -> bool:
-    """Tell whether BigQuery no longer knows the job: only a new one can answer."""
+    """Tell whether BigQuery no longer knows the job, so that only a new job can answer."""
     return cause_of(error) is BIGQUERY["no_job"]
 
 
 def source_error(error: BaseException) -> SourceError:
-    """Return the error with which all reading ends: one that says whether trying later helps."""
+    """Return the SourceError that ends all reading. It says whether trying later helps."""
     return (PassingError if is_passing(error) else SourceError)(describe(error))
 
 
 def cause_of(error: BaseException) -> Cause | None:
-    """Return the cause of an error; None of one that Google did not make."""
+    """Return the cause of an error; None if the error is not Google's."""
     if isinstance(error, api.RetryError) and error.cause:
         return cause_of(error.cause)
     if isinstance(error, AccessError):
@@ -178,7 +178,7 @@ _OURS = {
 def _cause_of_call(error: api.GoogleAPICallError) -> Cause:
     if isinstance(error, api.Unauthorized):
         return CREDENTIALS["rejected"]
-    # A cap that was hit as the query ran comes with code 500: reasons go before codes.
+    # A cap that is hit while the query runs has code 500: reasons go before codes.
     for reason in _reasons(error):
         if name := CAUSES_OF_REASONS.get(reason):
             for (of, pattern), found in CAUSES_OF_WORDS.items():
@@ -191,19 +191,19 @@ def _cause_of_call(error: api.GoogleAPICallError) -> Cause:
 
 
 def _reasons(error: api.GoogleAPICallError) -> list[str]:
-    """Return what BigQuery calls the reason, such as `accessDenied`, the more special one first."""
+    """Return BigQuery's reasons, such as `accessDenied`, the more specific one first."""
     first = error.errors[0] if error.errors else {}
     given = first.get("reason") if isinstance(first, dict) else None
     return [str(reason) for reason in (error.reason, given) if reason]
 
 
 def _words(error: api.GoogleAPICallError) -> str:
-    """Return what BigQuery says, in one line."""
+    """Return BigQuery's own words, on one line."""
     first = error.errors[0] if error.errors else {}
     own = first.get("message") if isinstance(first, dict) else None
     # The client puts the address before it.
     words = str(own) if own else re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message))
     line = (words.splitlines() or [""])[0].strip()
     if "<" in line and not own:
-        return "no answer of BigQuery's, but a page"
+        return "a web page, not an answer of BigQuery"
     return (line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 3] + "...").rstrip(".") or "no reason given"

@@ -1,7 +1,7 @@
 """BigQuery jobs: each is entered in the ledger before it is sent, and none is paid for twice.
 
-The ledger counts a job by its estimate until BigQuery says what the job billed. A job that may exist is asked for,
-never sent again.
+The ledger counts a job by its estimate until BigQuery reports what the job billed. If a job may exist, Winnow looks it
+up and never sends it again.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ RESULTS_KEPT = timedelta(hours=24)
 """How long BigQuery keeps the results of a job."""
 
 MAX_APPEARANCE = timedelta(minutes=10)
-"""Within this time a job that BigQuery does not find may still appear."""
+"""A job that BigQuery does not find may still appear within this time."""
 
 
 class NotSentError(Exception):
-    """A query was given up before it was sent; whatever the reason, another query tells it."""
+    """Winnow gave a query up before sending it. The failure of another query gives the reason."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a call that may succeed later is tried again: jittered, doubling from `initial` to `maximum` seconds."""
+    """The retry policy of calls: jittered waits that double from `initial` to `maximum` seconds."""
 
     tries: int = 6
     initial: float = 1.0
     maximum: float = 30.0
     total: float = 300.0
     call: float = 60.0
-    """How many seconds one call may take."""
+    """The timeout of one call in seconds."""
 
     def retry(self, predicate: Callable[[Exception], bool] | None = None) -> Retry:
         """Return the retry policy of one call."""
@@ -63,7 +63,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a job runs, and how the ledger enters it: `entry` has no job id yet."""
+    """What a job runs, and its ledger entry, which has no job id yet."""
 
     text: str
     values: Mapping[str, datetime | str | list[str]]
@@ -80,7 +80,7 @@ class Statement:
 
 @dataclass
 class _Asking:
-    """Decides whether to ask again for a job. One that exists may not be found for a moment."""
+    """Decides whether to look a job up again: BigQuery may not find an existing job for a moment."""
 
     tries: Tries
     may_appear: bool
@@ -104,14 +104,14 @@ class Jobs:
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
-        """Cancel all that runs, and let nothing new start."""
+        """Cancel all running jobs, and start no new ones."""
         self.given_up.set()
         for job in list(self.running.values()):
             with contextlib.suppress(*GOOGLE_ERRORS):
                 job.cancel(retry=None, timeout=5)
 
     def run(self, statement: Statement) -> tuple[pl.DataFrame, Entry]:
-        """Run a statement to its end, again from the start where BigQuery failed inside."""
+        """Run a statement to its end. Start it again if BigQuery failed inside."""
         if self.given_up.is_set():
             raise NotSentError
         tries = Tries(self.patience.tries, self.given_up.is_set)
@@ -125,10 +125,10 @@ class Jobs:
         return answer
 
     def find(self, entry: Entry) -> bigquery.QueryJob | None:
-        """Return the job of an entry without an end; None where it cannot be followed.
+        """Return the job of an entry without an end; None if Winnow cannot follow it.
 
-        Where no job exists the ledger books 0 bytes, and what a job billed that is over. Raises what may pass: until
-        BigQuery says whether the job ran, sending its query again may pay twice.
+        If no job exists, the ledger books 0 bytes. If the job is over, the ledger books what it billed. Raises
+        transient errors: until BigQuery says whether the job ran, sending its query again may pay twice.
         """
         try:
             job = self._get(entry)
@@ -143,11 +143,11 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def follow(self, job: bigquery.QueryJob, entry: Entry) -> tuple[pl.DataFrame, Entry]:
-        """Await a job's end and return its answer; enter what it billed."""
+        """Await a job's end, enter what it billed, and return its answer."""
         return self._await(job, entry, Tries(self.patience.tries, self.given_up.is_set))
 
     def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
-        """Enter what a job billed, once it is over; a job that is not keeps its estimate."""
+        """Enter what a job billed once it is over. An unfinished job keeps its estimate."""
         if job.state != "DONE":
             return entry
         if job.total_bytes_billed is None:
@@ -163,7 +163,7 @@ class Jobs:
         return ended
 
     def config(self, statement: Statement) -> bigquery.QueryJobConfig:
-        """Return how a statement is run."""
+        """Return the job configuration of a statement."""
         parameters: list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter] = []
         for name, value in statement.values.items():
             if isinstance(value, list):
@@ -186,7 +186,7 @@ class Jobs:
         return self._await(self._insert(statement, entry, tries), entry, tries)
 
     def _insert(self, statement: Statement, entry: Entry, tries: Tries) -> bigquery.QueryJob:
-        """Send a statement. The same job id at each call: BigQuery refuses to run it a second time."""
+        """Send a statement with the same job id at each call: BigQuery refuses to run it a second time."""
         tries_before = tries.left
         try:
             return self.client.query(
@@ -196,7 +196,7 @@ class Jobs:
         except GoogleAPICallError as error:
             if is_passing(error):
                 raise
-            # The answer to an earlier try may be lost, and its job may run.
+            # The answer to an earlier try may be lost while its job runs.
             job = self._existing(entry, error, was_tried=tries.left < tries_before)
             if job is None or not statement.is_of(job):
                 raise
@@ -206,7 +206,7 @@ class Jobs:
             return job
 
     def _existing(self, entry: Entry, error: Exception, *, was_tried: bool) -> bigquery.QueryJob | None:
-        """Return the job that exists although its insert was refused. Where none does, the ledger books 0 bytes."""
+        """Return the job that exists although its insert was refused. If none does, the ledger books 0 bytes."""
         may_exist = isinstance(error, Conflict) or was_tried
         try:
             job = self._get(entry, may_appear=may_exist)
@@ -232,7 +232,7 @@ class Jobs:
 
     @cached_property
     def _location(self) -> str | None:
-        """Where jobs run: the table's location. BigQuery finds a job outside of the US and the EU only by it."""
+        """Where jobs run: the table's location. Outside of the US and the EU, BigQuery needs it to find a job."""
         if self.settings.location or self.settings.table == PUBLIC_TABLE:
             return self.settings.location or None
         patience = self.patience
@@ -244,8 +244,8 @@ class Jobs:
 
     def _await(self, job: bigquery.QueryJob, entry: Entry, tries: Tries) -> tuple[pl.DataFrame, Entry]:
         self.running[entry.job_id] = job
-        # A job that has failed stays failed however often it is asked; only a new one may succeed.
-        # Nor does BigQuery find again a job that is gone.
+        # A failed job stays failed however often Winnow asks. Only a new one may succeed.
+        # BigQuery does not find a lost job again either.
         asking = self.patience.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
         try:
             rows = job.result(retry=asking, job_retry=None, timeout=self.settings.deadline_seconds)

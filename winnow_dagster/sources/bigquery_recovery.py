@@ -1,4 +1,4 @@
-"""Jobs that an interrupted run left behind: their answers are paid for, so they are fetched before anything is sent."""
+"""Jobs that an interrupted run left behind. Winnow fetches their paid answers before it sends a query."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Answers = Generator[Reading | Failure, None, list[Request]]
 
 
 def recover(jobs: Jobs, requests: Sequence[Request]) -> Answers:
-    """Answer requests from the jobs that the ledger has without an end; return the requests that are left.
+    """Answer requests from the jobs without an end in the ledger; return the requests that are left.
 
-    What cannot be fetched is entered with what it billed. Raises what may pass: whether a job ran has to be known
-    before its query is sent again.
+    For a job that Winnow cannot fetch, the ledger books what it billed. Raises transient errors, since Winnow has to
+    know whether a job ran before it sends the query again.
     """
     left = list(requests)
     now = datetime.now(UTC)
@@ -70,7 +70,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
 
 
 def _query_of(entry: Entry) -> CountQuery | None:
-    """Return the query that an entry is of; None of what no count query of this release is."""
+    """Return the query of an entry; None if no count query of this release has that entry."""
     try:
         requests = [Request(Selector.parse(text), entry.first, entry.last) for text in entry.selectors]
         query = CountQuery(requests, entry.strategy)

@@ -1,7 +1,7 @@
-"""How many rows BigQuery's table has of each day, over all packages.
+"""The number of rows that BigQuery's table has of each day, over all packages.
 
 A day's rows are those of its partition. `tables.get` on a partition is free, but no document says that its `numRows` is
-the partition's; INFORMATION_SCHEMA.PARTITIONS says it, and bills 10 MB at each query.
+the partition's. INFORMATION_SCHEMA.PARTITIONS has the number, and bills 10 MB for each query.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PARTITIONS = "partitions"
-"""What the ledger calls the strategy of a query for partitions."""
+"""The strategy in the ledger's entry of a query for partitions."""
 
 MAX_FREE_CALLS = 120
-"""For more days than these, one query for 10 MB takes the place of a free call for each day."""
+"""The maximum number of free calls, one for each day. For more days, one query for 10 MB replaces them."""
 
 MAX_PARALLEL_CALLS = 8
-"""BigQuery takes 100 calls a second of one user."""
+"""BigQuery allows 100 calls a second per user."""
 
 PARTITIONS_CAP = int(100 * MB)
 
 
 @dataclass(frozen=True)
 class PartitionRows:
-    """The rows of a table's partitions, for as much as the account may know."""
+    """The rows of a table's partitions, as far as the account may read them."""
 
     jobs: Jobs
     table: bigquery.Table
@@ -59,9 +59,9 @@ class PartitionRows:
         )
 
     def count(self, first: date, last: date, budget: Budget) -> Mapping[date, int]:
-        """Return the rows of each day to which the table reaches; nothing where they cannot be known.
+        """Return the rows of each day that the table reaches; nothing if the account cannot read them.
 
-        Raises what may pass.
+        Raises transient errors.
         """
         modified = self.table.modified
         days = [day for day in days_between(first, last) if modified is None or end_of(day) <= modified]
@@ -73,11 +73,11 @@ class PartitionRows:
         except (Forbidden, NotFound, BadRequest) as error:
             if is_passing(error):
                 raise
-            logger.info("BigQuery does not tell the numbers of rows by day: %s", error.message)
+            logger.info("BigQuery does not report the number of rows of each day: %s", error.message)
             return {}
 
     def _from_metadata(self, days: Sequence[date]) -> dict[date, int] | None:
-        """Return what `tables.get` says of each partition; None where that may be said of the whole table."""
+        """Return the rows of each partition by `tables.get`; None if they may be the rows of the whole table."""
         *earlier, newest = days
         whole, probe = self.table.num_rows, self._rows_of(newest)
         if probe in (None, whole):
@@ -100,7 +100,7 @@ class PartitionRows:
 
     def _from_query(self, days: Sequence[date], budget: Budget) -> dict[date, int]:
         if budget.refuses(budget.figures.minimum_query_bytes):
-            logger.warning("the month's budget does not allow to ask how many rows BigQuery has of each day")
+            logger.warning("the month's budget does not allow asking BigQuery how many rows each day has")
             return {}
         dataset = f"{self.table.project}.{self.table.dataset_id}"
         text = (

@@ -38,10 +38,10 @@ class Source(Protocol):
     """Counts of these packages over these days, for whole UTC days only."""
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Answer requests as answers come in: each requested (day, selector) is in one reading or one failure.
+        """Yield answers as they arrive: each requested (day, selector) is in one reading or one failure.
 
-        A reading may answer several requests, or a part of one's days. A re-read (`is_second` or `is_recount`)
-        may go unanswered where it costs too much. Raises SourceError.
+        A reading may answer several requests, or a part of one's days. A re-read (`is_second` or `is_recount`) may stay
+        unanswered if it costs too much. Raises SourceError.
         """
         ...
 
@@ -53,8 +53,9 @@ class Source(Protocol):
         ...
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return how many rows the source has of each day, over all packages: of a day without rows 0.
+        """Return the source's number of rows on each day, over all packages; 0 for a day without rows.
 
-        A day is absent where the source cannot tell, or is not yet complete. Costs next to nothing. Raises SourceError.
+        A day is absent if the source cannot tell, or if the day is not yet complete. Costs next to nothing. Raises
+        SourceError.
         """
         ...

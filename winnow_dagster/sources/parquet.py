@@ -1,7 +1,7 @@
 """Raw counts from Parquet files in the schema of `file_downloads`: one row per row of the log, in files split anyhow.
 
-Reads lazily, only the columns and days needed. A day on which the files hold no row of any package is not in them,
-which is something else than a day without downloads. A file that cannot be used takes its own days down, no others.
+Reads lazily, only the columns and days needed. A day without any row is missing, not a day without downloads. A file
+that cannot be used makes its own days fail, and no others.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class ParquetSource:
     """Files at one or several paths."""
 
     def __init__(self, path: str | Sequence[str], marker: Path | None = None) -> None:
-        """Take absolute paths of files or folders, or globs. The files are looked up at each reading.
+        """Take absolute paths of files or folders, or globs. Each reading looks the files up.
 
-        `marker`: a file that is there while files are read. One that is left tells that a process died of reading.
+        `marker`: a file that exists while Winnow reads. If it is left over, a process died while it read.
         """
         self._paths = (path,) if isinstance(path, str) else tuple(path)
         self._marker = marker
@@ -74,13 +74,13 @@ class ParquetSource:
                     yield Failure(part, reason)
 
     def newest_day(self, today: date) -> date | None:
-        """Return the newest day before `today` of which the files hold a row, or may hold one."""
+        """Return the newest day before `today` for which the files have, or may have, a row."""
         with self._reading():
             days = [day for survey in self._survey() for day in (*survey.spans, *survey.refused)]
         return max((day for day in days if day < today), default=None)
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return how many rows all files have of each day. Days without a row, or with an unusable file, are absent."""
+        """Return the rows of each day in all files. Days without a row, or with an unusable file, are absent."""
         with self._reading():
             surveys = self._survey()
         refused = {day for survey in surveys for day in survey.refused}
@@ -97,10 +97,10 @@ class ParquetSource:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Mark that files are being read.
+        """Keep a marker file while Winnow reads.
 
-        Some damage ends the whole process in the library that reads, without a word. So after such an end each file is
-        first tried in a process of its own. Raises SourceError.
+        Some damaged files end the process inside the Parquet library without an error. If that happened, Winnow first
+        tries each file in a process of its own. Raises SourceError.
         """
         if self._marker and self._marker.exists():
             for file in self._files():
@@ -121,7 +121,7 @@ class ParquetSource:
         return files
 
     def _survey(self) -> list[Survey]:
-        """Return what each file holds, without files that are copies of others. Reads a file that has changed."""
+        """Return what each file holds, without copies of other files. Reads only files that have changed."""
         files = self._files()
         copies = find_copies(files)
         known = self._surveys
@@ -163,7 +163,7 @@ class ParquetSource:
 
 
 def read_all(file: str) -> None:
-    """Read all that is needed of a file, as one that is looked at for the first time is read."""
+    """Read all that Winnow needs of a file, as it does for a new file."""
     survey = survey_file(file)
     if survey.spans:
         count_rows(survey, [EVERYTHING], survey.spans.keys())
@@ -184,7 +184,7 @@ def _count(surveys: Sequence[Survey], requests: Sequence[Request], days: set[dat
 
 
 def _parts(request: Request, days: Container[date]) -> Iterator[Request]:
-    """Split off a request the contiguous days that are among `days`."""
+    """Yield the parts of a request for contiguous days that are among `days`."""
     for run in contiguous(day for day in request.days() if day in days):
         yield Request(request.selector, run[0], run[-1])
 

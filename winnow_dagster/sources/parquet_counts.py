@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Counted(NamedTuple):
-    """Raw counts (RAW_SCHEMA), and the rows that name no file on days when that matters (UNNAMED_SCHEMA)."""
+    """Raw counts (RAW_SCHEMA), and the rows without a file name on days on which it matters (UNNAMED_SCHEMA)."""
 
     counts: pl.DataFrame
     unnamed: pl.DataFrame
@@ -73,7 +73,7 @@ def _count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet
 
 
 def _is_unnamed(survey: Survey) -> pl.Expr:
-    """Return the condition that a row names no file, on a day on which only the name tells a download."""
+    """Return the condition that a row has no file name, on a day on which only the name identifies a download."""
     name = survey.columns.values.get(FILE_NAME)
     return pl.lit(value=False) if name is None else name.is_null() & _is_old(survey)
 
@@ -81,7 +81,7 @@ def _is_unnamed(survey: Survey) -> pl.Expr:
 def _is_download(survey: Survey) -> pl.Expr:
     """Return the condition that a row is a download (R9).
 
-    Since the change PyPI logs downloads only: a row of such a day is one, even if its file's name is not known.
+    Since the change PyPI logs downloads only, so each row of such a day is one, even without a file name.
     """
     name = survey.columns.values.get(FILE_NAME)
     if name is None:
@@ -95,7 +95,7 @@ def _is_old(survey: Survey) -> pl.Expr:
 
 
 def _normalised(survey: Survey) -> pl.Expr:
-    """Return the normalised names of packages. Only spellings that are not normalised cost time."""
+    """Return the normalised names of packages. Only names that are not normalised cost time."""
     project = survey.columns.values["project"]
     names = survey.scan().select(name=project).unique().drop_nulls()
     odd = names.filter(~is_name("name")).collect()["name"].to_list()
@@ -106,7 +106,7 @@ def _normalised(survey: Survey) -> pl.Expr:
 
 
 def _normalise(name: str) -> str:
-    """Return the normalised name; text that is no name as it is, which no selector selects."""
+    """Return the normalised name. Text that is not a name stays as it is, and no selector selects it."""
     try:
         return normalise(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Parquet files on disk: which ones `source.path` means, and which are copies of each other. Opens none as Parquet."""
+"""Parquet files on disk: find those that `source.path` names, and those that are copies. Does not parse Parquet."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 ENDING = ".parquet"
-"""How the files in a folder are named that are read."""
+"""The ending of the files that are read in a folder."""
 
 NOT_DATA = (".", "_")
-"""How the names of folders and files start that tools leave behind while they write, such as `_temporary`."""
+"""How tools begin the names of folders and files that they leave behind while they write, such as `_temporary`."""
 
 
 def find_files(paths: Iterable[str]) -> list[str]:
@@ -27,7 +27,7 @@ def find_files(paths: Iterable[str]) -> list[str]:
 
 
 def _expand(base: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield what matches a glob below `base`. A part that exists as it is written is a name, whatever it contains."""
+    """Yield the matches of a glob below `base`. A part that exists as it is written is a name, whatever it contains."""
     if not parts:
         yield base
     elif (base / parts[0]).exists():
@@ -50,7 +50,7 @@ def _within(path: Path) -> Iterator[Path]:
 
 
 def find_copies(files: Iterable[str]) -> dict[str, str]:
-    """Return the files whose content is that of an earlier one, byte by byte, each with that earlier one."""
+    """Return each file with the same bytes as an earlier one, with that earlier one."""
     by_size: dict[int, list[str]] = defaultdict(list)
     for file in files:
         by_size[Path(file).stat().st_size].append(file)

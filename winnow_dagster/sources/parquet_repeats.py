@@ -1,8 +1,8 @@
-"""Rows that two Parquet files both hold: the same export made twice, which would count them twice.
+"""Repeated rows: two Parquet files that hold the same export would count its rows twice.
 
-Rows that are equal in all columns are no proof: within one second many machines fetch the same file in the same way,
-and tools spread the rows of a day over many files. So a row recurs only if the other file holds it as often. Of rows
-that are spread over two files at random, at most half do; of an export that was made twice, nearly all do.
+Equal rows alone prove nothing: within one second many machines fetch the same file in the same way, and tools spread
+the rows of a day over many files. So a row is repeated only if the other file holds it as often. If rows are spread
+over two files at random, at most half are repeated. If an export was made twice, nearly all are.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from winnow_dagster.sources.parquet_survey import Survey
 
 MOST = 0.5
-"""The share of a file's rows of a day above which they are taken to be there twice."""
+"""Above this share of repeated rows of a day, Winnow takes a file for a second export."""
 
 
 MAX_HASHED = 4_000_000
-"""How many rows are compared, so that memory stays bounded. Of more, a sample by hash: equal rows are all in or out."""
+"""The maximum number of rows to compare, to bound memory. For more, a sample by hash keeps equal rows together."""
 
 MIN_SAMPLED = 200
-"""A sample of fewer rows of a file's day proves nothing."""
+"""A sample with fewer rows of a file's day proves nothing."""
 
 
 def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, str]:
@@ -73,7 +73,7 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
 
 
 def _overlapping(surveys: Sequence[Survey], days: Iterable[date]) -> dict[int, set[date]]:
-    """Return the files with rows of a day between those of another file, by their index, with these days."""
+    """Return the files, by index, whose rows of a day overlap in time with those of another file, with these days."""
     found: dict[int, set[date]] = defaultdict(set)
     for day in days:
         holders = [number for number, survey in enumerate(surveys) if day in survey.spans]
@@ -85,8 +85,8 @@ def _overlapping(surveys: Sequence[Survey], days: Iterable[date]) -> dict[int, s
 
 
 def _count_rows(survey: Survey, days: Iterable[date], every: int) -> pl.DataFrame:
-    """Return how often each row occurs in a file, by its hash: date, row, times. One hash in `every` is counted."""
-    # A column that a file lacks is as one that is NULL: neither changes the hash.
+    """Return how often each row occurs in a file, by its hash: date, row, times. Counts one hash in `every`."""
+    # A missing column is like a NULL column: neither changes the hash.
     row = pl.lit(0, pl.UInt64)
     for name, value in leaves(survey.schema):
         row ^= pl.when(value.is_null()).then(pl.lit(0, pl.UInt64)).otherwise(value.hash(zlib.crc32(name.encode())))

@@ -1,7 +1,7 @@
-"""The columns of a Parquet file by what they mean, not by the type that a tool wrote them as.
+"""The columns of a Parquet file by their meaning, not by the type that a tool chose for them.
 
-Tools write text as dictionaries, categories or enums, and a column that is NULL in every row as any type at all. A
-timestamp with a time zone is a moment, whichever the zone; one without is not.
+Tools write text as dictionaries, categories or enums, and a column that is NULL in every row as any type. A timestamp
+with a time zone is a moment in any zone; one without is not.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ COLUMNS = {
     "details.ci": "true or false",
     FILE_NAME: "text",
 }
-"""The columns that are read, and what each has to be."""
+"""The columns that Winnow reads, and the type that each needs."""
 
 OPTIONAL = {FILE_NAME}
 """Needed only for days before PyPI changed its log."""
 
 MAY_NOT_BE_NULL = {"timestamp", "project"}
-"""A file with no value of these tells nothing about any package."""
+"""A file without any value of these says nothing about any package."""
 
 MOMENT = pl.Datetime("us", "UTC")
 
@@ -49,11 +49,11 @@ class Columns:
     """What is wrong with the file, by column."""
 
     null_or_wrong: dict[str, tuple[pl.Expr, str]]
-    """Columns of another type, which is wrong unless they are NULL in every row, and what is wrong with them then."""
+    """Columns of another type, which is wrong unless they are NULL in every row, each with the error."""
 
     @property
     def has_file_names(self) -> bool:
-        """Whether the file has a column for the names of the files that were downloaded."""
+        """Whether the file has a column with the names of the downloaded files."""
         return FILE_NAME in self.values
 
 
@@ -83,9 +83,9 @@ def understand(schema: pl.Schema) -> Columns:
 
 
 def _find(column: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType] | None:
-    """Return a column, or a field of a struct by its dotted name; None where there is none.
+    """Return a column, or a field of a struct by its dotted name; None if there is none.
 
-    Where a struct on the way is no struct, which is how tools write one that is NULL in every row, that is returned.
+    Tools may write a struct that is NULL in every row as another type. Then this returns the column in its place.
     """
     outer, *fields = column.split(".")
     kind = schema.get(outer)
@@ -109,8 +109,8 @@ def _fits(column: str, kind: pl.DataType) -> bool:
 def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """Return a timestamp in UTC.
 
-    One without a zone is in UTC: so BigQuery exports a TIMESTAMP, by Google's page on exporting data
-    (isAdjustedToUTC = false).
+    A timestamp without a zone is in UTC: BigQuery exports a TIMESTAMP without one, according to Google's page on
+    exporting data (isAdjustedToUTC = false).
     """
     if isinstance(kind, pl.Datetime) and kind.time_zone is None:
         return value.dt.replace_time_zone("UTC")
@@ -122,7 +122,7 @@ def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
 def leaves(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr]]:
     """Yield all columns of a file and the fields of its structs, with dotted names, so that equal values are equal.
 
-    Whatever a tool wrote a column as, its values compare with those in a file of another tool.
+    Values compare with those in another tool's file, whatever type a tool chose for the column.
     """
     for name, kind in schema.items():
         yield from _leaves_of(name, pl.col(name), kind)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What reading a file that is no sound Parquet may raise. Some files make the library panic."""
+"""What polars may raise for a damaged Parquet file. Some files make it panic."""
 
 
 class UnusableFileError(Exception):
@@ -37,12 +37,12 @@ class DaySpan:
 
 
 EARLY = timedelta(hours=2)
-"""How much earlier than those of other days the rows of the newest day end, to be worth a warning."""
+"""How much earlier than on other days the rows of the newest day must end for a warning."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a file. `problem`: why it cannot be used; then `refused` are the days that it makes unknown."""
+    """What is known of a file. `problem`: why it cannot be used, which makes the days in `refused` unknown."""
 
     file: str
     schema: pl.Schema = field(default_factory=pl.Schema)
@@ -57,7 +57,7 @@ class Survey:
 
 
 def survey_file(file: str) -> Survey:
-    """Read what a file holds. Raises SourceError where not even the days of an unusable file can be told."""
+    """Read what a file holds. Raises SourceError if Winnow cannot even tell the days of an unusable file."""
     try:
         schema = pl.Schema(pl.read_parquet_schema(file))
     except UNREADABLE as error:
@@ -120,7 +120,7 @@ def refuse(found: Survey, problem: str) -> Survey:
 
 
 def damage(error: BaseException) -> str:
-    """Return what to say of a file whose rows cannot be read."""
+    """Return the problem of a file whose rows cannot be read."""
     return f"is damaged ({reason_of(error)}). Remove it from source.path, or export it again"
 
 

@@ -44,7 +44,7 @@ REQUEST_SECONDS = 60.0
 """How long one request may take."""
 
 PROBE = ".winnow-probe"
-"""An object that is written and removed to find out whether it can be; web servers do not serve dotfiles."""
+"""An object that Winnow writes and removes to test its rights. Web servers do not serve dotfiles."""
 
 FRESH_SECONDS = 2
 """For how long a listing is taken for true. What is written on the strength of an older one is refused."""
@@ -183,12 +183,12 @@ class Bucket:
         """Raise StorageError unless this account can write, replace and remove objects of a folder."""
         place = replace(folder / PROBE, manifest=None)
         blob = self._bucket.blob(place.key)
-        # The first request of all: whether there is a network is found out here.
+        # The first request of all notices a missing network.
         bounds = {"retry": DEFAULT_RETRY.with_timeout(FIRST_SECONDS), "timeout": FIRST_SECONDS}
         with naming_object(folder):
             for content in (b"1", b"2"):
                 blob.upload_from_string(content, "text/plain", **bounds)
-            # Another collect, which finds out at the same time, may have replaced or removed it.
+            # Another collect that probes at the same time may have replaced or removed it.
             with contextlib.suppress(PreconditionFailed, NotFound):
                 blob.delete(if_generation_match=blob.generation, **bounds)
 
@@ -213,9 +213,9 @@ class Bucket:
         tags: Mapping[str, str] | None = None,
         seconds: float = MAX_REQUEST_SECONDS,
     ) -> int:
-        """Replace this generation of an object (0: there is none; None: whichever there is); return the new one.
+        """Replace this generation of an object (0: there is none; None: any); return the new generation.
 
-        It lands within so many seconds, with all retries, or not at all. Raises ChangedError if there is another
+        The write lands within `seconds`, with all retries, or not at all. Raises ChangedError if the object has another
         generation, and StorageError.
         """
         blob = self._bucket.blob(place.key)
@@ -233,9 +233,9 @@ class Bucket:
         return known.generation
 
     def remove(self, place: ObjectPath, generation: int, seconds: float = MAX_REQUEST_SECONDS) -> None:
-        """Remove this generation of an object, within so many seconds or not at all.
+        """Remove this generation of an object, within `seconds` or not at all.
 
-        Raises ChangedError if there is another, and StorageError.
+        Raises ChangedError if the object has another generation, and StorageError.
         """
         with naming_object(place), contextlib.suppress(NotFound):
             self._bucket.blob(place.key).delete(if_generation_match=generation, **_within(seconds))
@@ -270,11 +270,11 @@ class Bucket:
 
 
 def _within(seconds: float) -> dict[str, Any]:
-    """Return how to send a request so that it lands within so many seconds: half for retries, half for the last one."""
+    """Return the retry policy with which a request lands within `seconds`: half for retries, half for the last one."""
     longest = min(seconds / 2, REQUEST_SECONDS)
     end = now() + longest
-    # By a clock that goes on while the machine sleeps, which the retry's own does not.
-    may_again = PATIENCE._predicate  # noqa: SLF001 - it tells it nowhere else
+    # By a clock that runs while the machine sleeps. The retry's own clock stops.
+    may_again = PATIENCE._predicate  # noqa: SLF001 - it has no public name
     retry = PATIENCE.with_timeout(longest).with_predicate(lambda error: now() < end and may_again(error))
     return {"retry": retry, "timeout": longest}
 

@@ -1,4 +1,4 @@
-"""What Google's client raises of a bucket, as a StorageError that names the object, the cause and the fix."""
+"""Errors of Google's bucket client, as a StorageError that names the object, the cause and the fix."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CAUSES_OF_WORDS = {
     r"billing account .* is (disabled|closed)|billing .* not enabled": "billing",
     r"insufficient authentication scopes|scope\(s\) are not authorized": "scopes",
 }
-"""Google gives `forbidden` or `required` as reason for many causes: its words tell them apart."""
+"""Google gives `forbidden` or `required` as reason for many causes. These words distinguish them."""
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def _cause(error: GoogleAPICallError, reasons: list[str], words: str) -> Cause:
 
 
 def _told(error: GoogleAPICallError) -> tuple[list[str], str]:
-    """Return what Google gives as reasons, and what it says. Of an upload the client passes on the answer only."""
+    """Return Google's reasons and words. For an upload the client passes on only the answer."""
     try:
         told = error.response.json()["error"]
         reasons = [str(each.get("reason", "")) for each in (*told.get("errors", ()), *told.get("details", ()))]

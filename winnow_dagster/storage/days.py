@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT = 2
-"""What the files' shape is. Those of older shapes are read too; those of newer ones are set aside."""
+"""The version of the file format. Winnow reads older versions too, and sets newer ones aside."""
 
 METADATA_KEY = "winnow"
 CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
@@ -185,8 +185,8 @@ class DayStore:
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
         """Store the source's answer to some requests on each of their days, in place of what was stored of it.
 
-        A reading made when the source had fewer rows of the day does not replace one made when it had more. Returns,
-        for each day that was read before, how many downloads more the source has now (less is negative).
+        A reading does not replace one made when the source had more rows of the day. Returns, for each day that was
+        re-read, how many more downloads the source has now (negative: fewer).
         """
         late: dict[date, int] = {}
         for day in sorted({day for request in reading.requests for day in request.days()}):
@@ -264,7 +264,7 @@ def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
 
 
 def _format_facts(facts: ReadingFacts) -> dict[str, object]:
-    """Return what is known of a reading, without what is not."""
+    """Return the known facts about a reading as JSON values."""
     return {key: value for key, value in asdict(facts).items() if value != getattr(NO_FACTS, key)}
 
 
@@ -286,7 +286,7 @@ def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverag
 def _coverage(about: Mapping[str, Any], day: date) -> Coverage:
     read, legacy = _moments(about["read"]), _moments(about.get("legacy", {}))
     if needs_file_names(day) and about.get("definition") != Definition.FILES:
-        # By a release that took every request for a download.
+        # From a release that counted every request.
         read, legacy = {}, read
     return Coverage(
         read,
@@ -310,7 +310,7 @@ def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str
 
 
 def _is_whole(content: bytes, checksum: str | int | None) -> bool:
-    """Return whether a day file's checksum is that of the file."""
+    """Return whether a day file matches its checksum."""
     if not isinstance(checksum, str):
         return old_days.is_whole(content, checksum)
     written = int(checksum, 16)

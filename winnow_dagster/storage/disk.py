@@ -38,7 +38,7 @@ MANY = 64
 """From how many files on it is faster to let all that the file system holds be written than to wait for each."""
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-"""What a file system without hard links answers."""
+"""The errors of a file system without hard links."""
 
 SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 """Linux has it, and Python does not."""
@@ -127,7 +127,7 @@ def replace_file(path: Path, content: bytes) -> os.stat_result:
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` unless a file is there: of two processes that try, one succeeds. Raises StorageError."""
+    """Create a file with `content` unless `path` exists. Of two processes, one succeeds. Raises StorageError."""
     staged = [(_stage(str(path), path.parent, partial(_create, content=content)), str(path))]
     try:
         _sync(staged)

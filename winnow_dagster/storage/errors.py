@@ -66,7 +66,7 @@ class SampleOverRealError(Exception):
 
 
 class NotOursError(Exception):
-    """A web directory belongs to another installation, or to nothing of Winnow's. The message says what to do."""
+    """A web directory belongs to another installation, or is not Winnow's. The message says what to do."""
 
 
 class Failures:

@@ -1,6 +1,6 @@
-"""Locks on a disk: flock, which the system gives up when its process ends, however it ends.
+"""Locks on a disk: flock, which the system releases when a process ends in any way.
 
-A lock file is for its owner only (0600): whoever can open one can hold it.
+Only its owner may open a lock file (0600), since any process that can open it can hold the lock.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MAX_WAIT_SECONDS = 4 * 3600.0
 """How long to wait for another process: as long as Dagster lets a run take."""
 
 ASK_SECONDS = 0.1
-"""How often those ask who wait; flock has no wait that ends."""
+"""How often a waiting process tries again. flock has no wait with a timeout."""
 
 
 @contextlib.contextmanager
 def file_lock(path: Path, doing: str, max_wait: float = MAX_WAIT_SECONDS) -> Iterator[None]:
-    """Hold a lock; wait, and say for which process, while another holds it. Raises StorageError after `max_wait`.
+    """Hold a lock. Wait for another holder, and log which process it is. Raises StorageError after `max_wait`.
 
     `doing`: what the holder does, as `counting in data`.
     """
@@ -48,7 +48,7 @@ def _acquire(path: Path, doing: str, max_wait: float) -> int:
         try:
             with naming(path):
                 _flock(descriptor, doing, end)
-                # One that somebody removed meanwhile locks nothing.
+                # A lock file that was removed meanwhile locks nothing.
                 is_there = path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
         except BaseException:
             os.close(descriptor)
@@ -74,18 +74,18 @@ def _open(path: Path) -> int:
         with naming(path):
             raise error from None
     if os.fstat(descriptor).st_uid == os.geteuid():
-        # Those of before 0600 are open to all.
+        # Lock files of older releases are open to all.
         os.fchmod(descriptor, 0o600)
     return descriptor
 
 
 def _flock(descriptor: int, doing: str, end: float) -> None:
-    """Wait for a lock. Raises OSError, and StorageError once it is too late."""
+    """Wait for a lock until `end`. Raises OSError, and StorageError at `end`."""
     has_said = False
     while not _try(descriptor):
         holder = _holder(descriptor)
         if time.monotonic() > end:
-            raise StorageError(f"{holder}, which is {doing}, does not come to an end. End it, and run again")
+            raise StorageError(f"{holder}, which is {doing}, does not finish. End it, and run again")
         if not has_said:
             logger.warning("waiting for %s, which is %s", holder, doing)
             has_said = True
@@ -101,7 +101,7 @@ def _try(descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Return which process holds a lock, from Linux's own list, so that nobody can pass for another."""
+    """Return which process holds a lock, from Linux's own list, which no process can forge."""
     known = os.fstat(descriptor)
     file = f"{os.major(known.st_dev):02x}:{os.minor(known.st_dev):02x}:{known.st_ino}"
     with contextlib.suppress(OSError, ValueError):

@@ -155,7 +155,7 @@ def make_folder(folder: Place) -> None:
 
 
 def make_writable(folder: Place) -> None:
-    """Make a folder where there is none, and see that files can be made and replaced in it, and that there is room."""
+    """Make a folder if there is none. Check that files can be created and replaced in it, and that it has space."""
     if isinstance(folder, Path):
         disk.make_writable(folder)
     else:

@@ -1,4 +1,4 @@
-"""What this process works under, and for how long it surely still does."""
+"""The rights that this process works under, and how long they surely last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 from winnow_dagster.storage.errors import LostError
 
 MIN_REQUEST_SECONDS = 2.0
-"""With less time left no write begins: it could land after another process has taken over."""
+"""With less time left, no write begins: it could land after another process took over."""
 
 MAX_REQUEST_SECONDS = 120.0
 """How long a write may take at most, with all its retries."""
@@ -24,7 +24,7 @@ class Right(Protocol):
 
     @property
     def seconds_left(self) -> float:
-        """For how long no other process may have it; 0 or less if one may have it by now."""
+        """How long no other process can hold it; 0 or less if one may hold it already."""
         ...
 
 
@@ -39,7 +39,7 @@ def now() -> float:
 
 
 def ensure_held(seconds: float = 0.0) -> None:
-    """Raise LostError unless this process has the rights that it works under for so long."""
+    """Raise LostError unless this process keeps the rights that it works under for this long."""
     for right in tuple(held):
         if right.seconds_left <= seconds:
             raise LostError(f"{right.place}: another process has taken over meanwhile. Run again")

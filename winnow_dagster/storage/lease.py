@@ -31,7 +31,7 @@ END_SECONDS = 60.0
 """How long a lease holds that is not renewed."""
 
 SURE_SHARE = 0.9
-"""For which share of that the holder takes the lease for its own."""
+"""The share of END_SECONDS for which the holder relies on the lease."""
 
 ASK_SECONDS = 1.0
 """How often those ask who wait; a bucket tells nobody by itself."""
@@ -59,7 +59,7 @@ class Lease:
 
     @property
     def seconds_left(self) -> float:
-        """For how long no other process may have it: others take it so long after they saw it renewed, not before."""
+        """How long no other process can take it: others wait for END_SECONDS after they see it renewed."""
         return self._good_until - now()
 
     def acquire(self, what: str) -> None:
@@ -74,17 +74,17 @@ class Lease:
                 seen, since = known, now()
             if is_dead(holder) or self._is_left(holder) or now() - since > END_SECONDS:
                 logger.warning("process %s, which was %s, has died or given up", holder, what)
-                # In one write: whoever came between two would not hear that it was left.
+                # In one write: a process between two writes would not learn that the lease was left.
                 self._generation = known.generation
                 if self._take():
                     self.was_left = True
                     break
-                # Another was faster.
+                # Another process was faster.
                 self._generation = 0
                 continue
             if now() - began > MAX_WAIT_SECONDS:
                 raise StorageError(
-                    f"{self._place}: process {holder}, which is {what}, does not come to an end. End it, and run again"
+                    f"{self._place}: process {holder}, which is {what}, does not finish. End it, and run again"
                 )
             if not said:
                 logger.warning("waiting for process %s, which is %s", holder, what)
@@ -114,7 +114,7 @@ class Lease:
             if known is None or holder != self._text:
                 return False
             self._generation = known.generation
-        # Others start to count later, and a clock may be a little slow.
+        # Other processes start to count later, and a clock may be a little slow.
         self._good_until = asked + END_SECONDS * SURE_SHARE
         return True
 

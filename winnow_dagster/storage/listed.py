@@ -81,7 +81,7 @@ def remove(place: ObjectPath) -> None:
         if known is not None:
             bucket.remove(place, known.generation, seconds_for_request())
     except ChangedError:
-        # Somebody who knows of no manifest has replaced it.
+        # A process that does not use the manifest has replaced it.
         now = bucket.look_closely(place)
         if now is not None:
             bucket.remove(place, now.generation, seconds_for_request())
@@ -113,7 +113,7 @@ def put(objects: Sequence[tuple[ObjectPath, bytes]]) -> None:
     for place, content in objects:
         manifest = manifest_of(place)
         known = manifest.get(place.key)
-        # Each time: what nobody has changed since would be written over without a word.
+        # Check the lease before each write: a write with an unchanged generation succeeds even after the lease is lost.
         seconds = seconds_for_request()
         try:
             generation = _write(place, content, known.generation if known else 0, seconds)

@@ -26,9 +26,9 @@ def list_part(folder: ObjectPath, manifest: Place) -> dict[str, Known]:
 
 
 def list_again(folder: ObjectPath, manifest: Place, known: Mapping[str, Known]) -> dict[str, Known]:
-    """Return what is there now of the objects that a part of a manifest lists. Raises StorageError.
+    """Return the current objects among those that a part of a manifest lists. Raises StorageError.
 
-    Of the named part only the folders that it knows are listed: beside them there may be a million of `*`.
+    In the named part only known folders are listed: beside them `*` may have a million.
     """
     if manifest.name != NAMED:
         return list_part(folder, manifest)

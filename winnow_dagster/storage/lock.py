@@ -33,7 +33,7 @@ def counting(folder: Place) -> contextlib.AbstractContextManager[bool]:
 
 
 def alerting(folder: Place) -> contextlib.AbstractContextManager[bool]:
-    """Hold the right to tell the webhook of the installation whose data is in `folder`."""
+    """Hold the right to send alerts for the installation whose data is in `folder`."""
     return _alone(folder, "alerting")
 
 
@@ -49,9 +49,9 @@ def publishing(folder: Place) -> Iterator[None]:
 
 
 def _alone(folder: Place, what: str) -> contextlib.AbstractContextManager[bool]:
-    """Hold a lock; wait, and say for which process, while another holds it. Raises StorageError.
+    """Hold a lock. Wait for another holder, and log which process it is. Raises StorageError.
 
-    Yields whether the last who held it came to its end without an exception.
+    Yields True if the previous holder exited cleanly.
     """
     if isinstance(folder, ObjectPath):
         return leased(folder / f".{what}.lease", f"{what} in {folder}")
@@ -63,11 +63,11 @@ def _locked(folder: Path, what: str) -> Iterator[bool]:
     make_folder(folder)
     holder = folder / f".{what}.pid"
     with file_lock(folder / f".{what}.lock", f"{what} in {folder}"):
-        # It says whether the last who held the lock came to the end. On a full disk nobody is told.
+        # The file exists unless the previous holder exited cleanly. On a full disk it may be missing.
         is_sound = not holder.exists()
         with contextlib.suppress(OSError):
             holder.write_text(str(os.getpid()))
         yield is_sound
-        # Not after an exception: whoever comes next is to know.
+        # Not after an exception: the next holder has to know of it.
         with contextlib.suppress(OSError):
             holder.unlink()

@@ -1,8 +1,9 @@
-"""Manifests: what is in a directory of a bucket, kept beside the data, so that nobody has to list it.
+"""Manifests: the content of a directory in a bucket, kept beside the data, so that Winnow need not list it.
 
-A manifest is written when a publication ends, its parts for `*` as they are done with. Where a publication died before
-that, all of it is removed. What is not there is listed once; and so it is where a manifest says that it is of another
-directory: a config may be given another bucket and keep its data. Once a day a manifest is compared with the bucket.
+Winnow writes a manifest when a publication ends, and its parts for `*` as each is done. If a publication died before
+that, Winnow removes the whole manifest. It lists a part once if there is no manifest of it, or if the manifest is of
+another directory: a config may get another bucket and keep its data. Once a day Winnow compares a manifest with the
+bucket.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class Manifest:
     """The objects below `root`, by their keys, as the file at `place` says."""
 
     def __init__(self, place: Place, folder: ObjectPath, *, is_ours: bool) -> None:
-        """Read it; where there is none of `folder`, list that. Raises StorageError.
+        """Read it; list `folder` if it has no manifest. Raises StorageError.
 
-        `is_ours`: whether this process may write it. If so, it is compared with the bucket once a day, so that what
-        somebody removed or changed there is put right.
+        `is_ours`: whether this process may write it. If so, Winnow compares it with the bucket once a day, and then
+        restores what others removed or changed.
         """
         self.place = place
         self.is_dirty = False
@@ -178,9 +179,9 @@ def _read(place: Place) -> tuple[int, bytes | None]:
 
 
 def _parse(content: bytes | None, of: str) -> tuple[dict[str, Known] | None, str]:
-    """Return what a manifest says of a directory, and the day on which it was compared with the bucket.
+    """Return the objects in a manifest of a directory, and the day on which it was compared with the bucket.
 
-    None and no day where there is none, or it is damaged, or of another directory.
+    Returns None and no day if there is no manifest, if it is damaged, or if it is of another directory.
     """
     try:
         found = json.loads(content or b"{}")

@@ -1,4 +1,4 @@
-"""Day files of older releases: what their metadata and checksums mean.
+"""Day files of older releases: their metadata and checksums.
 
 Format 1 has no checksum. Early files of format 2 have a checksum of all but the footer, as a number; later ones have a
 checksum of the whole file, as text.
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIRST_RULES = "c4cde8aa"
-"""The RULES by which honest counts were made before files named theirs."""
+"""The RULES of the honest counts in files that do not name their rules."""
 
 NO_CHECKSUM = None
 
 
 def upgrade(about: Mapping[str, Any], schema: pl.Schema) -> Mapping[str, Any]:
-    """Return the metadata of a day file of format 1 as format 2 words it; that of later formats as it is.
+    """Return the metadata of a day file of format 1 in the form of format 2; that of later formats unchanged.
 
-    Format 1 is `1`, or `1/` and the rules by which the honest counts were made.
+    Format 1 is `1`, or `1/` and the rules of the honest counts.
     """
     number, _, rules = str(about["format"]).partition("/")
     if number != "1":
@@ -39,7 +39,7 @@ def upgrade(about: Mapping[str, Any], schema: pl.Schema) -> Mapping[str, Any]:
 
 
 def is_whole(content: bytes, checksum: int | None) -> bool:
-    """Return whether a day file with such a checksum is what was written; without one, whether it can be read."""
+    """Return whether a day file matches its checksum; without a checksum, whether it can be read."""
     if checksum is NO_CHECKSUM:
         # Raises what polars raises.
         pl.read_parquet(io.BytesIO(content))

@@ -1,7 +1,7 @@
-"""Ownership: one config publishes to a web directory, and no other one writes over it.
+"""Ownership: only one config publishes to a web directory.
 
 Each config has a random id in its `data_dir`. The web directory holds the id of the config that publishes to it, in
-`_site.json`: it is served like any other file, and tells nothing.
+`_site.json`. That file is served like any other, and its id reveals nothing.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Ownership:
         return _read(self._own_file).get("site", "")
 
     def check(self) -> None:
-        """Raise NotOursError if another config has the web directory; write nothing. Raises StorageError."""
+        """Raise NotOursError if another config owns the web directory; write nothing. Raises StorageError."""
         self._check(self.site, _read(self._id_file).get("site", ""))
 
     def claim(self, *, adopt: bool = False) -> str:
-        """Take the web directory if nobody has it; return the id. Raises NotOursError if another has it.
+        """Claim the web directory if it has no owner; return the id. Raises NotOursError if another config owns it.
 
-        `adopt`: take it from whoever has it. Raises StorageError.
+        `adopt`: take it over from its owner. Raises StorageError.
         """
         own, found = self.site, _read(self._id_file).get("site", "")
         if found and found == own:
@@ -65,7 +65,7 @@ class Ownership:
         if not adopt:
             former = self._check(own, found)
             if found and not own:
-                # The config has another name or place than it had.
+                # The config file was renamed or moved.
                 own = _create(self._own_file, found, config=str(self.config))
                 if former:
                     remove(former)
@@ -74,12 +74,12 @@ class Ownership:
         if found:
             _write(self._id_file, {"site": own})
         elif _create(self._id_file, own) != own:
-            # Another config was faster.
+            # Another config claimed it first.
             raise self._refusal()
         return own
 
     def _check(self, own: str, found: str) -> Place | None:
-        """Return the file of the config that had the web directory before this one; None where none had.
+        """Return the file of the config that owned the web directory before this one; None if none did.
 
         Raises NotOursError.
         """
@@ -87,7 +87,7 @@ class Ownership:
             self._refuse_files_of_others(own)
             return None
         former = None if found == own else self._former_config(found)
-        # Read again: another process of this config may have taken it over meanwhile.
+        # Re-read: another process of this config may have taken it over meanwhile.
         if former is None and found not in {own, self.site}:
             raise self._refusal()
         return former
@@ -110,7 +110,7 @@ class Ownership:
         )
 
     def _former_config(self, site: str) -> Place | None:
-        """Return the file of another config that has this id and is this one by another name."""
+        """Return the config file that has this id, if it is this config by another name."""
         folder = self.data_dir / IDS_FOLDER
         for name in list_names(folder):
             known = _read(folder / name)
@@ -146,8 +146,8 @@ def is_own_page(content: bytes) -> bool:
 
 
 def _is_same(other: str, config: Path) -> bool:
-    """Tell whether a config is this one by another name: it is gone, or says the same."""
-    if not os.path.exists(other):  # noqa: PTH110 - Path raises what this takes for gone: a folder of somebody else
+    """Tell whether a config is this one by another name: its file is gone, or has the same content."""
+    if not os.path.exists(other):  # noqa: PTH110 - Path raises for another user's folder; here that is gone
         return True
     with suppress(OSError):
         # Workers that share a machine have the same config in folders of their own.
@@ -160,7 +160,7 @@ def _read_bytes(place: Place) -> bytes | None:
 
 
 def _read(place: Place) -> dict[str, str]:
-    """Return what a file of an id says; nothing where there is none. Raises StorageError."""
+    """Return the content of an id's file; nothing if there is none. Raises StorageError."""
     content = read_if_there(place)
     if content is None:
         return {}
@@ -180,7 +180,7 @@ def _write(place: Place, about: dict[str, str]) -> None:
 
 
 def _create(place: Place, site: str, **about: str) -> str:
-    """Write an id where there is none; return the one that is there then: of two who try, one succeeds."""
+    """Write an id if there is none; return the one in the file. Of two processes, one succeeds."""
     content = _format({"site": site, **about})
     if isinstance(place, ObjectPath):
         with suppress(ChangedError):

@@ -61,8 +61,8 @@ class Publication:
     def end(self, lengths: Collection[int], short_days: Collection[date] | None = None) -> None:
         """Show the rest of the shards, if what they say of their age has changed, and list all.
 
-        `lengths`: of the windows that the config asks for. `short_days`: those within what was counted; None where
-        nothing was.
+        `lengths`: those of the windows in the config. `short_days`: the short days within what was counted; None if
+        nothing was counted.
         """
         before, left = self._before, self.left()
         as_of: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How many rows the source has of each day: the newest answer, in one small file beside the stored days."""
+"""The number of rows that the source has of each day: the newest answer, in one small file beside the stored days."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SourceRows:
         self._path = folder / FILE_NAME
 
     def load(self) -> dict[date, DayRows]:
-        """Return what the source last said of each day. A file that is damaged says nothing. Raises StorageError."""
+        """Return the source's last answer for each day, or nothing if the file is damaged. Raises StorageError."""
         try:
             content = json.loads(read_if_there(self._path) or b"{}")
             days = content["days"] if content["format"] == FORMAT else {}
@@ -38,7 +38,7 @@ class SourceRows:
             return {}
 
     def update(self, rows: Mapping[date, int], asked: datetime) -> dict[date, DayRows]:
-        """Note what the source says now, and return all that is known. Call it under the fetch lock.
+        """Record the source's answer, and return all that is known. Call it under the fetch lock.
 
         Raises StorageError.
         """

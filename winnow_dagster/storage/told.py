@@ -1,4 +1,4 @@
-"""What the webhook was told: kept beside the days, for Dagster's sensors and `winnow collect` tell each change once."""
+"""The alerts that were sent, kept beside the days: Dagster's sensor and `winnow collect` send each change once."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ NAME = "alerts.json"
 
 @dataclass(frozen=True)
 class Told:
-    """What was told of checks and of failed runs. Moments are seconds since 1970."""
+    """The alerts that were sent for checks and failed runs. Moments are seconds since 1970."""
 
     is_red: Mapping[str, bool] = field(default_factory=dict)
-    """The state of each check that was told last."""
+    """The state of each check in its last alert."""
 
     judged_at: Mapping[str, float] = field(default_factory=dict)
     """When each check was judged so."""
 
     since: float | None = None
-    """Runs that failed before were told; None where nothing was told yet."""
+    """Runs that failed before this moment get no alert; None if nothing was recorded yet."""
 
     runs: Mapping[str, float] = field(default_factory=dict)
-    """The runs that failed later and were told, and when each failed."""
+    """The runs that failed later and have an alert, and when each failed."""
 
 
 def read_told(folder: Place) -> Told:
-    """Return what was told of the installation whose data is in `folder`. Raises StorageError."""
+    """Return the alerts that were sent for the installation whose data is in `folder`. Raises StorageError."""
     with suppress(ValueError, TypeError):
         return Told(**json.loads(read_if_there(folder / NAME) or b"{}"))
     return Told()
 
 
 def write_told(folder: Place, told: Told) -> None:
-    """Replace what was told. Raises StorageError."""
+    """Replace the record of alerts. Raises StorageError."""
     make_folder(folder)
     replace_file(folder / NAME, json.dumps(asdict(told)).encode(), version_of(folder / NAME))
