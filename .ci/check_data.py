@@ -53,9 +53,10 @@ def split_anew(target: Path) -> None:
 
 
 def read_published(public: Path) -> dict[str, bytes]:
-    """Return every published file but the health file."""
+    """Return every published file, without the moments of a run and the random id of a config."""
     files = {str(p.relative_to(public)): p.read_bytes() for p in public.rglob("*") if p.is_file()}
-    del files["_health.json"]
+    for name in ("_health.json", "_site.json"):
+        del files[name]
     return files
 
 
