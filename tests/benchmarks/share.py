@@ -82,10 +82,10 @@ def _one(folder: Path) -> tuple[float, float]:
 
 def _replace_bodies(replaced: Callable[[Callable[..., Any], Callable[..., Any]], Callable[..., Any]]) -> None:
     """Replace all of Winnow that Dagster calls, given what it would return where there is nothing."""
-    from winnow_dagster.core.planning import Gap  # noqa: PLC0415 - what is replaced is imported when it is timed
     from winnow_dagster.core.days import Days  # noqa: PLC0415
     from winnow_dagster.core.everything import Described  # noqa: PLC0415
     from winnow_dagster.core.honesty import RAW_SCHEMA  # noqa: PLC0415
+    from winnow_dagster.core.planning import Gap  # noqa: PLC0415 - what is replaced is imported when it is timed
     from winnow_dagster.core.verdicts import Verdict  # noqa: PLC0415
     from winnow_dagster.defs import checks, io_managers  # noqa: PLC0415
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415

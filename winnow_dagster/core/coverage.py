@@ -137,6 +137,14 @@ class Request:
     is_recount: bool = False
     """Whether counts by an older definition are stored, which stay until this is read."""
 
+    narrower: tuple[Request, ...] = field(default=(), compare=False)
+    """What is not asked for because this answers it too: to be asked for where nobody can pay for this."""
+
+    def instead(self) -> list[Request]:
+        """Return the narrower requests, for the days of this one."""
+        parts = [replace(r, first=max(r.first, self.first), last=min(r.last, self.last)) for r in self.narrower]
+        return [part for part in parts if part.first <= part.last]
+
     def days(self) -> list[date]:
         """Return the days asked for, oldest first."""
         return days_between(self.first, self.last)
