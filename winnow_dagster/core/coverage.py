@@ -80,6 +80,8 @@ class Coverage:
 
     def failure(self, selector: Selector) -> str | None:
         """Return why the last reading of `selector`, or of a wider one, failed; None if it did not."""
+        if selector in self.failed:
+            return self.failed[selector]
         return next((why for other, why in self.failed.items() if other.covers(selector)), None)
 
     def holds(self, selector: Selector) -> bool:
