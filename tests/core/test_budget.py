@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from winnow_dagster.core.cost import GB, MB, Figures
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.planning import Reader, plan_requests
 from winnow_dagster.core.query import CountQuery
 
 NOW = datetime(2026, 11, 27, 4, tzinfo=UTC)
@@ -49,6 +51,27 @@ def test_an_entry_that_the_budget_cannot_pay_for_does_not_stop_the_others() -> N
         "Raise budget.tib_per_month, shorten window_days or list fewer packages, or wait for the next month"
     }
     assert choice.left_out == []
+
+
+def test_where_a_wide_entry_does_not_fit_those_that_it_covers_are_read() -> None:
+    entries = [Selector.parse(name) for name in ("*", "a", "b-*", "b-c")]
+    days = [DAY - n * ONE_DAY for n in range(30)]
+    requests = plan_requests(days, entries, {}, Reader(NOW))
+    assert requests == [ask("*", 30)]
+    choice = budget(1000 * GB, "*", "a", "b-*", "b-c").choose(requests, NOW)
+    assert choice.chosen == [ask("a", 30), ask("b-*", 30)]
+    assert list(choice.refused) == [ask("*", 30)]
+
+
+def test_of_a_wide_entry_that_does_not_fit_the_others_are_read_for_its_days_only() -> None:
+    narrow = (ask("a", 30), ask("b", 10, DAY - 20 * ONE_DAY))
+    choice = budget(10 * GB, "*", "a", "b").choose([replace(ask("*", 5), narrower=narrow)], NOW)
+    assert choice.chosen == [ask("a", 5)]
+
+
+def test_an_entry_that_does_not_fit_takes_no_room_from_re_reads() -> None:
+    requests = [ask("*"), ask("a", is_second=True)]
+    assert budget(10 * GB, "*", "a", settling=True).choose(requests, NOW).chosen == [ask("a", is_second=True)]
 
 
 def test_half_a_window_is_not_read_where_the_whole_does_not_fit() -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
-from tests.conftest import FixedClock
+from tests.conftest import FixedClock, House
 from winnow_dagster.core.coverage import Coverage, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.honesty import RAW_SCHEMA, winnow
-from winnow_dagster.core.names import Selector
+from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.core.window import ALL
+from winnow_dagster.settings import GroupSettings
 
 if TYPE_CHECKING:
-    from tests.conftest import House, MakeHouse, RowSource
+    from tests.conftest import MakeHouse, RowSource
 
 A = Selector("a")
 TODAY = LAST_MIXED_DAY + timedelta(days=3)
@@ -99,3 +101,26 @@ def test_a_group_has_no_day_on_which_its_members_are_counted_by_two_definitions(
     assert covered.covers(A)
     assert not covered.legacy
     assert old.winnow.raw.coverage(before(5)) == covered
+
+
+def test_a_group_has_no_day_of_a_prefix_of_which_one_package_is_counted_by_another_definition(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house({"a-*": (5,), "a-b": (5,)}, FixedClock.after(TODAY))
+    groups = (GroupSettings(Group(normalise("g"), (Selector.parse("a-*"),)), (5,)),)
+    grouped = House(
+        replace(house.winnow, settings=replace(house.winnow.settings, groups=groups)), house.instance
+    ).winnow
+    day, read = before(5), {Selector.parse("a-*"): end_of(before(5))}
+    rows = [(day, "a-b", "pip", "Linux", None, FILES), (day, "a-c", "pip", "Linux", None, REQUESTS)]
+    raw = pl.DataFrame(rows, RAW_SCHEMA, orient="row")
+    for coverage, is_told in (
+        (Coverage(legacy=read), True),
+        (Coverage({Selector("a-b"): end_of(day)}, legacy=read), False),
+    ):
+        grouped.raw.write(day, raw, coverage)
+        grouped.honest.write(day, winnow(raw.lazy()).collect(), coverage)
+        described = grouped.packages(["_group/g"])["_group/g"]
+        assert isinstance(described, list)
+        (found,) = described
+        assert [told.date for told in found.history.days] == ([day] if is_told else [])

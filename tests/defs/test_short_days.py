@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import DAY, FixedClock, House
-from winnow_dagster.core.coverage import Failure, Request
-from winnow_dagster.core.names import Selector
+from winnow_dagster.core.coverage import Coverage, Failure, Request
+from winnow_dagster.core.names import EVERYTHING, Selector
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.sources.interface import NotThereYetError
 
@@ -166,6 +166,51 @@ def test_a_marked_day_is_a_gap_once_a_day_so_that_somebody_asks_for_its_rows(
     assert (DAY, DAY) in [(gap.first, gap.last) for gap in tomorrow.winnow.gaps()]
 
 
+def test_a_marked_day_is_a_gap_beyond_the_longest_window_too(make_house: MakeHouse, source: RowSource) -> None:
+    lose_rows(source, DAY)
+    on(make_house, after(2))
+    impatient(make_house, 20, after(13)).count(DAY, DAY)
+
+    def has_gap(day: date) -> bool:
+        return (DAY, DAY) in [(gap.first, gap.last) for gap in impatient(make_house, WINDOW, day).winnow.gaps()]
+
+    assert has_gap(after(40))
+    bring_back(source, DAY)
+    house = on(make_house, after(40))
+    history = json.loads((house.output_dir / "a" / "history.json").read_bytes())
+    assert history["short_days"] == []
+    assert not has_gap(after(41))
+
+
+def test_a_marked_day_is_no_gap_after_ninety_days(make_house: MakeHouse, source: RowSource) -> None:
+    lose_rows(source, DAY)
+    impatient(make_house, 20, after(13)).count(DAY, DAY)
+    bring_back(source, DAY)
+    # What decides about other days tells the rows of this one too.
+    house = impatient(make_house, 100, after(91))
+    house.count(after(50), after(50))
+    source.asked.clear()
+    house.count(DAY, DAY)
+    assert source.asked == []
+
+
+def test_a_scan_tells_its_own_number_of_rows_at_each_reading(make_house: MakeHouse, source: RowSource) -> None:
+    source.rows_of_day = {}
+    whole = source.rows = [(*row[:5], 1000) for row in source.rows]
+
+    def scan(first: date, last: date, day: date) -> dict[Selector, bool]:
+        house = make_house({"*": (3,)}, FixedClock.after(day))
+        House(replace(house.winnow, waits=False), house.instance).count(first, last)
+        coverage = house.winnow.raw.coverage(last) or Coverage()
+        return {selector: coverage.facts_of(selector).is_short for selector in coverage.read}
+
+    scan(after(-60), after(-1), after(-1))
+    source.rows = [row if row[0] != DAY else (*row[:5], 1) for row in whole]
+    assert scan(DAY, DAY, DAY) == {}
+    source.rows = whole
+    assert scan(DAY, DAY, after(13)) == {EVERYTHING: False}
+
+
 def test_a_day_that_loses_rows_after_it_was_read_keeps_its_counts(make_house: MakeHouse, source: RowSource) -> None:
     house = on(make_house, DAY)
     lose_rows(source, DAY)
@@ -200,7 +245,15 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
     source.rows = [row for row in source.rows if row[0] != after(1)]
     house = on(make_house, after(1))
     assert window(house)["as_of"] == str(DAY)
-    assert (after(1), after(1)) in [(gap.first, gap.last) for gap in house.winnow.gaps()]
+    line = f"{after(1)} is short: the source has 0 downloads of all entries, and usually about 100 on this weekday"
+    assert why(house)[str(after(1))].startswith(line)
+    assert record(house)["problem"] == f"PyPI's log lacks rows of {after(1)}"
+    assert house.winnow.gaps() == []
+    source.asked.clear()
+    house.count(after(1), after(1))
+    assert source.asked == []
+    tomorrow = impatient(make_house, WINDOW, after(2))
+    assert (after(1), after(1)) in [(gap.first, gap.last) for gap in tomorrow.winnow.gaps(through=after(1))]
     for n in range(2, 16):
         house = on(make_house, after(n))
     assert (window(house)["as_of"], window(house)["honest"]) == (str(after(15)), 300)

@@ -106,11 +106,13 @@ class Ledger:
         touched: set[date] = set()
         longest = config.longest()
         # Requests are planned before any is sent.
-        before = Ledger(deepcopy(self.raw), {}, self.rows)
+        before = Ledger(deepcopy(self.raw), {}, dict(self.rows))
         done: set[tuple[str, date]] = set()
         for asked in log:
             if asked.selector is None:
-                self.rows.update({day: world.day_rows(day) for day in asked.days()})
+                told = {day: world.day_rows(day) for day in asked.days()}
+                self.rows |= told
+                before.rows |= told
                 today |= set(asked.days())
                 continue
             if asked.first <= CHANGE < asked.last:
@@ -118,6 +120,11 @@ class Ledger:
             for day in asked.days():
                 touched.add(day)
                 age = (now.date() - day).days
+                if asked.selector == "*" and not world.tells_rows and not asked.failed:
+                    # The scan tells its own number of rows, and is not stored where it shows that the day is short.
+                    self.rows[day] = sum(n for package in PACKAGES for n in world.rows(package, day).values())
+                    if is_short(day, self.rows) and age < 14:
+                        continue
                 short = day in self.rows and is_short(day, self.rows)
                 if world.tells_rows and day not in today:
                     yield f"{asked.selector} was read on {day} without asking for its rows before"
@@ -128,7 +135,10 @@ class Ledger:
                 wanted = any(
                     before.needs(entry, day, now, config) or day in may
                     for entry in config.entries
-                    if covers(asked.selector, entry) and (day in may or (now.date() - day).days <= longest[entry])
+                    if covers(asked.selector, entry)
+                    and (
+                        day in may or (now.date() - day).days <= longest[entry] or before.may_come_back(entry, day, now)
+                    )
                 ) or before.raw.get(day, Stored()).is_legacy(asked.selector)
                 if (asked.selector, day) in done and day not in may:
                     yield f"{asked.selector} was read on {day} twice"
@@ -156,6 +166,11 @@ class Ledger:
         """Take note that the honest counts of these days were made of the raw ones."""
         self.honest |= {day: deepcopy(self.raw[day]) for day in days if day in self.raw}
 
+    def may_come_back(self, entry: str, day: date, now: datetime) -> bool:
+        """Return whether a day was counted although it is short, and is read again if its rows come back."""
+        last = self.raw.get(day, Stored()).newest(entry)
+        return last is not None and last.short and (now.date() - day).days <= 90
+
     def needs(self, entry: str, day: date, now: datetime, config: Config) -> str:
         """Return why an entry has to be read on a day of its windows; nothing if it has not."""
         last = self.raw.get(day, Stored()).newest(entry)
@@ -166,7 +181,8 @@ class Ledger:
             return "read in the future"
         if rows is not None and last.rows is not None and rows < last.rows:
             return ""
-        if last.short and rows is not None and last.rows is not None and rows > last.rows and rows >= 1.1 * last.rows:
+        more = 0 if rows is None or last.rows is None else rows - last.rows
+        if self.may_come_back(entry, day, now) and more > 0 and 10 * more >= (last.rows or 0):
             return "rows are back"
         is_over = last.at < over(day) + config.settle_days * DAY <= now
         return "settled" if is_over else ""
@@ -177,6 +193,7 @@ class Ledger:
         for entry, longest in config.longest().items():
             days = {through - n * DAY for n in range(longest)}
             days |= {day for day, stored in self.raw.items() if day <= min(through, CHANGE) and stored.is_legacy(entry)}
+            days |= {day for day in self.raw if day <= through and self.may_come_back(entry, day, now)}
             for day in sorted(days):
                 why = self.needs(entry, day, now, config)
                 withheld = day in self.rows and is_short(day, self.rows) and (now.date() - day).days < 14

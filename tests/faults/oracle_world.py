@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -80,6 +80,12 @@ def covers(wide: str, narrow: str) -> bool:
     return wide == narrow or (wide.endswith("*") and narrow.rstrip("*").startswith(wide[:-1]))
 
 
+def _scans(request: Any) -> Iterator[Any]:
+    """Yield what answers a request: of all packages one scan for each day."""
+    days = request.days() if str(request.selector) == "*" else []
+    yield from (replace(request, first=day, last=day) for day in days) if days else (request,)
+
+
 @dataclass
 class WorldSource(RowSource):
     """Answers from a world. What it was asked is in `log`, in order."""
@@ -90,7 +96,7 @@ class WorldSource(RowSource):
     def read(self, requests: Sequence[Any]) -> Iterator[Any]:
         world = self.world
         assert world is not None
-        for request in requests:
+        for request in (part for asked in requests for part in _scans(asked)):
             selector, days = str(request.selector), Asked(None, request.first, request.last).days()
             self.rows = [
                 (day, package, *key, count)

@@ -220,3 +220,10 @@ def test_a_last_day_that_was_not_asked_for_or_that_no_other_compares_with_is_not
     write(tmp_path / "rows.parquet", whole_days(1, 9))
     assert read(tmp_path, last=DAY)[0] == {DAY: 10}
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["of [1]/a.parquet", "a[1].parquet"])
+def test_a_file_whose_path_reads_as_a_glob_is_read_and_no_other(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, seconds(3))
+    write(tmp_path / name.replace("[1]", "1"), seconds(5))
+    assert read(tmp_path / name, last=DAY) == ({DAY: 3}, {})

@@ -51,6 +51,19 @@ def test_a_reading_without_rows_covers_its_days(store: DayStore) -> None:
     assert covered == {day: {A: AT} for day in (DAY, NEXT)}
 
 
+def test_an_entry_that_failed_has_its_own_reason_before_that_of_a_wider_one(store: DayStore) -> None:
+    for selector, why in ((PREFIX, "too dear"), (Selector("a-b"), "refused")):
+        store.add_failure(Failure(Request(selector, DAY, DAY), why))
+    coverage = store.coverage(DAY) or Coverage()
+    assert [coverage.failure(Selector(name)) for name in ("a-b", "a-c", "b")] == ["refused", "too dear", None]
+
+
+def test_a_folder_whose_name_reads_as_a_glob_is_no_glob(tmp_path: Path) -> None:
+    for name, downloads in (("of [1]", 1), ("of 1", 2)):
+        raw_store(tmp_path / name).add_reading(reading(A, (DAY, "a", downloads)), AT)
+    assert stored(raw_store(tmp_path / "of [1]"), DAY, NEXT) == {(DAY, "a"): 1}
+
+
 def test_a_second_package_joins_the_first_and_a_second_reading_takes_the_place_of_the_first(store: DayStore) -> None:
     store.add_reading(reading(A, (DAY, "a", 1), (NEXT, "a", 2)), AT)
     store.add_reading(reading(B, (NEXT, "b", 3)), AT)

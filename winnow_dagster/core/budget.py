@@ -12,7 +12,7 @@ from winnow_dagster.core.planning import Reader, plan_requests
 from winnow_dagster.core.query import plan_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from winnow_dagster.core.cost import Figures
@@ -71,19 +71,23 @@ class Budget:
         recounts = [r for r in ordered if r.is_recount and not r.is_second]
         in_windows = [r for r in recounts if not self._is_history(r, now)]
         history = [r for r in recounts if self._is_history(r, now)]
-        reserve = self.reserve(now)
         chosen: list[Request] = []
         refused = self._add(chosen, _by_selector(first), 0)
+        # What the budget does not pay for needs nothing of it for the rest of the month.
+        reserve = self.reserve(now, without={request.selector for request in refused})
         left_out = self._add(chosen, [[request] for request in second], reserve.first)
         refused |= self._add(chosen, _by_selector(in_windows), reserve.first + reserve.second)
         unread = self._add_newest_days(chosen, history, reserve.first + reserve.second)
         return Choice(chosen, refused, [*left_out, *unread])
 
-    def reserve(self, now: datetime) -> Reserve:
-        """Return the bytes that the remaining days of the month need, including today's reading of yesterday."""
+    def reserve(self, now: datetime, without: Collection[Selector] = ()) -> Reserve:
+        """Return the bytes that the remaining days of the month need, including today's reading of yesterday.
+
+        `without`: entries that are not read.
+        """
         days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
         yesterday = now.date() - ONE_DAY
-        windows = self.configured.windows
+        windows = [selector for selector in self.configured.windows if selector not in without]
         once = plan_requests([yesterday], windows, {}, Reader(end_of(yesterday)))
         again = [request for request in once if request.selector in self.configured.settling]
         return Reserve(days * self.price(once), days * self.price(again))
@@ -103,7 +107,10 @@ class Budget:
         return (now.date() - ONE_DAY - request.last).days >= longest
 
     def _add(self, chosen: list[Request], units: Sequence[Sequence[Request]], reserve: float) -> dict[Request, str]:
-        """Add to `chosen` each unit that fits whole; return the requests of the others, with the reasons."""
+        """Add to `chosen` each unit that fits whole; return the requests of the others, with the reasons.
+
+        Where a wide request does not fit, this adds the narrower ones that do.
+        """
         together = [*chosen, *(request for unit in units for request in unit)]
         if not self.refuses(self.price(together), reserve):
             chosen[:] = together
@@ -115,7 +122,8 @@ class Budget:
                 refused.update(dict.fromkeys(unit, self._sentence(unit[0].selector, before, after - before, reserve)))
             else:
                 chosen += unit
-        return refused
+        narrower = _by_selector(part for request in refused for part in request.instead())
+        return refused | self._add(chosen, narrower, reserve) if narrower else refused
 
     def _add_newest_days(self, chosen: list[Request], history: Sequence[Request], reserve: float) -> list[Request]:
         """Add to `chosen` as many of each request's newest days as fit; return the rest."""

@@ -41,6 +41,9 @@ GROWTH_PERCENT = 10
 """How much a marked day's rows must grow before Winnow re-reads the day."""
 
 
+ALL_ROWS, ALL_ENTRIES = "rows of all packages", "downloads of all entries"
+
+
 @dataclass(frozen=True)
 class DayRows:
     """The number of rows that the source has of a day, over all packages, and when Winnow asked."""
@@ -56,11 +59,13 @@ class Judgement:
     rows: int
     usual: int | None
     is_short: bool
+    of: str = ALL_ROWS
+    """What `rows` counts: ALL_ENTRIES where the source does not tell its number of rows."""
 
     def __str__(self) -> str:
         """Return the numbers in words."""
         usual = "" if self.usual is None else f", and usually about {self.usual:,} on this weekday"
-        return f"the source has {self.rows:,} rows of all packages{usual}"
+        return f"the source has {self.rows:,} {self.of}{usual}"
 
 
 def judge_days(rows: Mapping[date, int]) -> dict[date, Judgement]:
@@ -113,9 +118,14 @@ def read_anyway_day(day: date) -> date:
     return day + timedelta(days=READ_ANYWAY_DAYS)
 
 
+def is_rechecked(day: date, now: datetime) -> bool:
+    """Return whether a marked day is still read again if its rows come back."""
+    return (now.date() - day).days <= RECHECK_DAYS
+
+
 def is_recheck_due(day: date, last_asked: datetime | None, now: datetime) -> bool:
     """Return whether to ask for a marked day's rows: once a day, for RECHECK_DAYS."""
-    return (now.date() - day).days <= RECHECK_DAYS and (last_asked is None or last_asked.date() != now.date())
+    return is_rechecked(day, now) and (last_asked is None or last_asked.date() != now.date())
 
 
 def have_grown(before: int | None, rows: int | None) -> bool:

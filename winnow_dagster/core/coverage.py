@@ -80,6 +80,8 @@ class Coverage:
 
     def failure(self, selector: Selector) -> str | None:
         """Return why the last reading of `selector`, or of a wider one, failed; None if it did not."""
+        if selector in self.failed:
+            return self.failed[selector]
         return next((why for other, why in self.failed.items() if other.covers(selector)), None)
 
     def holds(self, selector: Selector) -> bool:
@@ -140,6 +142,14 @@ class Request:
 
     is_recount: bool = False
     """Whether the store has counts by an older definition. They stay until this request is read."""
+
+    narrower: tuple[Request, ...] = field(default=(), compare=False)
+    """What is not asked for because this answers it too: to be asked for where nobody can pay for this."""
+
+    def instead(self) -> list[Request]:
+        """Return the narrower requests, for the days of this one."""
+        parts = [replace(r, first=max(r.first, self.first), last=min(r.last, self.last)) for r in self.narrower]
+        return [part for part in parts if part.first <= part.last]
 
     def days(self) -> list[date]:
         """Return the days asked for, oldest first."""

@@ -187,9 +187,14 @@ def _marks(honest: Days, parts: Sequence[Selector], question: Question) -> dict[
             is_short = day in question.empty_days or any(coverage.facts_of(part).is_short for part in parts)
             provisional = any(coverage.is_provisional(day, part, question.settle_days) for part in parts)
             found[day] = DayMark(provisional, Definition.FILES, is_short)
-        elif all(coverage.holds(part) and not coverage.covers(part) for part in parts):
+        elif all(coverage.holds(part) and not _has_some_of(coverage, part) for part in parts):
             found[day] = DayMark(provisional=False, definition=Definition.REQUESTS)
     return found
+
+
+def _has_some_of(coverage: Coverage, part: Selector) -> bool:
+    """Return whether a day has counts by the present definition of anything that `part` selects."""
+    return coverage.covers(part) or any(part.covers(read) for read in coverage.read)
 
 
 def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> Window | None:

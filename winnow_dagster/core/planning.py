@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due
+from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due, is_rechecked
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, Coverage, Request, days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 
@@ -60,11 +60,20 @@ class Reader:
         if rows is not None and facts.source_rows is not None and rows.rows < facts.source_rows:
             # The source has lost rows since then: its answer would not replace the stored counts.
             return False
-        if facts.is_short and have_grown(facts.source_rows, rows.rows if rows else None):
+        if self.has_come_back(day, coverage, selector):
             return True
         settles = () if selector in self.read_once else (self.settle_days,)
         moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def has_come_back(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether `selector` was read on a marked day, whose rows have come back since."""
+        rows, facts = self.rows.get(day), coverage.facts_of(selector)
+        return (
+            facts.is_short
+            and is_rechecked(day, self.now)
+            and have_grown(facts.source_rows, rows.rows if rows else None)
+        )
 
     def has_to_ask_for_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` was read on a marked day, and Winnow has to ask for its number of rows today."""
@@ -96,8 +105,8 @@ def find_gaps(
 ) -> list[Gap]:
     """Return the gaps to read so that each selector has its longest window (in days) up to `through`.
 
-    The order matters if the budget is small: first days that cover nothing, then re-reads, then days before the longest
-    window that another definition counted.
+    The order matters if the budget is small: first days that cover nothing, then re-reads. Days before the longest window
+    come last: marked ones, whose rows may come back, and those that another definition counted.
     """
     first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
     missing: dict[date, tuple[Selector, ...]] = {}
@@ -109,6 +118,16 @@ def find_gaps(
         again[day] = tuple(
             s for s in wanted if reader.has_to_reread(day, coverage, s) or reader.has_to_ask_for_rows(day, coverage, s)
         )
+    marked = {
+        day: tuple(
+            s
+            for s, days in longest.items()
+            if (through - day).days >= days
+            and (reader.has_come_back(day, stored[day], s) or reader.has_to_ask_for_rows(day, stored[day], s))
+        )
+        for day in sorted(stored)
+        if start <= day <= through
+    }
     legacy = {
         day: tuple(
             s
@@ -118,7 +137,7 @@ def find_gaps(
         for day in sorted(stored)
         if start <= day <= min(through, LAST_MIXED_DAY)
     }
-    return [*_group(missing), *_group(again), *_group(legacy)]
+    return [*_group(missing), *_group(again), *_group(marked), *_group(legacy)]
 
 
 def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
@@ -148,20 +167,39 @@ def plan_requests(
     """
     chosen = list(selectors)
     wanted: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
+    answered: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
         missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
         # A prefix that fails must not make packages with an entry of their own fail.
         wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
         for selector in missing:
-            if not any(w != selector and w.covers(selector) for w in wider):
-                covered, held = coverage.covers(selector), coverage.holds(selector)
-                wanted[selector, not refetch and covered, not refetch and held and not covered].append(day)
+            is_answered = any(w != selector and w.covers(selector) for w in wider)
+            covered, held = coverage.covers(selector), coverage.holds(selector)
+            kind = selector, not refetch and covered, not refetch and held and not covered
+            (answered if is_answered else wanted)[kind].append(day)
+    narrower = sorted(_requests(answered), key=lambda request: chosen.index(request.selector))
+    return [_with_narrower(request, narrower) for request in _requests(wanted)]
+
+
+def _requests(wanted: Mapping[tuple[Selector, bool, bool], list[date]]) -> list[Request]:
     return [
         Request(selector, run[0], run[-1], is_second, is_recount)
-        for (selector, is_second, is_recount), days_wanted in wanted.items()
-        for run in contiguous(days_wanted)
+        for (selector, is_second, is_recount), days in wanted.items()
+        for run in contiguous(days)
     ]
+
+
+def _with_narrower(request: Request, answered: Iterable[Request]) -> Request:
+    """Return a request with those of the others that it answers, the widest of them with those that they answer."""
+    covered = [other for other in answered if other.selector != request.selector]
+    covered = [other for other in covered if request.selector.covers(other.selector)]
+    widest = [
+        other
+        for other in covered
+        if not any(wide.selector != other.selector and wide.selector.covers(other.selector) for wide in covered)
+    ]
+    return replace(request, narrower=tuple(_with_narrower(other, covered) for other in widest)) if widest else request
 
 
 def contiguous(days: Iterable[date]) -> list[list[date]]:

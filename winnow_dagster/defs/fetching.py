@@ -56,7 +56,7 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
     """
     with fetching(winnow.settings.store_folder):
         winnow.raw.tidy()
-        stored = winnow.trusted(winnow.raw.coverages(wanted.days))
+        stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
         requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
         if requests:
             # Do not pay for what cannot be stored or published.
@@ -123,10 +123,14 @@ class _SourceDays:
         self._now = winnow.clock.now()
         self.rows: Mapping[date, DayRows] = {}
         self._judged: Mapping[date, Judgement] = {}
+        self._told: Collection[date] = ()
+        """Of which days the source has told its number of rows just now."""
 
     def ask(self, days: Collection[date]) -> None:
         """Ask the source for the numbers of rows that judge these days. Raises SourceError."""
-        self._learn(self._winnow.source.day_rows(*days_to_judge(days)) if days else {})
+        rows = self._winnow.source.day_rows(*days_to_judge(days)) if days else {}
+        self._told = rows.keys()
+        self._learn(rows)
 
     def _learn(self, rows: Mapping[date, int]) -> None:
         self.rows = self._winnow.source_rows.update(rows, self._now)
@@ -149,8 +153,8 @@ class _SourceDays:
             yield answer
             return
         days = {day for request in answer.requests for day in request.days()}
-        if any(request.selector.is_all for request in answer.requests) and not days & self._judged.keys():
-            # The source could not tell before the scan. The scan counts the rows itself.
+        if any(request.selector.is_all for request in answer.requests) and days.isdisjoint(self._told):
+            # The source cannot tell. The scan counts the rows itself, and an earlier scan's number may be outdated.
             counted = answer.counts.group_by("date").agg(pl.col("downloads").sum())
             self._learn(dict.fromkeys(days, 0) | dict(counted.iter_rows()))
             whole, short = self.split(answer.requests)

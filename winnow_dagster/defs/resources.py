@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.completeness import is_read_anyway, judge_days
+from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
 from winnow_dagster.core.days import Question, describe, retell
 from winnow_dagster.core.everything import Described, describe_everything
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from winnow_dagster.core.completeness import Judgement
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Days, Package
     from winnow_dagster.core.everything import Everything
@@ -144,12 +143,24 @@ class Installation:
         """Return which of these days have suspiciously few downloads, or no download."""
         return find_quiet_days(self.raw.coverages(self.raw.stored_days()), self.settings.windows, judged)
 
-    def trusted(self, coverage: Mapping[date, Coverage]) -> dict[date, Coverage]:
-        """Return the coverage without recent days for which the source unusually returned no rows."""
+    def trusted(self, coverage: Mapping[date, Coverage], *, once_a_day: bool = False) -> dict[date, Coverage]:
+        """Return the coverage without recent days for which the source unusually returned no rows.
+
+        `once_a_day`: keep the days that were read today, so that each is re-read once a day.
+        """
+        today = self.clock.now().date()
+        empty = self._empty_days(coverage)
+        read_today = {
+            day for day in empty if once_a_day and any(at.date() == today for at in coverage[day].read.values())
+        }
+        return {day: found for day, found in coverage.items() if day not in empty or day in read_today}
+
+    def _empty_days(self, days: Iterable[date]) -> dict[date, Judgement]:
+        """Return those of the days that count as short, since the sum of all entries is 0."""
         now = self.clock.now()
-        recent = [day for day in coverage if not is_read_anyway(day, now)]
+        recent = [day for day in days if not is_read_anyway(day, now)]
         empty = self.quiet_days(recent).empty if recent else {}
-        return {day: found for day, found in coverage.items() if day not in empty}
+        return {day: Judgement(found, usual, is_short=True, of=ALL_ENTRIES) for day, (found, usual) in empty.items()}
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
         """Return the judgement of these days by the source's number of rows, where it is known."""
@@ -159,12 +170,11 @@ class Installation:
     def short_days(self) -> dict[date, Judgement]:
         """Return the short days that an entry's longest window needs."""
         now, through = self.clock.now(), self.clock.through
-        short = {
-            day: judgement
-            for day, judgement in self.judged_days(self.window_days(through)).items()
-            if judgement.is_short and not is_read_anyway(day, now)
-        }
-        stored = self.raw.coverages(short)
+        days = self.window_days(through)
+        judged = self.judged_days(days).items()
+        short = {day: judgement for day, judgement in judged if judgement.is_short and not is_read_anyway(day, now)}
+        short |= self._empty_days(days)
+        stored = self.trusted(self.raw.coverages(short))
         return {
             day: judgement
             for day, judgement in short.items()
@@ -178,8 +188,9 @@ class Installation:
         """Return what has to be read to bring these selectors, or all, up to date, or to `through`."""
         longest = self.settings.longest_windows
         wanted = {s: days for s, days in longest.items() if selectors is None or s in selectors}
+        covered = self._covered(once_a_day=True)
         return find_gaps(
-            wanted, self._covered(), self.reader, start=self.settings.start_date, through=through or self.clock.through
+            wanted, covered, self.reader, start=self.settings.start_date, through=through or self.clock.through
         )
 
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
@@ -220,7 +231,7 @@ class Installation:
         """Return what the store says of each package of these selectors, and of these groups, by their texts."""
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
-        windows, raw = self.settings.published_windows, self.raw.coverages(self.raw.stored_days())
+        windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
         described = describe(self._stored(), windows, raw, self._question(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         found = Described({key: packages for key, packages in described.items() if key in keys})
@@ -294,8 +305,8 @@ class Installation:
         )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 
-    def _covered(self) -> dict[date, Coverage]:
+    def _covered(self, *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return what is covered all the way: in the raw counts and in the honest counts made from them."""
         honest = self.honest.coverages(self.honest.stored_days())
-        raw = self.trusted(self.raw.coverages(honest))
+        raw = self.trusted(self.raw.coverages(honest), once_a_day=once_a_day)
         return {day: coverage.within(honest[day]) for day, coverage in raw.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -59,7 +60,9 @@ class Survey:
 def survey_file(file: str) -> Survey:
     """Read what a file holds. Raises SourceError if Winnow cannot even tell the days of an unusable file."""
     try:
-        schema = pl.Schema(pl.read_parquet_schema(file))
+        # Not by its path, which polars takes for a glob.
+        with Path(file).open("rb") as content:
+            schema = pl.Schema(pl.read_parquet_schema(content))
     except UNREADABLE as error:
         problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
         return refuse(Survey(file), problem)

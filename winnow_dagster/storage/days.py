@@ -168,8 +168,9 @@ class DayStore:
         coverage = self.coverages(days)
         days = sorted(coverage)
         paths = local_copies([self.path(day) for day in days])
-        counts = pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=self.schema)
-        return Days(counts, coverage, dict(zip(days, map(pl.scan_parquet, paths), strict=True)))
+        by_day = {day: pl.scan_parquet(path, glob=False) for day, path in zip(days, paths, strict=True)}
+        counts = pl.scan_parquet(paths, glob=False) if paths else pl.LazyFrame(schema=self.schema)
+        return Days(counts, coverage, by_day)
 
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
