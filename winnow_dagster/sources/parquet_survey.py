@@ -59,7 +59,8 @@ class Survey:
 def survey_file(file: str) -> Survey:
     """Read what a file holds. Raises SourceError where not even the days of an unusable file can be told."""
     try:
-        schema = pl.Schema(pl.read_parquet_schema(file))
+        # read_parquet_schema takes `x[1].parquet` for a glob.
+        schema = Survey(file).scan().collect_schema()
     except UNREADABLE as error:
         problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
         return refuse(Survey(file), problem)
