@@ -492,6 +492,11 @@ def test_the_history_that_dagster_yaml_places_is_not_served(tmp_path: Path, outp
     assert problem in found
 
 
+def test_an_output_dir_beside_what_dagster_keeps_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: .}}")
+    assert load_settings(write("packages: [{name: a}]")).output_dir == tmp_path / "public"
+
+
 keys = st.sampled_from([*(key for section in KEYS.values() for key in section), "kind", "bigquery"])
 yaml_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from winnow_dagster.storage.places import Place
 
 DAGSTER_FOLDERS = ("history", "schedules", "storage", "logs")
-"""What Dagster makes in $DAGSTER_HOME."""
+"""What Dagster makes in $DAGSTER_HOME, or in a `base_dir` of dagster.yaml."""
 
 
 def find_exposed(settings: Settings) -> Iterator[str]:
@@ -70,9 +70,9 @@ def _private_throughout(settings: Settings) -> Iterator[Path]:
     """Yield the folders in which everything is private, so that `output_dir` may not lie in them either."""
     places = [settings.store_folder, settings.data_dir / IDS_FOLDER, settings.default_home]
     yield from (place for place in places if isinstance(place, Path))
-    yield from _instance_folders(settings)
-    if home := _in_environment(HOME_VARIABLE):
-        yield from (home / name for name in DAGSTER_FOLDERS)
+    for home in (_in_environment(HOME_VARIABLE), *_instance_folders(settings)):
+        if home:
+            yield from (home / name for name in DAGSTER_FOLDERS)
 
 
 def _instance_folders(settings: Settings) -> Iterator[Path]:
