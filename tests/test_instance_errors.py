@@ -71,6 +71,21 @@ def test_a_file_that_cannot_be_used_is_named_with_key_and_fix(
     assert len(str(caught.value).splitlines()) <= 2
 
 
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda file: file.write_bytes(b"\xff\xfe"), "is not UTF-8 text. Save it as UTF-8"),
+        (lambda file: file.mkdir(), "cannot be read: Is a directory. Check the path and its permissions"),
+    ],
+    ids=["not text", "a directory"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], object], says: str) -> None:
+    make(tmp_path / "dagster.yaml")
+    with pytest.raises(ConfigError) as caught, open_instance(make_settings(tmp_path, {"a": (1,)})):
+        pass
+    assert str(caught.value) == f"{tmp_path / 'dagster.yaml'}: {says}"
+
+
 @pytest.fixture
 def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
     monkeypatch.chdir(tmp_path)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
+
+from tests.downloads import download, write
 
 COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
 
@@ -34,3 +37,14 @@ def test_a_collect_that_is_incomplete_still_exits_with_1(folder: Path) -> None:
     (folder / "winnow.yaml").write_text("source: {kind: parquet, path: none/*.parquet}\npackages: [{name: a}]")
     done = subprocess.run(["bash", "-c", f"{COLLECT} > /dev/full"], cwd=folder, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_warning_that_quotes_a_file_name_holds_no_escape_codes(folder: Path) -> None:
+    (folder / "winnow.yaml").write_text("source: {kind: parquet, path: .}\npackages: [{name: a, window_days: 1}]")
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    rows = [download(datetime.combine(yesterday, time(second=n), UTC), "a") for n in range(40)]
+    for name in ("a.parquet", "b\x1b[31m.parquet"):
+        write(folder / name, rows)
+    done = subprocess.run(["bash", "-c", COLLECT], cwd=folder, capture_output=True, check=False)
+    assert b"b\\x1b[31m.parquet: is a copy of" in done.stderr
+    assert b"\x1b" not in done.stderr + done.stdout

@@ -21,7 +21,7 @@ from winnow_dagster.config import CONFIG_VARIABLE, ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
-from winnow_dagster.output import open_closed_streams
+from winnow_dagster.output import open_streams
 from winnow_dagster.storage.errors import NotOursError, StorageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _importing() -> Iterator[None]:
 @click.version_option(__version__, prog_name="winnow")
 def main() -> None:
     """Honest download counts of Python packages, as badges."""
-    open_closed_streams()
+    open_streams()
 
 
 @main.command()
@@ -234,7 +234,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
 
 def collect_like_predecessor() -> None:
     """Run `winnow collect` under the name of pypi-winnow-downloads' command."""
-    open_closed_streams()
+    open_streams()
     collect.main(prog_name="winnow-collect")
 
 

@@ -17,7 +17,7 @@ from winnow_dagster.config_errors import ConfigError
 from winnow_dagster.core.causes import INSTANCE
 from winnow_dagster.event_log import keep_connections
 from winnow_dagster.instance_errors import HistoryError, naming_file, naming_history
-from winnow_dagster.settings import HOME_VARIABLE
+from winnow_dagster.settings import HOME_VARIABLE, INSTANCE_FILE
 from winnow_dagster.storage.errors import named, naming
 from winnow_dagster.storage.file_lock import file_lock
 from winnow_dagster.storage.files import StorageError, make_folder, replace_file
@@ -33,7 +33,6 @@ MAX_WAIT_SECONDS = 60.0
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 """How many events that come together Dagster stores in one go."""
 
-INSTANCE_FILE = "dagster.yaml"
 DEFAULT_INSTANCE = Path(__file__).with_name("instance.yaml")
 
 # Nothing that a collect's steps print is of use, and keeping it costs two processes per step.

@@ -44,6 +44,12 @@ def naming_file(file: Path) -> Iterator[None]:
     except DagsterInvalidConfigError as error:
         messages = [each.message for each in error.errors] or [str(error)]
         raise ConfigError(file, [_sentence(message, file) for message in messages]) from None
+    except UnicodeDecodeError:
+        raise ConfigError(file, ["is not UTF-8 text. Save it as UTF-8"]) from None
+    except OSError as error:
+        if error.filename != str(file):
+            raise
+        raise ConfigError(file, [f"cannot be read: {error.strerror}. Check the path and its permissions"]) from None
     except (CheckError, ImportError, DagsterError) as error:
         message = str(error).removeprefix("Failure condition: ")
         if "parse to dictionary" in message:

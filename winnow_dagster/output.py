@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from typing import TextIO
+
+from winnow_dagster.core.escaping import for_terminal
+
+
+class _Lines(logging.Formatter):
+    """Warnings without escape codes: they may quote a file's name, or the words of a service."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return for_terminal(super().format(record))
+
+
+def open_streams() -> None:
+    """Open standard streams that are closed, and print warnings without escape codes."""
+    open_closed_streams()
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Lines())
 
 
 def open_closed_streams() -> None:

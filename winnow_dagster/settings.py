@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 CONFIG_NAME = "winnow.yaml"
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 HOME_VARIABLE = "DAGSTER_HOME"
+INSTANCE_FILE = "dagster.yaml"
+
+IDS_FOLDER = "sites"
+"""The folder in `data_dir` that has a file for each config."""
 
 
 @dataclass(frozen=True)

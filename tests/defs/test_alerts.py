@@ -19,7 +19,7 @@ from tests.conftest import DAY, House, MakeHouse, RowSource
 from winnow_dagster import report
 from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
-from winnow_dagster.defs.alerts import AlertError, make_alerts
+from winnow_dagster.defs.alerts import AlertError, make_alerts, post
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance import open_instance
 from winnow_dagster.runs import SITE_TAG
@@ -196,6 +196,13 @@ def test_two_processes_that_alert_at_once_send_each_alert_once(house: House, web
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(act, range(2)))
     assert sum(run[:8] in text for text in texts(webhook)) == 1
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "[x"])
+def test_a_host_that_cannot_be_one_is_an_error_without_the_address(host: str) -> None:
+    with pytest.raises(AlertError) as caught:
+        post(f"https://{host}/T00/5ec2e7", "text")
+    assert "5ec2e7" not in str(caught.value)
 
 
 def test_a_webhook_that_cannot_be_reached_is_an_error_without_its_address(house: House, webhook: Webhook) -> None:

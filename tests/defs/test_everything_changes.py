@@ -272,3 +272,10 @@ def test_a_scan_tells_its_own_number_of_rows_where_the_source_cannot(make_house:
     read = {day: coverage.covers(EVERYTHING) for day, coverage in house.winnow.raw.coverages(days).items()}
     # Nothing at all was downloaded on the first of these days.
     assert read == dict(zip(days, (False, True, True, True), strict=True))
+    source.rows = [*source.rows, (days[0], "requests", "pip", "Linux", None, 3)]
+    source.asked.clear()
+    house.count(days[0], days[0])
+    assert source.asked == []
+    tomorrow = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=1)))
+    tomorrow.count(days[0], days[0])
+    assert tomorrow.winnow.raw.coverages(days)[days[0]].covers(EVERYTHING)

@@ -62,6 +62,13 @@ def test_a_path_that_exists_is_taken_as_it_is_written(tmp_path: Path, name: str)
     assert names(find_files([str(tmp_path / name)]), tmp_path) == [name]
 
 
+@pytest.mark.parametrize("name", ["a[1].parquet", "a?.parquet", "[x]/*.parquet"])
+def test_the_rows_of_a_file_with_such_a_name_are_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    write(tmp_path / name, seconds(3))
+    assert read(tmp_path / name)[0][DAY] == 3
+
+
 def test_in_a_folder_with_such_a_name_the_rest_is_a_glob(tmp_path: Path) -> None:
     for file in ("of [2026]/a.parquet", "of [2026]/b.parquet", "of 2/c.parquet", "x/y[1]/d.parquet"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

@@ -137,8 +137,9 @@ def test_what_the_predecessor_published_is_taken_over(make: Make) -> None:
 
 def test_a_page_that_is_not_winnows_is_not_replaced(make: Make) -> None:
     put(make().output_dir, "index.html", b"<h1>Welcome to nginx!</h1>")
-    with pytest.raises(NotOursError, match=r"index.html: Winnow did not make this page"):
-        make().claim()
+    for adopt in (False, True):
+        with pytest.raises(NotOursError, match=r"index.html: Winnow did not make this page"):
+            make().claim(adopt=adopt)
     assert read_if_there(make().output_dir / "index.html") == b"<h1>Welcome to nginx!</h1>"
 
 

@@ -56,15 +56,18 @@ class Reader:
             return False
         if last_read > self.now + CLOCK_TOLERANCE:
             return True
-        rows, facts = self.rows.get(day), coverage.facts_of(selector)
-        if rows is not None and facts.source_rows is not None and rows.rows < facts.source_rows:
-            # The source has lost rows since then: its answer would not replace the stored counts.
+        if self.has_lost_rows(day, coverage, selector):
             return False
         if self.has_come_back(day, coverage, selector):
             return True
         settles = () if selector in self.read_once else (self.settle_days,)
         moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def has_lost_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether the source has fewer rows than when `selector` was read: its answer would replace nothing."""
+        rows, before = self.rows.get(day), coverage.facts_of(selector).source_rows
+        return rows is not None and before is not None and rows.rows < before
 
     def has_come_back(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether `selector` was read on a marked day, whose rows have come back since."""
@@ -105,8 +108,8 @@ def find_gaps(
 ) -> list[Gap]:
     """Return the gaps to read so that each selector has its longest window (in days) up to `through`.
 
-    The order matters if the budget is small: first days that cover nothing, then re-reads. Days before the longest window
-    come last: marked ones, whose rows may come back, and those that another definition counted.
+    The order matters if the budget is small: first days that cover nothing, then re-reads. Days before the longest
+    window come last: marked ones, whose rows may come back, and those that another definition counted.
     """
     first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
     missing: dict[date, tuple[Selector, ...]] = {}
@@ -170,7 +173,8 @@ def plan_requests(
     answered: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
-        missing = [s for s in chosen if refetch or reader.has_to_read(day, coverage, s)]
+        again = [s for s in chosen if refetch and not reader.has_lost_rows(day, coverage, s)]
+        missing = [s for s in chosen if s in again or reader.has_to_read(day, coverage, s)]
         # A prefix that fails must not make packages with an entry of their own fail.
         wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
         for selector in missing:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import requests
+from urllib3.exceptions import LocationParseError
 
 from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
@@ -47,7 +48,7 @@ def post(webhook: str, text: str) -> None:
     """Post `{"text": ...}`, which is what Slack's incoming webhooks take. Raises AlertError."""
     try:
         answer = requests.post(webhook, json={"text": for_slack(f"Winnow: {text}")}, timeout=SECONDS)
-    except requests.RequestException as error:
+    except (requests.RequestException, LocationParseError) as error:  # requests passes on the latter of some hosts
         raise AlertError(f"alerts.webhook cannot be reached ({type(error).__name__}). Check the address") from None
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         raise AlertError(f"alerts.webhook answered {answer.status_code}. Check the address")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.names import Selector
     from winnow_dagster.defs.resources import Installation
+
+logger = logging.getLogger(__name__)
 
 Answer = Reading | Failure
 
@@ -88,11 +91,24 @@ def _answers(
     source_days = _SourceDays(winnow)
     source_days.ask(_days_in_question(winnow, wanted, stored, requests))
     whole, short = source_days.split(_plan(winnow, wanted, stored, source_days.rows))
+    _warn_of_lost_rows(winnow, wanted, stored, source_days.rows)
     yield from short
     for answer in winnow.source.read(whole) if whole else ():
         yield from source_days.note(answer)
     if short and not whole and winnow.waits:
         raise NotThereYetError("; ".join(dict.fromkeys(failure.reason for failure in short)))
+
+
+def _warn_of_lost_rows(
+    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
+) -> None:
+    """Say which days a refetch does not read, since the answer would replace nothing."""
+    reader = replace(winnow.reader, rows=rows)
+    for day, coverage in stored.items() if wanted.refetch else ():
+        if any(reader.has_lost_rows(day, coverage, selector) for selector in wanted.selectors):
+            logger.warning(
+                "%s is not read again: the source has fewer rows of it than at the last reading. Its counts stay", day
+            )
 
 
 def _plan(
@@ -170,7 +186,9 @@ class _SourceDays:
         )
 
     def _is_withheld(self, day: date) -> bool:
-        return day in self._judged and self._judged[day].is_short and not is_read_anyway(day, self._now)
+        # What the source said on another day, a scan of it for one, is no reason not to ask today.
+        is_fresh = day in self.rows and self.rows[day].asked.date() == self._now.date()
+        return is_fresh and self._judged[day].is_short and not is_read_anyway(day, self._now)
 
     def _failure(self, request: Request) -> Failure:
         return Failure(request, describe_short(request.last, self._judged[request.last]), is_short=True)

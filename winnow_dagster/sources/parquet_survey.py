@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -60,9 +59,8 @@ class Survey:
 def survey_file(file: str) -> Survey:
     """Read what a file holds. Raises SourceError if Winnow cannot even tell the days of an unusable file."""
     try:
-        # Not by its path, which polars takes for a glob.
-        with Path(file).open("rb") as content:
-            schema = pl.Schema(pl.read_parquet_schema(content))
+        # read_parquet_schema takes `x[1].parquet` for a glob.
+        schema = Survey(file).scan().collect_schema()
     except UNREADABLE as error:
         problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
         return refuse(Survey(file), problem)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winnow_dagster.settings import IDS_FOLDER
 from winnow_dagster.site.index import PACKAGES_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.template import STATIC_FOLDER
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 ID_NAME = "_site.json"
 """The file of the web directory that holds the id."""
-
-IDS_FOLDER = "sites"
-"""The folder in `data_dir` that has a file for each config."""
 
 STYLE_SHEET = f"{STATIC_FOLDER}/winnow.css".encode()
 """Every page that Winnow publishes names its style sheet."""
@@ -57,7 +55,7 @@ class Ownership:
     def claim(self, *, adopt: bool = False) -> str:
         """Claim the web directory if it has no owner; return the id. Raises NotOursError if another config owns it.
 
-        `adopt`: take it over from its owner. Raises StorageError.
+        `adopt`: take it over from its owner. Raises StorageError, and NotOursError for a page that Winnow did not make.
         """
         own, found = self.site, _read(self._id_file).get("site", "")
         if found and found == own:
@@ -70,6 +68,8 @@ class Ownership:
                 if former:
                     remove(former)
                 return own
+        elif not found:
+            self._refuse_page_of_others()
         own = own or _create(self._own_file, secrets.token_hex(16), config=str(self.config))
         if found:
             _write(self._id_file, {"site": own})
@@ -123,18 +123,22 @@ class Ownership:
 
         A site that an older version published has no id. It belongs to a config that has days in its store.
         """
+        is_published = self._refuse_page_of_others() or _read_bytes(self.output_dir / PACKAGES_NAME) is not None
+        if is_published and not own and not self._has_days():
+            raise NotOursError(
+                f"{self.output_dir}: a site is published there, and {self.data_dir} has no day of it. Give each config "
+                "an output_dir of its own; if this one is to take over, run `winnow collect --adopt`"
+            )
+
+    def _refuse_page_of_others(self) -> bool:
+        """Tell whether a first page of Winnow's is published. Raises NotOursError for another's page."""
         page = _read_bytes(self.output_dir / PAGE_NAME)
         if page is not None and not is_own_page(page):
             raise NotOursError(
                 f"{self.output_dir / PAGE_NAME}: Winnow did not make this page, and does not replace it. Give Winnow "
                 "an output_dir of its own, or move the page away"
             )
-        is_published = page is not None or _read_bytes(self.output_dir / PACKAGES_NAME) is not None
-        if is_published and not own and not self._has_days():
-            raise NotOursError(
-                f"{self.output_dir}: a site is published there, and {self.data_dir} has no day of it. Give each config "
-                "an output_dir of its own; if this one is to take over, run `winnow collect --adopt`"
-            )
+        return page is not None
 
     def _has_days(self) -> bool:
         return any(list_names(self.data_dir / name / "raw_downloads") for name in list_names(self.data_dir))
