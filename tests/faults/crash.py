@@ -37,6 +37,7 @@ DAYS_A_ROUND = 15
 AIMED = 0.4
 """The share of kills that wait until files are being replaced; chance alone seldom comes upon it."""
 
+SITE_FILE = "_site.json"
 CONFIG = {
     "packages": [
         {"name": "wheat", "window_days": [7, 30, "all"]},
@@ -102,7 +103,7 @@ def published(folder: Path) -> dict[str, str]:
     """Return the digest of each published file, by its path."""
     public = folder / "public"
     # Each folder has an id of its own.
-    found = [path for path in public.rglob("*") if path.is_file() and path.name != "_site.json"]
+    found = [path for path in public.rglob("*") if path.is_file() and path.name != SITE_FILE]
     return {str(path.relative_to(public)): digest(path, path.read_bytes()) for path in found}
 
 
@@ -211,6 +212,9 @@ def judge(seen: Seen, before: Mapping[str, str], after: Mapping[str, str]) -> It
             # Each of the two installations has an id of its own.
             continue
         allowed = [v for v in (before.get(name), after.get(name)) if v]
+        if name == SITE_FILE:
+            # The id of a folder is random, and never changes.
+            allowed = versions[:1]
         # A version that was there before the reader looked last is not seen anew.
         if versions not in (allowed, allowed[-1:], allowed[:1]):
             odd = len(set(versions) - set(allowed))
