@@ -279,6 +279,16 @@ def test_a_package_that_nobody_publishes_is_said_not_to_be_there(browser: Browse
         page.get_by_text("No package constructor is published here.").wait_for()
 
 
+def test_a_package_with_an_entry_of_its_own_is_linked_to_and_not_denied(browser: Browser, tmp_path: Path) -> None:
+    packages = [{"name": "*", "window_days": 2}, {"name": "sample-oat", "window_days": 2}]
+    (tmp_path / "winnow.yaml").write_text(json.dumps({"source": {"kind": "sample"}, "packages": packages}))
+    subprocess.run([sys.executable, "-m", "winnow_dagster.cli", "collect"], cwd=tmp_path, check=True)
+    with served(tmp_path) as address, opened(browser, address + "_packages/#sample-oat") as page:
+        page.get_by_text("sample-oat has a page of its own.").wait_for()
+        page.get_by_role("link", name="sample-oat", exact=True).click()
+        page.get_by_role("heading", name="sample-oat").wait_for()
+
+
 def test_days_that_no_window_has_are_not_drawn_as_days_without_downloads(browser: Browser, tmp_path: Path) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     for days, through in ((3, yesterday - timedelta(days=9)), (2, yesterday)):
