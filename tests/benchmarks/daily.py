@@ -55,6 +55,7 @@ def export(folder: Path, packages: int) -> None:
             {
                 "timestamp": noon,
                 "project": f"package-{p:03}",
+                "file": {"filename": f"package_{p:03}-1.0-py3-none-any.whl"},
                 "details": {
                     "installer": {"name": chance.choice(INSTALLERS)},
                     "system": {"name": chance.choice(SYSTEMS)},

@@ -127,3 +127,8 @@ def test_a_package_is_asked_for_by_itself_where_the_prefix_that_selects_it_faile
         Request(MEMBER, THROUGH, THROUGH),
         Request(PREFIX, THROUGH, THROUGH),
     ]
+
+
+def test_a_reading_stamped_in_the_future_is_read_again_beyond_the_longest_window_too() -> None:
+    stored = {ago(n): read(PREFIX, at=NOW + timedelta(days=1)) for n in range(6)}
+    assert gaps({PREFIX: 3}, stored)[-1] == Gap(ago(5), ago(3), (PREFIX,))

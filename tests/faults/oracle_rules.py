@@ -159,7 +159,9 @@ class Ledger:
                 stored.read[selector] = replace(mine, at=read.at)
             return
         stored.downloads |= {p: world.rows(p, day) for p in PACKAGES if selects(selector, p)}
-        stored.read[selector] = read
+        # What it replaces is not newer, whatever a clock that was ahead has stamped.
+        older = {other: r for other, r in stored.read.items() if r.at <= read.at or not covers(selector, other)}
+        stored.read = {**older, selector: read}
         stored.legacy = {other for other in stored.legacy if not covers(selector, other)}
 
     def count(self, days: Iterable[date]) -> None:

@@ -191,6 +191,16 @@ def test_a_stamp_in_the_future_is_replaced_even_where_the_counts_stay(store: Day
     assert coverage.read == {A: AT}
 
 
+def test_a_wider_reading_is_newer_than_a_stamp_in_the_future_that_it_covers(store: DayStore) -> None:
+    member = Selector.parse("a-b")
+    store.add_reading(reading(member, (DAY, "a-b", 5), last=DAY), AT + timedelta(days=2))
+    store.add_reading(reading(PREFIX, (DAY, "a-b", 65), last=DAY), AT)
+    coverage = store.coverage(DAY)
+    assert coverage is not None
+    assert coverage.last_read(member) == AT
+    assert stored(store, DAY) == {(DAY, "a-b"): 65}
+
+
 def test_what_is_known_of_a_reading_is_stored_with_it(store: DayStore) -> None:
     unnamed = pl.DataFrame([(DAY, "a", 3), (DAY, "b", 4)], UNNAMED_SCHEMA, orient="row")
     answer = replace(reading(A, (DAY, "a", 9), last=DAY), source_rows={DAY: 100}, unnamed=unnamed)

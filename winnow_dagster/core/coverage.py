@@ -106,8 +106,10 @@ class Coverage:
         # Two readings need different timestamps: otherwise the honest counts of one pass for those of the other.
         while at in [self.read.get(selector) for selector in facts]:
             at += timedelta(microseconds=1)
+        # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead.
+        read = {s: t for s, t in self.read.items() if t <= at or not any(new.covers(s) for new in facts)}
         return Coverage(
-            read={**self.read, **dict.fromkeys(facts, at)},
+            read={**read, **dict.fromkeys(facts, at)},
             failed={s: why for s, why in self.failed.items() if not any(new.covers(s) for new in facts)},
             facts={**self.facts, **{s: found for s, found in facts.items() if found != NO_FACTS}},
             legacy={s: read for s, read in self.legacy.items() if not any(new.covers(s) for new in facts)},

@@ -54,7 +54,7 @@ class Reader:
         last_read = coverage.last_read(selector)
         if last_read is None:
             return False
-        if last_read > self.now + CLOCK_TOLERANCE:
+        if self.is_ahead(coverage, selector):
             return True
         if self.has_lost_rows(day, coverage, selector):
             return False
@@ -63,6 +63,11 @@ class Reader:
         settles = () if selector in self.read_once else (self.settle_days,)
         moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def is_ahead(self, coverage: Coverage, selector: Selector) -> bool:
+        """Tell whether the newest reading of `selector` has a stamp in the future."""
+        last_read = coverage.last_read(selector)
+        return last_read is not None and last_read > self.now + CLOCK_TOLERANCE
 
     def has_lost_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Tell whether the source has fewer rows than when `selector` was read: its answer would replace nothing."""
@@ -126,7 +131,12 @@ def find_gaps(
             s
             for s, days in longest.items()
             if (through - day).days >= days
-            and (reader.has_come_back(day, stored[day], s) or reader.has_to_ask_for_rows(day, stored[day], s))
+            and (
+                reader.has_come_back(day, stored[day], s)
+                or reader.has_to_ask_for_rows(day, stored[day], s)
+                # Its stamp also hides when the packages that it covers were read.
+                or reader.is_ahead(stored[day], s)
+            )
         )
         for day in sorted(stored)
         if start <= day <= through
