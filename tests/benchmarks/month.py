@@ -32,7 +32,7 @@ def run() -> Iterator[str]:
         dg.DagsterInstance.ephemeral() as instance,
     ):
         emulator.create_file_downloads(client)
-        rows = [download(FIRST + timedelta(days=n), "p0") for n in range(DAYS + 1)]
+        rows = [download(FIRST + timedelta(days=n), "p0") for n in range(-WINDOW, DAYS + 1)]
         emulator.insert_downloads(client, [r | {"timestamp": r["timestamp"].isoformat()} for r in rows])
         os.environ["BIGQUERY_EMULATOR_HOST"] = host
         plain = make_settings(Path(folder), {f"p{n}": (WINDOW,) for n in range(PACKAGES)}, "bigquery")
