@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from winnow_dagster.core.definition import LAST_MIXED_DAY, Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
-from winnow_dagster.core.window import PackageState
+from winnow_dagster.core.window import PackageState, Window
+from winnow_dagster.site.everything import format_days, merge_days
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 
 FIRST = date(2025, 6, 1)
+NEW = date(2026, 9, 10)
 STATE = PackageState("a", "parquet", ())
 ONE_DAY = History((Day(FIRST, provisional=False, numbers=(0,) * len(NUMBERS)),))
 counts = st.lists(st.integers(0, 2**62), min_size=len(NUMBERS), max_size=len(NUMBERS))
@@ -80,3 +82,19 @@ def test_days_published_by_a_release_before_the_definition_count_requests_up_to_
     history = History(tuple(Day(day, provisional=False, numbers=(0,) * len(NUMBERS)) for day in days))
     before = format_json(STATE, history).replace(b',"definition":"files"', b"")
     assert [day.definition for day in parse_json(before).days] == [Definition.REQUESTS, Definition.FILES]
+
+
+def test_the_days_of_a_package_that_all_of_pypi_publishes_state_their_definition() -> None:
+    old, new = "2026-08-23", str(NEW)
+    shown = [Window(30, NEW)]
+    without_definition = f'{{"format": 2, "days": {{"{old}":[1,2],"{new}":[3,4]}}}}'.encode()
+
+    first = format_days("parquet", "demo", merge_days(f'"{new}":[5,6]', without_definition, [Window(1, NEW)], shown))
+    second = format_days("parquet", "demo", merge_days(f'"{new}":[7,8]', first, [Window(1, NEW)], shown))
+    third = format_days("parquet", "demo", merge_days(f'"{old}":[1,1],"{new}":[7,8]', second, shown, shown))
+
+    for content in (first, second):
+        assert [day.definition for day in parse_json(content).days] == [Definition.REQUESTS, Definition.FILES]
+    assert json.loads(second)["definitions"] == {old: "requests"}
+    assert {day.definition for day in parse_json(third).days} == {Definition.FILES}
+    assert json.loads(third)["definition"] == "files"

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from winnow_dagster.core.badge import SLUGS, Look, badges_of
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.shard import Numbers, Shard
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.site.history import definition_of_day
 from winnow_dagster.site.record import to_json
 from winnow_dagster.site.svg import draw
 from winnow_dagster.site.template import render
@@ -96,24 +98,41 @@ def parse_shard(content: bytes | None) -> Shard | None:
         return None
 
 
-def format_days(source: str, package: str, days: str) -> bytes:
+@dataclass(frozen=True)
+class PackageDays:
+    """The days of a package, and those of them that a former release counted by another definition (R9)."""
+
+    text: str
+    """The honest and raw downloads of each day, as the members of a JSON object."""
+    requests: Sequence[str] = ()
+
+
+def format_days(source: str, package: str, days: PackageDays) -> bytes:
     """Return a package's `history.json`: its days with downloads, honest and raw, within the longest window."""
-    return f'{{"format": {DAYS_FORMAT}, "package": "{package}", "source": "{source}", "days": {{{days}}}}}\n'.encode()
+    head = f'"format": {DAYS_FORMAT}, "package": "{package}", "source": "{source}", "definition": "{Definition.FILES}"'
+    exceptions = ", ".join(f'"{day}": "{Definition.REQUESTS}"' for day in days.requests)
+    others = f', "definitions": {{{exceptions}}}' if exceptions else ""
+    return f'{{{head}{others}, "days": {{{days.text}}}}}\n'.encode()
 
 
-def merge_days(computed: str, published: bytes | None, counted: Sequence[Window], shown: Sequence[Window]) -> str:
+def merge_days(
+    computed: str, published: bytes | None, counted: Sequence[Window], shown: Sequence[Window]
+) -> PackageDays:
     """Return the days of a package as they are to be published: no day that is published is taken back (R5).
 
     `computed` are the days of the windows that were `counted`; of the others that are `shown`, what is published stays.
     """
     try:
-        before = json.loads(published or b"{}").get("days", {})
-        kept = {d: f"[{honest},{raw}]" for d, (honest, raw) in before.items() if not _is_in(d, counted)}
+        history = json.loads(published or b"{}")
+        before = {day: (honest, raw) for day, (honest, raw) in history.get("days", {}).items()}
+        requests = {day for day in before if definition_of_day(history, day) is Definition.REQUESTS}
     except (ValueError, TypeError, AttributeError):
-        kept = {}
+        before, requests = {}, set()
+    kept = {day: f"[{honest},{raw}]" for day, (honest, raw) in before.items() if not _is_in(day, counted)}
     found = {d: f"[{honest},{raw}]" for d, (honest, raw) in json.loads(f"{{{computed}}}").items()}
     days = sorted(d for d in {**kept, **found} if _is_in(d, shown))
-    return ",".join(f'"{d}":{found.get(d) or kept[d]}' for d in days)
+    text = ",".join(f'"{d}":{found.get(d) or kept[d]}' for d in days)
+    return PackageDays(text, [day for day in days if day not in found and day in requests])
 
 
 def _is_in(day: str, windows: Sequence[Window]) -> bool:

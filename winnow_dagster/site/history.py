@@ -60,7 +60,15 @@ def parse_json(content: bytes | None) -> History:
         fields = json.loads(content or b"{}")
         days = fields["days"]
         if fields["format"] == PACKAGE_OF_ALL_FORMAT:
-            days = [{"date": day, "raw": n[1], "categories": {"honest": n[0]}} for day, n in days.items()]
+            days = [
+                {
+                    "date": day,
+                    "raw": raw,
+                    "categories": {"honest": honest},
+                    "definition": definition_of_day(fields, day),
+                }
+                for day, (honest, raw) in days.items()
+            ]
         elif fields["format"] != FORMAT:
             return History.empty()
         short = frozenset(fields.get("short_days", ()))
@@ -68,6 +76,17 @@ def parse_json(content: bytes | None) -> History:
         return History(tuple(sorted(read, key=lambda day: day.date)))
     except (ValueError, KeyError, TypeError, AttributeError):
         return History.empty()
+
+
+def definition_of_day(fields: Mapping[str, Any], day: str) -> Definition:
+    """Return by which definition a package's history, of those that `*` publishes, counts a day. Raises ValueError."""
+    stated = fields.get("definitions", {}).get(day, fields.get("definition"))
+    return _former_definition(date.fromisoformat(day)) if stated is None else Definition(stated)
+
+
+def _former_definition(day: date) -> Definition:
+    """Return what releases that published no definition counted on a day."""
+    return Definition.REQUESTS if needs_file_names(day) else Definition.FILES
 
 
 def format_csv(history: History) -> bytes:
@@ -88,10 +107,9 @@ def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...
 def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
     """Return a day; what its file lacks is unknown."""
     at = date.fromisoformat(day["date"])
-    # Releases that published no definition counted every request.
-    before = Definition.REQUESTS if needs_file_names(at) else Definition.FILES
     numbers = [day.get("raw"), *(day.get(part, {}).get(name) for part, names in _PARTS.items() for name in names)]
     if not all(number is None or type(number) is int for number in numbers):
         raise TypeError("a count is a whole number")
+    definition = Definition(day["definition"]) if "definition" in day else _former_definition(at)
     provisional = next((reading for reading, word in READINGS.items() if word == day.get("reading")), None)
-    return Day(at, provisional, tuple(numbers), Definition(day.get("definition", before)), is_short)
+    return Day(at, provisional, tuple(numbers), definition, is_short)

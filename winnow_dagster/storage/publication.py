@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.site.everything import Summary, format_days, merge_days
+from winnow_dagster.site.everything import PackageDays, Summary, format_days, merge_days
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.storage.files import Batch, read_if_there
 from winnow_dagster.storage.places import ObjectPath, part_of
@@ -113,10 +113,10 @@ class Publication:
             with self._failures.noted():
                 files = dict(self._drawing.files(shard, numbers))
                 if found:
-                    days = found.days.get(name, "")
+                    days = PackageDays(found.days.get(name, ""))
                     if counted is not shard.windows:
                         # Some are published of windows that were not counted this time.
-                        days = merge_days(days, read_if_there(folder / name / JSON_NAME), counted, shard.windows)
+                        days = merge_days(days.text, read_if_there(folder / name / JSON_NAME), counted, shard.windows)
                     files[JSON_NAME] = format_days(shard.source, name, days)
                 self.changed += self._batch.add(join(name), files)
 
