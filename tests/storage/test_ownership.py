@@ -118,6 +118,26 @@ def test_two_processes_of_one_config_that_start_at_once_agree(make: Make) -> Non
         assert len(set(pool.map(claim, range(4)))) == 1
 
 
+def test_workers_with_copies_of_one_config_that_start_at_once_have_one_site(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "copy.yaml").write_bytes(make().config.read_bytes())
+    # Both have looked before either claims.
+    start = threading.Barrier(2)
+
+    class Waiting(Ownership):
+        def _check(self, own: str, found: str) -> Place | None:
+            former = super()._check(own, found)
+            start.wait()
+            return former
+
+    def claim(name: str) -> str:
+        ownership = make(name)
+        return Waiting(ownership.data_dir, ownership.output_dir, ownership.config).claim()
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(claim, ["winnow.yaml", "copy.yaml"])
+    assert first == second == make().site == make("copy.yaml").site
+
+
 def test_a_site_without_an_id_is_taken_over_by_the_config_that_has_its_days(make: Make) -> None:
     first, second = make(), make("winnow.yaml", "other")
     put(first.output_dir, "index.html", PAGE)

@@ -73,10 +73,14 @@ class Ownership:
         own = own or _create(self._own_file, secrets.token_hex(16), config=str(self.config))
         if found:
             _write(self._id_file, {"site": own})
-        elif _create(self._id_file, own) != own:
-            # Another config claimed it first.
-            raise self._refusal()
-        return own
+            return own
+        first = _create(self._id_file, own)
+        if first != own:
+            # Another process claimed it first: perhaps a worker with a copy of this config.
+            if self._former_config(first) is None:
+                raise self._refusal()
+            _write(self._own_file, {"site": first, "config": str(self.config)})
+        return first
 
     def _check(self, own: str, found: str) -> Place | None:
         """Return the file of the config that owned the web directory before this one; None if none did.
