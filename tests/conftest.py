@@ -52,7 +52,14 @@ class RowSource:
     is_away: bool = False
     """Whether it answers nothing at all."""
 
+    paid: list[Request] = field(default_factory=list)
+    """What an interrupted run has paid for."""
+
+    calls: list[str] = field(default_factory=list)
+    """The methods that were called, in order."""
+
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        self.calls.append("read")
         if self.is_away:
             raise SourceError("the source is away")
         for request in requests:
@@ -60,11 +67,21 @@ class RowSource:
             if str(request.selector) in self.failing:
                 yield Failure(request, "the source is on fire. Put it out")
                 continue
-            frame = pl.DataFrame(self.rows, schema=RAW_SCHEMA, orient="row")
-            wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
-            yield Reading([request], frame.filter(*wanted))
+            yield self._answer(request)
+
+    def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        self.calls.append("recover")
+        for request in self.paid:
+            if any(r.selector == request.selector and r.first <= request.first <= r.last for r in requests):
+                yield self._answer(request)
+
+    def _answer(self, request: Request) -> Reading:
+        frame = pl.DataFrame(self.rows, schema=RAW_SCHEMA, orient="row")
+        wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
+        return Reading([request], frame.filter(*wanted))
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        self.calls.append("day_rows")
         return {day: rows for day, rows in self.rows_of_day.items() if first <= day <= last}
 
     def newest_day(self, today: date) -> date | None:

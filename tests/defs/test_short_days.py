@@ -72,6 +72,26 @@ def why(house: House, name: str = "source_days_are_whole") -> dict[str, str]:
     return dict(check.judge(house.winnow).bad)
 
 
+def test_what_an_interrupted_run_paid_for_is_fetched_before_anything_new_is_sent(
+    make_house: MakeHouse, source: RowSource
+) -> None:
+    source.paid = [Request(Selector.parse("a"), after(-1), after(-1))]
+    on(make_house, DAY)
+    assert source.calls[:3] == ["recover", "day_rows", "read"]
+    assert [(request.first, request.last) for request in source.asked] == [(after(-2), after(-2)), (DAY, DAY)]
+
+
+def test_a_paid_answer_for_a_short_day_is_stored_as_short(make_house: MakeHouse, source: RowSource) -> None:
+    lose_rows(source, DAY)
+    house = impatient(make_house, WINDOW, DAY)
+    house.count(after(-2), DAY)
+    source.paid = [Request(Selector.parse("a"), DAY, DAY)]
+    house.count(after(-2), DAY)
+    coverage = house.winnow.raw.coverages([DAY])[DAY]
+    assert coverage.covers(Selector.parse("a"))
+    assert coverage.facts_of(Selector.parse("a")).is_short
+
+
 def test_a_short_day_is_not_read_and_is_named_and_the_number_stays(make_house: MakeHouse, source: RowSource) -> None:
     on(make_house, DAY)
     lose_rows(source, after(1))

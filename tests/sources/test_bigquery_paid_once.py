@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.fake_bigquery import Answer, Service, fake, healthy, incomplete, job, lost, plain, refused, reset
+from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
 from tests.sources.test_bigquery_failures import DAY, NEW, PATIENCE, ask, downloads, reasons
 from winnow_dagster.core.cost import Entry
-from winnow_dagster.core.coverage import ONE_DAY, Reading, Request
+from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
+from winnow_dagster.core.planning import without_answered
 from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
 from winnow_dagster.sources.bigquery import BigQuerySource
@@ -72,6 +73,13 @@ def killed(make_source: Make, ledger: Ledger, *requests: Request, **changes: Any
     (entry,) = ledger.entries()
     assert entry.billed is None
     return entry
+
+
+def read_after(source: BigQuerySource, *requests: Request) -> list[Reading | Failure]:
+    """Read as a fetch does after an interrupted run: what that run paid for first."""
+    recovered = list(source.recover(requests))
+    answered = [request for answer in recovered for request in answer.requests]
+    return [*recovered, *source.read(without_answered(requests, answered))]
 
 
 def inserted(service: Service) -> list[str]:
@@ -143,12 +151,12 @@ def test_the_answer_to_an_interrupted_run_is_fetched_and_nothing_is_sent(
     make_source: Make, service: Service, ledger: Ledger
 ) -> None:
     entry = killed(make_source, ledger, ask())
-    (reading,) = list(make_source().read([ask()]))
+    (reading,) = read_after(make_source(), ask())
     assert isinstance(reading, Reading)
     assert (downloads([reading]), reading.requests, reading.read_at) == (7, [ask()], entry.at)
     assert len(inserted(service)) == 1
     assert [(e.billed, e.rows) for e in ledger.entries()] == [(BILLED, 1)]
-    list(make_source().read([ask()]))
+    read_after(make_source(), ask())
     assert len(inserted(service)) == 2
 
 
@@ -158,7 +166,7 @@ def test_only_what_an_interrupted_run_did_not_ask_is_sent(make_source: Make, ser
         (date.fromisoformat(given["start"][:10]), name, "pip", None, None, 7)
         for name in (["a", "b"] if "packages" in given else ["a"])
     ]
-    answers = list(make_source().read([ask("a", NEW - ONE_DAY, NEW + 2 * ONE_DAY)]))
+    answers = read_after(make_source(), ask("a", NEW - ONE_DAY, NEW + 2 * ONE_DAY))
     found = sorted((r, downloads([a])) for a in answers if isinstance(a, Reading) for r in a.requests)
     assert found == [
         (ask("a", NEW - ONE_DAY, NEW - ONE_DAY), 7),
@@ -172,14 +180,14 @@ def test_a_job_that_still_runs_is_waited_for(make_source: Make, service: Service
     killed(make_source, ledger, ask())
     service.script("get", job("RUNNING"), job("RUNNING"))
     service.script("results", incomplete())
-    assert downloads(list(make_source().read([ask()]))) == 7
+    assert downloads(read_after(make_source(), ask())) == 7
     assert len(inserted(service)) == 1
 
 
 def test_a_job_is_looked_for_where_the_table_is(make_source: Make, service: Service, ledger: Ledger) -> None:
     killed(make_source, ledger, ask(), table="p.d.t")
-    service.script("table", healthy(), Answer(body={"location": "asia-east1"}))
-    assert downloads(list(make_source(table="p.d.t").read([ask()]))) == 7
+    service.script("table", Answer(body={"location": "asia-east1"}))
+    assert downloads(read_after(make_source(table="p.d.t"), ask())) == 7
     assert next(call.query["location"] for call in service.calls if call.operation == "get") == ["asia-east1"]
 
 
@@ -196,7 +204,7 @@ def test_a_job_that_cannot_answer_is_booked_with_what_it_billed_and_the_query_is
 ) -> None:
     killed(make_source, ledger, ask())
     service.script(operation, answer)
-    assert downloads(list(make_source().read([ask()]))) == 7
+    assert downloads(read_after(make_source(), ask())) == 7
     assert len(set(inserted(service))) == 2
     assert [entry.billed for entry in ledger.entries()] == [BILLED, BILLED]
 
@@ -207,7 +215,7 @@ def test_answers_are_fetched_for_as_long_as_bigquery_keeps_them(
 ) -> None:
     entry = killed(make_source, ledger, ask())
     ledger.enter(replace(entry, at=datetime.now(UTC) - timedelta(hours=hours)))
-    assert downloads(list(make_source().read([ask()]))) == 7
+    assert downloads(read_after(make_source(), ask())) == 7
     assert len(inserted(service)) == 1 + sent
 
 
@@ -215,7 +223,7 @@ def test_a_job_that_nobody_waits_for_is_booked_with_what_it_billed(
     make_source: Make, service: Service, ledger: Ledger
 ) -> None:
     killed(make_source, ledger, ask("b"))
-    assert downloads(list(make_source().read([ask("a")]))) == 7
+    assert downloads(read_after(make_source(), ask("a"))) == 7
     assert [(e.selectors, e.billed) for e in ledger.entries()] == [(["b"], BILLED), (["a"], BILLED)]
 
 
@@ -224,7 +232,7 @@ def test_a_job_that_does_not_exist_billed_nothing_once_it_can_no_longer_appear(
     make_source: Make, ledger: Ledger, age: timedelta, billed: int | None
 ) -> None:
     ledger.enter(Entry("winnow-x", datetime.now(UTC) - age, DAY, DAY, ["a"], "per_package", 5.0))
-    list(make_source().read([ask()]))
+    read_after(make_source(), ask())
     assert [entry.billed for entry in ledger.entries()] == [billed, BILLED]
 
 
@@ -235,5 +243,5 @@ def test_nothing_is_sent_before_it_is_known_whether_a_job_ran(
     killed(make_source, ledger, ask())
     service.script("get", *[answer] * 20)
     with pytest.raises(PassingError):
-        list(make_source().read([ask()]))
+        read_after(make_source(), ask())
     assert len(inserted(service)) == 1

@@ -216,6 +216,16 @@ def _with_narrower(request: Request, answered: Iterable[Request]) -> Request:
     return replace(request, narrower=tuple(_with_narrower(other, covered) for other in widest)) if widest else request
 
 
+def without_answered(requests: Iterable[Request], answered: Iterable[Request]) -> list[Request]:
+    """Return requests without the days that others have answered for the same selector."""
+    done = {(request.selector, day) for request in answered for day in request.days()}
+    return [
+        replace(r, first=run[0], last=run[-1])
+        for r in requests
+        for run in contiguous(day for day in r.days() if (r.selector, day) not in done)
+    ]
+
+
 def contiguous(days: Iterable[date]) -> list[list[date]]:
     """Split days, oldest first, into runs without a missing day, none of them across the change of the log."""
     runs: list[list[date]] = []

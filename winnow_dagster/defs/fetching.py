@@ -10,7 +10,7 @@ import polars as pl
 
 from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import Failure, Reading, Request
-from winnow_dagster.core.planning import contiguous, plan_requests
+from winnow_dagster.core.planning import contiguous, plan_requests, without_answered
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 from winnow_dagster.storage.files import make_writable
@@ -87,10 +87,16 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
 def _answers(
     winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> Iterator[Answer]:
-    """Yield a failure for each request for a short day, and the source's answers to the others."""
+    """Yield the answers that are paid for, a failure for each request for a short day, and answers to the others."""
     source_days = _SourceDays(winnow)
-    source_days.ask(_days_in_question(winnow, wanted, stored, requests))
-    whole, short = source_days.split(_plan(winnow, wanted, stored, source_days.rows))
+    answered: list[Request] = []
+    # Before anything that costs is sent: a query for the numbers of rows, too.
+    for answer in winnow.source.recover(list(requests)) if requests else ():
+        answered += answer.requests
+        yield from source_days.note(answer)
+    source_days.ask(_days_in_question(winnow, wanted, stored, without_answered(requests, answered)))
+    planned = _plan(winnow, wanted, stored, source_days.rows)
+    whole, short = source_days.split(without_answered(planned, answered))
     _warn_of_lost_rows(winnow, wanted, stored, source_days.rows)
     yield from short
     for answer in winnow.source.read(whole) if whole else ():
@@ -137,8 +143,8 @@ class _SourceDays:
     def __init__(self, winnow: Installation) -> None:
         self._winnow = winnow
         self._now = winnow.clock.now()
-        self.rows: Mapping[date, DayRows] = {}
-        self._judged: Mapping[date, Judgement] = {}
+        self.rows: Mapping[date, DayRows] = winnow.source_rows.load()
+        self._judged = self._judge()
         self._told: Collection[date] = ()
         """Of which days the source has told its number of rows just now."""
 
@@ -150,7 +156,10 @@ class _SourceDays:
 
     def _learn(self, rows: Mapping[date, int]) -> None:
         self.rows = self._winnow.source_rows.update(rows, self._now)
-        self._judged = judge_days({day: known.rows for day, known in self.rows.items()})
+        self._judged = self._judge()
+
+    def _judge(self) -> Mapping[date, Judgement]:
+        return judge_days({day: known.rows for day, known in self.rows.items()})
 
     def split(self, requests: Iterable[Request]) -> tuple[list[Request], list[Failure]]:
         """Split requests into those to send, and a failure for each short day."""

@@ -19,7 +19,7 @@ from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer
 from winnow_dagster.sources.bigquery_client import connect, last_modified, look_up_table
 from winnow_dagster.sources.bigquery_errors import FirstTries, concerns_all, describe, is_passing, source_error
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, Patience, Statement
-from winnow_dagster.sources.bigquery_recovery import recover
+from winnow_dagster.sources.bigquery_recovery import find_unfinished, recover
 from winnow_dagster.sources.bigquery_rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 
@@ -60,8 +60,7 @@ class BigQuerySource:
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Yield answers as queries end. Re-reads that the budget does not allow stay unanswered.
 
-        Fetches the answers that an interrupted run has paid for before it sends a query. Raises SourceError if nothing
-        can be read, and NotThereYetError if none of the days is complete yet.
+        Raises SourceError if nothing can be read, and NotThereYetError if none of the days is complete yet.
         """
         if not requests:
             return
@@ -73,12 +72,18 @@ class BigQuerySource:
             if absent and not there:
                 raise NotThereYetError(why)
             yield from (Failure(request, why) for request in absent)
-            jobs = self._jobs(client)
+            yield from self._read_what_fits(self._jobs(client), there)
+
+    def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Yield the answers of jobs without an end in the ledger. Raises SourceError."""
+        jobs_without_end = find_unfinished(self._ledger)
+        if not jobs_without_end:
+            return
+        with connect(self._settings, self._credential_file) as client:
             try:
-                left = yield from recover(jobs, there)
+                yield from recover(self._jobs(client), jobs_without_end, requests)
             except GOOGLE_ERRORS as error:
                 raise source_error(error) from None
-            yield from self._read_what_fits(jobs, left, has_answered=_number_of_days(left) < _number_of_days(there))
 
     def figures(self) -> Figures:
         """Return what queries cost, from the ledger where it knows."""
@@ -134,9 +139,7 @@ class BigQuerySource:
             self._configured,
         )
 
-    def _read_what_fits(
-        self, jobs: Jobs, requests: Sequence[Request], *, has_answered: bool
-    ) -> Iterator[Reading | Failure]:
+    def _read_what_fits(self, jobs: Jobs, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Read what the budget pays for. Raises SourceError if it pays for nothing that is missing."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
@@ -145,7 +148,7 @@ class BigQuerySource:
                 "re-reads of %s are left out: the month's budget does not allow them", days_of(choice.left_out)
             )
         missing = [why for request, why in choice.refused.items() if not request.is_recount]
-        if missing and not choice.chosen and not has_answered:
+        if missing and not choice.chosen:
             raise SourceError(f"nothing was sent: {missing[0]}")
         yield from (Failure(request, why) for request, why in choice.refused.items())
         queries = plan_queries(choice.chosen, budget.strategy, budget.figures.scan_above)
@@ -219,7 +222,3 @@ def _split(request: Request, modified: datetime | None, *, there: bool) -> Itera
     days = (d for d in request.days() if (modified is None or end_of(d) <= modified) is there)
     for run in contiguous(days):
         yield replace(request, first=run[0], last=run[-1])
-
-
-def _number_of_days(requests: Sequence[Request]) -> int:
-    return sum(len(request.days()) for request in requests)

@@ -9,37 +9,45 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.planning import contiguous
+from winnow_dagster.core.planning import without_answered
 from winnow_dagster.core.query import CountQuery
 from winnow_dagster.sources.bigquery_answers import OddAnswerError, narrow, read_answer
 from winnow_dagster.sources.bigquery_errors import describe, is_gone, is_passing
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from google.cloud import bigquery
 
     from winnow_dagster.core.cost import Entry
+    from winnow_dagster.storage.ledger import Ledger
 
 Answers = Generator[Reading | Failure, None, list[Request]]
 
 
-def recover(jobs: Jobs, requests: Sequence[Request]) -> Answers:
-    """Answer requests from the jobs without an end in the ledger; return the requests that are left.
+def find_unfinished(ledger: Ledger) -> list[Entry]:
+    """Return the ledger's entries of jobs whose end it lacks, and whose answer or bill still matters."""
+    now = datetime.now(UTC)
+    return [
+        entry
+        for entry in ledger.entries()
+        if entry.billed is None
+        and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULTS_KEPT)
+    ]
+
+
+def recover(jobs: Jobs, unfinished: Sequence[Entry], requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+    """Answer requests from unfinished jobs.
 
     For a job that Winnow cannot fetch, the ledger books what it billed. Raises transient errors, since Winnow has to
     know whether a job ran before it sends the query again.
     """
     left = list(requests)
-    now = datetime.now(UTC)
-    for entry in jobs.ledger.entries():
-        is_of_month = (entry.at.year, entry.at.month) == (now.year, now.month)
-        if entry.billed is None and (is_of_month or now - entry.at < RESULTS_KEPT):
-            job = jobs.find(entry)
-            if job is not None:
-                left = yield from _answer_from(job, entry, jobs, left)
-    return left
+    for entry in unfinished:
+        job = jobs.find(entry)
+        if job is not None:
+            left = yield from _answer_from(job, entry, jobs, left)
 
 
 def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: list[Request]) -> Answers:
@@ -56,7 +64,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
         counts, unnamed = read_answer(frame, query)
     except TimeoutError as error:
         yield from (Failure(request, describe(error)) for request in wanted)
-        return _without(requests, wanted)
+        return without_answered(requests, wanted)
     except OddAnswerError:
         return requests
     except GOOGLE_ERRORS as error:
@@ -66,7 +74,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
     jobs.ledger.enter(replace(ended, rows=frame.height))
     cost = Cost(1, ended.processed or 0, ended.billed or 0)
     yield Reading(wanted, narrow(counts, wanted), cost, narrow(unnamed, wanted), read_at=entry.at)
-    return _without(requests, wanted)
+    return without_answered(requests, wanted)
 
 
 def _query_of(entry: Entry) -> CountQuery | None:
@@ -88,13 +96,3 @@ def _asked_for(query: CountQuery, requests: Sequence[Request]) -> list[Request]:
         if r.selector in selectors
     ]
     return [part for part in parts if part.first <= part.last]
-
-
-def _without(requests: Sequence[Request], answered: Sequence[Request]) -> list[Request]:
-    """Return what is left of these requests."""
-    done = {(request.selector, day) for request in answered for day in request.days()}
-    return [
-        replace(r, first=run[0], last=run[-1])
-        for r in requests
-        for run in contiguous(day for day in r.days() if (r.selector, day) not in done)
-    ]

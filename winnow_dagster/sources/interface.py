@@ -45,6 +45,13 @@ class Source(Protocol):
         """
         ...
 
+    def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Yield the answers to these requests that an interrupted run has paid for; send no query.
+
+        Failures are answers that the source still prepares. Raises SourceError if it cannot tell what a run has sent.
+        """
+        ...
+
     def newest_day(self, today: date) -> date | None:
         """Return the newest day before `today` that the source holds whole; None where it cannot tell.
 

@@ -73,6 +73,10 @@ class ParquetSource:
                 for part in _parts(request, {day for day, why in failed.items() if why == reason}):
                     yield Failure(part, reason)
 
+    def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
+        """Yield nothing: no answer of this source is paid for."""
+        return iter(())
+
     def newest_day(self, today: date) -> date | None:
         """Return the newest day before `today` for which the files have, or may have, a row."""
         with self._reading():
