@@ -240,7 +240,7 @@ def unpack(folder: Path, source: Source, windows: list[object]) -> None:
 
 def move_store(folder: Path, source: Source, windows: list[object]) -> None:
     """Move the store to where a config with this source looks for it."""
-    from winnow_dagster.config import load_settings  # noqa: PLC0415 - errors in the arguments come first
+    from winnow_dagster.config.loading import load_settings  # noqa: PLC0415 - errors in the arguments come first
 
     config = {"source": source, "packages": [{"name": "rich", "window_days": windows}]}
     (folder / "winnow.yaml").write_text(json.dumps(config))

@@ -12,19 +12,19 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
+from winnow_dagster.config.settings import PackageSettings, Settings, SourceSettings
+from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
-from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.settings import PackageSettings, Settings, SourceSettings
 from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from winnow_dagster.storage.places import Place
+    from winnow_dagster.files.paths import StorePath
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("winnow", deadline=None)
@@ -102,7 +102,7 @@ class FixedClock(Clock):
         return cls(moment=datetime.combine(day, time(4), tzinfo=UTC) + timedelta(days=1))
 
 
-def on_disk(place: Place) -> Path:
+def on_disk(place: StorePath) -> Path:
     """Return a place that is known to be no bucket."""
     assert isinstance(place, Path)
     return place

@@ -8,15 +8,15 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse
-from winnow_dagster.core.badge import Look
+from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.defs.resources import Installation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from winnow_dagster.settings import GroupSettings
+    from winnow_dagster.config.settings import GroupSettings
 
-HEADLINE = Look(slugs=("downloads",))
+HEADLINE = BadgeStyle(slugs=("downloads",))
 
 
 def everything(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fake_bigquery import Service, fake, hang, healthy, refused
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.store.ledger import ledger_of
 
 DAY = date(2025, 6, 30)
 COLLECT = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through"]

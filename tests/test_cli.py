@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 
 from tests.downloads import download, write
 from winnow_dagster.cli import collect_like_predecessor, main
-from winnow_dagster.config import CONFIG_VARIABLE
-from winnow_dagster.core.cost import Entry
-from winnow_dagster.processes import this_machine
-from winnow_dagster.runs import PROCESS_TAG
-from winnow_dagster.settings import HOME_VARIABLE
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.config.loading import CONFIG_VARIABLE
+from winnow_dagster.config.settings import HOME_VARIABLE
+from winnow_dagster.core.billing import Entry
+from winnow_dagster.files.processes import this_machine
+from winnow_dagster.instance.runs import PROCESS_TAG
+from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from tests.downloads import download, write
 from winnow_dagster.cli import main
-from winnow_dagster.config import CONFIG_VARIABLE
-from winnow_dagster.settings import HOME_VARIABLE
+from winnow_dagster.config.loading import CONFIG_VARIABLE
+from winnow_dagster.config.settings import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from datetime import date

@@ -18,7 +18,7 @@ from dagster import Shape
 from dagster._config import process_config
 from dagster_k8s import K8sRunLauncher
 
-from winnow_dagster.config import load_settings
+from winnow_dagster.config.loading import load_settings
 from winnow_dagster.serve import FILE_POLICY, HEADERS, PAGE_POLICY
 
 if TYPE_CHECKING:

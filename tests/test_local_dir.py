@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import make_settings
-from winnow_dagster.instance import open_instance
-from winnow_dagster.settings import Settings
-from winnow_dagster.storage.files import StorageError
-from winnow_dagster.storage.places import ObjectPath
+from winnow_dagster.config.settings import Settings
+from winnow_dagster.files.operations import StorageError
+from winnow_dagster.files.paths import ObjectPath
+from winnow_dagster.instance.opening import open_instance
 
 
 @pytest.fixture

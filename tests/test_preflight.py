@@ -98,7 +98,7 @@ def test_a_key_and_a_directory_of_another_user_fail(folder: Path) -> None:
     config = {"source": {"kind": "bigquery", "credential_file": "key.json"}, "packages": [{"name": "a"}]}
     Path("winnow.yaml").write_text(json.dumps(config))
     code = (
-        "import os; from winnow_dagster.config import load_settings; from winnow_dagster import preflight\n"
+        "import os; from winnow_dagster.config.loading import load_settings; from winnow_dagster import preflight\n"
         "os.setuid(12345); print(*preflight.find_problems(load_settings()), sep='\\n')"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -20,7 +20,7 @@ from tests.conftest import House, MakeHouse
 from tests.dagster_dev import LAUNCH, Dev, make_dev
 from tests.postgres import find_postgres, running_postgres
 from tests.test_dagster_dev import all_there, collect
-from winnow_dagster.runs import PROCESS_TAG, SITE_TAG, OwnRuns
+from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG, OwnRuns
 
 OLD = datetime.now(UTC) - timedelta(days=400)
 STORAGE = {

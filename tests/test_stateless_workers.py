@@ -15,8 +15,8 @@ import pytest
 
 from tests.bucket_service import Service, bucket_service
 from tests.postgres import find_postgres, running_postgres
-from winnow_dagster.runs import PROCESS_TAG
-from winnow_dagster.storage.bucket import PROBE
+from winnow_dagster.files.gcs import PROBE
+from winnow_dagster.instance.runs import PROCESS_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

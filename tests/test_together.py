@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_bigquery import fake
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.store.ledger import ledger_of
 
 DAY = date(2025, 6, 30)
 PACKAGES = ["a", "b", "c"]

@@ -17,17 +17,17 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from winnow_dagster import __version__
-from winnow_dagster.config import CONFIG_VARIABLE, ConfigError, load_settings
+from winnow_dagster.config.loading import CONFIG_VARIABLE, ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
+from winnow_dagster.files.errors import NotOursError, StorageError
 from winnow_dagster.output import open_streams
-from winnow_dagster.storage.errors import NotOursError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from winnow_dagster.settings import Settings
+    from winnow_dagster.config.settings import Settings
 
 CURRENT, INCOMPLETE, UNUSABLE = 0, 1, 2
 
@@ -110,12 +110,12 @@ def collect(  # noqa: PLR0913 - an option each
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - see above
         from winnow_dagster import report  # noqa: PLC0415
         from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
-        from winnow_dagster.storage.errors import SampleOverRealError  # noqa: PLC0415
+        from winnow_dagster.files.errors import SampleOverRealError  # noqa: PLC0415
 
     try:
         if adopt:
             collecting.claim(Installation(settings), adopt=True)
-        with report.Progressing(settings) as progress:
+        with report.ProgressReporter(settings) as progress:
             scope = collecting.Scope(newest, names, again)
             result = collecting.collect(settings, scope, progress=progress, verbose=verbose)
     except (ConfigError, SampleOverRealError) as error:
@@ -206,8 +206,8 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     if settings.config_file is None:
         raise Failure("there is no config to tell what is still wanted. Name it with --config", UNUSABLE)
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - see above
-    from winnow_dagster.storage.lock import publishing  # noqa: PLC0415
-    from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
+    from winnow_dagster.files.locks import publishing  # noqa: PLC0415
+    from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
 
     winnow = Installation(settings)
     winnow.ownership.check()

@@ -19,19 +19,19 @@ from winnow_dagster.defs.alerts import AlertError, tell
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.instance import open_instance, open_nothing
-from winnow_dagster.instance_errors import HistoryError
-from winnow_dagster.runs import OwnRuns, run_tags
-from winnow_dagster.storage.errors import StorageError
-from winnow_dagster.storage.files import make_writable
+from winnow_dagster.files.errors import StorageError
+from winnow_dagster.files.operations import make_writable
+from winnow_dagster.instance.errors import HistoryError
+from winnow_dagster.instance.opening import open_instance, open_nothing
+from winnow_dagster.instance.runs import OwnRuns, run_tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
 
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.names import NormalizedName, Selector
     from winnow_dagster.defs.fetching import Answer
-    from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import logging
 import os
 from pathlib import Path
 
-from winnow_dagster.storage.disk import others_can_read
+from winnow_dagster.files.disk import others_can_read
 
 logger = logging.getLogger(__name__)
 

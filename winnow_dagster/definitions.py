@@ -6,15 +6,15 @@ import contextlib
 
 import dagster as dg
 
-from winnow_dagster.config import load_settings
+from winnow_dagster.config.loading import load_settings
 from winnow_dagster.defs.alerts import make_alerts
 from winnow_dagster.defs.assets import make_assets
 from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.checks import make_checks
 from winnow_dagster.defs.io_managers import BadgesIO, HonestDaysIO, RawDaysIO, SiteIO
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.runs import run_tags, selects_only_ours
-from winnow_dagster.storage.errors import StorageError
+from winnow_dagster.files.errors import StorageError
+from winnow_dagster.instance.runs import run_tags, selects_only_ours
 
 
 def build(winnow: Installation) -> dg.Definitions:

@@ -48,7 +48,7 @@ TOKEN_SECONDS = 20
 FIRST_SECONDS = 20
 """How long Winnow retries a service that has not answered yet. So it notices a missing network within a minute."""
 
-LONGEST_SECONDS = 600
+MAX_SECONDS = 600
 """The longest wait for an answer if the caller sets no time limit."""
 
 MAX_WORDS = 300
@@ -103,7 +103,7 @@ class Session(AuthorizedSession):
     def __init__(self, credentials: Credentials, pool_maxsize: int) -> None:
         """Ask nothing yet."""
         super().__init__(credentials, auth_request=_token_request())  # type: ignore[no-untyped-call]
-        _mount(self, pool_maxsize, LONGEST_SECONDS)
+        _mount(self, pool_maxsize, MAX_SECONDS)
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as the library has it
         """Send a request, with a new token if need be."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.credentials import FILE_VARIABLE, CredentialsError, encoded_key, parse_key_file
+from winnow_dagster.files.errors import StorageError, to_storage_error
+from winnow_dagster.files.operations import make_writable
 from winnow_dagster.sources.parquet_files import find_files
-from winnow_dagster.storage.errors import StorageError, named
-from winnow_dagster.storage.files import make_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from winnow_dagster.settings import Settings
-    from winnow_dagster.storage.places import Place
+    from winnow_dagster.config.settings import Settings
+    from winnow_dagster.files.paths import StorePath
 
 
 def find_problems(settings: Settings) -> list[str]:
@@ -44,18 +44,18 @@ def _directories(settings: Settings) -> Iterator[str]:
             yield str(error)
 
 
-def _check(folder: Place) -> None:
+def _check(folder: StorePath) -> None:
     """Raise StorageError unless a folder can be written or created. Creates none on a disk."""
     if not isinstance(folder, Path):
         make_writable(folder)
         return
     existing = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     if not existing.is_dir():
-        raise named(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), existing)
+        raise to_storage_error(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), existing)
     if not os.access(existing, os.W_OK | os.X_OK):
         # Root may write wherever modes forbid it, but not on a file system that is read-only.
         code = errno.EROFS if os.statvfs(existing).f_flag & os.ST_RDONLY else errno.EACCES
-        raise named(OSError(code, os.strerror(code)), existing)
+        raise to_storage_error(OSError(code, os.strerror(code)), existing)
 
 
 def _files(settings: Settings) -> Iterator[str]:

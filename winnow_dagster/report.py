@@ -12,32 +12,32 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from winnow_dagster.core.cost import TIB, estimate_plan, format_bytes, learn, month_total
+from winnow_dagster.core.billing import TIB, estimate_plan, format_bytes, learn, month_total
 from winnow_dagster.core.coverage import Cost, Failure, days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
-from winnow_dagster.core.planning import Reader, plan_requests
+from winnow_dagster.core.planning import ReadPolicy, plan_requests
 from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
+from winnow_dagster.files.disk import others_can_read
 from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
-from winnow_dagster.storage.disk import others_can_read
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from winnow_dagster.collect import Result
-    from winnow_dagster.core.cost import Columns, Figures
+    from winnow_dagster.config.settings import Settings
+    from winnow_dagster.core.billing import Columns, Figures
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.defs.resources import Installation
-    from winnow_dagster.settings import Settings
 
 LOG_WIDTH = 240
 """The width of a table in a log, which has none of its own."""
@@ -53,7 +53,7 @@ def _console_that_may_fail() -> Console:
     return Console(file=output) if output.isatty() else Console(file=output, width=LOG_WIDTH, highlight=False)
 
 
-class Progressing:
+class ProgressReporter:
     """Tells how far a collect is: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, settings: Settings) -> None:
@@ -112,7 +112,7 @@ def _refetch_line(settings: Settings, doubted: Gap) -> str:
     bigquery = settings.source.bigquery
     figures = learn(bigquery.figures, ledger_of(settings.data_dir).entries())
     days = days_between(doubted.first, doubted.last)
-    requests = plan_requests(days, doubted.selectors, {}, Reader(end_of(doubted.last)), refetch=True)
+    requests = plan_requests(days, doubted.selectors, {}, ReadPolicy(end_of(doubted.last)), refetch=True)
     queries = plan_queries(requests, bigquery.strategy, figures.scan_above)
     size = sum(map(figures.estimate, queries))
     price = f"about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"

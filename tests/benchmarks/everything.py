@@ -16,17 +16,17 @@ from statistics import median
 
 import polars as pl
 
-from winnow_dagster.core.badge import Look
+from winnow_dagster.core.badge import BadgeStyle
+from winnow_dagster.core.categories import HONEST_SCHEMA
 from winnow_dagster.core.coverage import Coverage, end_of
-from winnow_dagster.core.days import Days, Question
-from winnow_dagster.core.everything import Counted, Everything, describe_everything
-from winnow_dagster.core.honesty import HONEST_SCHEMA
+from winnow_dagster.core.days import CountOptions, Days
+from winnow_dagster.core.everything import Everything, ShardCounts, describe_everything
 from winnow_dagster.core.names import EVERYTHING
-from winnow_dagster.core.shard import FEW, Shard, shard_of
+from winnow_dagster.core.shard import HEADLINE_COLUMNS, Shard, shard_of
 from winnow_dagster.core.window import Window
-from winnow_dagster.site.site import Site
-from winnow_dagster.storage.everything import WideDir
-from winnow_dagster.storage.files import Failures
+from winnow_dagster.files.operations import Failures
+from winnow_dagster.publishing.all_packages import AllPackagesDir
+from winnow_dagster.site.site import SiteConfig
 
 ROOT = Path(__file__).parents[2]
 DAY = date(2025, 6, 30)
@@ -57,8 +57,8 @@ SYLLABLES = (
     "ai",
 )
 LETTERS = "pppppsssssddddccccaaaammmmttttffffbbbbggglllrrreeennniiihhhooowwwkkkvvvuuujjqxyz"
-LOOK = Look(slugs=("downloads",))
-SITE = Site(3, looks={str(EVERYTHING): LOOK})
+LOOK = BadgeStyle(slugs=("downloads",))
+SITE = SiteConfig(3, looks={str(EVERYTHING): LOOK})
 
 
 def run() -> Iterator[str]:
@@ -138,25 +138,25 @@ def clock(work: Callable[[], object]) -> float:
 class Made(Everything):
     """Everything, with numbers that are there already."""
 
-    given: dict[str, Counted]
+    given: dict[str, ShardCounts]
 
-    def shards(self, *, with_days: bool = True) -> Iterator[dict[str, Counted]]:  # noqa: ARG002 - as it is there
+    def shards(self, *, with_days: bool = True) -> Iterator[dict[str, ShardCounts]]:  # noqa: ARG002 - as it is there
         yield self.given
 
 
 def put(public: Path, numbers: Mapping[str, tuple[int, ...]], days: str) -> None:
     window = Window(DAYS, DAY)
-    made = Made([], "bigquery", pl.LazyFrame(), {DAYS: window}, (DAYS,), FEW, frozenset(), ())
+    made = Made([], "bigquery", pl.LazyFrame(), {DAYS: window}, (DAYS,), HEADLINE_COLUMNS, frozenset(), ())
     by_shard: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, counts in numbers.items():
         by_shard.setdefault(shard_of(name), {})[name] = counts
     given = {
-        key: Counted(Shard("bigquery", FEW, (window,), (DAYS,), found), dict.fromkeys(found, days))
+        key: ShardCounts(Shard("bigquery", HEADLINE_COLUMNS, (window,), (DAYS,), found), dict.fromkeys(found, days))
         for key, found in by_shard.items()
     }
     object.__setattr__(made, "given", given)
     failures = Failures()
-    WideDir(public, SITE).publish(made, 0, DAY, failures)
+    AllPackagesDir(public, SITE).publish(made, 0, DAY, failures)
     failures.raise_any()
 
 
@@ -204,7 +204,9 @@ def count(work: str, folder: Path) -> None:
     """Do one of COUNTING with the days in a folder; print its seconds, the most memory in MB, and the rows."""
     counts = pl.scan_parquet(sorted(folder.iterdir()))
     coverage = {DAY - timedelta(days=ago): Coverage({EVERYTHING: end_of(DAY)}) for ago in range(DAYS)}
-    described = describe_everything(Days(counts, coverage), {EVERYTHING: (DAYS,)}, LOOK, Question(DAY, "bigquery"), [])
+    described = describe_everything(
+        Days(counts, coverage), {EVERYTHING: (DAYS,)}, LOOK, CountOptions(DAY, "bigquery"), []
+    )
     seconds = clock(partial(COUNTING[work], counts, described))
     print(seconds, most_memory(), counts.select(pl.len()).collect().item())
 
@@ -224,7 +226,7 @@ COUNTING: Mapping[str, Callable[[pl.LazyFrame, Everything], object]] = {
 }
 
 
-KINDS = (
+BADGE_KINDS = (
     ("honest", "pip", "Linux"),
     ("honest", "uv", "Darwin"),
     ("mirror", "bandersnatch", None),
@@ -242,11 +244,11 @@ def write_day(folder: Path, names: list[str], day: date) -> None:
         found = packages.filter(chance % 100 < share).select(
             pl.lit(day).alias("date"),
             "package",
-            kind=(chance // 100 % len(KINDS)).cast(pl.Int64),
+            kind=(chance // 100 % len(BADGE_KINDS)).cast(pl.Int64),
             chance=chance // 1000 % 10**6,
         )
         told = pl.DataFrame(
-            [(n, *kind) for n, kind in enumerate(KINDS)],
+            [(n, *kind) for n, kind in enumerate(BADGE_KINDS)],
             schema=["kind", "category", "installer", "system"],
             orient="row",
         )

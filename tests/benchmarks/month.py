@@ -15,9 +15,9 @@ import dagster as dg
 from tests import emulator
 from tests.conftest import FixedClock, House, make_settings
 from tests.downloads import download
-from winnow_dagster.core.cost import TIB, Figures, format_bytes
+from winnow_dagster.core.billing import TIB, Figures, format_bytes
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.store.ledger import ledger_of
 
 PACKAGES, WINDOW, DAYS = 100, 30, 30
 FIRST = date(2025, 6, 30)

@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import FixedClock, House, make_settings, on_disk
 from tests.serving import serving
-from winnow_dagster.core import honesty
+from winnow_dagster.core import categories
 from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.sources.sample import SampleSource
@@ -47,7 +47,7 @@ def _store(winnow: Installation, days: int) -> None:
     coverage = Coverage(dict.fromkeys(winnow.settings.windows, winnow.clock.now()))
     for (day,), counts in raw.partition_by("date", as_dict=True).items():
         winnow.raw.write(day, counts, coverage)
-        winnow.honest.write(day, honesty.winnow(counts.lazy()).collect(), coverage)
+        winnow.honest.write(day, categories.winnow(counts.lazy()).collect(), coverage)
 
 
 def _publish(house: House, days: int) -> Iterator[str]:

@@ -82,9 +82,9 @@ def _one(folder: Path) -> tuple[float, float]:
 
 def _replace_bodies(replaced: Callable[[Callable[..., Any], Callable[..., Any]], Callable[..., Any]]) -> None:
     """Replace all of Winnow that Dagster calls, given what it would return where there is nothing."""
+    from winnow_dagster.core.categories import RAW_SCHEMA  # noqa: PLC0415
     from winnow_dagster.core.days import Days  # noqa: PLC0415
-    from winnow_dagster.core.everything import Described  # noqa: PLC0415
-    from winnow_dagster.core.honesty import RAW_SCHEMA  # noqa: PLC0415
+    from winnow_dagster.core.everything import PackagesBySelector  # noqa: PLC0415
     from winnow_dagster.core.planning import Gap  # noqa: PLC0415 - what is replaced is imported when it is timed
     from winnow_dagster.core.verdicts import Verdict  # noqa: PLC0415
     from winnow_dagster.defs import checks, io_managers  # noqa: PLC0415
@@ -101,7 +101,7 @@ def _replace_bodies(replaced: Callable[[Callable[..., Any], Callable[..., Any]],
         manager.load_input = replaced(lambda *_, loaded=loaded: loaded, manager.load_input)  # type: ignore[method-assign]
     methods: dict[str, Callable[..., Any]] = {
         "gaps": lambda _, selectors: [Gap(DAY, DAY, tuple(selectors))],
-        "packages": lambda _, keys: Described({key: [] for key in keys}),
+        "packages": lambda _, keys: PackagesBySelector({key: [] for key in keys}),
         "published": lambda _: {},
         "site_files": lambda *_: {},
         "rows": lambda *_: [],

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from winnow_dagster.core.attempts import Attempt, Decision, Setup, decide, from_json, to_json
-from winnow_dagster.core.cost import Entry
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import Gap
 

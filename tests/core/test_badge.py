@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow_dagster.core.badge import (
-    KINDS,
+    BADGE_KINDS,
     SLUGS,
     Badge,
-    Look,
+    BadgeStyle,
     badges_of,
     format_count,
     format_share,
@@ -21,7 +21,7 @@ from winnow_dagster.core.badge import (
     may_replace,
     parse_name,
 )
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.names import normalise
 from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
 
@@ -34,7 +34,7 @@ def badges(
     *,
     source: str = "parquet",
     today: date = AS_OF + timedelta(days=1),
-    look: Look | None = None,
+    look: BadgeStyle | None = None,
     length: int = 30,
 ) -> dict[str, Badge]:
     number = None
@@ -46,7 +46,7 @@ def badges(
             {system: place for place, system in enumerate(SYSTEMS, start=11)},
         )
     state = PackageState(normalise("a"), source, (WindowState(length, number, 12),))
-    found = badges_of(state, look or Look(), today=today, stale_threshold_days=3)
+    found = badges_of(state, look or BadgeStyle(), today=today, stale_threshold_days=3)
     return {badge.slug: badge for badge in found}
 
 
@@ -180,7 +180,7 @@ def test_a_share_is_nothing_only_of_nothing_and_all_only_of_all(numbers: tuple[i
     ],
 )
 def test_a_label_names_its_days(length: int, template: str, label: str) -> None:
-    found = badges(5, look=Look(labels={"downloads": template}), length=length)
+    found = badges(5, look=BadgeStyle(labels={"downloads": template}), length=length)
     assert found["downloads"].payload["label"] == label
     assert found["os-linux"].payload["label"] == ("linux (30d)" if length else "linux (since 2025-06-01)")
 
@@ -194,19 +194,19 @@ def test_the_badge_of_all_days_says_since_when_and_has_a_file_of_its_own() -> No
 
 @pytest.mark.parametrize(("honest", "color"), [(0, "red"), (99, "red"), (100, "4c1d95"), (10**9, "4c1d95")])
 def test_thresholds_of_counts_give_the_colour_of_counts_and_not_of_shares(honest: int, color: str) -> None:
-    found = badges(honest, look=Look(colors=((0, "red"), (100, "4c1d95"))))
+    found = badges(honest, look=BadgeStyle(colors=((0, "red"), (100, "4c1d95"))))
     assert found["downloads"].payload["color"] == color
     assert found["honest-share"].payload["color"] == "blue"
 
 
 def test_more_keys_come_after_the_four_in_the_order_given() -> None:
-    look = Look(extras={"labelColor": "black", "cacheSeconds": 3600})
+    look = BadgeStyle(extras={"labelColor": "black", "cacheSeconds": 3600})
     assert list(badges(5, look=look)["downloads"].payload) == [
         "schemaVersion", "label", "message", "color", "labelColor", "cacheSeconds",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BADGE_KINDS)
 @pytest.mark.parametrize("days", [1, 30, 3660, ALL])
 def test_a_file_name_tells_which_badge_it_is(kind: object, days: int) -> None:
     slug = kind.slug  # type: ignore[attr-defined]
@@ -222,7 +222,7 @@ def test_no_other_file_name_is_taken_for_a_badge(name: str) -> None:
 
 
 def test_a_badge_that_left_the_config_keeps_its_look_and_still_grows_stale() -> None:
-    own = Look(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
+    own = BadgeStyle(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
     published = badges(1234, look=own)["downloads"].payload
     fresh = keep_look(published, badges(2345)["downloads"]).payload
     stale = keep_look(published, badges(2345, today=AS_OF + timedelta(days=9))["downloads"]).payload
@@ -232,4 +232,4 @@ def test_a_badge_that_left_the_config_keeps_its_look_and_still_grows_stale() -> 
 
 
 def test_the_slugs_are_those_of_the_kinds_each_once() -> None:
-    assert len(set(SLUGS)) == len(KINDS) == 12
+    assert len(set(SLUGS)) == len(BADGE_KINDS) == 12

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow_dagster.core.billing import GB, MB, Figures
 from winnow_dagster.core.budget import Budget, Configured
-from winnow_dagster.core.cost import GB, MB, Figures
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.planning import Reader, plan_requests
+from winnow_dagster.core.planning import ReadPolicy, plan_requests
 from winnow_dagster.core.query import CountQuery
 
 NOW = datetime(2026, 11, 27, 4, tzinfo=UTC)
@@ -24,9 +24,9 @@ FIGURES = Figures(package_day_bytes=100 * MB, scan_day_bytes=100 * GB)
 
 
 def ask(
-    name: str = "a", days: int = 1, last: date = DAY, *, is_second: bool = False, is_recount: bool = False
+    name: str = "a", days: int = 1, last: date = DAY, *, is_reread: bool = False, is_recount: bool = False
 ) -> Request:
-    return Request(Selector.parse(name), last - (days - 1) * ONE_DAY, last, is_second, is_recount)
+    return Request(Selector.parse(name), last - (days - 1) * ONE_DAY, last, is_reread, is_recount)
 
 
 def configured(*names: str, settling: bool = False) -> Configured:
@@ -56,7 +56,7 @@ def test_an_entry_that_the_budget_cannot_pay_for_does_not_stop_the_others() -> N
 def test_where_a_wide_entry_does_not_fit_those_that_it_covers_are_read() -> None:
     entries = [Selector.parse(name) for name in ("*", "a", "b-*", "b-c")]
     days = [DAY - n * ONE_DAY for n in range(30)]
-    requests = plan_requests(days, entries, {}, Reader(NOW))
+    requests = plan_requests(days, entries, {}, ReadPolicy(NOW))
     assert requests == [ask("*", 30)]
     choice = budget(1000 * GB, "*", "a", "b-*", "b-c").choose(requests, NOW)
     assert choice.chosen == [ask("a", 30), ask("b-*", 30)]
@@ -70,8 +70,8 @@ def test_of_a_wide_entry_that_does_not_fit_the_others_are_read_for_its_days_only
 
 
 def test_an_entry_that_does_not_fit_takes_no_room_from_re_reads() -> None:
-    requests = [ask("*"), ask("a", is_second=True)]
-    assert budget(10 * GB, "*", "a", settling=True).choose(requests, NOW).chosen == [ask("a", is_second=True)]
+    requests = [ask("*"), ask("a", is_reread=True)]
+    assert budget(10 * GB, "*", "a", settling=True).choose(requests, NOW).chosen == [ask("a", is_reread=True)]
 
 
 def test_half_a_window_is_not_read_where_the_whole_does_not_fit() -> None:
@@ -93,7 +93,7 @@ def test_a_scan_that_is_paid_for_answers_more_packages_for_nothing() -> None:
 
 
 def test_first_readings_go_before_re_reads() -> None:
-    again, first = ask("a", 1, DAY - 3 * ONE_DAY, is_second=True), ask("b", 9)
+    again, first = ask("a", 1, DAY - 3 * ONE_DAY, is_reread=True), ask("b", 9)
     choice = budget(1 * GB).choose([again, first], NOW)
     assert choice.chosen == [first, again]
     choice = budget(0.95 * GB).choose([again, first], NOW)
@@ -101,7 +101,7 @@ def test_first_readings_go_before_re_reads() -> None:
 
 
 def test_a_re_read_leaves_room_for_each_day_that_is_left_of_the_month() -> None:
-    again = ask("a", 1, DAY - 3 * ONE_DAY, is_second=True)
+    again = ask("a", 1, DAY - 3 * ONE_DAY, is_reread=True)
     # Today's reading of yesterday and those of the 28th, 29th and 30th, of two packages: 800 MB.
     assert budget(900 * MB, "a", "b").choose([again], NOW).chosen == [again]
     assert budget(899 * MB, "a", "b").choose([again], NOW).left_out == [again]
@@ -139,7 +139,7 @@ requests = st.lists(
         st.sampled_from(["a", "b", "c", "*"]),
         st.integers(1, 40),
         st.sampled_from([DAY, OLD]),
-        is_second=st.booleans(),
+        is_reread=st.booleans(),
         is_recount=st.booleans(),
     ),
     max_size=6,
@@ -154,9 +154,9 @@ def test_what_is_chosen_fits_the_budget_and_nothing_is_lost(
     found = budget(size, "a", "b", spent=spent, strategy=strategy)
     choice = found.choose(wanted, NOW)
     assert not choice.chosen or spent + found.price(choice.chosen) <= size
-    days = sorted((r.selector, r.is_second, r.is_recount, day) for r in wanted for day in r.days())
+    days = sorted((r.selector, r.is_reread, r.is_recount, day) for r in wanted for day in r.days())
     parts = [*choice.chosen, *choice.refused, *choice.left_out]
-    assert sorted((r.selector, r.is_second, r.is_recount, day) for r in parts for day in r.days()) == days
+    assert sorted((r.selector, r.is_reread, r.is_recount, day) for r in parts for day in r.days()) == days
 
 
 def _query(request: Request) -> CountQuery:

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from winnow_dagster.core.coverage import Failure, Request
 from winnow_dagster.core.escaping import for_markdown, for_slack, for_terminal, visible
 from winnow_dagster.core.names import Selector
+from winnow_dagster.files.errors import StorageError
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.storage.errors import StorageError
 
 hostile = st.text() | st.lists(
     st.sampled_from(["<!channel>", "<https://a.example|b>", "`", "```", "\x1b[31m", "\x9b31m", "\n", "\r", "\u202e",

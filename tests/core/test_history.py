@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage
-from winnow_dagster.core.days import Days, Package, Question, describe, retell
+from winnow_dagster.core.days import CountOptions, Days, Package, describe, recount
 from winnow_dagster.core.history import DayMark, History, history_of
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, RAW_SCHEMA, winnow
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import ALL, Window, sum_counts
@@ -55,7 +55,7 @@ def stored(raw: Sequence[Row], covered: dict[str, Collection[date]], hours: int 
 
 
 def described(honest: Days, windows: dict[Selector | Group, tuple[int, ...]]) -> dict[str, list[Package]]:
-    return describe(honest, windows, honest.coverage, Question(LAST, "parquet", 3))
+    return describe(honest, windows, honest.coverage, CountOptions(LAST, "parquet", 3))
 
 
 A, B = Selector.parse("a"), Selector.parse("b")
@@ -120,7 +120,7 @@ def test_what_is_told_again_is_what_was_published(raw: list[Row], covered: set[d
         for state in package.state.windows:
             if state.counts:
                 windows.setdefault(state.counts.window, set()).add(package.state.package)
-    told, histories = retell(honest, {"a": (A,), "_group/both": (A, B)}, windows, Question(LAST, "parquet", 3))
+    told, histories = recount(honest, {"a": (A,), "_group/both": (A, B)}, windows, CountOptions(LAST, "parquet", 3))
     for package in packages:
         assert histories[package.state.package] == package.history
         for state in package.state.windows:
@@ -135,7 +135,7 @@ def test_what_is_counted_a_few_days_at_a_time_is_what_is_counted_at_once(
     apart = Days(honest.counts, honest.coverage, {day: honest.of(day) for day in sorted(covered)})
     windows: dict[Selector | Group, tuple[int, ...]] = {A: (2, ALL), Group(normalise("both"), (A, B)): (3,)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("winnow_dagster.core.days.MOST_AT_ONCE", most)
+        patch.setattr("winnow_dagster.core.days.MAX_ROWS_HELD", most)
         assert len(list(apart.batches())) <= max(1, len(covered))
         assert described(apart, windows) == described(honest, windows)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.names import LONGEST_NAME, Selector, matches_any, normalise
+from winnow_dagster.core.names import MAX_NAME_LENGTH, Selector, matches_any, normalise
 
 names = st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?\Z")
 selectors = st.builds(Selector.parse, names | names.map(lambda name: name + "-*"))
@@ -31,9 +31,9 @@ def test_what_is_not_a_pypi_name_is_refused_by_name(text: str) -> None:
 
 
 def test_a_name_that_no_folder_can_have_is_refused() -> None:
-    normalise("a" * LONGEST_NAME)
+    normalise("a" * MAX_NAME_LENGTH)
     with pytest.raises(ValueError, match="a name of 201 characters is too long"):
-        normalise("a" * (LONGEST_NAME + 1))
+        normalise("a" * (MAX_NAME_LENGTH + 1))
 
 
 def test_a_prefix_selects_longer_names_but_not_its_own_stem() -> None:
@@ -59,7 +59,7 @@ def test_what_covers_another_selects_all_that_the_other_selects(one: Selector, o
     assert one.covers(one)
 
 
-NO_NAMES = ["_group/x", "_static", "x/y", "X", "x_y", "x--y", "x-", "x\n", "x y", "", "x" * (LONGEST_NAME + 1)]
+NO_NAMES = ["_group/x", "_static", "x/y", "X", "x_y", "x--y", "x-", "x\n", "x y", "", "x" * (MAX_NAME_LENGTH + 1)]
 
 
 @pytest.mark.parametrize("text", NO_NAMES)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from winnow_dagster.core.coverage import Coverage, Request, end_of
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.planning import Gap, Reader, find_gaps, plan_requests
+from winnow_dagster.core.planning import Gap, ReadPolicy, find_gaps, plan_requests
 
 A, B, PREFIX, MEMBER = (Selector.parse(text) for text in ("a", "b", "x-*", "x-y"))
 START = date(2025, 1, 1)
 THROUGH = date(2025, 6, 30)
 NOW = datetime(2025, 7, 1, 4, tzinfo=UTC)
-READER = Reader(NOW, settle_days=3)
+READER = ReadPolicy(NOW, settle_days=3)
 
 
 def ago(days: int) -> date:
@@ -26,7 +26,7 @@ def read(*selectors: Selector, at: datetime = NOW) -> Coverage:
     return Coverage(read=dict.fromkeys(selectors, at))
 
 
-def gaps(longest: dict[Selector, int], stored: dict[date, Coverage], reader: Reader = READER) -> list[Gap]:
+def gaps(longest: dict[Selector, int], stored: dict[date, Coverage], reader: ReadPolicy = READER) -> list[Gap]:
     return find_gaps(longest, stored, reader, start=START, through=THROUGH)
 
 
@@ -64,7 +64,7 @@ def test_a_day_first_read_after_it_settled_is_not_read_again() -> None:
 
 def test_without_settling_no_day_is_read_twice() -> None:
     stored = {ago(n): read(A, at=end_of(ago(n))) for n in range(6)}
-    assert gaps({A: 6}, stored, Reader(NOW, settle_days=0)) == []
+    assert gaps({A: 6}, stored, ReadPolicy(NOW, settle_days=0)) == []
 
 
 def test_a_prefix_covers_its_members_and_not_the_other_way_round() -> None:
@@ -95,7 +95,7 @@ def test_a_refetch_asks_for_what_is_covered_too() -> None:
 def test_a_day_that_is_not_over_is_never_asked_for() -> None:
     assert plan_requests([NOW.date()], [A], {}, READER, refetch=True) == []
     midnight = datetime.combine(NOW.date(), time.min, tzinfo=UTC) + timedelta(days=1)
-    assert plan_requests([NOW.date()], [A], {}, Reader(midnight)) == [Request(A, NOW.date(), NOW.date())]
+    assert plan_requests([NOW.date()], [A], {}, ReadPolicy(midnight)) == [Request(A, NOW.date(), NOW.date())]
 
 
 @given(

@@ -47,7 +47,7 @@ def test_each_request_is_in_one_query_and_all_of_a_query_ask_for_the_same_days(
     queries = plan_queries(requests, strategy, scan_above=lambda _: 2)
     assert sorted(r for q in queries for r in q.requests) == sorted(requests)
     assert all(
-        (r.first, r.last, r.is_second) == (q.first, q.last, q.requests[0].is_second)
+        (r.first, r.last, r.is_reread) == (q.first, q.last, q.requests[0].is_reread)
         for q in queries
         for r in q.requests
     )
@@ -74,11 +74,11 @@ def test_one_package_is_asked_for_by_equality_which_prunes_clusters() -> None:
 
 def test_a_query_to_paste_has_its_values_in_its_text() -> None:
     (one,) = plan_queries([ask("a", 2)], "per_package", lambda _: 5)
-    assert one.to_paste("t").splitlines()[2] == (
+    assert one.inlined_sql("t").splitlines()[2] == (
         'WHERE timestamp >= TIMESTAMP("2025-06-28") AND timestamp < TIMESTAMP("2025-07-01") AND (project = "a")'
     )
     (many,) = plan_queries([ask(name) for name in ("a", "b", *(f"p{n}-*" for n in range(11)))], "batched", lambda _: 5)
-    text = many.to_paste("t")
+    text = many.inlined_sql("t")
     assert 'project IN UNNEST(["a", "b"])' in text
     assert all(f'STARTS_WITH(project, "p{n}-")' in text for n in range(11))
     assert "@" not in text

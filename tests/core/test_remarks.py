@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.remarks import judge_downloads, remark_on
 from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState

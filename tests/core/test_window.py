@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow_dagster.core.badge import badges_of
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, MIRRORS, RAW_SCHEMA, winnow
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, MIRRORS, RAW_SCHEMA, winnow
 from winnow_dagster.core.names import normalise
 from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
-    MOST_UNLISTED,
+    MAX_UNLISTED,
     SYSTEMS,
     PackageState,
     Window,
@@ -159,8 +159,8 @@ def test_a_sample_number_is_never_kept_for_a_real_one() -> None:
 
 
 def test_an_unlisted_installer_that_calls_itself_others_keeps_its_count() -> None:
-    named = {f"installer-{n}": 10 for n in range(MOST_UNLISTED)}
+    named = {f"installer-{n}": 10 for n in range(MAX_UNLISTED)}
     assert most_unlisted({**named, "x": 1, "y": 2}) == {**named, "others": 3}
     found = most_unlisted({**named, "others": 500, "all others": 400, "x": 1})
     assert (found["others"], found["all others"], found["all all others"]) == (500, 400, 10 + 10 + 1)
-    assert sum(found.values()) == 10 * MOST_UNLISTED + 901
+    assert sum(found.values()) == 10 * MAX_UNLISTED + 901

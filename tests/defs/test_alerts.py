@@ -21,8 +21,8 @@ from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.alerts import AlertError, make_alerts, post
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.instance import open_instance
-from winnow_dagster.runs import SITE_TAG
+from winnow_dagster.instance.opening import open_instance
+from winnow_dagster.instance.runs import SITE_TAG
 
 SECRET = "T0KEN"
 
@@ -262,7 +262,7 @@ def test_a_collect_sends_the_sensors_alerts_and_neither_sends_them_again(
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
     source = replace(settings.source, paths=(str(settings.folder / "*.parquet"),))
     settings = replace(settings, source=source, start_date=datetime.now(UTC).date() - timedelta(days=2))
-    with report.Progressing(settings) as progress:
+    with report.ProgressReporter(settings) as progress:
         webhook.status = 500
         collect(settings, Scope(), progress=progress)
         assert "an alert is not delivered yet: alerts.webhook answered 500" in caplog.text

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from tests.conftest import FixedClock, House
+from winnow_dagster.config.settings import GroupSettings
+from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.honesty import RAW_SCHEMA, winnow
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.core.window import ALL
-from winnow_dagster.settings import GroupSettings
 
 if TYPE_CHECKING:
     from tests.conftest import MakeHouse, RowSource

@@ -14,8 +14,8 @@ import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, Row, RowSource, on_disk
 from tests.defs.test_counts import culprits
-from winnow_dagster.config import SAMPLE_PACKAGES
-from winnow_dagster.core.honesty import RAW_SCHEMA
+from winnow_dagster.config.loading import SAMPLE_PACKAGES
+from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.sources.sample import SampleSource

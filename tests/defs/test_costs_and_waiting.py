@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import DAY, FixedClock, MakeHouse, Row, RowSource
 from tests.defs.test_counts import metadata
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
-from winnow_dagster.sources.interface import NotThereYetError, PassingError, SourceError
+from winnow_dagster.sources.interface import NotThereYetError, SourceError, TransientError
 
 ROWS: list[Row] = [(DAY - timedelta(days=n), "a", "pip", "Linux", None, 10) for n in range(5)]
 
@@ -33,7 +33,7 @@ class CostlySource(RowSource):
                 yield answer
                 continue
             if (selector := str(answer.requests[0].selector)) in self.passing:
-                yield Failure(answer.requests[0], f"{selector}: the line is cut", is_passing=True)
+                yield Failure(answer.requests[0], f"{selector}: the line is cut", is_transient=True)
                 continue
             yield replace(answer, cost=Cost(1, 300, 2**40 // 100))
 
@@ -113,7 +113,7 @@ def test_each_day_is_read_provisionally_once_and_once_more_after_it_settled(
         object.__setattr__(house.winnow.settings.source, "settle_days", 3)
         for gap in house.winnow.gaps():
             assert house.count(gap.first, gap.last).success
-    readings = Counter((day, r.is_second) for r in source.asked for day in r.days())
+    readings = Counter((day, r.is_reread) for r in source.asked for day in r.days())
     # At the first collect the days up to three before DAY had settled already.
     first_days = [DAY + timedelta(days=n) for n in range(-6, 8)]
     assert {day for day, second in readings if not second} == set(first_days)
@@ -124,7 +124,7 @@ def test_each_day_is_read_provisionally_once_and_once_more_after_it_settled(
 def test_packages_that_may_be_read_later_are_asked_for_again_and_in_the_end_the_rest_is_counted(
     make_house: MakeHouse, source: CostlySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PassingError, "seconds_to_wait", 0)
+    monkeypatch.setattr(TransientError, "seconds_to_wait", 0)
     source.passing = {"b"}
     house = make_house({"a": (1,), "b": (1,)})
     assert house.count(DAY, DAY).success

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource
 from tests.everything import everything, live, told
 from winnow_dagster.core import everything as counting
-from winnow_dagster.core.badge import KINDS, Look, format_count
+from winnow_dagster.core.badge import BADGE_KINDS, BadgeStyle, format_count
+from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.everything import Everything
-from winnow_dagster.core.honesty import RAW_SCHEMA, winnow
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.defs.checks import CHECKS
+from winnow_dagster.files.operations import Failures
+from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans
 from winnow_dagster.site import everything as drawing
-from winnow_dagster.storage.files import Failures
-from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans
 
 NAMES = ("requests", "req", "r", "0x", "zz-top", "numpy", "py-a", "py-b")
 INSTALLERS = ("pip", "uv", "bandersnatch", "Browser", None)
@@ -82,8 +82,8 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
     found = list({row[:5]: row for row in found}.values())
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         # However many rows are counted at a time.
-        patch.setattr(counting, "MOST_AT_ONCE", most)
-        patch.setattr(drawing, "MOST_DRAWN", most)
+        patch.setattr(counting, "MAX_ROWS_COUNTED", most)
+        patch.setattr(drawing, "MAX_DRAWN", most)
         make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
         house = everything(make_house, (3, 2))
         store(house, found)
@@ -219,7 +219,7 @@ def test_an_entry_that_comes_and_goes_leaves_one_publisher_of_each_folder(make_h
 
 
 def test_badges_that_are_added_are_counted_from_the_same_rows(make_house: MakeHouse) -> None:
-    house = live(everything(make_house, look=Look(slugs=tuple(kind.slug for kind in KINDS))))
+    house = live(everything(make_house, look=BadgeStyle(slugs=tuple(kind.slug for kind in BADGE_KINDS))))
     assert told(house, "req", "installer-uv-3d-non-ci.json") == "12"
     assert told(house, "req", "os-macos-3d-non-ci.json") == "12"
     assert told(house, "requests", "honest-share-3d-non-ci.json") == "99.4%"

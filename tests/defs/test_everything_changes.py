@@ -12,16 +12,16 @@ import pytest
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
 from tests.everything import HEADLINE, everything, live, told
 from winnow_dagster.collect import _not_listed
-from winnow_dagster.core.badge import KINDS, Look
+from winnow_dagster.config.settings import GroupSettings
+from winnow_dagster.core.badge import BADGE_KINDS, BadgeStyle
 from winnow_dagster.core.coverage import ONE_DAY, Failure
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.settings import GroupSettings
-from winnow_dagster.storage.errors import SampleOverRealError
-from winnow_dagster.storage.orphans import count_orphans, find_orphans, remove_orphans
+from winnow_dagster.files.errors import SampleOverRealError
+from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans
 
-ALL_BADGES = Look(slugs=tuple(kind.slug for kind in KINDS))
+ALL_BADGES = BadgeStyle(slugs=tuple(kind.slug for kind in BADGE_KINDS))
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +189,7 @@ def test_a_window_that_star_has_no_more_stays_grows_stale_and_can_be_pruned(
 
 
 def test_a_badge_that_star_has_no_more_is_renewed_until_it_is_pruned(make_house: MakeHouse, source: RowSource) -> None:
-    live(everything(make_house, look=Look(slugs=("downloads", "installer-uv"))))
+    live(everything(make_house, look=BadgeStyle(slugs=("downloads", "installer-uv"))))
     later = DAY + timedelta(days=30)
     source.rows = [*source.rows, (later, "req", "uv", None, None, 5)]
     house = live(everything(make_house, clock=FixedClock.after(later)), DAY + ONE_DAY, later)

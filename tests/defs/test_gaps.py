@@ -15,12 +15,12 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from tests.conftest import DAY, NOW, FixedClock, House, MakeHouse
-from winnow_dagster.core.cost import Entry
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
-from winnow_dagster.processes import this_machine
-from winnow_dagster.runs import PROCESS_TAG, SITE_TAG
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.files.processes import this_machine
+from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG
+from winnow_dagster.store.ledger import ledger_of
 
 
 @dataclass

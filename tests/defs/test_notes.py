@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
-from winnow_dagster.core.honesty import winnow
+from winnow_dagster.core.categories import winnow
 from winnow_dagster.definitions import build
 
 GRAPH = {

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import DAY, FixedClock
+from winnow_dagster.config.settings import GroupSettings
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.defs.resources import Clock
-from winnow_dagster.settings import GroupSettings
-from winnow_dagster.storage.errors import SampleOverRealError
+from winnow_dagster.files.errors import SampleOverRealError
 
 if TYPE_CHECKING:
     from datetime import date

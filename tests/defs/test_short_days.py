@@ -169,7 +169,7 @@ def test_a_marked_day_is_read_again_once_a_tenth_of_its_rows_are_back_for_ninety
     source.rows_of_day[DAY] = int(1.09 * FEW)
     assert ask_on(after(21)) == []
     source.rows_of_day[DAY] = int(1.2 * FEW)
-    assert ask_on(after(22)) == [Request(Selector("a"), DAY, DAY, is_second=True)]
+    assert ask_on(after(22)) == [Request(Selector("a"), DAY, DAY, is_reread=True)]
     source.rows_of_day[DAY] = 2 * FEW
     assert ask_on(after(91)) == []
 

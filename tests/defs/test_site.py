@@ -12,16 +12,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.conftest import DAY, FixedClock
-from winnow_dagster.core.badge import SLUGS, Look
+from winnow_dagster.config.settings import GroupSettings
+from winnow_dagster.core.badge import SLUGS, BadgeStyle
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.core.window import ALL
-from winnow_dagster.settings import GroupSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import House, MakeHouse, RowSource
-    from winnow_dagster.settings import Settings
+    from winnow_dagster.config.settings import Settings
 
 KNOWN_KEYS = {
     "schemaVersion", "label", "message", "color", "labelColor", "isError", "namedLogo", "logoSvg", "logoColor",
@@ -57,7 +57,7 @@ def grouped(house: House, *members: str) -> House:
     return change(house, groups=(GroupSettings(group, (3,)),))
 
 
-def looking(house: House, look: Look) -> House:
+def looking(house: House, look: BadgeStyle) -> House:
     settings: Settings = house.winnow.settings
     return change(house, packages=tuple(replace(package, look=look) for package in settings.packages))
 
@@ -78,7 +78,7 @@ def published(house: House, days: int = 3) -> House:
 
 
 def test_every_payload_has_its_picture_and_obeys_shields_rules(make_house: MakeHouse) -> None:
-    look = Look(extras={"style": "flat-square", "namedLogo": "pypi", "logoColor": "white", "cacheSeconds": 3600})
+    look = BadgeStyle(extras={"style": "flat-square", "namedLogo": "pypi", "logoColor": "white", "cacheSeconds": 3600})
     house = published(looking(grouped(make_house({"a": (3, 30), "b": (ALL,)}), "a", "b"), look))
     files = list(public(house).rglob("*-non-ci.json"))
     assert len(files) == 12 * 4
@@ -195,7 +195,7 @@ def test_a_lost_store_takes_no_day_of_the_history_back(make_house: MakeHouse) ->
 
 
 def test_only_the_badges_that_are_asked_for_are_published_and_the_headline_always(make_house: MakeHouse) -> None:
-    house = published(looking(make_house({"a": (3,)}), Look(slugs=("downloads", "os-linux"))))
+    house = published(looking(make_house({"a": (3,)}), BadgeStyle(slugs=("downloads", "os-linux"))))
     badges = {path.name for path in (public(house) / "a").glob("*-non-ci.*")}
     assert badges == {f"{slug}-3d-non-ci.{kind}" for slug in ("downloads", "os-linux") for kind in ("json", "svg")}
 
@@ -203,7 +203,7 @@ def test_only_the_badges_that_are_asked_for_are_published_and_the_headline_alway
 def test_a_badge_that_is_not_asked_for_any_more_is_renewed_where_it_is_and_is_an_orphan(make_house: MakeHouse) -> None:
     published(make_house({"a": (3,)}))
     later = make_house({"a": (3,)}, FixedClock.after(DAY + timedelta(days=9)))
-    looking(later, Look(slugs=("downloads",))).publish()
+    looking(later, BadgeStyle(slugs=("downloads",))).publish()
     assert payload(later, "a/os-linux-3d-non-ci.json")["message"] == f"1.2k to {DAY}"
     found = later.run("badges").get_asset_check_evaluations()
     (orphans,) = [e for e in found if e.check_name == "no_orphaned_files"]
@@ -213,7 +213,7 @@ def test_a_badge_that_is_not_asked_for_any_more_is_renewed_where_it_is_and_is_an
 
 
 def test_a_package_that_left_the_config_keeps_its_look(make_house: MakeHouse) -> None:
-    look = Look(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
+    look = BadgeStyle(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
     published(looking(make_house({"a": (3,), "b": (3,)}), look))
     later = make_house({"b": (3,)}, FixedClock.after(DAY + timedelta(days=9)))
     later.publish()

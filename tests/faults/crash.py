@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.storage.errors import STAGED_PREFIX
-from winnow_dagster.storage.ownership import ID_NAME
+from winnow_dagster.files.errors import STAGED_PREFIX
+from winnow_dagster.publishing.ownership import ID_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -167,7 +167,7 @@ def look(path: Path, name: str, seen: Seen, last: dict[str, str], moments: list[
             seen.versions.setdefault(name, []).append(version)
 
 
-class Reader:
+class ReadPolicy:
     """A reader in a process of its own."""
 
     def __init__(self, public: Path) -> None:
@@ -240,7 +240,7 @@ def run(times: int, seed: int, days: int = DAYS_A_ROUND) -> Iterator[str]:
         parent = Path(tempfile.mkdtemp(prefix="winnow-crash-"))
         shaken = make_folder(parent, "shaken")
         (shaken / "public").mkdir()
-        reader, before = Reader(shaken / "public"), dict[str, str]()
+        reader, before = ReadPolicy(shaken / "public"), dict[str, str]()
         for through, seconds, after, expected in calm:
             process = start(shaken, through)
             if chance.random() < AIMED:

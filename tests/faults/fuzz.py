@@ -33,20 +33,20 @@ from tests.conftest import on_disk
 from tests.downloads import download, write
 from winnow_dagster import collect as collecting
 from winnow_dagster.cli import main as cli
-from winnow_dagster.config import KEYS, ConfigError, load_settings
+from winnow_dagster.config.loading import KEYS, ConfigError, load_settings
+from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import Coverage, Request
-from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import Selector, is_name, normalise
+from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet import ParquetSource
-from winnow_dagster.storage.days import raw_store
-from winnow_dagster.storage.places import ObjectPath
+from winnow_dagster.store.days import raw_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from winnow_dagster.storage.days import DayStore
-    from winnow_dagster.storage.places import Place
+    from winnow_dagster.files.paths import StorePath
+    from winnow_dagster.store.days import DayStore
 
 ROOT = Path(__file__).parents[2]
 FORKING = mp.get_context("spawn")
@@ -133,7 +133,7 @@ def try_config(folder: Path, content: bytes) -> None:
         assert not is_served(place, found.output_dir), (place, found.output_dir)
 
 
-def is_served(place: Place | None, served: Place) -> bool:
+def is_served(place: StorePath | None, served: StorePath) -> bool:
     """Tell whether the world can read a place: it lies in the served folder, through links too, or in its bucket."""
     if isinstance(place, Path) and isinstance(served, Path):
         # Not as Winnow finds it out.

@@ -30,7 +30,7 @@ from tests.faults.oracle_site import check_site
 from tests.faults.oracle_world import CHANGE, PACKAGES, World, WorldSource, covers
 from tests.formats.old_store import as_before_the_change
 from winnow_dagster import collect as collecting
-from winnow_dagster.config import load_settings
+from winnow_dagster.config.loading import load_settings
 from winnow_dagster.defs.resources import Installation
 
 DAY = timedelta(days=1)

@@ -34,7 +34,7 @@ client._get_bigquery_host = lambda: url
 main()
 """
 
-KINDS: dict[str, dict[str, list[Answer]]] = {
+RUN_KINDS: dict[str, dict[str, list[Answer]]] = {
     "all well": {},
     "token refused": {"token": [refused(400, "invalid_grant", "Invalid JWT Signature.")] * 9},
     "access denied": {"insert": [refused(403, "accessDenied", "no bigquery.jobs.create")] * 9},
@@ -61,12 +61,12 @@ def run(times: int, seed: int) -> Iterator[str]:
     del seed  # There is nothing of chance in it.
     searched = files = 0
     for _ in range(times):
-        for kind, scripts in KINDS.items():
+        for kind, scripts in RUN_KINDS.items():
             for where in ("file", "environment"):
                 with fake() as service, tempfile.TemporaryDirectory(prefix="winnow-secrets-") as name:
                     bulk, count = fail(Path(name), service, kind, scripts, where)
                     searched, files = searched + bulk, files + count
-    yield f"{len(KINDS)} kinds of runs, key in a file and in the environment: {files} files, {searched / 1e6:.1f} MB"
+    yield f"{len(RUN_KINDS)} kinds of runs, key in a file and in a variable: {files} files, {searched / 1e6:.1f} MB"
 
 
 def fail(folder: Path, service: Service, kind: str, scripts: Mapping[str, list[Answer]], where: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
-from winnow_dagster.storage.errors import STAGED_PREFIX
+from winnow_dagster.files.errors import STAGED_PREFIX
 
 PYTHON = shlex.quote(sys.executable)
 COLLECT = f"{PYTHON} -m winnow_dagster.cli collect"
@@ -94,14 +94,14 @@ from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import History
 from winnow_dagster.core.window import PackageState, WindowState
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.storage.files import Batch, Failures
+from winnow_dagster.files.operations import Batch, Failures
 
 web = Installation(make_settings(Path.cwd(), {"a": (7,)}), FixedClock()).web
 failures, written = Failures(), 0
 batch = Batch(failures)
 for n in range(60):
     state = PackageState(f"package-{n}", "parquet", (WindowState(7, None, n % 7),))
-    with failures.noted():
+    with failures.collect():
         written += web.publish(Package(state, History.empty()), FixedClock().through, batch)
 batch.put()
 print(written)

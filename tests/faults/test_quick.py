@@ -14,7 +14,7 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from tests.faults import crash, fuzz, oracle, year
-from winnow_dagster import config
+from winnow_dagster.config import loading
 
 SEED = random.randrange(10**6)
 
@@ -61,7 +61,7 @@ def test_the_fuzzer_draws_a_served_store_and_finds_it_where_nothing_refuses_it(
 
     content = find(fuzz.almost_configs(), serves_the_store, settings=settings(max_examples=2000, database=None))
     fuzz.try_content(tmp_path, content)
-    monkeypatch.setattr(config, "find_exposed", lambda _: ())
+    monkeypatch.setattr(loading, "find_exposed", lambda _: ())
     with pytest.raises(AssertionError, match="/data"):
         fuzz.try_content(tmp_path, content)
 

@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 
 from tests.conftest import DAY, House, MakeHouse, Row, RowSource, on_disk
+from winnow_dagster.core.categories import MAX_SHOWN_LENGTH, RAW_SCHEMA
 from winnow_dagster.core.coverage import Request
-from winnow_dagster.core.honesty import LONGEST_SHOWN, RAW_SCHEMA
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.query import CountQuery
-from winnow_dagster.core.window import MOST_UNLISTED, OTHERS
+from winnow_dagster.core.window import MAX_UNLISTED, OTHERS
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.sources.bigquery_answers import MOST_DOWNLOADS, OddAnswerError, check_answer
+from winnow_dagster.sources.bigquery_answers import MAX_DOWNLOADS, InvalidResponseError, check_answer
 
 SCRIPT = "\"><script>alert('1')</script>"
 PLANES = "".join(chr(plane * 0x10000 + offset) for plane in range(17) for offset in (0x20, 0x2042, 0xFFFD))
@@ -56,7 +56,7 @@ def test_an_installer_may_be_called_anything_and_is_shown_harmlessly(make_house:
     ((shown, downloads),) = unlisted.items()
     assert downloads == 5
     assert shown.isprintable()
-    assert len(shown) <= LONGEST_SHOWN + 1
+    assert len(shown) <= MAX_SHOWN_LENGTH + 1
     for path in house.output_dir.rglob("*"):
         assert path.is_dir() or path.stat().st_size < 100_000
         if path.suffix == ".json":
@@ -81,7 +81,7 @@ def test_of_a_thousand_unlisted_installers_the_largest_are_named_and_none_is_los
     found = numbers(published(make_house, [(DAY, "a", f"bot-{n}", None, None, n + 1) for n in range(1000)]))
     unlisted = found["unlisted_installers"]
     assert isinstance(unlisted, dict)
-    assert len(unlisted) == MOST_UNLISTED + 1
+    assert len(unlisted) == MAX_UNLISTED + 1
     assert unlisted["bot-999"] == 1000
     assert unlisted[OTHERS] == sum(range(1, 901))
     assert sum(unlisted.values()) == found["raw"] == 500_500
@@ -109,7 +109,7 @@ def answer(*rows: tuple[str, int]) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("frame", "problem"),
     [
-        (answer(("a", MOST_DOWNLOADS + 1)), "an impossible count"),
+        (answer(("a", MAX_DOWNLOADS + 1)), "an impossible count"),
         (answer(("a", 2**63 - 1)), "an impossible count"),
         (answer(("a", 0)), "an impossible count"),
         (answer(("a", -5)), "an impossible count"),
@@ -118,7 +118,7 @@ def answer(*rows: tuple[str, int]) -> pl.DataFrame:
     ],
 )
 def test_an_answer_that_cannot_be_is_no_number(frame: pl.DataFrame, problem: str) -> None:
-    with pytest.raises(OddAnswerError, match=problem):
+    with pytest.raises(InvalidResponseError, match=problem):
         check_answer(frame, query("a"))
 
 

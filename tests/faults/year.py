@@ -29,13 +29,14 @@ import dagster as dg
 
 from tests.conftest import on_disk
 from tests.fake_bigquery import Answer, Service, fake, job
-from winnow_dagster import definitions, runs
-from winnow_dagster.config import load_settings
+from winnow_dagster import definitions
+from winnow_dagster.config.loading import load_settings
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
-from winnow_dagster.instance import open_instance
-from winnow_dagster.runs import OwnRuns
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.instance import runs
+from winnow_dagster.instance.opening import open_instance
+from winnow_dagster.instance.runs import OwnRuns
+from winnow_dagster.store.ledger import ledger_of
 
 FIRST = date(2025, 1, 1)
 SETTLE_DAYS = 3

@@ -37,8 +37,8 @@ HAVE_GROUPS, HAVE_ALL = "85ec6c3", "f95e9c4"
 LEDGER = """
 from datetime import UTC, date, datetime
 from pathlib import Path
-from winnow_dagster.core.cost import Entry
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.core.billing import Entry
+from winnow_dagster.store.ledger import Ledger
 
 ledger = Ledger(Path("data") / "ledger.jsonl")
 at = datetime(2026, 8, 26, 4, tzinfo=UTC)

@@ -22,9 +22,9 @@ from winnow_dagster.site.everything import parse_shard, parse_summary
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.record import format_record, parse_record
-from winnow_dagster.site.site import Site
-from winnow_dagster.storage.days import DayStore, honest_store, raw_store
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.site.site import SiteConfig
+from winnow_dagster.store.days import DayStore, honest_store, raw_store
+from winnow_dagster.store.ledger import Ledger
 
 HERE = Path(__file__).parent
 RELEASES = sorted(path.name for path in HERE.iterdir() if (path / "data").is_dir())
@@ -55,7 +55,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("open_store", [raw_store, honest_store])
 def test_each_day_file_is_read_with_all_it_has_and_none_is_set_aside(old: Path, open_store: Any) -> None:
     store: DayStore = open_store(old / "data")
-    store.tidy()
+    store.clean_up()
     assert store.damaged() == {}
     assert store.stored_days() == DAYS
     for day in DAYS:
@@ -122,7 +122,7 @@ def without(part: str, name: str) -> PackageState:
 
 
 def page(state: PackageState, history: History) -> str:
-    site = Site(base_url="", stale_threshold_days=3, looks={}, table="")
+    site = SiteConfig(base_url="", stale_threshold_days=3, looks={}, table="")
     return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.history import NUMBERS, Day, History
-from winnow_dagster.core.honesty import CATEGORIES
 from winnow_dagster.core.window import Window, WindowCounts
 from winnow_dagster.site.chart import plot, share_bar, spark
 

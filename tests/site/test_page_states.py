@@ -9,16 +9,16 @@ from datetime import date, timedelta
 
 import pytest
 
-from winnow_dagster.core.badge import DEFAULT_LOOK
+from winnow_dagster.core.badge import DEFAULT_STYLE
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.history import NUMBERS, Day, History
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
-from winnow_dagster.site.site import Site
+from winnow_dagster.site.site import SiteConfig
 
 AS_OF = date(2026, 11, 20)
 TODAY = AS_OF + timedelta(days=1)
-SITE = Site(3, table="project.dataset.table", looks={"rich": DEFAULT_LOOK, "_group/tools": DEFAULT_LOOK})
+SITE = SiteConfig(3, table="project.dataset.table", looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
 PROBLEM = "2026-11-20 could not be read"
 
 

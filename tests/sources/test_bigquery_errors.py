@@ -12,15 +12,15 @@ import pytest
 
 from tests import google_answers as google
 from tests.fake_bigquery import Answer, Service, fake, job, plain
-from tests.sources.test_bigquery_failures import PATIENCE, ROW, ask, downloads, reasons
+from tests.sources.test_bigquery_failures import RETRY, ROW, ask, downloads, reasons
+from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core import causes
 from winnow_dagster.core.causes_page import as_markdown
 from winnow_dagster.core.coverage import Reading
-from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client, bigquery_errors
 from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.interface import PassingError, SourceError
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.sources.interface import SourceError, TransientError
+from winnow_dagster.store.ledger import Ledger
 
 Make = Callable[..., BigQuerySource]
 
@@ -35,7 +35,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 @pytest.fixture
 def make_source(tmp_path: Path, service: Service) -> Make:
     def make(**changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), None, Ledger(tmp_path / "ledger.jsonl"), PATIENCE)
+        return BigQuerySource(BigQuerySettings(**changes), None, Ledger(tmp_path / "ledger.jsonl"), RETRY)
 
     return make
 
@@ -51,7 +51,7 @@ def test_a_cause_that_concerns_all_packages_is_asked_for_once_and_named_with_its
     assert "gain later" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "POST http" not in str(caught.value)
-    assert not isinstance(caught.value, PassingError)
+    assert not isinstance(caught.value, TransientError)
     assert service.operations().count("insert") == 1
 
 
@@ -96,7 +96,7 @@ def test_jobs_that_go_missing_every_time_fail_one_package_only(make_source: Make
     (reason,) = reasons(list(make_source().read([ask()])))
     assert "Not found: Job" in reason
     assert "source.table" not in reason
-    assert service.operations().count("insert") == PATIENCE.tries
+    assert service.operations().count("insert") == RETRY.tries
 
 
 @pytest.mark.parametrize("kind", ["VIEW", "EXTERNAL", "MATERIALIZED_VIEW"])

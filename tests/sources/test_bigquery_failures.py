@@ -26,21 +26,21 @@ from tests.fake_bigquery import (
     reset,
 )
 from winnow_dagster import credentials
+from winnow_dagster.config.settings import BigQuerySettings
+from winnow_dagster.core.billing import GB, Entry, Figures
 from winnow_dagster.core.budget import Configured
-from winnow_dagster.core.cost import GB, Entry, Figures
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
-from winnow_dagster.sources.bigquery import MOST_SCANS, BigQuerySource
-from winnow_dagster.sources.bigquery_jobs import Patience
+from winnow_dagster.sources.bigquery import MAX_SCANS, BigQuerySource
+from winnow_dagster.sources.bigquery_jobs import RetryPolicy
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.store.ledger import Ledger
 
 DAY = date(2025, 6, 30)
 NEW = date(2026, 9, 30)
 ROW = (DAY, "a", "pip", "Linux", None, 7)
-PATIENCE = Patience(tries=3, initial=0.01, maximum=0.02, total=5, call=2)
+RETRY = RetryPolicy(tries=3, initial=0.01, maximum=0.02, total=5, call=2)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Callable[..., BigQuerySource]:
     def make(*, key: Path | None = None, **changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), key, ledger, PATIENCE)
+        return BigQuerySource(BigQuerySettings(**changes), key, ledger, RETRY)
 
     return make
 
@@ -106,7 +106,7 @@ def test_scans_for_everything_are_sent_as_their_answers_are_taken(
     assert isinstance(next(answers), Reading)
     for taken in range(2, 12):
         assert isinstance(next(answers), Reading)
-        assert service.operations().count("insert") <= taken + MOST_SCANS
+        assert service.operations().count("insert") <= taken + MAX_SCANS
     assert next(answers, None) is None
     assert service.operations().count("insert") == 11
 
@@ -145,7 +145,7 @@ def test_trying_again_ends_after_so_many_tries_and_says_what_it_was(
     assert reasons(list(make_source().read([ask()]))) == [
         "BigQuery says backendError: the tubes are clogged. Run again later"
     ]
-    assert service.operations().count("insert") == PATIENCE.tries
+    assert service.operations().count("insert") == RETRY.tries
 
 
 def test_a_service_that_cannot_be_reached_is_one_line(
@@ -344,7 +344,7 @@ def test_re_reads_leave_room_for_the_first_readings_of_the_rest_of_the_month(
 ) -> None:
     configured = Configured({Selector(f"p{n}"): 30 for n in range(1000)})
     settings = BigQuerySettings(budget_bytes=90e9, strategy="per_package")
-    source = BigQuerySource(settings, None, ledger, PATIENCE, configured)
+    source = BigQuerySource(settings, None, ledger, RETRY, configured)
     assert list(source.read([ask("a", second=True)])) == []
     assert "insert" not in service.operations()
     assert "re-reads of 2025-06-30 are left out" in caplog.text

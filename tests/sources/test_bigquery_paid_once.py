@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
-from tests.sources.test_bigquery_failures import DAY, NEW, PATIENCE, ask, downloads, reasons
-from winnow_dagster.core.cost import Entry
+from tests.sources.test_bigquery_failures import DAY, NEW, RETRY, ask, downloads, reasons
+from winnow_dagster.config.settings import BigQuerySettings
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
 from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.interface import PassingError
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.sources.interface import TransientError
+from winnow_dagster.store.ledger import Ledger
 
 BILLED = 10_485_760
 """What the fake bills for a query."""
@@ -61,7 +61,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Make:
     def make(ledger: Ledger = ledger, **changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), None, ledger, PATIENCE)
+        return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY)
 
     return make
 
@@ -242,6 +242,6 @@ def test_nothing_is_sent_before_it_is_known_whether_a_job_ran(
 ) -> None:
     killed(make_source, ledger, ask())
     service.script("get", *[answer] * 20)
-    with pytest.raises(PassingError):
+    with pytest.raises(TransientError):
         read_after(make_source(), ask())
     assert len(inserted(service)) == 1

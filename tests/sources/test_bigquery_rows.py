@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from tests.fake_bigquery import Answer, Service, fake, plain, refused, reset
-from tests.sources.test_bigquery_failures import PATIENCE
-from winnow_dagster.core.cost import MB, Entry
+from tests.sources.test_bigquery_failures import RETRY
+from winnow_dagster.config.settings import BigQuerySettings
+from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client
 from winnow_dagster.sources.bigquery import BigQuerySource
 from winnow_dagster.sources.bigquery_rows import MAX_FREE_CALLS
-from winnow_dagster.sources.interface import PassingError
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.sources.interface import TransientError
+from winnow_dagster.store.ledger import Ledger
 
 DAY = date(2026, 9, 30)
 ROWS = {DAY - 2 * ONE_DAY: 100, DAY - ONE_DAY: 90, DAY: 80}
@@ -43,7 +43,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Make:
     def make(**changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), None, ledger, PATIENCE)
+        return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY)
 
     return make
 
@@ -138,5 +138,5 @@ def test_transient_errors_are_retried(make_source: Make, service: Service, answe
 
 def test_a_service_that_does_not_answer_is_no_unknown_number(make_source: Make, service: Service) -> None:
     service.script("table", *[reset()] * 20)
-    with pytest.raises(PassingError, match="BigQuery cannot be reached"):
+    with pytest.raises(TransientError, match="BigQuery cannot be reached"):
         make_source().day_rows(LOST, DAY)

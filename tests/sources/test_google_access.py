@@ -21,14 +21,14 @@ from dagster_gcp.bigquery.utils import setup_gcp_creds
 
 from tests import google_answers as answers
 from tests.fake_bigquery import Answer, Service, encoded, fake
-from tests.sources.test_bigquery_failures import PATIENCE, ROW, ask, downloads
+from tests.sources.test_bigquery_failures import RETRY, ROW, ask, downloads
 from winnow_dagster import google_access
-from winnow_dagster.settings import BigQuerySettings
+from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.sources import bigquery_client, bigquery_errors
 from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.bigquery_jobs import Patience
-from winnow_dagster.sources.interface import PassingError, SourceError
-from winnow_dagster.storage.ledger import Ledger
+from winnow_dagster.sources.bigquery_jobs import RetryPolicy
+from winnow_dagster.sources.interface import SourceError, TransientError
+from winnow_dagster.store.ledger import Ledger
 
 Make = Callable[[Path | None], BigQuerySource]
 
@@ -55,7 +55,7 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service
 @pytest.fixture
 def make_source(tmp_path: Path, service: Service) -> Make:
     def make(key: Path | None) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(), key, Ledger(tmp_path / "ledger.jsonl"), PATIENCE)
+        return BigQuerySource(BigQuerySettings(), key, Ledger(tmp_path / "ledger.jsonl"), RETRY)
 
     return make
 
@@ -176,7 +176,7 @@ def test_a_refused_token_is_told_once_in_the_services_words_with_the_fix_for_its
     assert words in str(caught.value)
     assert fix in str(caught.value)
     assert SECRET not in str(caught.value)
-    assert not isinstance(caught.value, PassingError)
+    assert not isinstance(caught.value, TransientError)
     assert service.operations() == ["token"] * len(scripted)
 
 
@@ -242,16 +242,16 @@ def test_without_a_network_there_is_an_answer_in_time(
     key = service.key(**({"token_uri": f"http://127.0.0.1:{deaf}/token"} if what == "the token service" else {}))
     if what == "BigQuery":
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://127.0.0.1:{deaf}")
-    patience = Patience(tries=100, initial=0.01, maximum=0.1, total=60, call=0.3)
+    patience = RetryPolicy(tries=100, initial=0.01, maximum=0.1, total=60, call=0.3)
     source = BigQuerySource(BigQuerySettings(), write(key), Ledger(tmp_path / "ledger.jsonl"), patience)
     began = time.monotonic()
-    with pytest.raises(PassingError, match=r"^BigQuery cannot be reached\. Check the network and run again$"):
+    with pytest.raises(TransientError, match=r"^BigQuery cannot be reached\. Check the network and run again$"):
         list(source.read([ask()]))
     assert time.monotonic() - began < 5
 
 
 def test_the_times_of_the_first_request_add_up_to_less_than_a_minute() -> None:
-    longest = google_access.TOKEN_SECONDS + min(Patience().call, google_access.FIRST_SECONDS)
+    longest = google_access.TOKEN_SECONDS + min(RetryPolicy().call, google_access.FIRST_SECONDS)
     assert google_access.FIRST_SECONDS + longest <= 60
     assert 16 * google_access.CONNECT_SECONDS <= 60
 
@@ -262,7 +262,7 @@ def test_a_killed_process_leaves_no_key_behind(service: Service, tmp_path: Path)
     temporary.mkdir()
     code = (
         "import os, signal\n"
-        "from winnow_dagster.settings import BigQuerySettings\n"
+        "from winnow_dagster.config.settings import BigQuerySettings\n"
         "from winnow_dagster.sources import bigquery_client as c\n"
         "load = c.load_credentials\n"
         "def die(*a): load(*a); os.kill(os.getpid(), signal.SIGKILL)\n"

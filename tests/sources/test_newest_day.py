@@ -9,13 +9,13 @@ import pytest
 
 from tests.downloads import download, write
 from tests.fake_bigquery import fake, refused
-from winnow_dagster.settings import BigQuerySettings
+from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.bigquery_jobs import Patience
-from winnow_dagster.sources.interface import PassingError, Source
+from winnow_dagster.sources.bigquery_jobs import RetryPolicy
+from winnow_dagster.sources.interface import Source, TransientError
 from winnow_dagster.sources.parquet import ParquetSource
 from winnow_dagster.sources.sample import SampleSource
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.store.ledger import ledger_of
 
 TODAY = date(2025, 7, 1)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -64,7 +64,7 @@ def test_bigquery_that_is_down_may_be_asked_later(tmp_path: Path, monkeypatch: p
     with fake() as service:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
         service.script("table", *[refused(503, "backendError")] * 3)
-        patience = Patience(tries=2, initial=0.01, maximum=0.01)
+        patience = RetryPolicy(tries=2, initial=0.01, maximum=0.01)
         source = BigQuerySource(BigQuerySettings(), None, ledger_of(tmp_path), patience)
-        with pytest.raises(PassingError):
+        with pytest.raises(TransientError):
             source.newest_day(TODAY)

@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from winnow_dagster.core.categories import CATEGORIES, winnow
 from winnow_dagster.core.coverage import Reading, Request
-from winnow_dagster.core.honesty import CATEGORIES, winnow
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.sample import SampleSource
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.honesty import INSTALLERS
+from winnow_dagster.core.categories import INSTALLERS
 from winnow_dagster.core.window import ALL, name_length
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Badge:
 
 
 @dataclass(frozen=True)
-class Kind:
+class BadgeKind:
     """A badge that a package has over each of its windows: a count, or a part of another count in percent."""
 
     slug: str
@@ -68,30 +68,30 @@ class Kind:
     whole: Callable[[WindowCounts], int] | None = None
 
 
-def _installer(name: str) -> Kind:
-    return Kind(f"installer-{name}", name, lambda counts: counts.by_installer[name])
+def _installer(name: str) -> BadgeKind:
+    return BadgeKind(f"installer-{name}", name, lambda counts: counts.by_installer[name])
 
 
-def _system(slug: str, name: str) -> Kind:
-    return Kind(f"os-{slug}", slug, lambda counts: counts.by_system[name])
+def _system(slug: str, name: str) -> BadgeKind:
+    return BadgeKind(f"os-{slug}", slug, lambda counts: counts.by_system[name])
 
 
-KINDS = (
-    Kind("downloads", "pip*/uv/poetry/pdm", lambda counts: counts.honest),
+BADGE_KINDS = (
+    BadgeKind("downloads", "pip*/uv/poetry/pdm", lambda counts: counts.honest),
     *map(_installer, INSTALLERS),
-    Kind("installer-pip-family", "pip*", lambda counts: counts.pip_family),
+    BadgeKind("installer-pip-family", "pip*", lambda counts: counts.pip_family),
     _system("linux", "Linux"),
     _system("macos", "Darwin"),
     _system("windows", "Windows"),
-    Kind("honest-share", "honest", lambda counts: counts.honest, lambda counts: counts.raw),
+    BadgeKind("honest-share", "honest", lambda counts: counts.honest, lambda counts: counts.raw),
 )
 """Every badge counts honest downloads only (R3)."""
 
-SLUGS = tuple(kind.slug for kind in KINDS)
+SLUGS = tuple(kind.slug for kind in BADGE_KINDS)
 
 
 @dataclass(frozen=True)
-class Look:
+class BadgeStyle:
     """Which badges a package has and how they look; by default exactly as pypi-winnow-downloads' do."""
 
     slugs: tuple[str, ...] = SLUGS
@@ -105,7 +105,7 @@ class Look:
     """Further keys of each payload, such as labelColor and cacheSeconds, in shields.io's order."""
 
 
-DEFAULT_LOOK = Look()
+DEFAULT_STYLE = BadgeStyle()
 
 
 def parse_name(name: str) -> tuple[str, int] | None:
@@ -146,7 +146,9 @@ def format_share(part: int, whole: int) -> str:
     return f"{percent:.1f}".removesuffix(".0") + "%"
 
 
-def badges_of(state: PackageState, look: Look = DEFAULT_LOOK, *, today: date, stale_threshold_days: int) -> list[Badge]:
+def badges_of(
+    state: PackageState, look: BadgeStyle = DEFAULT_STYLE, *, today: date, stale_threshold_days: int
+) -> list[Badge]:
     """Return all badges of a package, the headline first, as they read on `today`.
 
     A window that has no counts yet has placeholders; one whose as-of is older than the threshold says so (R6).
@@ -164,7 +166,7 @@ def badges_of(state: PackageState, look: Look = DEFAULT_LOOK, *, today: date, st
             },
         )
         for window in (*state.windows, *state.former)
-        for kind in KINDS
+        for kind in BADGE_KINDS
     ]
 
 
@@ -211,7 +213,7 @@ def _label(text: str, window: WindowState) -> str:
 
 
 def _message_and_colour(
-    kind: Kind, state: WindowState, look: Look, today: date, stale_threshold_days: int
+    kind: BadgeKind, state: WindowState, look: BadgeStyle, today: date, stale_threshold_days: int
 ) -> dict[str, str]:
     if state.counts is None:
         return {"message": f"collecting {state.collected}/{state.days or 1}d", "color": GREY}
@@ -223,7 +225,7 @@ def _message_and_colour(
     else:
         # Thresholds of counts say nothing of a share.
         whole = kind.whole(state.counts)
-        message, color = format_share(count, whole), _color(whole, DEFAULT_LOOK.colors)
+        message, color = format_share(count, whole), _color(whole, DEFAULT_STYLE.colors)
     if is_stale(as_of, today, stale_threshold_days):
         return {"message": f"{message} to {as_of}", "color": GREY}
     return {"message": message, "color": color}

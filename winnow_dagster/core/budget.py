@@ -6,16 +6,16 @@ import calendar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.cost import format_bytes
+from winnow_dagster.core.billing import format_bytes
 from winnow_dagster.core.coverage import ONE_DAY, end_of
-from winnow_dagster.core.planning import Reader, plan_requests
+from winnow_dagster.core.planning import ReadPolicy, plan_requests
 from winnow_dagster.core.query import plan_queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
-    from winnow_dagster.core.cost import Figures
+    from winnow_dagster.core.billing import Figures
     from winnow_dagster.core.coverage import Request
     from winnow_dagster.core.names import Selector
 
@@ -66,9 +66,9 @@ class Budget:
         """
         entries = {selector: at for at, selector in enumerate(self.configured.windows)}
         ordered = sorted(requests, key=lambda r: entries.get(r.selector, len(entries)))
-        first = [r for r in ordered if not r.is_second and not r.is_recount]
-        second = [r for r in ordered if r.is_second]
-        recounts = [r for r in ordered if r.is_recount and not r.is_second]
+        first = [r for r in ordered if not r.is_reread and not r.is_recount]
+        second = [r for r in ordered if r.is_reread]
+        recounts = [r for r in ordered if r.is_recount and not r.is_reread]
         in_windows = [r for r in recounts if not self._is_history(r, now)]
         history = [r for r in recounts if self._is_history(r, now)]
         chosen: list[Request] = []
@@ -88,7 +88,7 @@ class Budget:
         days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
         yesterday = now.date() - ONE_DAY
         windows = [selector for selector in self.configured.windows if selector not in without]
-        once = plan_requests([yesterday], windows, {}, Reader(end_of(yesterday)))
+        once = plan_requests([yesterday], windows, {}, ReadPolicy(end_of(yesterday)))
         again = [request for request in once if request.selector in self.configured.settling]
         return Reserve(days * self.price(once), days * self.price(again))
 

@@ -21,7 +21,7 @@ class Cause:
     """What the service or the system reports."""
 
     fix: str
-    concerns_all: bool = True
+    fails_every_query: bool = True
     """Whether it fails every package, so that Winnow asks only once. If not, the other packages go on."""
 
     is_transient: bool = False
@@ -85,7 +85,7 @@ BIGQUERY: Mapping[str, Cause] = {
         "`rateLimitExceeded`, `jobRateLimitExceeded`, `userRateLimitExceeded`, `quotaExceeded` for concurrent queries "
         "or requests per minute, 429",
         f"Run again later. {RATE}",
-        concerns_all=False,
+        fails_every_query=False,
         is_transient=True,
     ),
     "no_table": Cause(
@@ -103,14 +103,14 @@ BIGQUERY: Mapping[str, Cause] = {
     "no_job": Cause(
         "`notFound` of a job: BigQuery no longer knows the query that it took",
         "Winnow sends the query again. If that fails too, run again later",
-        concerns_all=False,
+        fails_every_query=False,
         is_transient=True,
     ),
     "not_a_table": Cause(
         "source.table is a view or an external table: BigQuery does not report when its rows last changed, or how many "
         "a day has",
         "Set source.table to a table, such as the one that the view reads",
-        concerns_all=False,
+        fails_every_query=False,
     ),
     "schema": Cause(
         "`invalidQuery` with `Unrecognized name` or `does not exist`: a column is missing",
@@ -119,29 +119,31 @@ BIGQUERY: Mapping[str, Cause] = {
     "bytes_cap": Cause(
         "`bytesBilledLimitExceeded`",
         "Raise source.maximum_bytes_billed_per_day: it must lie above a whole day of the table",
-        concerns_all=False,
+        fails_every_query=False,
     ),
-    "query": Cause("`invalidQuery`", "Check that source.table has the schema of file_downloads", concerns_all=False),
-    "invalid": Cause("`invalid`", "Check source.table and source.location", concerns_all=False),
+    "query": Cause(
+        "`invalidQuery`", "Check that source.table has the schema of file_downloads", fails_every_query=False
+    ),
+    "invalid": Cause("`invalid`", "Check source.table and source.location", fails_every_query=False),
     "too_large": Cause(
         "`resourcesExceeded`, `responseTooLarge`",
         "Use `strategy: per_package`, or fetch fewer days at once",
-        concerns_all=False,
+        fails_every_query=False,
     ),
     "stopped": Cause(
         "`stopped`, `timeout`: somebody cancelled the query, or it reached BigQuery's own limit",
         "Run again, or raise source.deadline_seconds",
-        concerns_all=False,
+        fails_every_query=False,
     ),
     "deadline": Cause(
         "the query took longer than source.deadline_seconds, and Winnow cancelled it",
         "Run again, or raise it",
-        concerns_all=False,
+        fails_every_query=False,
     ),
     "backend": Cause(
         "`backendError`, `internalError`, `tableUnavailable`, 408, any 5xx",
         "Run again later",
-        concerns_all=False,
+        fails_every_query=False,
         is_transient=True,
     ),
     "unreachable": Cause(
@@ -152,7 +154,7 @@ BIGQUERY: Mapping[str, Cause] = {
     "unknown": Cause(
         "any other refusal",
         "Winnow does not know this reason: Google's page `BigQuery error messages` explains it",
-        concerns_all=False,
+        fails_every_query=False,
     ),
 }
 
@@ -216,12 +218,12 @@ BUCKETS: Mapping[str, Cause] = {
         "Winnow replaces its objects: use a bucket without a retention policy and without holds",
     ),
     "billing": Cause("403 `accountDisabled`", "Enable billing for the project of the bucket"),
-    "rate": Cause("429, 5xx", "Nothing is damaged: run again later", concerns_all=False, is_transient=True),
+    "rate": Cause("429, 5xx", "Nothing is damaged: run again later", fails_every_query=False, is_transient=True),
     "changed": Cause(
-        "412: another process has changed the object", "Nothing is damaged: run again", concerns_all=False
+        "412: another process has changed the object", "Nothing is damaged: run again", fails_every_query=False
     ),
     "unreachable": Cause("no connection", "Nothing is damaged: check the network and run again", is_transient=True),
-    "unknown": Cause("any other refusal", "Nothing is damaged: run again", concerns_all=False),
+    "unknown": Cause("any other refusal", "Nothing is damaged: run again", fails_every_query=False),
 }
 
 _SPACE = "Free some space, and run again: the files from before are intact"
@@ -238,10 +240,12 @@ FILES: Mapping[str, Cause] = {
     "ENOTDIR": Cause("a file is in the way of a directory", _IN_THE_WAY),
     "EEXIST": Cause("a file is in the way of a directory", _IN_THE_WAY),
     "ENOTEMPTY": Cause(
-        "a directory is not empty", "Another process just put something there: run again", concerns_all=False
+        "a directory is not empty", "Another process just put something there: run again", fails_every_query=False
     ),
     "EISDIR": Cause(
-        "a directory is in the way of a file", "A directory is where a file should be: move it away", concerns_all=False
+        "a directory is in the way of a file",
+        "A directory is where a file should be: move it away",
+        fails_every_query=False,
     ),
     "ENOSYS": Cause(
         "a file system without `flock`", "Choose a data_dir on a local disk, or on NFS with locking, or in a bucket"

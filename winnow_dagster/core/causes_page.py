@@ -27,7 +27,7 @@ def _lines() -> Iterator[str]:
     for title, causes in SECTIONS.items():
         yield f"\n## {title}\n\n{HEAD}"
         for cause in causes.values():
-            concerned = "all packages" if cause.concerns_all else "one query or file"
+            concerned = "all packages" if cause.fails_every_query else "one query or file"
             yield f"| {cause.sign} | {concerned} | {'yes' if cause.is_transient else 'no'} | {cause.fix.rstrip('.')}. |"
 
 

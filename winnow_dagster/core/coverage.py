@@ -139,7 +139,7 @@ class Request:
     selector: Selector
     first: date
     last: date
-    is_second: bool = False
+    is_reread: bool = False
     """Whether the days are covered already, and are read once more only because they have settled."""
 
     is_recount: bool = False
@@ -193,7 +193,7 @@ class Failure:
 
     request: Request
     reason: str
-    is_passing: bool = False
+    is_transient: bool = False
     """Whether asking again in some minutes may help."""
 
     is_short: bool = False

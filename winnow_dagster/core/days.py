@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PATIENCE_DAYS = 30
 """For how many days the window ALL waits for a missing one; as many are read if no window is longer."""
 
-MOST_AT_ONCE = 20_000
+MAX_ROWS_HELD = 20_000
 """How many stored rows are held in memory while packages are counted, or a day's if it has more."""
 
 
@@ -59,7 +59,7 @@ class Days:
         held: list[pl.DataFrame] = []
         for counts in self.by_day.values() or [self.counts]:
             held.append(counts.collect(engine="streaming"))
-            if sum(rows.height for rows in held) >= MOST_AT_ONCE:
+            if sum(rows.height for rows in held) >= MAX_ROWS_HELD:
                 yield pl.concat(held)
                 held = []
         if held:
@@ -75,7 +75,7 @@ class Package:
 
 
 @dataclass(frozen=True)
-class Question:
+class CountOptions:
     """What is asked of the stored days: up to which one, of which source, and when a day settles."""
 
     through: date
@@ -92,7 +92,7 @@ def describe(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
     raw_coverage: Mapping[date, Coverage],
-    question: Question,
+    question: CountOptions,
     in_full: Collection[str] = (),
 ) -> dict[str, list[Package]]:
     """Return what the stored honest days say of each package, by its selector's text, and of each group, by its own.
@@ -135,11 +135,11 @@ def describe(
     return described
 
 
-def retell(
+def recount(
     honest: Days,
     members: Mapping[str, Sequence[Selector]],
     windows: Mapping[Window, Collection[str]],
-    question: Question,
+    question: CountOptions,
 ) -> tuple[dict[Window, dict[str, WindowCounts]], dict[str, History]]:
     """Return what the stored honest days say of these windows and of each day, where they cover them.
 
@@ -177,7 +177,7 @@ def _held(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
     return lambda day: all(map(honest.coverage.get(day, NOTHING).holds, _parts(which)))
 
 
-def _marks(honest: Days, parts: Sequence[Selector], question: Question) -> dict[date, DayMark]:
+def _marks(honest: Days, parts: Sequence[Selector], question: CountOptions) -> dict[date, DayMark]:
     """Return the mark of each day that has counts of all parts by one definition."""
     found: dict[date, DayMark] = {}
     for day, coverage in honest.coverage.items():
@@ -288,7 +288,7 @@ def _count(
 
 
 def _problem(
-    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, question: Question
+    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, question: CountOptions
 ) -> str | None:
     """Return which day of the longest window could not be read, the newest; None if each asked for could.
 

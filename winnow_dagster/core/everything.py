@@ -11,30 +11,30 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.categories import INSTALLERS
 from winnow_dagster.core.coverage import NOTHING, days_between
 from winnow_dagster.core.history import SYSTEM_COLUMNS
-from winnow_dagster.core.honesty import INSTALLERS
 from winnow_dagster.core.names import EVERYTHING, Selector, is_name
-from winnow_dagster.core.shard import FEW, SHARD_LENGTH, Shard, columns_for
+from winnow_dagster.core.shard import HEADLINE_COLUMNS, SHARD_LENGTH, Shard, columns_for
 from winnow_dagster.core.window import Window, newest_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.core.badge import Look
-    from winnow_dagster.core.days import Days, Package, Question
+    from winnow_dagster.core.badge import BadgeStyle
+    from winnow_dagster.core.days import CountOptions, Days, Package
     from winnow_dagster.core.names import Group
 
-MOST_AT_ONCE = 5_000_000
+MAX_ROWS_COUNTED = 5_000_000
 """How many stored rows are held in memory at a time, of a headline; fewer where more columns are counted."""
 
-AFTER_ALL = "{"
+END_OF_NAMES = "{"
 """What comes after every name: `z` is before it."""
 
 
 @dataclass(frozen=True)
-class Counted:
+class ShardCounts:
     """What the stored days say of a shard, and of each of its packages by day, ready for JSON."""
 
     shard: Shard
@@ -69,7 +69,7 @@ class Everything:
         """Tell whether nothing else publishes a package."""
         return package not in self.named and not package.startswith(self.prefixes)
 
-    def shards(self, *, with_days: bool = True) -> Iterator[dict[str, Counted]]:
+    def shards(self, *, with_days: bool = True) -> Iterator[dict[str, ShardCounts]]:
         """Count what `*` selects; yield shards by name, a part of the names at a time if there are many rows.
 
         A part is not only less to hold: what is counted of it stays close at hand, so that all take less time too.
@@ -77,8 +77,8 @@ class Everything:
         if not self.windows:
             return
         honest, package = self.honest.filter(self._is_between("date")), pl.col("package")
-        weight = honest.select(pl.len()).collect().item() * len(self.columns) // len(FEW)
-        for first, end in pairwise(self._cuts(1 + weight // MOST_AT_ONCE)):
+        weight = honest.select(pl.len()).collect().item() * len(self.columns) // len(HEADLINE_COLUMNS)
+        for first, end in pairwise(self._cuts(1 + weight // MAX_ROWS_COUNTED)):
             yield self._count(honest.filter(package >= first, package < end), with_days=with_days)
 
     def _is_between(self, column: str) -> pl.Expr:
@@ -104,38 +104,38 @@ class Everything:
                 sizes = rows.select(start.alias("start")).group_by("start").len().sort("start").collect()
         part = (size.cum_sum() - size) * parts // size.sum()
         begins = sizes.group_by(part.alias("part"), maintain_order=True).first()["start"]
-        return ["", *[text for text in begins[1:] if text < AFTER_ALL], AFTER_ALL]
+        return ["", *[text for text in begins[1:] if text < END_OF_NAMES], END_OF_NAMES]
 
-    def nothing(self) -> Counted:
+    def nothing(self) -> ShardCounts:
         """Return what is known of a shard of which nothing was downloaded."""
-        return Counted(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
+        return ShardCounts(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
-    def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, Counted]:
+    def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, ShardCounts]:
         rows, windows = _rows(honest, self.columns), list(self.windows.values())
         by_day = _by_day(rows.collect(), self.columns) if with_days else pl.DataFrame()
         frame = _sum(by_day.lazy() if with_days else rows, windows, self.columns).filter(self._is_chosen())
         days = _days(by_day, windows, frame["package"]) if with_days else {}
         names = frame["package"].to_list()
         numbers = list(zip(*(column.to_list() for column in frame.drop("package")), strict=True))
-        found: dict[str, Counted] = {}
+        found: dict[str, ShardCounts] = {}
         start, empty = 0, self.nothing().shard
         for run in frame["package"].str.slice(0, SHARD_LENGTH).rle():
             end = start + run["len"]
             packages = dict(zip(names[start:end], numbers[start:end], strict=True))
-            found[run["value"]] = Counted(replace(empty, packages=packages), days)
+            found[run["value"]] = ShardCounts(replace(empty, packages=packages), days)
             start = end
         return found
 
 
-class Described(dict[str, "list[Package] | Everything"]):
+class PackagesBySelector(dict[str, "list[Package] | Everything"]):
     """What the stored days say, by the text of what it is published as: a selector's packages, everything, a group."""
 
 
 def describe_everything(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
-    look: Look,
-    question: Question,
+    look: BadgeStyle,
+    question: CountOptions,
     packages: Sequence[Package],
 ) -> Everything:
     """Return what the stored honest days say of what `*` selects, without what has an entry of its own.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import Definition
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 from winnow_dagster.core.window import SYSTEMS
 
 if TYPE_CHECKING:

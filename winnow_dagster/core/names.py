@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["EVERYTHING", "Group", "NormalizedName", "Selector", "is_name", "matches_any", "normalise", "selector_of"]
 
 # A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 
 GROUP_FOLDER = "_group/"
 
-_NORMALISED = rf"^[a-z0-9](?:-?[a-z0-9]){{0,{LONGEST_NAME - 1}}}$"
+_NORMALISED = rf"^[a-z0-9](?:-?[a-z0-9]){{0,{MAX_NAME_LENGTH - 1}}}$"
 _is_normalised = re.compile(_NORMALISED, re.ASCII).fullmatch
 
 
@@ -28,8 +28,8 @@ def normalise(name: str) -> NormalizedName:
 
     Raises ValueError, saying what a name may be, where `name` is not a PyPI name.
     """
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"a name of {len(name)} characters is too long. Use at most {LONGEST_NAME}")
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"a name of {len(name)} characters is too long. Use at most {MAX_NAME_LENGTH}")
     try:
         # isascii: the library's pattern ignores case, and by Unicode's rules the Kelvin sign is a k.
         return canonicalize_name(name if name.isascii() else "", validate=True)
@@ -77,7 +77,7 @@ class Selector:
         """
         if not self.is_prefix:
             return package == self.stem
-        return package.startswith(self.stem) and len(package) <= LONGEST_NAME and _is_normalised(package) is not None
+        return package.startswith(self.stem) and len(package) <= MAX_NAME_LENGTH and _is_normalised(package) is not None
 
     def covers(self, other: Selector) -> bool:
         """Tell whether every package that `other` selects is selected by this one too."""
@@ -112,7 +112,7 @@ def is_name(column: str) -> pl.Expr:
 
     A name becomes the name of a folder.
     """
-    return pl.col(column).str.contains(_NORMALISED) & (pl.col(column).str.len_bytes() <= LONGEST_NAME)
+    return pl.col(column).str.contains(_NORMALISED) & (pl.col(column).str.len_bytes() <= MAX_NAME_LENGTH)
 
 
 def matches_any(selectors: Iterable[Selector], column: str) -> pl.Expr:

@@ -24,7 +24,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Reader:
+class ReadPolicy:
     """Decides whether a day has to be read, by the present moment and by when a day settles.
 
     A day read less than `settle_days` after its end is provisional; 0 means that every day settles at once.
@@ -106,7 +106,7 @@ class Gap:
 def find_gaps(
     longest: Mapping[Selector, int],
     stored: Mapping[date, Coverage],
-    reader: Reader,
+    reader: ReadPolicy,
     *,
     start: date,
     through: date,
@@ -168,7 +168,7 @@ def plan_requests(
     days: Iterable[date],
     selectors: Iterable[Selector],
     stored: Mapping[date, Coverage],
-    reader: Reader,
+    reader: ReadPolicy,
     *,
     refetch: bool = False,
 ) -> list[Request]:
@@ -198,8 +198,8 @@ def plan_requests(
 
 def _requests(wanted: Mapping[tuple[Selector, bool, bool], list[date]]) -> list[Request]:
     return [
-        Request(selector, run[0], run[-1], is_second, is_recount)
-        for (selector, is_second, is_recount), days in wanted.items()
+        Request(selector, run[0], run[-1], is_reread, is_recount)
+        for (selector, is_reread, is_recount), days in wanted.items()
         for run in contiguous(days)
     ]
 

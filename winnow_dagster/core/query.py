@@ -113,7 +113,7 @@ class CountQuery:
             given["packages"] = names
         return given | {f"prefix_{n}": prefix for n, prefix in enumerate(prefixes)}
 
-    def to_paste(self, table: str) -> str:
+    def inlined_sql(self, table: str) -> str:
         """Return the query with its values in its text, for a reader to run. Its names hold no quotes."""
         text = self.text(table)
         # The longer names first: @package begins @packages, and @prefix_1 begins @prefix_10.
@@ -145,7 +145,7 @@ def text_to_paste(selectors: Iterable[Selector], first: date, last: date, table:
         CountQuery([Request(part, run[0], run[-1]) for part in parts], PER_PACKAGE)
         for run in contiguous(days_between(first, last))
     ]
-    return ";\n\n".join(query.to_paste(table) for query in queries)
+    return ";\n\n".join(query.inlined_sql(table) for query in queries)
 
 
 def plan_queries(
@@ -163,7 +163,7 @@ def plan_queries(
         if request.selector.is_all:
             queries += [CountQuery([replace(request, first=day, last=day)], SCAN) for day in request.days()]
         else:
-            by_days[request.first, request.last, request.is_second].append(request)
+            by_days[request.first, request.last, request.is_reread].append(request)
     for group in by_days.values():
         chosen = strategy
         if strategy == AUTO:

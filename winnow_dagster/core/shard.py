@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.categories import INSTALLERS
 from winnow_dagster.core.history import SYSTEM_COLUMNS
-from winnow_dagster.core.honesty import INSTALLERS
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from winnow_dagster.core.badge import Look
+    from winnow_dagster.core.badge import BadgeStyle
 
-FEW = ("honest", "raw")
+HEADLINE_COLUMNS = ("honest", "raw")
 """What is counted of each package for its headline."""
 
-ALL_COLUMNS = (*FEW, *INSTALLERS, *SYSTEM_COLUMNS)
+ALL_COLUMNS = (*HEADLINE_COLUMNS, *INSTALLERS, *SYSTEM_COLUMNS)
 """What is counted for all badges: the honest ones by installer and by system too."""
 
 SHARD_LENGTH = 2
@@ -123,13 +123,13 @@ def shard_of(package: str) -> str:
     return package[:SHARD_LENGTH]
 
 
-def columns_for(look: Look) -> tuple[str, ...]:
+def columns_for(look: BadgeStyle) -> tuple[str, ...]:
     """Return what has to be counted for these badges."""
-    return max((_columns_of(slug) for slug in look.slugs), key=len, default=FEW)
+    return max((_columns_of(slug) for slug in look.slugs), key=len, default=HEADLINE_COLUMNS)
 
 
 def _columns_of(slug: str) -> tuple[str, ...]:
-    return FEW if slug in {"downloads", "honest-share"} else ALL_COLUMNS
+    return HEADLINE_COLUMNS if slug in {"downloads", "honest-share"} else ALL_COLUMNS
 
 
 def _counts(window: Window, found: Mapping[str, int]) -> WindowCounts:

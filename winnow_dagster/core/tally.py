@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, printable_name
 from winnow_dagster.core.history import NO_DOWNLOADS, NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS, legible
 from winnow_dagster.core.window import SYSTEMS, WindowCounts, most_unlisted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Tally:
         unlisted = Counter[str]()
         for day, installer, downloads in self.unlisted.get(package, ()):
             if window.first_day <= day <= window.as_of:
-                unlisted[legible(installer)] += downloads
+                unlisted[printable_name(installer)] += downloads
         return WindowCounts(
             window,
             categories={category: summed[category] for category in CATEGORIES},

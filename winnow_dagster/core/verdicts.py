@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.badge import is_stale
+from winnow_dagster.core.categories import printable_name
 from winnow_dagster.core.completeness import read_anyway_day
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.honesty import legible
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.core.planning import LOW_REREAD_DAYS
 
@@ -34,8 +34,8 @@ UNLISTED_SHARE = 0.01
 WEEKS = 6
 """How far back a day is compared with its weekday."""
 
-FEWEST_WEEKS = 3
-FEWEST_DOWNLOADS = 100
+MIN_WEEKS = 3
+MIN_DOWNLOADS = 100
 """Below this many downloads a day's total says nothing."""
 
 USUAL = (1 / 3, 3.0)
@@ -71,7 +71,7 @@ def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[d
     for day in judged:
         weeks = [day - timedelta(weeks=n) for n in range(1, WEEKS + 1)]
         ratios = [r for week in weeks if (r := _ratio(totals.get(day, {}), totals.get(week, {}))) is not None]
-        if len(ratios) >= FEWEST_WEEKS:
+        if len(ratios) >= MIN_WEEKS:
             compared += 1
             times = median(ratios)
             if not USUAL[0] <= times <= USUAL[1]:
@@ -130,7 +130,7 @@ def judge_unlisted(honest: Days) -> Verdict:
     totals = dict(_sum(honest.counts, ("date",), "raw").collect().iter_rows())
     others = _sum(honest.counts.filter(pl.col("category") == "other"), ("date", "installer"), "downloads")
     bad = {
-        f"{day} {legible(installer)}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
+        f"{day} {printable_name(installer)}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
         for day, installer, downloads in others.sort("date", "installer").collect().iter_rows()
         if downloads > UNLISTED_SHARE * totals[day]
     }
@@ -166,7 +166,7 @@ def _ratio(day: Mapping[Selector, int], before: Mapping[Selector, int]) -> float
     """Return how many times the downloads of `before` a day has; None where too few are comparable."""
     common = day.keys() & before.keys()
     usual = sum(before[selector] for selector in common)
-    return sum(day[selector] for selector in common) / usual if usual >= FEWEST_DOWNLOADS else None
+    return sum(day[selector] for selector in common) / usual if usual >= MIN_DOWNLOADS else None
 
 
 def _sum(counts: pl.LazyFrame, keys: Collection[str], name: str) -> pl.LazyFrame:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ALL = 0
 """The length of the window without a fixed one: every day up to as-of, without a gap, since the first covered one."""
 
-MOST_UNLISTED = 100
+MAX_UNLISTED = 100
 """How many installers that nobody listed are named."""
 
 OTHERS = "others"
@@ -153,11 +153,11 @@ def count_covered(days: int, covered: Callable[[date], bool], through: date) -> 
 def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
     """Return the installers with the most downloads, and the sum of the others under a name that no installer has."""
     ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
-    rest = sum(downloads for _, downloads in ordered[MOST_UNLISTED:])
+    rest = sum(downloads for _, downloads in ordered[MAX_UNLISTED:])
     others = OTHERS
     while others in unlisted:
         others = f"all {others}"
-    return dict(sorted(ordered[:MOST_UNLISTED])) | ({others: rest} if rest else {})
+    return dict(sorted(ordered[:MAX_UNLISTED])) | ({others: rest} if rest else {})
 
 
 def keep_newest(published: PackageState | None, computed: PackageState) -> PackageState:

@@ -20,9 +20,9 @@ from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import TICK_SECONDS
-from winnow_dagster.runs import OwnRuns
-from winnow_dagster.storage.lock import alerting
-from winnow_dagster.storage.told import Told, read_told, write_told
+from winnow_dagster.files.locks import alerting
+from winnow_dagster.instance.runs import OwnRuns
+from winnow_dagster.store.told import Told, read_told, write_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

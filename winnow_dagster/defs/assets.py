@@ -8,10 +8,11 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
-from winnow_dagster.core import honesty
+from winnow_dagster.config.settings import Settings
+from winnow_dagster.core import categories
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.days import Days
-from winnow_dagster.core.everything import Described
+from winnow_dagster.core.everything import PackagesBySelector
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
 from winnow_dagster.defs.checks import judge_all_the_same
@@ -19,8 +20,7 @@ from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.settings import Settings
-from winnow_dagster.storage.days import FORMAT
+from winnow_dagster.store.days import FORMAT
 
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()
@@ -96,7 +96,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kinds={"parquet"},
         pool=POOL if settings.source.kind == "bigquery" else None,
         code_version=str(FORMAT),
-        metadata=column_schema(honesty.RAW_SCHEMA),
+        metadata=column_schema(categories.RAW_SCHEMA),
         freshness_policy=EVERY_DAY,
         hooks={judge_all_the_same},
     )
@@ -119,8 +119,8 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         group_name="counts",
         owners=OWNERS,
         kinds={"parquet", "polars"},
-        code_version=honesty.RULES,
-        metadata=column_schema(honesty.HONEST_SCHEMA),
+        code_version=categories.RULES,
+        metadata=column_schema(categories.HONEST_SCHEMA),
         freshness_policy=EVERY_DAY,
         hooks={judge_all_the_same},
     )
@@ -130,7 +130,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         `honest` is what badges show: downloads by pip, pipenv, pipx, uv, poetry or pdm that did not say they were in
         CI. The six other categories hold the rest; all seven sum to the raw total.
         """
-        return raw_downloads.derive(honesty.winnow)
+        return raw_downloads.derive(categories.winnow)
 
     return [raw_downloads, honest_downloads]
 
@@ -152,7 +152,7 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         freshness_policy=EVERY_DAY,
         hooks={judge_all_the_same},
     )
-    def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> Described:
+    def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> PackagesBySelector:
         """How many people installed each package and group, over each of its windows: badges, page, history.
 
         A number is published once every day of its window is covered, and never gives way to an older one.

@@ -13,11 +13,11 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.gaps import make_gaps
 from winnow_dagster.defs.partitions import TICK_SECONDS
-from winnow_dagster.runs import CHECK_ALL, READS_DAYS, OwnRuns
+from winnow_dagster.instance.runs import CHECK_ALL, READS_DAYS, OwnRuns
 
 if TYPE_CHECKING:
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.defs.resources import Installation
-    from winnow_dagster.settings import Settings
 
 COUNTS = dg.define_asset_job(
     READS_DAYS,
@@ -147,9 +147,9 @@ def _tidy(winnow: Installation) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Deletes Winnow's own old runs, except those that read days.",
     )
-    def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def purge_old_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         oldest = winnow.oldest_kept_run
         deleted = OwnRuns.of_sensor(context, winnow.ownership.site).forget_old(oldest)
         return dg.SkipReason(f"deleted {deleted} of Winnow's runs from before {oldest:%Y-%m-%d}")
 
-    return tidy
+    return purge_old_runs

@@ -16,11 +16,11 @@ from winnow_dagster.core import remarks, verdicts
 from winnow_dagster.core.escaping import for_markdown
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.site import audit
-from winnow_dagster.storage.files import Failures, StorageError, read_if_there
-from winnow_dagster.storage.orphans import find_orphans
+from winnow_dagster.files.operations import Failures, StorageError, read_if_there
+from winnow_dagster.publishing import audit
+from winnow_dagster.publishing.prune import find_orphans
 
-MOST_NAMED = 100
+MAX_NAMED = 100
 """How many culprits a check names; it counts the others."""
 
 ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
@@ -192,7 +192,7 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
             found = None
             if check.name in chosen:
                 # A check that cannot be judged must not make the others fail.
-                with failures.noted():
+                with failures.collect():
                     found = dg.AssetCheckResult(**_judge(check, winnow))
             if found:
                 yield found
@@ -226,7 +226,7 @@ def judge_all_the_same(context: dg.HookContext) -> None:
 def _judge(check: Check, winnow: Installation) -> dict[str, Any]:
     """Return the result of a check, as the arguments of a result or an evaluation."""
     verdict = check.judge(winnow)
-    named = list(verdict.bad.items())[:MOST_NAMED]
+    named = list(verdict.bad.items())[:MAX_NAMED]
     records = [dg.TableRecord({"what": what, "why": why}) for what, why in named]
     return {
         "check_name": check.name,

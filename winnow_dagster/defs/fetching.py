@@ -12,10 +12,10 @@ from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judg
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.planning import contiguous, plan_requests, without_answered
 from winnow_dagster.core.verdicts import describe_short
+from winnow_dagster.files.held import ensure_held
+from winnow_dagster.files.locks import fetching
+from winnow_dagster.files.operations import make_writable
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
-from winnow_dagster.storage.files import make_writable
-from winnow_dagster.storage.held import ensure_held
-from winnow_dagster.storage.lock import fetching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -58,7 +58,7 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
     it raises SourceError after each failure is stored.
     """
     with fetching(winnow.settings.store_folder):
-        winnow.raw.tidy()
+        winnow.raw.clean_up()
         stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
         requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
         if requests:

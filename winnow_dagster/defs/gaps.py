@@ -16,8 +16,8 @@ from winnow_dagster import __version__
 from winnow_dagster.core.attempts import Attempt, Setup, decide, from_json, to_json
 from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
-from winnow_dagster.runs import LONGEST_RUN, OwnRuns
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.instance.runs import MAX_RUN_TIME, OwnRuns
+from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
         now = winnow.clock.now()
         runs = OwnRuns.of_sensor(context, winnow.ownership.site)
         runs.close_dead()
-        if reading := runs.reading_days(now - LONGEST_RUN):
+        if reading := runs.reading_days(now - MAX_RUN_TIME):
             run = reading[0].dagster_run
             yield dg.SkipReason(f"run {run.run_id[:8]} ({run.status.value.lower()}) reads days: waiting for its end")
             return

@@ -14,15 +14,15 @@ from winnow_dagster.core.everything import Everything
 from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
-from winnow_dagster.sources.interface import PassingError
-from winnow_dagster.storage.files import Batch, Failures
-from winnow_dagster.storage.lock import counting, publishing
+from winnow_dagster.files.locks import counting, publishing
+from winnow_dagster.files.operations import Batch, Failures
+from winnow_dagster.sources.interface import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from winnow_dagster.core.days import Days, Package
-    from winnow_dagster.core.everything import Described
+    from winnow_dagster.core.everything import PackagesBySelector
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Fetch
     from winnow_dagster.defs.resources import Installation
@@ -43,19 +43,19 @@ class RawDaysIO(dg.IOManager):
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
                     self._winnow.raw.add_failure(answer)
-                    may_pass |= answer.is_passing
+                    may_pass |= answer.is_transient
                     continue
                 read_at = answer.read_at or self._winnow.clock.now()
                 for day, more in self._winnow.raw.add_reading(answer, read_at).items():
                     costs.add_late(day, more)
                 costs.add(answer)
-        except PassingError as error:
+        except TransientError as error:
             if self._winnow.waits:
                 raise dg.RetryRequested(error.tries, error.seconds_to_wait) from error
             raise
         # What was answered is stored, and is not asked for again. In the end the rest is counted without what failed.
-        if may_pass and self._winnow.waits and context.step_context.previous_attempt_count < PassingError.tries:
-            raise dg.RetryRequested(PassingError.tries, PassingError.seconds_to_wait)
+        if may_pass and self._winnow.waits and context.step_context.previous_attempt_count < TransientError.tries:
+            raise dg.RetryRequested(TransientError.tries, TransientError.seconds_to_wait)
         stored = self._winnow.raw.load(to_days(context.asset_partition_keys))
         totals = sum_by(stored.counts, "date")
         for day, coverage in stored.coverage.items():
@@ -85,7 +85,7 @@ class HonestDaysIO(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Days) -> None:
         """Replace the file of each of the days, unless another process has counted a later reading of it since."""
         with counting(self._winnow.settings.store_folder):
-            self._winnow.honest.tidy()
+            self._winnow.honest.clean_up()
             for day, coverage in obj.coverage.items():
                 counts = obj.of(day).collect()
                 self._winnow.write_honest(day, counts, coverage)
@@ -103,7 +103,7 @@ class BadgesIO(dg.IOManager):
         """Publish to the installation's web directory."""
         self._winnow = winnow
 
-    def handle_output(self, context: dg.OutputContext, obj: Described) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: PackagesBySelector) -> None:
         """Publish each package of each selector: changed files only, never an older number.
 
         Raises StorageError in the end if some could not be published, and NotOursError.
@@ -112,13 +112,13 @@ class BadgesIO(dg.IOManager):
         failures = Failures()
         with publishing(settings.data_dir):
             self._winnow.ownership.claim()
-            web.tidy()
+            web.clean_up()
             web.wide.release(failures)
             batch, changed = Batch(failures), dict.fromkeys(obj, 0)
             web.read_ahead(package.state.package for found in obj.values() for package in _in_full(found))
             for key, found in obj.items():
                 for package in _in_full(found):
-                    with failures.noted():
+                    with failures.collect():
                         changed[key] += web.publish(package, clock.through, batch)
             batch.put()
             for key, found in obj.items():
@@ -128,7 +128,7 @@ class BadgesIO(dg.IOManager):
                     least = settings.everything.min_downloads
                     changed[key] += web.wide.publish(found, least, clock.through, failures)
                     numbers["packages"] += len(web.wide.names())
-                with failures.noted():
+                with failures.collect():
                     shown = [web.read(package.state.package) or package.state for package in packages]
                     notes = package_notes(shown, settings, web.site, clock.today)
                     _note(context, key, numbers | {"files_changed": changed[key]} | notes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from winnow_dagster.core.honesty import CATEGORIES, COLUMNS
+from winnow_dagster.core.categories import CATEGORIES, COLUMNS
 from winnow_dagster.core.window import name_length
 from winnow_dagster.site.snippets import own_picture, snippets
 from winnow_dagster.site.svg import draw
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.cost import Figures
+    from winnow_dagster.core.billing import Figures
     from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.settings import Settings
-    from winnow_dagster.site.site import Site
+    from winnow_dagster.site.site import SiteConfig
 
-MOST_PICTURES = 30
+MAX_PICTURES = 30
 """How many badges of a prefix are shown."""
 
 
@@ -87,9 +87,9 @@ def category_numbers(counts: pl.DataFrame) -> dict[str, float]:
     return {"raw_downloads": raw, **numbers, **share}
 
 
-def package_notes(states: Sequence[PackageState], settings: Settings, site: Site, today: date) -> dict[str, Any]:
+def package_notes(states: Sequence[PackageState], settings: Settings, site: SiteConfig, today: date) -> dict[str, Any]:
     """Return what to show of the packages of one selector: numbers of one package, the badges of several."""
-    shown = {state.package: _picture(site.badges(state, today)[0]) for state in states[:MOST_PICTURES]}
+    shown = {state.package: _picture(site.badges(state, today)[0]) for state in states[:MAX_PICTURES]}
     if len(states) != 1:
         table = ["| package | badge |", "|---|---|", *(f"| {name} | {badge} |" for name, badge in shown.items())]
         return {"badge": dg.MetadataValue.md("\n".join(table))} if states else {}

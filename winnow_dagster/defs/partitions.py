@@ -10,7 +10,7 @@ import dagster as dg
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from winnow_dagster.settings import Settings
+    from winnow_dagster.config.settings import Settings
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"

@@ -7,32 +7,33 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from winnow_dagster.config.settings import CONFIG_NAME, PUBLIC_TABLE
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
-from winnow_dagster.core.days import Question, describe, retell
-from winnow_dagster.core.everything import Described, describe_everything
+from winnow_dagster.core.days import CountOptions, describe, recount
+from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
-from winnow_dagster.core.planning import LOW_REREAD_DAYS, Reader, find_gaps
+from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
 from winnow_dagster.core.quality import find_quiet_days
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
-from winnow_dagster.settings import CONFIG_NAME, PUBLIC_TABLE
-from winnow_dagster.site.audit import Recount, windows_of
+from winnow_dagster.publishing.audit import Recount, windows_of
+from winnow_dagster.publishing.directory import WebDir
+from winnow_dagster.publishing.ownership import Ownership
 from winnow_dagster.site.index import Listing, list_packages
-from winnow_dagster.site.site import Site
+from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.sources import open_source
-from winnow_dagster.storage.days import honest_store, raw_store
-from winnow_dagster.storage.ownership import Ownership
-from winnow_dagster.storage.source_rows import SourceRows
-from winnow_dagster.storage.web import WebDir
+from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.source_rows import SourceRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import polars as pl
 
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Days, Package
     from winnow_dagster.core.everything import Everything
@@ -40,10 +41,9 @@ if TYPE_CHECKING:
     from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Answer
-    from winnow_dagster.settings import Settings
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Source
-    from winnow_dagster.storage.days import DayStore
+    from winnow_dagster.store.days import DayStore
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Installation:
         """The directory that is served."""
         s = self.settings
         table = "" if s.source.kind == "sample" else PUBLIC_TABLE
-        return WebDir(s.output_dir, Site(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
+        return WebDir(s.output_dir, SiteConfig(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -131,13 +131,13 @@ class Installation:
         return [day for day in days_between(window.first_day, through) if day >= self.settings.start_date]
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> ReadPolicy:
         """What decides whether a reading has to be made now."""
         once = frozenset(package.selector for package in self.settings.packages if not package.settle)
         now = self.clock.now()
         recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
         low = frozenset(self.quiet_days(recent).low)
-        return Reader(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
+        return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
         """Return which of these days have suspiciously few downloads, or no download."""
@@ -227,15 +227,15 @@ class Installation:
                 found[str(selector)] = f"{len(gone)} days, {gone[0]} to {gone[-1]}: {why}"
         return found
 
-    def packages(self, keys: Collection[str]) -> Described:
+    def packages(self, keys: Collection[str]) -> PackagesBySelector:
         """Return what the store says of each package of these selectors, and of these groups, by their texts."""
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
         described = describe(self._stored(), windows, raw, self._question(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
-        found = Described({key: packages for key, packages in described.items() if key in keys})
-        return Described({**found, str(EVERYTHING): everything}) if everything else found
+        found = PackagesBySelector({key: packages for key, packages in described.items() if key in keys})
+        return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
         """Return what the store says of `*`, of which these packages are published in full; None where it is not asked.
@@ -254,9 +254,9 @@ class Installation:
         stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
         return self.honest.load(self.trusted(self.honest.coverages(stored)))
 
-    def _question(self, through: date) -> Question:
+    def _question(self, through: date) -> CountOptions:
         source, empty = self.settings.source, self.quiet_days(self.raw.stored_days()).empty
-        return Question(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
+        return CountOptions(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
 
     def published(self) -> dict[str, list[PackageState]]:
         """Return what is published of each package of each selector, and of each group, in the config's order."""
@@ -275,7 +275,7 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*retell(stored, members, windows_of(states.values()), self._question(date.max)))
+        return Recount(*recount(stored, members, windows_of(states.values()), self._question(date.max)))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""

@@ -12,9 +12,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import format_exact
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.core.history import NUMBERS
-from winnow_dagster.core.honesty import CATEGORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 30
 TICKS = 4
 DATES = 5
-MOST_TITLED = 92
+MAX_TITLED = 92
 """Up to how many days each has a title of its own to hover over."""
 
 RAW = NUMBERS.index("raw")
@@ -85,7 +85,7 @@ def plot(history: History, days: int, name: str) -> Plot:
         for day, row in rows.items():
             floor[day] += row[category] or 0
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
-    if days <= MOST_TITLED:
+    if days <= MAX_TITLED:
         parts += _titles(shown, stored, scale)
     return Plot("".join(parts) + "</svg>", summary)
 
@@ -161,7 +161,7 @@ class _Scale:
     @cached_property
     def width(self) -> float:
         """Of a bar."""
-        return self.pitch * (0.8 if self.days <= MOST_TITLED else 1)
+        return self.pitch * (0.8 if self.days <= MAX_TITLED else 1)
 
     @cached_property
     def height(self) -> float:

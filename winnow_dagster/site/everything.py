@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from winnow_dagster.core.badge import SLUGS, Look, badges_of
+from winnow_dagster.core.badge import SLUGS, BadgeStyle, badges_of
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.names import EVERYTHING
@@ -26,17 +26,17 @@ SUMMARY_NAME = "index.json"
 FORMAT = 1
 DAYS_FORMAT = 2
 
-HEADLINE = Look(slugs=SLUGS[:1])
+HEADLINE = BadgeStyle(slugs=SLUGS[:1])
 
-MOST_DRAWN = 50_000
+MAX_DRAWN = 50_000
 """How many packages' badges are kept for others with the same numbers."""
 
 
 @dataclass
-class Drawing:
+class BadgeRenderer:
     """Draws the badges of packages of one shard after another: those with the same numbers once."""
 
-    look: Look
+    look: BadgeStyle
     today: date
     stale_threshold_days: int
     _drawn: dict[Numbers, dict[str, bytes]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Drawing:
 
     def files(self, shard: Shard, numbers: Numbers) -> dict[str, bytes]:
         """Return the badges of a package with these numbers, by file name: of what was counted."""
-        if self._of != shard.windows or len(self._drawn) > MOST_DRAWN:
+        if self._of != shard.windows or len(self._drawn) > MAX_DRAWN:
             self._drawn.clear()
             self._of = shard.windows
         # The headline says nothing but its honest count.
@@ -154,7 +154,7 @@ class Summary:
     """The windows of either kind whose badges say of which day they are."""
 
     shards: Mapping[str, int]
-    look: Look = HEADLINE
+    look: BadgeStyle = HEADLINE
     """How the badges were drawn that are published."""
 
     short_days: tuple[str, ...] = ()
@@ -246,6 +246,6 @@ def parse_summary(content: bytes | None) -> Summary | None:
         return None
 
 
-def _parse_look(fields: Mapping[str, Any]) -> Look:
+def _parse_look(fields: Mapping[str, Any]) -> BadgeStyle:
     colors = tuple((least, color) for least, color in fields["colors"])
-    return Look(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])
+    return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.site.site import Site
+    from winnow_dagster.site.site import SiteConfig
 
     Published = Callable[[str], bytes | None]
 
@@ -26,7 +26,7 @@ PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
 """What a folder has beside its badges."""
 
 
-def format_folder(site: Site, package: Package, today: date, published: Published) -> dict[str, bytes]:
+def format_folder(site: SiteConfig, package: Package, today: date, published: Published) -> dict[str, bytes]:
     """Return the files of a package's folder by name, the record first and the page last.
 
     `published` gives what is there of a name. A published badge that the config does not ask for any more is
@@ -51,7 +51,7 @@ def format_folder(site: Site, package: Package, today: date, published: Publishe
     return files
 
 
-def _renewed(site: Site, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
+def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
     """Yield the badges that a folder has then, and whether each is new or stays as it is published."""
     look = site.look_of(state.package)
     asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()

@@ -6,9 +6,9 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.history import NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS, Day, History
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from winnow_dagster.core.badge import format_share
-from winnow_dagster.core.honesty import CATEGORIES
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState, WindowState
     from winnow_dagster.site.everything import Summary
-    from winnow_dagster.site.site import Site
+    from winnow_dagster.site.site import SiteConfig
 
 HEALTH_NAME = "_health.json"
 PACKAGES_NAME = "_packages.json"
@@ -94,7 +94,7 @@ class Listing:
 
 
 def list_packages(
-    states: Sequence[PackageState], spellings: Mapping[str, str], site: Site, *, through: date, today: date
+    states: Sequence[PackageState], spellings: Mapping[str, str], site: SiteConfig, *, through: date, today: date
 ) -> list[Row]:
     """Return a row for each package or group, in the order given, under the name that the config gives it."""
     common = common_length(states)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
+from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.definition import Definition
-from winnow_dagster.core.honesty import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.query import text_to_paste
 from winnow_dagster.core.remarks import remark_on
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
-    from winnow_dagster.site.site import Site
+    from winnow_dagster.site.site import SiteConfig
 
 PAGE_NAME = "index.html"
 RANGES = (30, 90, 365)
@@ -67,7 +67,7 @@ class Line(NamedTuple):
     cells: Sequence[tuple[str, str]]
 
 
-def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: Site, today: date) -> bytes:
+def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: SiteConfig, today: date) -> bytes:
     """Return the page as it reads on `today`. `badges`: those that are published, the headline first."""
     counted = [window.counts for window in state.windows if window.counts]
     headline = state.headline.counts

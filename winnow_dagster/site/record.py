@@ -9,8 +9,8 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.honesty import CATEGORIES, INSTALLERS
 from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import DEFAULT_LOOK, Look, badges_of
+from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle, badges_of
 from winnow_dagster.core.names import Selector, selector_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Site:
+class SiteConfig:
     """What the config says of all that is published."""
 
     stale_threshold_days: int
@@ -25,10 +25,10 @@ class Site:
     table: str = ""
     """The BigQuery table in which readers can count along; empty where there is none."""
 
-    looks: Mapping[str, Look] = field(default_factory=dict)
+    looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
     """How the badges of each selector and group look, by its text."""
 
-    def look_of(self, package: str) -> Look | None:
+    def look_of(self, package: str) -> BadgeStyle | None:
         """Return how the badges of a package or group look; None where the config no longer has it."""
         if package in self.looks:
             return self.looks[package]
@@ -37,10 +37,10 @@ class Site:
 
     def badges(self, state: PackageState, today: date) -> list[Badge]:
         """Return all badges that a package could have, the headline first, as they read on `today`."""
-        look = self.look_of(state.package) or DEFAULT_LOOK
+        look = self.look_of(state.package) or DEFAULT_STYLE
         return badges_of(state, look, today=today, stale_threshold_days=self.stale_threshold_days)
 
     def chosen(self, state: PackageState, today: date) -> list[Badge]:
         """Return the badges that the config asks for, the headline first."""
-        slugs = (self.look_of(state.package) or DEFAULT_LOOK).slugs
+        slugs = (self.look_of(state.package) or DEFAULT_STYLE).slugs
         return [badge for badge in self.badges(state, today) if badge.slug in slugs]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.budget import Configured
 from winnow_dagster.sources.parquet import ParquetSource
 from winnow_dagster.sources.sample import SampleSource
-from winnow_dagster.storage.ledger import ledger_of
+from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
-    from winnow_dagster.settings import Settings
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.sources.interface import Source
 
 

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.billing import Entry, Figures, learn, month_total
 from winnow_dagster.core.budget import Budget, Configured, days_of
-from winnow_dagster.core.cost import Entry, Figures, learn, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, end_of
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.core.query import CountQuery, plan_queries
 from winnow_dagster.google_access import FIRST_SECONDS
-from winnow_dagster.sources.bigquery_answers import OddAnswerError, read_answer
+from winnow_dagster.sources.bigquery_answers import InvalidResponseError, read_answer
 from winnow_dagster.sources.bigquery_client import connect, last_modified, look_up_table
-from winnow_dagster.sources.bigquery_errors import FirstTries, concerns_all, describe, is_passing, source_error
-from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, Patience, Statement
+from winnow_dagster.sources.bigquery_errors import FirstTries, describe, fails_every_query, is_transient, source_error
+from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, RetryPolicy, Statement
 from winnow_dagster.sources.bigquery_recovery import find_unfinished, recover
 from winnow_dagster.sources.bigquery_rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from google.cloud import bigquery
 
-    from winnow_dagster.settings import BigQuerySettings
-    from winnow_dagster.storage.ledger import Ledger
+    from winnow_dagster.config.settings import BigQuerySettings
+    from winnow_dagster.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
-MOST_SCANS = 2
+MAX_SCANS = 2
 """How many scans for everything are sent, or answered and not yet stored, at a time."""
 
 
@@ -47,14 +47,14 @@ class BigQuerySource:
         settings: BigQuerySettings,
         credential_file: Path | None,
         ledger: Ledger,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         configured: Configured | None = None,
     ) -> None:
         """Connect to nothing yet."""
         self._settings = settings
         self._credential_file = credential_file
         self._ledger = ledger
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._configured = configured or Configured()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
@@ -162,7 +162,7 @@ class BigQuerySource:
             try:
                 for some, most in (
                     ([query for query in queries if not query.asks_for_all], 2 * self._settings.parallel),
-                    (scans, MOST_SCANS),
+                    (scans, MAX_SCANS),
                 ):
                     yield from self._answer_some(pool, jobs, some, most, figures)
             finally:
@@ -211,10 +211,10 @@ def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading |
         yield future.result()
     except NotSentError:
         return
-    except (*GOOGLE_ERRORS, OddAnswerError) as error:
-        if concerns_all(error):
+    except (*GOOGLE_ERRORS, InvalidResponseError) as error:
+        if fails_every_query(error):
             raise source_error(error) from None
-        yield from (Failure(request, describe(error), is_passing(error)) for request in query.requests)
+        yield from (Failure(request, describe(error), is_transient(error)) for request in query.requests)
 
 
 def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:

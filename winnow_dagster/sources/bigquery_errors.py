@@ -16,7 +16,7 @@ from google.auth import exceptions as auth
 
 from winnow_dagster.core.causes import BIGQUERY, CREDENTIALS
 from winnow_dagster.google_access import FIRST_SECONDS, AccessError
-from winnow_dagster.sources.interface import PassingError, SourceError
+from winnow_dagster.sources.interface import SourceError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class Tries:
 
     def __call__(self, error: BaseException) -> bool:
         """Tell whether `error` may pass by itself and there is a try left; counts the try."""
-        if not is_passing(error) or self.given_up():
+        if not is_transient(error) or self.given_up():
             return False
         self.left -= 1
         return self.left > 0
@@ -116,16 +116,16 @@ class FirstTries(Tries):
         return not (is_late and cause_of(error) is BIGQUERY["unreachable"]) and super().__call__(error)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Tell whether an error is transient."""
     cause = cause_of(error)
     return cause is not None and cause.is_transient
 
 
-def concerns_all(error: BaseException) -> bool:
+def fails_every_query(error: BaseException) -> bool:
     """Tell whether what failed for one query fails for all."""
     cause = cause_of(error)
-    return cause is not None and cause.concerns_all
+    return cause is not None and cause.fails_every_query
 
 
 def is_gone(error: BaseException) -> bool:
@@ -135,7 +135,7 @@ def is_gone(error: BaseException) -> bool:
 
 def source_error(error: BaseException) -> SourceError:
     """Return the SourceError that ends all reading. It says whether trying later helps."""
-    return (PassingError if is_passing(error) else SourceError)(describe(error))
+    return (TransientError if is_transient(error) else SourceError)(describe(error))
 
 
 def cause_of(error: BaseException) -> Cause | None:

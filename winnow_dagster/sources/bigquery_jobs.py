@@ -21,15 +21,15 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from winnow_dagster.settings import PUBLIC_TABLE
-from winnow_dagster.sources.bigquery_errors import Tries, concerns_all, is_gone, is_passing
+from winnow_dagster.config.settings import PUBLIC_TABLE
+from winnow_dagster.sources.bigquery_errors import Tries, fails_every_query, is_gone, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from winnow_dagster.core.cost import Entry
-    from winnow_dagster.settings import BigQuerySettings
-    from winnow_dagster.storage.ledger import Ledger
+    from winnow_dagster.config.settings import BigQuerySettings
+    from winnow_dagster.core.billing import Entry
+    from winnow_dagster.store.ledger import Ledger
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
 
@@ -45,7 +45,7 @@ class NotSentError(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """The retry policy of calls: jittered waits that double from `initial` to `maximum` seconds."""
 
     tries: int = 6
@@ -99,7 +99,7 @@ class Jobs:
     client: bigquery.Client
     settings: BigQuerySettings
     ledger: Ledger
-    patience: Patience
+    patience: RetryPolicy
     running: dict[str, bigquery.QueryJob] = field(default_factory=dict)
     given_up: threading.Event = field(default_factory=threading.Event)
 
@@ -119,7 +119,7 @@ class Jobs:
         try:
             answer: tuple[pl.DataFrame, Entry] = attempt()
         except GOOGLE_ERRORS as error:
-            if concerns_all(error):
+            if fails_every_query(error):
                 self.given_up.set()
             raise
         return answer
@@ -137,7 +137,7 @@ class Jobs:
                 self.ledger.enter(replace(entry, billed=0))
             return None
         except GoogleAPICallError as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise
             return None
         return job if isinstance(job, bigquery.QueryJob) else None
@@ -194,7 +194,7 @@ class Jobs:
                 retry=self.patience.retry(tries), job_retry=None, timeout=self.patience.call,
             )  # fmt: skip
         except GoogleAPICallError as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise
             # The answer to an earlier try may be lost while its job runs.
             job = self._existing(entry, error, was_tried=tries.left < tries_before)

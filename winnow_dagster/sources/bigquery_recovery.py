@@ -11,8 +11,8 @@ from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
 from winnow_dagster.core.query import CountQuery
-from winnow_dagster.sources.bigquery_answers import OddAnswerError, narrow, read_answer
-from winnow_dagster.sources.bigquery_errors import describe, is_gone, is_passing
+from winnow_dagster.sources.bigquery_answers import InvalidResponseError, narrow, read_answer
+from winnow_dagster.sources.bigquery_errors import describe, is_gone, is_transient
 from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from google.cloud import bigquery
 
-    from winnow_dagster.core.cost import Entry
-    from winnow_dagster.storage.ledger import Ledger
+    from winnow_dagster.core.billing import Entry
+    from winnow_dagster.store.ledger import Ledger
 
 Answers = Generator[Reading | Failure, None, list[Request]]
 
@@ -65,10 +65,10 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
     except TimeoutError as error:
         yield from (Failure(request, describe(error)) for request in wanted)
         return without_answered(requests, wanted)
-    except OddAnswerError:
+    except InvalidResponseError:
         return requests
     except GOOGLE_ERRORS as error:
-        if is_passing(error) and not is_gone(error):
+        if is_transient(error) and not is_gone(error):
             raise
         return requests
     jobs.ledger.enter(replace(ended, rows=frame.height))

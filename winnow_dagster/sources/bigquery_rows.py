@@ -16,9 +16,9 @@ import polars as pl
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound
 from google.cloud import bigquery
 
-from winnow_dagster.core.cost import MB, Entry
+from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import days_between, end_of
-from winnow_dagster.sources.bigquery_errors import is_passing
+from winnow_dagster.sources.bigquery_errors import is_transient
 from winnow_dagster.sources.bigquery_jobs import Jobs, Statement
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class PartitionRows:
             found = self._from_metadata(days) if len(days) <= MAX_FREE_CALLS else None
             return self._from_query(days, budget) if found is None else found
         except (Forbidden, NotFound, BadRequest) as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise
             logger.info("BigQuery does not report the number of rows of each day: %s", error.message)
             return {}

@@ -20,14 +20,14 @@ class SourceError(Exception):
         super().__init__(visible(message))  # It may quote a file's name or the source's own words.
 
 
-class PassingError(SourceError):
+class TransientError(SourceError):
     """The source can answer nothing now; trying later helps."""
 
     seconds_to_wait = 300
     tries = 3
 
 
-class NotThereYetError(PassingError):
+class NotThereYetError(TransientError):
     """None of the days asked for is complete at the source yet."""
 
     seconds_to_wait = 1800
@@ -40,7 +40,7 @@ class Source(Protocol):
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Yield answers as they arrive: each requested (day, selector) is in one reading or one failure.
 
-        A reading may answer several requests, or a part of one's days. A re-read (`is_second` or `is_recount`) may stay
+        A reading may answer several requests, or a part of one's days. A re-read (`is_reread` or `is_recount`) may stay
         unanswered if it costs too much. Raises SourceError.
         """
         ...

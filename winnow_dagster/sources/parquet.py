@@ -19,13 +19,13 @@ from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.planning import contiguous
+from winnow_dagster.files.disk import make_folder, replace_file
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet_counts import Counted, add_up, count_rows
 from winnow_dagster.sources.parquet_files import find_copies, find_files
 from winnow_dagster.sources.parquet_repeats import find_repeats
 from winnow_dagster.sources.parquet_schema import FILE_NAME
 from winnow_dagster.sources.parquet_survey import Survey, UnusableFileError, find_early_end, survey_file
-from winnow_dagster.storage.disk import make_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence

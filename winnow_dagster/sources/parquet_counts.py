@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import UNNAMED_SCHEMA, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
-from winnow_dagster.core.honesty import RAW_SCHEMA
 from winnow_dagster.core.names import is_name, matches_any, normalise
 from winnow_dagster.sources.parquet_schema import FILE_NAME
 from winnow_dagster.sources.parquet_survey import UNREADABLE, UnusableFileError, damage

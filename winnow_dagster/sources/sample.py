@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import ONE_DAY, Reading
-from winnow_dagster.core.honesty import RAW_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,0 +1,35 @@
+"""Local copies of a bucket's objects: a process removes those of a killed process, and leaves those of others."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from winnow_dagster.files.gcs import Bucket
+from winnow_dagster.files.processes import this_machine, this_process
+
+
+def test_only_the_copies_of_a_dead_process_of_this_machine_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    done = subprocess.Popen(["/bin/true"])
+    done.wait()
+    names = {
+        "dead": f"{done.pid}.1@{this_machine()}",
+        "alive": this_process(),
+        "of-another-container": f"{done.pid}.1@{this_machine()}0",
+        "of-somebody-else": None,
+    }
+    for name, process in names.items():
+        folder = tmp_path / f"winnow-copies-{name}"
+        folder.mkdir()
+        if process:
+            (folder / "process").write_text(process)
+    assert Bucket("it", None)._copies.is_dir()  # noqa: SLF001 - nothing else shows it
+    left = {path.name.removeprefix("winnow-copies-") for path in tmp_path.iterdir()}
+    assert {"alive", "of-another-container", "of-somebody-else"} < left
+    assert "dead" not in left

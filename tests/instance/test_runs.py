@@ -1,0 +1,157 @@
+"""Runs whose process died are closed, and old runs deleted. Live runs and the history of days stay."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.conftest import DAY, House, MakeHouse, RowSource
+from winnow_dagster.definitions import build
+from winnow_dagster.files.processes import this_machine, this_process
+from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG, OwnRuns
+
+
+def add_run(house: House, status: dg.DagsterRunStatus, tag: str) -> str:
+    run = house.instance.get_runs(limit=1)[0]
+    tags = {PROCESS_TAG: f"{tag} it", SITE_TAG: house.winnow.ownership.site}
+    house.instance.add_run(run._replace(run_id="it", status=status, tags=tags))
+    return "it"
+
+
+def own_runs(house: House) -> OwnRuns:
+    return OwnRuns(house.instance, house.winnow.ownership.site)
+
+
+@pytest.fixture
+def house(make_house: MakeHouse, source: RowSource) -> House:
+    source.rows = [(DAY, "a", "pip", None, None, 5)]
+    house = make_house({"a": (1,)})
+    house.count(DAY, DAY)
+    return house
+
+
+def dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+def test_a_run_whose_process_has_died_is_closed(house: House, status: dg.DagsterRunStatus) -> None:
+    run_id = add_run(house, status, f"{dead_process()}.1@{this_machine()}")
+    own_runs(house).close_dead()
+    closed = house.instance.get_run_by_id(run_id)
+    assert closed is not None
+    assert closed.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) -> None:
+    mine, _, host = this_process().partition("@")
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{mine.partition('.')[0]}.1@{host}")
+    own_runs(house).close_dead()
+    closed = house.instance.get_run_by_id(run_id)
+    assert closed is not None
+    assert closed.is_failure
+
+
+@pytest.mark.parametrize(
+    "before", ["/0badb007/4026531836", ""], ids=["before it was started anew", "before an upgrade"]
+)
+def test_a_run_of_this_machine_from_before_is_closed(house: House, before: str) -> None:
+    host = this_machine().partition("/")[0]
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"1.1@{host}{before}")
+    own_runs(house).close_dead()
+    closed = house.instance.get_run_by_id(run_id)
+    assert closed is not None
+    assert closed.is_failure
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere", "nobody says"])
+def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, where: str) -> None:
+    tags = {
+        "here": this_process(),
+        "elsewhere": f"{dead_process()}.1@another-machine",
+    }
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, tags.get(where, ""))
+    own_runs(house).close_dead()
+    left = house.instance.get_run_by_id(run_id)
+    assert left is not None
+    assert left.status is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_is_executed_again_is_not_taken_for_its_dead_parent(house: House) -> None:
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{dead_process()}.1@{this_machine()}")
+    parent = house.instance.get_run_by_id(run_id)
+    assert parent is not None
+    house.instance.add_run(parent._replace(run_id="again", parent_run_id=run_id, root_run_id=run_id))
+    own_runs(house).close_dead()
+    assert (status_of(house, run_id), status_of(house, "again")) == (
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.STARTED,
+    )
+
+
+def test_every_run_says_which_process_it_is_in(house: House) -> None:
+    house.publish()
+    assert all(run.tags[PROCESS_TAG] == f"{this_process()} {run.run_id}" for run in house.instance.get_runs())
+
+
+def test_old_runs_are_forgotten_but_for_those_that_read_days(
+    make_house: MakeHouse, source: RowSource, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        house = House(make_house({"a": (1,)}).winnow, instance)
+        house.winnow.ownership.claim()
+        read = house.count(DAY, DAY).run_id
+        house.publish()
+        source.failing = {"a"}
+        house.output_dir.rename(tmp_path / "away")
+        house.output_dir.write_text("in the way")
+        assert not house.run("badges").success
+        shards = tmp_path / "home/history/runs"
+        before = {path.stem for path in shards.glob("*.db")}
+        assert own_runs(house).forget_old(datetime.now(UTC) - timedelta(minutes=5)) == 0
+        assert own_runs(house).forget_old(datetime.now(UTC) + timedelta(minutes=5)) == 3
+        assert [run.run_id for run in instance.get_runs()] == [read]
+        assert {path.stem for path in shards.glob("*.db")} < before
+        assert (shards / f"{read}.db").exists()
+        key = dg.AssetKey("raw_downloads")
+        assert instance.get_materialized_partitions(key) == {str(DAY)}
+
+
+def test_a_run_that_nobody_ever_submitted_is_closed_after_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = add_run(house, dg.DagsterRunStatus.NOT_STARTED, "")
+    own_runs(house).close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.NOT_STARTED
+    monkeypatch.setattr("winnow_dagster.instance.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
+    own_runs(house).close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_died_before_it_could_name_its_process_is_closed_after_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = build(house.winnow).resolve_implicit_global_asset_job_def()
+    tags = {SITE_TAG: house.winnow.ownership.site}
+    run = house.instance.create_run_for_job(job, asset_selection=frozenset({dg.AssetKey("badges")}), tags=tags)
+    started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
+    house.instance.report_dagster_event(started, run_id=run.run_id)
+    own_runs(house).close_dead()
+    assert status_of(house, run.run_id) is dg.DagsterRunStatus.STARTED
+    monkeypatch.setattr("winnow_dagster.instance.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
+    own_runs(house).close_dead()
+    assert status_of(house, run.run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def status_of(house: House, run_id: str) -> dg.DagsterRunStatus:
+    run = house.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status

@@ -1,0 +1,1 @@
+"""What winnow.yaml may say, as settings."""

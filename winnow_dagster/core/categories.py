@@ -1,0 +1,98 @@
+"""Categories: which raw downloads are honest, and where each of the others falls.
+
+The only place that knows installers. Raw counts go in, honest counts come out; nothing is dropped on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import polars as pl
+
+INSTALLERS = ("pip", "pipenv", "pipx", "uv", "poetry", "pdm")
+"""The allowlist, exact and case-sensitive, in the order in which published files list them."""
+
+MIRRORS = ("bandersnatch", "Nexus", "devpi", "Artifactory", "z3c.pypimirror", "pep381client")
+BROWSERS = ("Browser",)
+SCRIPTS = ("requests",)
+
+CATEGORIES = ("honest", "ci", "mirror", "browser", "script", "unknown", "other")
+"""The seven categories; each raw download falls in exactly one."""
+
+MAX_SHOWN_LENGTH = 80
+
+RULES = hashlib.sha256(repr((INSTALLERS, MIRRORS, BROWSERS, SCRIPTS, CATEGORIES)).encode()).hexdigest()[:8]
+"""What tells these lists from others: counts made by different ones are never summed."""
+
+RAW_SCHEMA = pl.Schema(
+    {
+        "date": pl.Date,
+        "package": pl.String,
+        "installer": pl.String,
+        "system": pl.String,
+        "ci": pl.Boolean,
+        "downloads": pl.Int64,
+    }
+)
+"""One raw count: a UTC day, a normalised name, three fields of `details` (each may be NULL), downloads."""
+
+HONEST_SCHEMA = pl.Schema(
+    {
+        "date": pl.Date,
+        "package": pl.String,
+        "category": pl.String,
+        "installer": pl.String,
+        "system": pl.String,
+        "downloads": pl.Int64,
+    }
+)
+"""One honest count: as a raw count, with the category it fell in instead of `ci`."""
+
+
+COLUMNS = {
+    "date": "the UTC day",
+    "package": "the normalised name",
+    "installer": "details.installer.name as the source has it; may be NULL",
+    "system": "details.system.name as the source has it; may be NULL",
+    "ci": "details.ci: TRUE where the client said that it ran in CI, else NULL",
+    "category": f"one of {', '.join(CATEGORIES)}",
+    "downloads": "how many downloads",
+}
+"""What the columns of both schemas mean."""
+
+
+def category() -> pl.Expr:
+    """Return the category of a raw count, from its columns `ci` and `installer`. First match wins."""
+    installer = pl.col("installer")
+    return (
+        # NULL, never FALSE, is what the source has where ci is not TRUE: `ci != TRUE` would drop the honest rows.
+        pl.when(pl.col("ci").fill_null(value=False))
+        .then(pl.lit("ci"))
+        .when(installer.is_in(INSTALLERS))
+        .then(pl.lit("honest"))
+        .when(installer.is_in(MIRRORS))
+        .then(pl.lit("mirror"))
+        .when(installer.is_in(BROWSERS))
+        .then(pl.lit("browser"))
+        .when(installer.is_in(SCRIPTS))
+        .then(pl.lit("script"))
+        .when(installer.fill_null("") == "")
+        .then(pl.lit("unknown"))
+        .otherwise(pl.lit("other"))
+    )
+
+
+def printable_name(installer: str) -> str:
+    """Return an installer's name as it is shown: whoever downloads may claim any, of any length and characters."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in installer[:MAX_SHOWN_LENGTH])
+    return shown if len(installer) <= MAX_SHOWN_LENGTH else f"{shown}\N{HORIZONTAL ELLIPSIS}"
+
+
+def winnow(raw: pl.LazyFrame) -> pl.LazyFrame:
+    """Turn raw counts (RAW_SCHEMA) into honest counts (HONEST_SCHEMA), the same downloads in all."""
+    return (
+        raw.with_columns(category=category())
+        .group_by("date", "package", "category", "installer", "system")
+        .agg(pl.col("downloads").sum())
+        .select(HONEST_SCHEMA.names())
+    )

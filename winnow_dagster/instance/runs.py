@@ -1,0 +1,154 @@
+"""Winnow's own runs in the instance: find them, close those whose process died, delete old ones.
+
+Other teams may use the instance. Winnow does not close, retry or delete their runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
+from winnow_dagster.files.processes import is_dead_or_of_before, this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROCESS_TAG = "winnow/process"
+"""The process of a run, and the run's id, since a re-executed run inherits its parent's tags."""
+
+SITE_TAG = "winnow/site"
+"""The id of the site that a run works for."""
+
+# What is still to come of a run that is one of these depends on its process.
+IN_A_PROCESS = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+READS_DAYS = "read_days"
+CHECK_ALL = "check_all"
+JOBS = frozenset({READS_DAYS, CHECK_ALL})
+RAW = dg.AssetKey("raw_downloads")
+ASSETS = frozenset(
+    map(dg.AssetKey, ("pypi_file_downloads", "raw_downloads", "honest_downloads", "badges", "index")),
+)
+MAX_DELETED_RUNS = 200
+TIME_TO_SUBMIT = timedelta(minutes=10)
+"""How long a run may take to start, and then to record its process."""
+
+# A run that takes longer counts as dead: its process may have died before it recorded its id.
+MAX_RUN_TIME = timedelta(hours=4)
+
+
+def run_tags(run_id: str, site: str) -> dict[str, str]:
+    """Return the tags of a run of this process for a site; `site` is '' if it has no id yet."""
+    return {PROCESS_TAG: f"{this_process()} {run_id}"} | ({SITE_TAG: site} if site else {})
+
+
+def process_of(run: dg.DagsterRun) -> str:
+    """Return the process of a run; '' if the run has no such tag."""
+    process, _, run_id = run.tags.get(PROCESS_TAG, "").partition(" ")
+    return process if run_id == run.run_id else ""
+
+
+def selects_only_ours(run: dg.DagsterRun) -> bool:
+    """Tell whether every asset of a run is Winnow's. A run of one of Winnow's jobs may name no assets."""
+    selected = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
+    return selected <= ASSETS if selected else run.job_name in JOBS
+
+
+def reads_days(run: dg.DagsterRun) -> bool:
+    """Tell whether a run reads days."""
+    return run.job_name == READS_DAYS or RAW in (run.asset_selection or ())
+
+
+@dataclass(frozen=True)
+class OwnRuns:
+    """The runs in an instance that are one installation's: they have its tag, or are of its code location.
+
+    `label`: Dagster's label for the runs of the code location; '' for a process outside of a code location.
+    """
+
+    instance: dg.DagsterInstance
+    site: str
+    label: str = ""
+
+    @classmethod
+    def of_sensor(cls, context: dg.SensorEvaluationContext, site: str) -> OwnRuns:
+        """Return the runs of the code location that a sensor is in."""
+        location, name = context.code_location_origin, context.repository_name
+        return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "")
+
+    def find(
+        self,
+        statuses: Sequence[dg.DagsterRunStatus],
+        *,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+    ) -> list[dg.RunRecord]:
+        """Return these runs, oldest first."""
+        found: dict[str, dg.RunRecord] = {}
+        for tag, value in ((SITE_TAG, self.site), (REPOSITORY_LABEL_TAG, self.label)):
+            if value:
+                chosen = dg.RunsFilter(
+                    statuses=statuses,
+                    tags={tag: value},
+                    created_after=created_after,
+                    created_before=created_before,
+                    updated_after=updated_after,
+                )
+                found.update((r.dagster_run.run_id, r) for r in self.instance.get_run_records(chosen))
+        ours = [record for record in found.values() if self._is_ours(record.dagster_run)]
+        return sorted(ours, key=lambda record: record.storage_id)
+
+    def _is_ours(self, run: dg.DagsterRun) -> bool:
+        # Two installations may share a code location.
+        return selects_only_ours(run) and run.tags.get(SITE_TAG, self.site) == self.site
+
+    def reading_days(self, since: datetime) -> list[dg.RunRecord]:
+        """Return the runs created since then that read days, or will read them."""
+        return [record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run)]
+
+    def close_dead(self) -> None:
+        """Report as failed the runs of this machine whose process has died, and those that never started.
+
+        Otherwise Dagster may count their assets as in progress for ever.
+        """
+        lost = datetime.now(UTC) - TIME_TO_SUBMIT
+        for record in self.find([dg.DagsterRunStatus.NOT_STARTED], created_before=lost):
+            self.instance.report_run_failed(record.dagster_run, "No process started this run in time")
+        for record in self.find(IN_A_PROCESS):
+            run, process = record.dagster_run, process_of(record.dagster_run)
+            # A live run that is closed by mistake still does its work: no number depends on the history of runs.
+            if process and is_dead_or_of_before(process):
+                self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
+            elif not process and record.start_time and record.start_time < lost.timestamp():
+                self.instance.report_run_failed(run, "Its process died before it recorded its id")
+
+    def forget_old(self, before: datetime) -> int:
+        """Delete runs created before that moment; return how many.
+
+        Successful runs that read days stay, since they are the history of those days. Each other run has a newer
+        successor.
+        """
+        found = [record.dagster_run for record in self.find(OVER, created_before=before)]
+        old = [run for run in found if not (run.is_success and reads_days(run))][:MAX_DELETED_RUNS]
+        storage = self.instance.event_log_storage
+        for run in old:
+            self.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+            self.instance.delete_run(run.run_id)
+            if isinstance(storage, SqliteEventLogStorage):
+                # Each run has a database of its own. Dagster empties it but does not delete it.
+                for suffix in ("", "-shm", "-wal"):
+                    Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
+        return len(old)

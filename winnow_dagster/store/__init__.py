@@ -1,0 +1,1 @@
+"""The days that were read, and the ledger."""

@@ -1,0 +1,324 @@
+"""The store of days: one Parquet file a day, its coverage inside it, so that the two can never disagree.
+
+`raw_downloads/2026-11-20.parquet` holds the raw counts of that day and, in the file's metadata, which selectors
+were read when, and a checksum. A file that is damaged counts as not read, and is set aside before its day is written
+again. Knows nothing of what counts mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import zlib
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA, RULES
+from winnow_dagster.core.coverage import NO_FACTS, Coverage, ReadingFacts
+from winnow_dagster.core.days import Days
+from winnow_dagster.core.definition import Definition, needs_file_names
+from winnow_dagster.core.names import Selector, matches_any
+from winnow_dagster.core.planning import CLOCK_TOLERANCE
+from winnow_dagster.files.operations import (
+    list_names,
+    local_copies,
+    make_folder,
+    read_if_there,
+    remove_staged,
+    rename,
+    replace_file,
+    version_of,
+)
+from winnow_dagster.store import old_days
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from winnow_dagster.core.coverage import Failure, Reading
+    from winnow_dagster.files.operations import Version
+    from winnow_dagster.files.paths import StorePath
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 2
+"""The version of the file format. Winnow reads older versions too, and sets newer ones aside."""
+
+METADATA_KEY = "winnow"
+CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
+CORRUPT = ".corrupt"
+
+
+UNREADABLE = (
+    pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+"""What reading a file that is not what it should be may raise."""
+
+
+class DamagedError(ValueError):
+    """A day file cannot be trusted. The message says why."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was found in a file of a day, and of which version of the file."""
+
+    version: Version
+    coverage: Coverage | None
+    damage: str | None = None
+
+
+class DayStore:
+    """Day files of one schema in one folder."""
+
+    def __init__(self, folder: StorePath, schema: pl.Schema, rules: str = "") -> None:
+        """Use `folder`, which need not exist yet. Files made by other `rules` count as not read."""
+        self.folder = folder
+        self.schema = schema
+        self.rules = rules
+        self._known: dict[date, _Known] = {}
+
+    def path(self, day: date) -> StorePath:
+        """Return where the file of a day is, whether or not there is one."""
+        return self.folder / f"{day}.parquet"
+
+    def stored_days(self) -> list[date]:
+        """Return the days that have a file, oldest first."""
+        days = []
+        for name in list_names(self.folder):
+            day, _, suffix = name.partition(".")
+            with contextlib.suppress(ValueError):  # 2025-02-30 is nothing of ours.
+                if suffix == "parquet" and len(day) == len("2025-02-28"):
+                    days.append(date.fromisoformat(day))
+        return sorted(days)
+
+    def coverage(self, day: date) -> Coverage | None:
+        """Return what the file of a day covers; None where there is none, or one that is damaged."""
+        known = self._look(day)
+        return known.coverage if known else None
+
+    def damaged(self) -> dict[str, str]:
+        """Return the files that are damaged or were set aside, and what is wrong with each."""
+        found = {str(self.path(day)): self._damage(day) for day in self._at_hand(self.stored_days())}
+        aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
+        return {
+            **{name: damage for name, damage in found.items() if damage},
+            **{str(self.folder / name): aside for name in sorted(list_names(self.folder)) if name.endswith(CORRUPT)},
+        }
+
+    def clean_up(self) -> None:
+        """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
+        remove_staged(self.folder)
+        for day in self._at_hand(self.stored_days()):
+            self._set_aside_if_damaged(day)
+
+    def _look(self, day: date) -> _Known | None:
+        """Return what is in the file of a day, read again where the file has changed; None where there is none."""
+        path = self.path(day)
+        version = version_of(path)
+        if version is None:
+            self._known.pop(day, None)
+            return None
+        known = self._known.get(day)
+        if known is None or known.version != version:
+            content = read_if_there(*local_copies([path]))
+            if content is None:
+                # Gone since.
+                self._known.pop(day, None)
+                return None
+            try:
+                known = _Known(version, _decode(content, day, self.schema, self.rules))
+            except DamagedError as error:
+                logger.warning("%s %s; its day counts as not read", path, error)
+                known = _Known(version, None, str(error))
+            self._known[day] = known
+        return known
+
+    def _damage(self, day: date) -> str | None:
+        known = self._look(day)
+        return known.damage if known else None
+
+    def _set_aside_if_damaged(self, day: date) -> bool:
+        known = self._look(day)
+        if known is None or known.damage is None:
+            return False
+        path = self.path(day)
+        # What was found damaged, not what another may have written since.
+        rename(path, path.name + CORRUPT, known.version)
+        return True
+
+    def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
+        """Return the coverage of each of these days that has a file."""
+        found = {day: self.coverage(day) for day in self._at_hand(days)}
+        return {day: coverage for day, coverage in found.items() if coverage is not None}
+
+    def _at_hand(self, days: Collection[date]) -> Collection[date]:
+        """Return these days; the files of those not yet known are fetched side by side first, if they are elsewhere."""
+        if not isinstance(self.folder, Path):
+            local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
+        return days
+
+    def load(self, days: Collection[date]) -> Days:
+        """Return what is stored of these days; a day without a file has no coverage and no rows."""
+        coverage = self.coverages(days)
+        days = sorted(coverage)
+        paths = local_copies([self.path(day) for day in days])
+        by_day = {day: pl.scan_parquet(path, glob=False) for day, path in zip(days, paths, strict=True)}
+        counts = pl.scan_parquet(paths, glob=False) if paths else pl.LazyFrame(schema=self.schema)
+        return Days(counts, coverage, by_day)
+
+    def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
+        """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
+        make_folder(self.folder)
+        # As it was when what replaces it was made of it: one that has changed since must not be lost.
+        seen = self._known.get(day) or self._look(day)
+        if self._set_aside_if_damaged(day):
+            seen = None
+        ordered = counts.select(self.schema.names()).sort(self.schema.names())
+        made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
+        self._known[day] = _Known(made, coverage)
+
+    def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
+        """Store the source's answer to some requests on each of their days, in place of what was stored of it.
+
+        A reading does not replace one made when the source had more rows of the day. Returns, for each day that was
+        re-read, how many more downloads the source has now (negative: fewer).
+        """
+        late: dict[date, int] = {}
+        for day in sorted({day for request in reading.requests for day in request.days()}):
+            before = self.coverage(day) or Coverage()
+            asked = [r.selector for r in reading.requests if r.first <= day <= r.last]
+            rows = reading.source_rows.get(day)
+            selectors = [s for s in asked if not _has_more_rows(before, s, rows)]
+            # A clock that was ahead stamped these. What they counted is more than the source has now, and stays.
+            ahead = [s for s in asked if s not in selectors and before.read.get(s, at) > at + CLOCK_TOLERANCE]
+            if not selectors and not ahead:
+                continue
+            stored = self.load([day]).counts.collect()
+            fresh = reading.counts.filter(pl.col("date") == day, matches_any(selectors, "package"))
+            if again := [s for s in selectors if before.covers(s)]:
+                reread = matches_any(again, "package")
+                late[day] = _total(fresh.filter(reread)) - _total(stored.filter(reread))
+            self.write(
+                day,
+                pl.concat([stored.filter(~matches_any(selectors, "package")), fresh]),
+                before.with_reading({s: _facts(reading, day, s, fresh) for s in selectors}, at).restamped(ahead, at),
+            )
+        return late
+
+    def add_failure(self, failure: Failure) -> None:
+        """Store on each of its days why a request failed; what is covered stays covered."""
+        for day in failure.request.days():
+            before = self.coverage(day) or Coverage()
+            self.write(day, self.load([day]).counts.collect(), before.with_failure(failure))
+
+
+def _has_more_rows(before: Coverage, selector: Selector, rows: int | None) -> bool:
+    known = before.facts_of(selector).source_rows
+    return known is not None and rows is not None and known > rows
+
+
+def _facts(reading: Reading, day: date, selector: Selector, fresh: pl.DataFrame) -> ReadingFacts:
+    unnamed = reading.unnamed.filter(pl.col("date") == day, matches_any([selector], "package"))
+    return ReadingFacts(
+        source_rows=reading.source_rows.get(day),
+        downloads=_total(fresh.filter(matches_any([selector], "package"))),
+        unnamed=int(unnamed["rows"].sum()),
+        is_short=day in reading.short_days,
+    )
+
+
+def raw_store(folder: StorePath) -> DayStore:
+    """Return the store of raw counts below `folder`."""
+    return DayStore(folder / "raw_downloads", RAW_SCHEMA)
+
+
+def honest_store(folder: StorePath) -> DayStore:
+    """Return the store of honest counts below `folder`: those made by the present rules only."""
+    return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
+
+
+def _total(counts: pl.DataFrame) -> int:
+    return int(counts["downloads"].sum())
+
+
+def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
+    """Return a day file: counts, and in its metadata the format, what is covered, and a checksum of the file."""
+    about = {
+        "format": FORMAT,
+        "rules": rules,
+        "definition": Definition.FILES,
+        "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
+        "legacy": {str(s): at.isoformat() for s, at in sorted(coverage.legacy.items())},
+        "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
+        "facts": {str(s): _format_facts(coverage.facts[s]) for s in sorted(coverage.facts) if s in coverage.read},
+        "crc32": NO_CHECKSUM,
+    }
+    buffer = io.BytesIO()
+    counts.write_parquet(buffer, metadata={METADATA_KEY: json.dumps(about)})
+    return _with_checksum(buffer.getvalue(), zlib.crc32(buffer.getvalue()))
+
+
+def _format_facts(facts: ReadingFacts) -> dict[str, object]:
+    """Return the known facts about a reading as JSON values."""
+    return {key: value for key, value in asdict(facts).items() if value != getattr(NO_FACTS, key)}
+
+
+def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverage | None:
+    """Return what a day file covers; None of one that was made by other rules. Raises DamagedError."""
+    if not content:
+        raise DamagedError("is empty")
+    try:
+        about = old_days.upgrade(json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY]), schema)
+        problem = _problem(content, about, schema)
+        coverage = None if problem or about["rules"] != rules else _coverage(about, day)
+    except UNREADABLE:
+        raise DamagedError("is damaged, or was not written by Winnow") from None
+    if problem:
+        raise DamagedError(problem)
+    return coverage
+
+
+def _coverage(about: Mapping[str, Any], day: date) -> Coverage:
+    read, legacy = _moments(about["read"]), _moments(about.get("legacy", {}))
+    if needs_file_names(day) and about.get("definition") != Definition.FILES:
+        # From a release that counted every request.
+        read, legacy = {}, read
+    return Coverage(
+        read,
+        failed={Selector.parse(s): str(why) for s, why in about["failed"].items()},
+        facts={Selector.parse(s): ReadingFacts(**facts) for s, facts in about.get("facts", {}).items()},
+        legacy=legacy,
+    )
+
+
+def _moments(stamps: Mapping[str, str]) -> dict[Selector, datetime]:
+    return {Selector.parse(s): datetime.fromisoformat(at).astimezone(UTC) for s, at in stamps.items()}
+
+
+def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str | None:
+    """Return what is wrong with a file that is Parquet and was written by some Winnow; None if nothing is."""
+    if about["format"] != FORMAT:
+        return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
+    if (columns := pl.read_parquet_schema(io.BytesIO(content))) != schema:
+        return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
+    return None if _is_whole(content, about["crc32"]) else "is damaged: it is not what was written"
+
+
+def _is_whole(content: bytes, checksum: str | int | None) -> bool:
+    """Return whether a day file matches its checksum."""
+    if not isinstance(checksum, str):
+        return old_days.is_whole(content, checksum)
+    written = int(checksum, 16)
+    return zlib.crc32(_with_checksum(content, 0)) == written and _with_checksum(content, written) == content
+
+
+def _with_checksum(content: bytes, checksum: int) -> bytes:
+    """Return a day file with another checksum in its metadata, which comes after all counts and their statistics."""
+    before, key, after = content.rpartition(CHECKSUM_KEY)
+    return before + key + b"%08x" % checksum + after[len(NO_CHECKSUM) :]

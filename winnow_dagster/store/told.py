@@ -1,0 +1,47 @@
+"""The alerts that were sent, kept beside the days: Dagster's sensor and `winnow collect` send each change once."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from winnow_dagster.files.operations import make_folder, read_if_there, replace_file, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from winnow_dagster.files.paths import StorePath
+
+NAME = "alerts.json"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The alerts that were sent for checks and failed runs. Moments are seconds since 1970."""
+
+    is_red: Mapping[str, bool] = field(default_factory=dict)
+    """The state of each check in its last alert."""
+
+    judged_at: Mapping[str, float] = field(default_factory=dict)
+    """When each check was judged so."""
+
+    since: float | None = None
+    """Runs that failed before this moment get no alert; None if nothing was recorded yet."""
+
+    runs: Mapping[str, float] = field(default_factory=dict)
+    """The runs that failed later and have an alert, and when each failed."""
+
+
+def read_told(folder: StorePath) -> Told:
+    """Return the alerts that were sent for the installation whose data is in `folder`. Raises StorageError."""
+    with suppress(ValueError, TypeError):
+        return Told(**json.loads(read_if_there(folder / NAME) or b"{}"))
+    return Told()
+
+
+def write_told(folder: StorePath, told: Told) -> None:
+    """Replace the record of alerts. Raises StorageError."""
+    make_folder(folder)
+    replace_file(folder / NAME, json.dumps(asdict(told)).encode(), version_of(folder / NAME))
