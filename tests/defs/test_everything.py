@@ -24,7 +24,7 @@ from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans
-from winnow_dagster.site import everything as drawing
+from winnow_dagster.site import badges as drawing
 
 NAMES = ("requests", "req", "r", "0x", "zz-top", "numpy", "py-a", "py-b")
 INSTALLERS = ("pip", "uv", "bandersnatch", "Browser", None)
@@ -83,7 +83,7 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         # However many rows are counted at a time.
         patch.setattr(counting, "MAX_ROWS_COUNTED", most)
-        patch.setattr(drawing, "MAX_DRAWN", most)
+        patch.setattr(drawing, "MAX_CACHED", most)
         make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
         house = everything(make_house, (3, 2))
         store(house, found)

@@ -101,7 +101,7 @@ def _published(winnow: Installation) -> Verdict:
         lambda folder, name: read_if_there(winnow.web.folder / folder / name),
         winnow.clock.today,
     )
-    wide = winnow.web.wide.judge(winnow.everything(), winnow.clock.today)
+    wide = audit.judge_all_packages(winnow.web.wide, winnow.everything(), winnow.clock.today)
     return Verdict({**in_full.bad, **wide.bad}, in_full.looked_at + wide.looked_at, {**in_full.facts, **wide.facts})
 
 

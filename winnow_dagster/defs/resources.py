@@ -247,7 +247,7 @@ class Installation:
             return None
         windows = self.settings.published_windows
         return describe_everything(
-            self._stored(), windows, self.web.wide.look, self._question(self.clock.through), in_full
+            self._stored(), windows, self.web.wide.style, self._question(self.clock.through), in_full
         )
 
     def _stored(self) -> Days:

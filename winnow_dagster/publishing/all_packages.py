@@ -7,15 +7,12 @@ that no number goes back to an older day (R5), whatever becomes of the store.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import SLUGS, Badge, parse_name
-from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import EVERYTHING, GROUP_FOLDER, Selector
 from winnow_dagster.core.shard import shard_of
-from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.files.errors import SampleOverRealError
 from winnow_dagster.files.operations import (
     Failures,
@@ -29,13 +26,11 @@ from winnow_dagster.files.operations import (
     version_of,
 )
 from winnow_dagster.files.paths import ObjectPath, part_of
-from winnow_dagster.publishing.audit import judge_everything
 from winnow_dagster.publishing.publication import Publication
 from winnow_dagster.site.everything import (
     FOLDER,
     HEADLINE,
     SUMMARY_NAME,
-    BadgeRenderer,
     Summary,
     format_page,
     format_shard,
@@ -49,6 +44,7 @@ from winnow_dagster.site.record import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from datetime import date
 
     from winnow_dagster.core.badge import BadgeStyle
     from winnow_dagster.core.everything import Everything
@@ -87,7 +83,7 @@ class AllPackagesDir:
         return [selector for selector in map(Selector.parse, texts) if not selector.is_all]
 
     @property
-    def look(self) -> BadgeStyle:
+    def style(self) -> BadgeStyle:
         """How badges look: as the config says, with those that it no longer asks for, which are renewed too.
 
         Without `*` in the config, as they were published.
@@ -168,19 +164,6 @@ class AllPackagesDir:
         """Publish what lists the shards, with its page; return how many files changed."""
         page = format_page(summary, self.site.stale_threshold_days)
         return replace_changed(self.shards, {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page})
-
-    def judge(self, everything: Everything | None, today: date) -> Verdict:
-        """Hold what is published against what the store says."""
-        summary = self.summary()
-        if everything is None or summary is None or summary.source != everything.source:
-            return Verdict({}, 0)
-        fresh = min(map(date.fromisoformat, summary.as_of.values())) + ONE_DAY
-        drawings = [self.drawing(day) for day in (today, fresh)]
-        return judge_everything(everything, self.shard, lambda p, f: read_if_there(self.home(p) / f), drawings)
-
-    def drawing(self, today: date) -> BadgeRenderer:
-        """Return what draws badges as they read on a day."""
-        return BadgeRenderer(self.look, today, self.site.stale_threshold_days)
 
     def home(self, package: str) -> StorePath:
         """Return the folder of a package."""

@@ -11,19 +11,21 @@ from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.verdicts import Verdict
+from winnow_dagster.files.operations import read_if_there
+from winnow_dagster.site.badges import badge_files, badges_of_shard
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.record import parse_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date
 
     from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.history import History
     from winnow_dagster.core.shard import Shard
     from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
-    from winnow_dagster.site.everything import BadgeRenderer
+    from winnow_dagster.publishing.all_packages import AllPackagesDir
     from winnow_dagster.site.site import SiteConfig
 
 
@@ -68,46 +70,60 @@ def judge_published(
     return Verdict(bad, looked_at, {"windows_not_in_store": unknown})
 
 
-def judge_everything(
-    everything: Everything,
-    published: Callable[[str], Shard | None],
-    read: Callable[[str, str], bytes | None],
-    drawings: Sequence[BadgeRenderer],
-) -> Verdict:
+def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today: date) -> Verdict:
     """Hold that the numbers of each shard are what the store says, and one package's badges what those say.
 
-    Which package is looked at of a shard changes from day to day. `drawings`: how a badge may read. Windows that the
-    store does not have are not judged.
+    Each day another package of a shard is looked at. Windows that the store does not have, and what another source
+    published, are not judged.
     """
+    summary = web.summary()
+    if everything is None or summary is None or summary.source != everything.source:
+        return Verdict({}, 0)
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for counted in everything.shards(with_days=False):
         for key, found in counted.items():
-            shard = published(key)
-            common = shard.common(found.shard) if shard else []
-            if shard is None or not common:
+            shard = web.shard(key)
+            if shard is None or not shard.common(found.shard):
                 unknown += 1
                 continue
-            nothing = (0,) * (len(found.shard.windows) * len(shard.columns))
-            for name, numbers in shard.packages.items():
-                looked_at += 1
-                theirs = found.shard.packages.get(name, nothing)
-                told = [shard.counted(numbers, days) for days in common]
-                store = [found.shard.counted(theirs, days) for days in common]
-                expected = [{column: s[column] for column in t} for t, s in zip(told, store, strict=True)]
-                if told != expected:
-                    bad[name] = f"is {_numbers(told)}; the store says {_numbers(expected)}"
-            names = list(shard.packages)
-            name = names[drawings[0].today.toordinal() % len(names)]
-            for file in drawings[0].files(shard, shard.packages[name]):
-                content = read(name, file)
-                if content not in [drawing.files(shard, shard.packages[name])[file] for drawing in drawings]:
-                    bad[f"{name}/{file}"] = "is missing" if content is None else "is not what its number is drawn as"
+            looked_at += len(shard.packages)
+            bad |= _wrong_numbers(shard, found.shard)
+            package = list(shard.packages)[today.toordinal() % len(shard.packages)]
+            bad |= _wrong_badges(web, shard, package, today)
     return Verdict(bad, looked_at, {"shards_not_in_store": unknown})
 
 
-def _numbers(windows: Iterable[Mapping[str, int]]) -> list[int]:
-    return [number for window in windows for number in window.values()]
+def _wrong_numbers(published: Shard, stored: Shard) -> dict[str, str]:
+    """Return what is wrong with each package whose published numbers are not those of the store."""
+    bad: dict[str, str] = {}
+    common = published.common(stored)
+    nothing = (0,) * (len(stored.windows) * len(published.columns))
+    for name, numbers in published.packages.items():
+        told = [published.counted(numbers, days) for days in common]
+        store = [stored.counted(stored.packages.get(name, nothing), days) for days in common]
+        expected = [{column: s[column] for column in t} for t, s in zip(told, store, strict=True)]
+        if told != expected:
+            found, wanted = ([n for window in windows for n in window.values()] for windows in (told, expected))
+            bad[name] = f"is {found}; the store says {wanted}"
+    return bad
+
+
+def _wrong_badges(web: AllPackagesDir, shard: Shard, package: str, today: date) -> dict[str, str]:
+    """Return what is wrong with each badge of a package. Draw them without the cache of the publication."""
+    threshold, style = web.site.stale_threshold_days, web.style
+    drawn: dict[str, list[bytes]] = {}
+    for day in _reading_days({window.as_of for window in shard.windows}, today, threshold):
+        numbers = shard.packages[package]
+        for badge in badges_of_shard(shard, numbers, style, today=day, stale_threshold_days=threshold):
+            for name, content in badge_files(badge).items():
+                drawn.setdefault(name, []).append(content)
+    bad: dict[str, str] = {}
+    for name, versions in drawn.items():
+        found = read_if_there(web.home(package) / name)
+        if found not in versions:
+            bad[f"{package}/{name}"] = "is missing" if found is None else "is not what its number is drawn as"
+    return bad
 
 
 def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:
@@ -150,16 +166,20 @@ def _expected(
 ) -> dict[str, list[bytes]]:
     """Return what each file may be: as it reads today, or as it read when some of its numbers were still fresh."""
     as_ofs = {w.counts.window.as_of for w in (*told.state.windows, *told.state.former) if w.counts}
-    turns = {as_of + n * ONE_DAY for as_of in as_ofs for n in (1, site.stale_threshold_days + 1)}
     files: dict[str, list[bytes]] = {}
-    seen = set()
-    for day in [today, *sorted(day for day in turns if day < today)]:
-        stale = frozenset(a for a in as_ofs if is_stale(a, day, site.stale_threshold_days))
-        if stale not in seen:
-            seen.add(stale)
-            for name, content in format_folder(site, told, day, read).items():
-                files.setdefault(name, []).append(content)
+    for day in _reading_days(as_ofs, today, site.stale_threshold_days):
+        for name, content in format_folder(site, told, day, read).items():
+            files.setdefault(name, []).append(content)
     return files
+
+
+def _reading_days(as_ofs: Collection[date], today: date, stale_threshold_days: int) -> list[date]:
+    """Return today, and for each other set of numbers that were stale at one time a day on which they were."""
+    turns = {as_of + n * ONE_DAY for as_of in as_ofs for n in (1, stale_threshold_days + 1)}
+    days: dict[frozenset[date], date] = {}
+    for day in [today, *sorted(day for day in turns if day < today)]:
+        days.setdefault(frozenset(a for a in as_ofs if is_stale(a, day, stale_threshold_days)), day)
+    return list(days.values())
 
 
 def _difference(content: bytes, expected: bytes) -> str:

@@ -10,6 +10,7 @@ from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.files.operations import Batch, read_if_there
 from winnow_dagster.files.paths import ObjectPath, part_of
+from winnow_dagster.site.badges import ShardRenderer
 from winnow_dagster.site.everything import PackageDays, Summary, format_days, merge_days
 from winnow_dagster.site.history import JSON_NAME
 
@@ -36,7 +37,7 @@ class Publication:
         self._done: dict[str, Shard] = {}
         # In one folder: where a run died, nobody wants to look for them in a million.
         self._batch = Batch(failures, MAX_STAGED_FILES, wide.shards)
-        self._drawing = wide.drawing(through + ONE_DAY)
+        self._drawing = ShardRenderer(wide.style, through + ONE_DAY, wide.site.stale_threshold_days)
 
     def publish(self, key: str, found: ShardCounts, everything: Everything, least: int) -> None:
         """Publish a shard of packages with `least` honest downloads over the first window, and of those published."""
@@ -85,7 +86,7 @@ class Publication:
                 {days: day for days, day in as_of.items() if int(days) not in lengths},
                 stale,
                 {key: number for key, number in sorted({**left, **done}.items()) if number},
-                self._drawing.look,
+                self._drawing.style,
                 before.short_days if before and short_days is None else tuple(map(str, short_days or ())),
             )
             with self._failures.collect():
@@ -109,9 +110,10 @@ class Publication:
         # As text: to join a million Path takes as long as the disk.
         join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
         counted = found.shard.windows if found else ()
+        self._drawing.start(shard)
         for name, numbers in shard.packages.items():
             with self._failures.collect():
-                files = dict(self._drawing.files(shard, numbers))
+                files = dict(self._drawing.files(numbers))
                 if found:
                     days = PackageDays(found.days.get(name, ""))
                     if counted is not shard.windows:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from winnow_dagster.core.badge import SLUGS, BadgeStyle, badges_of
+from winnow_dagster.core.badge import SLUGS, BadgeStyle
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.names import EVERYTHING
-from winnow_dagster.core.shard import Numbers, Shard
+from winnow_dagster.core.shard import Shard
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.history import definition_of_day
 from winnow_dagster.site.record import to_json
-from winnow_dagster.site.svg import draw
 from winnow_dagster.site.template import render
 
 if TYPE_CHECKING:
@@ -27,38 +26,6 @@ FORMAT = 1
 DAYS_FORMAT = 2
 
 HEADLINE = BadgeStyle(slugs=SLUGS[:1])
-
-MAX_DRAWN = 50_000
-"""How many packages' badges are kept for others with the same numbers."""
-
-
-@dataclass
-class BadgeRenderer:
-    """Draws the badges of packages of one shard after another: those with the same numbers once."""
-
-    look: BadgeStyle
-    today: date
-    stale_threshold_days: int
-    _drawn: dict[Numbers, dict[str, bytes]] = field(default_factory=dict)
-    _of: tuple[Window, ...] = ()
-
-    def files(self, shard: Shard, numbers: Numbers) -> dict[str, bytes]:
-        """Return the badges of a package with these numbers, by file name: of what was counted."""
-        if self._of != shard.windows or len(self._drawn) > MAX_DRAWN:
-            self._drawn.clear()
-            self._of = shard.windows
-        # The headline says nothing but its honest count.
-        key = numbers[:: len(shard.columns)] if self.look.slugs == HEADLINE.slugs else numbers
-        found = self._drawn.get(key)
-        if found is None:
-            badges = badges_of(
-                shard.state(numbers), self.look, today=self.today, stale_threshold_days=self.stale_threshold_days
-            )
-            found = self._drawn[key] = {}
-            for badge in badges:
-                if badge.slug in self.look.slugs and shard.knows(numbers, badge.days, badge.slug):
-                    found |= {badge.file_name: to_json(badge.payload), badge.picture_name: draw(badge.payload)}
-        return found
 
 
 def format_shard(shard: Shard) -> bytes:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import keep_look, may_replace
+from winnow_dagster.site.badges import badge_files
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
-from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload, to_json
-from winnow_dagster.site.svg import draw
+from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,9 +40,8 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
     }
     shown = []
     for badge, is_new in _renewed(site, state, today, published):
-        if is_new:
-            files[badge.file_name] = to_json(badge.payload)
-        files[badge.picture_name] = draw(badge.payload)
+        drawn = badge_files(badge)
+        files |= drawn if is_new else {badge.picture_name: drawn[badge.picture_name]}
         shown.append(badge)
     listed = {(b.slug, b.days) for b in site.chosen(replace(state, former=()), today)}
     asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.look_of(state.package) else shown
