@@ -45,19 +45,19 @@ def drawn_alone(shard: Shard, numbers: tuple[int | None, ...], style: BadgeStyle
 def test_badges_drawn_one_package_after_another_are_those_drawn_alone(
     found: list[tuple[Shard, tuple[int | None, ...]]], style: BadgeStyle, room: int
 ) -> None:
-    renderer = ShardRenderer(style, TODAY, 3)
+    renderer = ShardRenderer(style, 3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "MAX_CACHED", room)
         for shard, numbers in found:
-            renderer.start(shard)
+            renderer.start(shard, TODAY)
             assert renderer.files(numbers) == drawn_alone(shard, numbers, style)
 
 
 def test_a_real_badge_is_not_drawn_from_the_cache_of_a_sample_one() -> None:
-    renderer = ShardRenderer(HEADLINE, TODAY, 3)
-    renderer.start(replace(SHARD, source="sample"))
+    renderer = ShardRenderer(HEADLINE, 3)
+    renderer.start(replace(SHARD, source="sample"), TODAY)
     sample = renderer.files((5, 9))["downloads-30d-non-ci.json"]
-    renderer.start(SHARD)
+    renderer.start(SHARD, TODAY)
     assert b"sample: " in sample
     assert b"sample: " not in renderer.files((5, 9))["downloads-30d-non-ci.json"]
 
@@ -67,16 +67,16 @@ def test_a_headline_that_shows_more_than_its_honest_count_is_drawn_from_all_that
 ) -> None:
     share = BadgeKind("downloads", "honest", lambda counts: counts.honest, lambda counts: counts.raw)
     monkeypatch.setattr(badge, "BADGE_KINDS", (share,))
-    renderer = ShardRenderer(HEADLINE, TODAY, 3)
-    renderer.start(SHARD)
+    renderer = ShardRenderer(HEADLINE, 3)
+    renderer.start(SHARD, TODAY)
     half, all_of_it = (renderer.files((20, raw))["downloads-30d-non-ci.json"] for raw in (40, 20))
     assert b'"50%"' in half
     assert b'"100%"' in all_of_it
 
 
 def test_packages_of_the_same_payload_share_one_drawing() -> None:
-    renderer = ShardRenderer(HEADLINE, TODAY, 3)
-    renderer.start(SHARD)
+    renderer = ShardRenderer(HEADLINE, 3)
+    renderer.start(SHARD, TODAY)
     one, other = renderer.files((5, 9)), renderer.files((5, 700))
     name = "downloads-30d-non-ci.svg"
     assert one[name] is other[name]

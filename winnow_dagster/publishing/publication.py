@@ -1,128 +1,105 @@
-"""One publication of `*`: each shard's record and then its packages' badges and days, as they are counted."""
+"""Publication: the rules by which numbers take the place of published ones.
+
+Packages, prefixes, groups and `*` follow the same rules. Which files there are is the business of their records.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.files.operations import Batch, read_if_there
-from winnow_dagster.files.paths import ObjectPath, part_of
-from winnow_dagster.site.badges import ShardRenderer
-from winnow_dagster.site.everything import PackageDays, Summary, format_days, merge_days
-from winnow_dagster.site.history import JSON_NAME
+from winnow_dagster.files.errors import SampleOverRealError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from datetime import date
 
-    from winnow_dagster.core.everything import Everything, ShardCounts
-    from winnow_dagster.core.shard import Shard
-    from winnow_dagster.files.operations import Failures
+    from winnow_dagster.files.operations import Batch, Failures
     from winnow_dagster.files.paths import StorePath
-    from winnow_dagster.publishing.all_packages import AllPackagesDir
 
-MAX_STAGED_FILES = 20_000
-"""How many files wait to be put in place together."""
+
+class Record(Protocol):
+    """Numbers that are published together: those of one package or group, or of a shard of packages."""
+
+    @property
+    def source(self) -> str:
+        """The kind of source that the numbers come from."""
+
+    @property
+    def as_of(self) -> Collection[date]:
+        """The newest day of each window that has numbers."""
+
+    @property
+    def place(self) -> StorePath:
+        """Where the numbers are published."""
+
+    def keep_newest(self, published: Self) -> Self:
+        """Return this with the published numbers where they are newer, and with the published days that it lacks."""
+
+    def remove_sample(self, published: Self) -> None:
+        """Remove the files of sample data that this record does not replace. Raises StorageError."""
+
+    def write(self) -> int:
+        """Write the numbers, unless they are in the first file of each folder; return how many files change."""
+
+    def folders(self, today: date) -> Iterator[tuple[StorePath | str, Callable[[], Mapping[str, bytes]]]]:
+        """Yield each folder that shows the numbers, with what returns its files as they read on `today`."""
+
+
+R = TypeVar("R", bound=Record)
 
 
 class Publication:
-    """One publication: shards as they come, then those that did not come."""
+    """Publishes records as they read on the day after `through`."""
 
-    def __init__(self, wide: AllPackagesDir, through: date, failures: Failures) -> None:
+    def __init__(self, through: date, failures: Failures, batch: Batch) -> None:
+        """Start with no file changed. A folder that cannot be written is noted in `failures`."""
         self.changed = 0
-        self._wide, self._through, self._failures = wide, through, failures
-        self._before = wide.summary()
-        self._done: dict[str, Shard] = {}
-        # In one folder: where a run died, nobody wants to look for them in a million.
-        self._batch = Batch(failures, MAX_STAGED_FILES, wide.shards)
-        self._drawing = ShardRenderer(wide.style, through + ONE_DAY, wide.site.stale_threshold_days)
+        self.today = through + ONE_DAY
+        self._through, self._failures, self._batch = through, failures, batch
 
-    def publish(self, key: str, found: ShardCounts, everything: Everything, least: int) -> None:
-        """Publish a shard of packages with `least` honest downloads over the first window, and of those published."""
-        published = self._wide.shard(key)
-        is_made_up = published is not None and published.source == "sample" != everything.source
-        before = None if is_made_up or published is None else _chosen(published, everything)
-        known = before.packages if before else {}
-        found_here = found.shard.packages.items()
-        chosen = {name: numbers for name, numbers in found_here if (numbers[0] or 0) >= least or name in known}
-        shard = replace(found.shard, packages=chosen).keep_newest(before)
-        if is_made_up and published:
-            # The log may not know them.
-            with self._failures.collect():
-                self._wide.remove_packages(published.packages.keys() - shard.packages.keys())
-        self._show(key, shard, found)
+    def publish(self, computed: R, published: R | None) -> R:
+        """Publish the newer numbers of the two (R5), and return them.
 
-    def left(self) -> dict[str, int]:
-        """Return the published shards that did not come, each with its number of packages."""
-        published = self._before.shards if self._before else {}
-        return {key: packages for key, packages in published.items() if key not in self._done}
-
-    def end(self, lengths: Collection[int], short_days: Collection[date] | None = None) -> None:
-        """Show the rest of the shards, if what they say of their age has changed, and list all.
-
-        `lengths`: those of the windows in the config. `short_days`: the short days within what was counted; None if
-        nothing was counted.
+        Raises StorageError, and SampleOverRealError.
         """
-        before, left = self._before, self.left()
-        as_of: dict[str, str] = {}
-        for shard in self._done.values():
-            for days, window in zip(shard.lengths, shard.windows, strict=True):
-                as_of[str(days)] = max(as_of.get(str(days), ""), str(window.as_of))
-        as_of = as_of or (before.as_of if before else {})
-        stale = frozenset(days for days, day in as_of.items() if self._is_stale(day))
-        if before and left and stale != before.stale:
-            for key in left:
-                if aged := self._wide.shard(key):
-                    self._show(key, aged, None)
+        if published is not None and mixes_sample(computed.source, published.source):
+            refuse_sample_over_real(computed.source, published)
+            computed.remove_sample(published)
+        elif published is not None:
+            if self.is_replay(published.as_of):
+                return published
+            computed = computed.keep_newest(published)
+        self._write(computed)
+        return computed
+
+    def refresh(self, published: Record) -> None:
+        """Let published numbers grow stale (R6). Raises StorageError."""
+        if not self.is_replay(published.as_of):
+            self._write(published)
+
+    def is_replay(self, published: Collection[date]) -> bool:
+        """Tell whether something newer is published, so that older days are being replayed: then it stays as it is."""
+        return any(day > self._through for day in published)
+
+    def end(self) -> None:
+        """Put the files in place that wait for it."""
         self._batch.put()
-        done = {key: len(shard.packages) for key, shard in self._done.items()}
-        if before or any(done.values()):
-            sources = [shard.source for shard in self._done.values()]
-            summary = Summary(
-                sources[0] if sources else before.source if before else "",
-                {days: day for days, day in as_of.items() if int(days) in lengths},
-                {days: day for days, day in as_of.items() if int(days) not in lengths},
-                stale,
-                {key: number for key, number in sorted({**left, **done}.items()) if number},
-                self._drawing.style,
-                before.short_days if before and short_days is None else tuple(map(str, short_days or ())),
-            )
+
+    def _write(self, record: Record) -> None:
+        # The record first: it may name a day that the badges do not show yet, never the other way round.
+        self.changed += record.write()
+        for folder, files_of in record.folders(self.today):
             with self._failures.collect():
-                self.changed += self._wide.write_summary(summary)
-
-    def _is_stale(self, as_of: str) -> bool:
-        return is_stale(date.fromisoformat(as_of), self._through + ONE_DAY, self._wide.site.stale_threshold_days)
-
-    def _show(self, key: str, shard: Shard, found: ShardCounts | None) -> None:
-        self._done[key] = replace(shard, packages=dict.fromkeys(shard.packages, ()))
-        if any(window.as_of > self._through for window in shard.windows):
-            # An old day is being replayed.
-            return
-        with self._failures.collect():
-            # The record first: it may name a day that the badges do not show yet, never the other way round.
-            if shard.packages or (self._before and key in self._before.shards):
-                self.changed += self._wide.write_shard(key, shard)
-            self._show_packages(shard, found, part_of(self._wide.folder, key))
-
-    def _show_packages(self, shard: Shard, found: ShardCounts | None, folder: StorePath) -> None:
-        # As text: to join a million Path takes as long as the disk.
-        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
-        counted = found.shard.windows if found else ()
-        self._drawing.start(shard)
-        for name, numbers in shard.packages.items():
-            with self._failures.collect():
-                files = dict(self._drawing.files(numbers))
-                if found:
-                    days = PackageDays(found.days.get(name, ""))
-                    if counted is not shard.windows:
-                        # Some are published of windows that were not counted this time.
-                        days = merge_days(days.text, read_if_there(folder / name / JSON_NAME), counted, shard.windows)
-                    files[JSON_NAME] = format_days(shard.source, name, days)
-                self.changed += self._batch.add(join(name), files)
+                self.changed += self._batch.add(folder, files_of())
 
 
-def _chosen(shard: Shard, everything: Everything) -> Shard:
-    """Return a shard without what something else publishes by now."""
-    return replace(shard, packages={name: n for name, n in shard.packages.items() if everything.selects(name)})
+def mixes_sample(one: str, other: str) -> bool:
+    """Tell whether one of two sources is the sample source, and the other is not: their numbers never mix (R8)."""
+    return (one == "sample") != (other == "sample")
+
+
+def refuse_sample_over_real(source: str, published: Record) -> None:
+    """Raise SampleOverRealError if `source` is the sample source and real numbers are published."""
+    if source == "sample" != published.source and published.as_of:
+        raise SampleOverRealError(published.place)

@@ -45,17 +45,16 @@ class ShardRenderer:
     """
 
     style: BadgeStyle
-    today: date
     stale_threshold_days: int
     _by_payload: dict[tuple[object, ...], dict[str, bytes]] = field(default_factory=dict)
     _by_numbers: dict[Numbers, dict[str, bytes]] = field(default_factory=dict)
-    _head: Shard | None = None
+    _drawn: tuple[Shard, date] | None = None
 
-    def start(self, shard: Shard) -> None:
-        """Draw packages of this shard from now on."""
-        head = replace(shard, packages={})
-        if head != self._head:
-            self._head = head
+    def start(self, shard: Shard, today: date) -> None:
+        """Draw packages of this shard from now on, as they read on `today`."""
+        drawn = replace(shard, packages={}), today
+        if drawn != self._drawn:
+            self._drawn = drawn
             self._by_numbers.clear()
 
     def files(self, numbers: Numbers) -> dict[str, bytes]:
@@ -68,11 +67,12 @@ class ShardRenderer:
         return self._by_numbers[numbers]
 
     def _draw(self, numbers: Numbers) -> dict[str, bytes]:
-        if self._head is None:
+        if self._drawn is None:
             raise ValueError("call `start` with the packages' shard first")
+        shard, today = self._drawn
         files: dict[str, bytes] = {}
         for badge in badges_of_shard(
-            self._head, numbers, self.style, today=self.today, stale_threshold_days=self.stale_threshold_days
+            shard, numbers, self.style, today=today, stale_threshold_days=self.stale_threshold_days
         ):
             key = (badge.stem, *badge.payload.items())
             if key not in self._by_payload:

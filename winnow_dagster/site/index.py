@@ -12,10 +12,10 @@ from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
+from winnow_dagster.site.all_packages import FOLDER as EVERYTHING_FOLDER
+from winnow_dagster.site.all_packages import SUMMARY_NAME
 from winnow_dagster.site.chart import share_bar, spark
 from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
-from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
-from winnow_dagster.site.everything import SUMMARY_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import key_of, summary, to_json
 from winnow_dagster.site.svg import size
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState, WindowState
-    from winnow_dagster.site.everything import Summary
+    from winnow_dagster.site.all_packages import Summary
     from winnow_dagster.site.site import SiteConfig
 
 HEALTH_NAME = "_health.json"

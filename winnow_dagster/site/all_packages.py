@@ -1,4 +1,4 @@
-"""What is published of `*`: badges and days of each package, and the shards of names that are their record."""
+"""Files of all packages that only `*` selects: a record for each shard of their names, and what lists the shards."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from winnow_dagster.core.badge import SLUGS, BadgeStyle
+from winnow_dagster.core.badge import SLUGS, BadgeStyle, is_stale
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.shard import Shard
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
-from winnow_dagster.site.history import definition_of_day
 from winnow_dagster.site.record import to_json
 from winnow_dagster.site.template import render
 
@@ -21,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 FOLDER = "_packages"
+"""The folder of the shards, in the web directory."""
+
 SUMMARY_NAME = "index.json"
 FORMAT = 1
-DAYS_FORMAT = 2
 
 HEADLINE = BadgeStyle(slugs=SLUGS[:1])
 
@@ -66,63 +65,24 @@ def parse_shard(content: bytes | None) -> Shard | None:
 
 
 @dataclass(frozen=True)
-class PackageDays:
-    """The days of a package, and those of them that a former release counted by another definition (R9)."""
-
-    text: str
-    """The honest and raw downloads of each day, as the members of a JSON object."""
-    requests: Sequence[str] = ()
-
-
-def format_days(source: str, package: str, days: PackageDays) -> bytes:
-    """Return a package's `history.json`: its days with downloads, honest and raw, within the longest window."""
-    head = f'"format": {DAYS_FORMAT}, "package": "{package}", "source": "{source}", "definition": "{Definition.FILES}"'
-    exceptions = ", ".join(f'"{day}": "{Definition.REQUESTS}"' for day in days.requests)
-    others = f', "definitions": {{{exceptions}}}' if exceptions else ""
-    return f'{{{head}{others}, "days": {{{days.text}}}}}\n'.encode()
-
-
-def merge_days(
-    computed: str, published: bytes | None, counted: Sequence[Window], shown: Sequence[Window]
-) -> PackageDays:
-    """Return the days of a package as they are to be published: no day that is published is taken back (R5).
-
-    `computed` are the days of the windows that were `counted`; of the others that are `shown`, what is published stays.
-    """
-    try:
-        history = json.loads(published or b"{}")
-        before = {day: (honest, raw) for day, (honest, raw) in history.get("days", {}).items()}
-        requests = {day for day in before if definition_of_day(history, day) is Definition.REQUESTS}
-    except (ValueError, TypeError, AttributeError):
-        before, requests = {}, set()
-    kept = {day: f"[{honest},{raw}]" for day, (honest, raw) in before.items() if not _is_in(day, counted)}
-    found = {d: f"[{honest},{raw}]" for d, (honest, raw) in json.loads(f"{{{computed}}}").items()}
-    days = sorted(d for d in {**kept, **found} if _is_in(d, shown))
-    text = ",".join(f'"{d}":{found.get(d) or kept[d]}' for d in days)
-    return PackageDays(text, [day for day in days if day not in found and day in requests])
-
-
-def _is_in(day: str, windows: Sequence[Window]) -> bool:
-    return any(str(window.first_day) <= day <= str(window.as_of) for window in windows)
-
-
-@dataclass(frozen=True)
 class Summary:
-    """What is published of `*`: how many packages each shard has, of when, and whether their badges say so."""
+    """What is published of `*`: how many packages each shard has, the newest day of each window, and the style."""
 
     source: str
     windows: Mapping[str, str]
-    """By a window's length in days, the headline's first, the newest day of any shard."""
+    """The newest day of any shard, by the window's length in days, the headline's first."""
 
     former: Mapping[str, str]
-    """The same of windows that were published and are no longer configured."""
+    """The same of windows that are published and no longer configured."""
 
     stale: frozenset[str]
-    """The windows of either kind whose badges say of which day they are."""
+    """The windows, configured or not, whose badges say their day since it is old."""
 
     shards: Mapping[str, int]
-    look: BadgeStyle = HEADLINE
-    """How the badges were drawn that are published."""
+    """How many packages each shard has."""
+
+    style: BadgeStyle = HEADLINE
+    """The style of the published badges."""
 
     short_days: tuple[str, ...] = ()
     """Short days, which Winnow counts as they are."""
@@ -132,27 +92,40 @@ class Summary:
         """The newest day of each window, configured or not."""
         return {**self.windows, **self.former}
 
-    def without(self, lengths: Collection[int], slugs: Sequence[str]) -> Summary:
-        """Return this without the windows of these lengths, and with these badges only."""
-        kept = {days for days in self.as_of if int(days) not in lengths}
-        return replace(
-            self,
-            windows={days: day for days, day in self.windows.items() if days in kept},
-            former={days: day for days, day in self.former.items() if days in kept},
-            stale=self.stale & kept,
-            look=replace(self.look, slugs=tuple(slugs)),
-        )
-
-    def state(self) -> PackageState:
-        """Return of when it is, as of a package."""
-        found = {int(days): date.fromisoformat(as_of) for days, as_of in self.windows.items()}
-        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found.items()]
-        return PackageState(str(EVERYTHING), self.source, tuple(windows))
+    @property
+    def days(self) -> dict[int, date]:
+        """The same, as numbers and dates."""
+        return {int(days): date.fromisoformat(as_of) for days, as_of in self.as_of.items()}
 
     @property
     def packages(self) -> int:
         """How many packages there are."""
         return sum(self.shards.values())
+
+    def stale_on(self, today: date, stale_threshold_days: int) -> frozenset[str]:
+        """Return the windows whose newest day is too old to be shown as the present one."""
+        return frozenset(str(days) for days, day in self.days.items() if is_stale(day, today, stale_threshold_days))
+
+    def configured(self, lengths: Collection[int]) -> Summary:
+        """Return this as it is if windows of these lengths are configured."""
+        former = {days: as_of for days, as_of in self.as_of.items() if int(days) not in lengths}
+        return replace(self, windows={d: a for d, a in self.as_of.items() if d not in former}, former=former)
+
+    def without(self, lengths: Collection[int], slugs: Sequence[str]) -> Summary:
+        """Return this without the windows of these lengths, and with the badges of these slugs only."""
+        return replace(
+            self,
+            windows={days: day for days, day in self.windows.items() if int(days) not in lengths},
+            former={days: day for days, day in self.former.items() if int(days) not in lengths},
+            stale=frozenset(days for days in self.stale if int(days) not in lengths),
+            style=replace(self.style, slugs=tuple(slugs)),
+        )
+
+    def state(self) -> PackageState:
+        """Return the windows as those of a package without numbers, for judging how old they are."""
+        found = {int(days): date.fromisoformat(as_of) for days, as_of in self.windows.items()}
+        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found.items()]
+        return PackageState(str(EVERYTHING), self.source, tuple(windows))
 
 
 def format_summary(summary: Summary) -> bytes:
@@ -167,10 +140,10 @@ def format_summary(summary: Summary) -> bytes:
             "stale": sorted(summary.stale),
             **({"short_days": list(summary.short_days)} if summary.short_days else {}),
             "look": {
-                "slugs": list(summary.look.slugs),
-                "labels": dict(summary.look.labels),
-                "colors": [list(color) for color in summary.look.colors],
-                "extras": dict(summary.look.extras),
+                "slugs": list(summary.style.slugs),
+                "labels": dict(summary.style.labels),
+                "colors": [list(color) for color in summary.style.colors],
+                "extras": dict(summary.style.extras),
             },
             "shards": dict(summary.shards),
         }
@@ -206,13 +179,13 @@ def parse_summary(content: bytes | None) -> Summary | None:
             fields.get("former", {}),
             frozenset(stale if isinstance(stale, list) else ()),
             fields["shards"],
-            _parse_look(look) if look else HEADLINE,
+            _parse_style(look) if look else HEADLINE,
             tuple(fields.get("short_days", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _parse_look(fields: Mapping[str, Any]) -> BadgeStyle:
+def _parse_style(fields: Mapping[str, Any]) -> BadgeStyle:
     colors = tuple((least, color) for least, color in fields["colors"])
     return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])
