@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow_dagster.core import badge
-from winnow_dagster.core.badge import SLUGS, BadgeKind, BadgeStyle
+from winnow_dagster.core.badge import BADGE_KINDS, SLUGS, BadgeStyle
 from winnow_dagster.core.shard import ALL_COLUMNS, HEADLINE_COLUMNS, Shard
 from winnow_dagster.core.window import Window
 from winnow_dagster.site import badges as drawing
@@ -65,7 +65,7 @@ def test_a_real_badge_is_not_drawn_from_the_cache_of_a_sample_one() -> None:
 def test_a_headline_that_shows_more_than_its_honest_count_is_drawn_from_all_that_it_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    share = BadgeKind("downloads", "honest", lambda counts: counts.honest, lambda counts: counts.raw)
+    (share,) = (replace(kind, slug="downloads") for kind in BADGE_KINDS if kind.slug == "honest-share")
     monkeypatch.setattr(badge, "BADGE_KINDS", (share,))
     renderer = ShardRenderer(HEADLINE, 3)
     renderer.start(SHARD, TODAY)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import SLUGS, parse_name
 from winnow_dagster.core.names import EVERYTHING, GROUP_FOLDER, Selector
 from winnow_dagster.core.shard import shard_of
-from winnow_dagster.files.errors import SampleOverRealError
 from winnow_dagster.files.operations import (
     exists,
     hand_over,
@@ -25,6 +24,7 @@ from winnow_dagster.files.operations import (
     version_of,
 )
 from winnow_dagster.files.paths import ObjectPath, part_of
+from winnow_dagster.publishing.publication import refuse_sample_over_real
 from winnow_dagster.site.all_packages import (
     FOLDER,
     HEADLINE,
@@ -41,8 +41,6 @@ from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from winnow_dagster.core.badge import BadgeStyle
     from winnow_dagster.core.shard import Shard
     from winnow_dagster.files.operations import Failures, Version
@@ -112,8 +110,8 @@ class AllPackagesDir:
     def refuse_sample_over_real(self, source: str) -> None:
         """Raise SampleOverRealError if `source` is the sample source and real numbers are published."""
         summary = self.summary()
-        if summary and source == "sample" != summary.source:
-            raise SampleOverRealError(self.shards)
+        if summary:
+            refuse_sample_over_real(source, summary.source, self.shards)
 
     def write_shard(self, key: str, shard: Shard) -> int:
         """Publish a shard, or remove it if it has no package any more; return how many files change."""
@@ -148,15 +146,23 @@ class AllPackagesDir:
                 numbers[key] = len(kept.packages) if kept else 0
             self.write_summary(replace(summary, shards={key: number for key, number in numbers.items() if number}))
 
-    def remove_packages(self, packages: Iterable[str]) -> None:
-        """Remove what is published of these packages, except for those that have a page."""
-        for package in packages:
+    def files(self) -> list[str]:
+        """Return the names of the shards and of what lists them. The list is last: without it nobody finds the rest."""
+        summary = self.summary()
+        return [*(f"{key}.json" for key in summary.shards), PAGE_NAME, SUMMARY_NAME] if summary else []
+
+    def remove(self) -> None:
+        """Remove everything that `*` published, except from the folders of packages that have a page."""
+        for package in sorted(self.names()):
             folder = self.home(package)
             files = list_names(folder)
             for file in files if FILE_NAME not in files else ():
                 if file == JSON_NAME or parse_name(file):
                     remove(folder / file)
             remove_folder(folder)
+        for name in self.files():
+            remove(self.shards / name)
+        remove_folder(self.shards)
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], tuple[str, ...]]:

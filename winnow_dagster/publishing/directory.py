@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.days import Package
@@ -24,9 +24,9 @@ from winnow_dagster.files.operations import (
 from winnow_dagster.files.paths import ObjectPath, below
 from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
-from winnow_dagster.publishing.packages import PackageRecord
 from winnow_dagster.publishing.publication import Publication, refuse_sample_over_real
 from winnow_dagster.publishing.shards import publish_everything, refresh_everything
+from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, parse_record
@@ -101,8 +101,12 @@ class WebDir:
     def refuse_sample_over_real(self, source: str) -> None:
         """Raise SampleOverRealError if `source` is the sample source and any real number is published."""
         self.all_packages.refuse_sample_over_real(source)
-        for name, state in self.read_all().items():
-            refuse_sample_over_real(source, self._record(Package(state, History.empty()), [name]))
+        for state in self.read_all().values():
+            self._refuse_sample(source, Package(state, History.empty()))
+
+    def _refuse_sample(self, source: str, published: Package) -> None:
+        if published.as_of:
+            refuse_sample_over_real(source, published.source, self.folder / published.state.package)
 
     def publish(
         self, found: Mapping[str, list[Package] | Everything], min_downloads: int, through: date, failures: Failures
@@ -134,12 +138,15 @@ class WebDir:
 
     def _publish(self, package: Package, publication: Publication) -> None:
         name = package.state.package
-        record, before = self._record(package, sorted(self._names(name))), self.read(name)
-        if before is None:
-            for folder in record.names:
+        state, folders = self.read(name), sorted(self._names(name))
+        published = Package(state, self.read_history(name)) if state else None
+        if published:
+            self._refuse_sample(package.source, published)
+        else:
+            for folder in folders:
                 self._refuse_page_of_others(self.folder / folder)
-        published = self._record(Package(before, self.read_history(name)), record.names) if before else None
-        publication.publish(record, published)
+        if newest := publication.newest(package, published):
+            self._write(newest, folders, publication)
 
     def _refresh(self, fresh: Collection[str], publication: Publication, failures: Failures) -> None:
         """Let every folder that is not fresh grow stale, configured or not: somebody may show its badges."""
@@ -147,10 +154,17 @@ class WebDir:
         self.read_ahead(left)
         for name, state in left.items():
             with failures.collect():
-                publication.refresh(self._record(Package(state, self.read_history(name)), [name]))
+                package = Package(state, self.read_history(name))
+                if not publication.is_replay(package.as_of):
+                    self._write(package, [name], publication)
 
-    def _record(self, package: Package, names: Collection[str]) -> PackageRecord:
-        return PackageRecord(self.folder, self.site, package, list(names))
+    def _write(self, package: Package, names: Collection[str], publication: Publication) -> None:
+        """Write the folders of these names, which begin with their record."""
+        folders = [self.folder / name for name in names]
+        publication.write(
+            (folder, partial(format_folder, self.site, package, publication.today, partial(_read, folder)))
+            for folder in folders
+        )
 
     def _names(self, package: str) -> set[str]:
         """Return the folders of a package. A folder index.html would take the place of the page."""
@@ -181,3 +195,7 @@ class WebDir:
 def packages_in_full(found: list[Package] | Everything) -> list[Package]:
     """Return the packages of a selector that have a page."""
     return found.packages if isinstance(found, Everything) else found
+
+
+def _read(folder: StorePath, name: str) -> bytes | None:
+    return read_if_there(folder / name)

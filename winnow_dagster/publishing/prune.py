@@ -12,10 +12,9 @@ from winnow_dagster.core.badge import Badge, parse_name
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
 from winnow_dagster.site.all_packages import FOLDER as SHARDS_FOLDER
-from winnow_dagster.site.all_packages import HEADLINE, SUMMARY_NAME
+from winnow_dagster.site.all_packages import HEADLINE
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.history import JSON_NAME
-from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import FILE_NAME, format_record
 
 if TYPE_CHECKING:
@@ -52,13 +51,12 @@ def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict
     if summary is None:
         return {}
     style = web.site.looks.get(str(EVERYTHING), HEADLINE)
-    badges = [Badge(slug, days, {}) for days in summary.days for slug in summary.style.slugs]
+    badges = [Badge(slug, days, {}) for days in summary.as_of for slug in summary.style.slugs]
     former = [badge for badge in badges if not _is_wanted((badge.slug, badge.days), style, configured)]
     orphans = [name for badge in former for name in (badge.file_name, badge.picture_name)]
     if configured:
         return {str(EVERYTHING): orphans} if orphans else {}
-    shards = [*(f"{key}.json" for key in summary.shards), PAGE_NAME, SUMMARY_NAME]
-    return {str(EVERYTHING): [*orphans, JSON_NAME], SHARDS_FOLDER: shards}
+    return {str(EVERYTHING): [*orphans, JSON_NAME], SHARDS_FOLDER: web.files()}
 
 
 def _is_wanted(badge: tuple[str, int], style: BadgeStyle | None, windows: Collection[int]) -> bool:
@@ -77,7 +75,7 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
     """Remove orphans, and folders that are empty then; a folder that stays forgets the windows that it has lost."""
     for name, files in orphans.items():
         if name == SHARDS_FOLDER:
-            _remove_all(web.all_packages, files)
+            web.all_packages.remove()
         elif name == str(EVERYTHING):
             if SHARDS_FOLDER not in orphans:
                 _remove_badges_of_all(web.all_packages, files)
@@ -103,7 +101,7 @@ def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
     if summary is None:
         return
     gone = set(filter(None, map(parse_name, names)))
-    left = {days: [slug for slug in summary.style.slugs if (slug, days) not in gone] for days in summary.days}
+    left = {days: [slug for slug in summary.style.slugs if (slug, days) not in gone] for days in summary.as_of}
     lost = {days for days, slugs in left.items() if not slugs}
     slugs = [slug for slug in summary.style.slugs if any(slug in kept for kept in left.values())]
     # The files first: a prune that is cut off finds them again as long as the shards name their windows.
@@ -114,14 +112,6 @@ def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
         if shard := web.shard(key):
             web.write_shard(key, shard.without(lost))
     web.write_summary(summary.without(lost, slugs))
-
-
-def _remove_all(web: AllPackagesDir, shards: Sequence[str]) -> None:
-    """Remove everything that `*` published; what lists the rest last."""
-    web.remove_packages(sorted(web.names()))
-    for name in shards:
-        remove(web.shards / name)
-    remove_folder(web.shards)
 
 
 def _configured(

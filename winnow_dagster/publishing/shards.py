@@ -6,7 +6,8 @@ so that no number goes back to an older day (R5), even if the store is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,7 @@ from winnow_dagster.site.badges import ShardRenderer
 from winnow_dagster.site.history import JSON_NAME, ShortHistory, format_short_json, merge_short_histories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-    from datetime import date
+    from collections.abc import Collection, Iterator, Mapping
 
     from winnow_dagster.core.everything import Everything, ShardCounts
     from winnow_dagster.core.shard import Shard
@@ -31,65 +31,6 @@ MAX_STAGED_FILES = 20_000
 """How many files wait to be put in place together."""
 
 
-@dataclass(frozen=True)
-class ShardRecord:
-    """The numbers of a shard's packages, and the days of those that were just counted."""
-
-    web: AllPackagesDir
-    key: str
-    shard: Shard
-    renderer: ShardRenderer
-    counts: ShardCounts | None = None
-    """What was counted; None if the published numbers only grow stale, and the published days stay."""
-
-    @property
-    def source(self) -> str:
-        """The kind of source that the numbers come from."""
-        return self.shard.source
-
-    @property
-    def as_of(self) -> set[date]:
-        """The newest day of each window, configured or not."""
-        return {window.as_of for window in self.shard.windows}
-
-    @property
-    def place(self) -> StorePath:
-        """The folder of all shards."""
-        return self.web.shards
-
-    def keep_newest(self, published: ShardRecord) -> ShardRecord:
-        """Return this with the published windows where they are newer."""
-        return replace(self, shard=self.shard.keep_newest(published.shard))
-
-    def remove_sample(self, published: ShardRecord) -> None:
-        """Remove the packages that the sample data made up."""
-        self.web.remove_packages(published.shard.packages.keys() - self.shard.packages.keys())
-
-    def write(self) -> int:
-        """Write the numbers of all packages; return how many files change."""
-        return self.web.write_shard(self.key, self.shard)
-
-    def folders(self, today: date) -> Iterator[tuple[StorePath | str, Callable[[], Mapping[str, bytes]]]]:
-        """Yield the folder of each package, with what returns its files as they read on `today`."""
-        folder = part_of(self.web.folder, self.key)
-        # As text: to join a million Path takes as long as the disk.
-        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
-        self.renderer.start(self.shard, today)
-        for name in self.shard.packages:
-            yield join(name), partial(self._files, folder, name)
-
-    def _files(self, folder: StorePath, name: str) -> Mapping[str, bytes]:
-        badges = self.renderer.files(self.shard.packages[name])
-        if self.counts is None:
-            return badges
-        history = ShortHistory(self.counts.days.get(name, ""))
-        counted, shown = self.counts.shard.windows, self.shard.windows
-        if counted is not shown:
-            # Some windows are published and were not counted this time.
-            history = merge_short_histories(history.days, read_if_there(folder / name / JSON_NAME), counted, shown)
-        return {**badges, JSON_NAME: format_short_json(self.source, name, history)}
-
-
 def publish_everything(
     web: AllPackagesDir, everything: Everything, min_downloads: int, through: date, failures: Failures
 ) -> int:
@@ -99,70 +40,87 @@ def publish_everything(
     Raises SampleOverRealError.
     """
     web.refuse_sample_over_real(everything.source)
-    before, style = web.summary(), web.style
-    publication, renderer = _start(web, through, failures), ShardRenderer(style, web.site.stale_threshold_days)
+    before = web.summary()
     if before and not everything.windows:
-        return web.write_summary(before.configured(everything.lengths))
-    if before and not mixes_sample(everything.source, before.source) and publication.is_replay(before.days.values()):
+        return web.write_summary(replace(before, configured=everything.lengths))
+    if before and mixes_sample(everything.source, before.source):
+        # The log may not know the packages that the sample source made up.
+        web.remove()
+        before = None
+    writer = ShardWriter(web, through, failures)
+    publication = writer.publication
+    if before and publication.is_replay(before.as_of.values()):
         return 0
-    numbers = dict(before.shards if before else {})
-    shown: list[Shard] = []
-    for key, counts in _count(everything, list(numbers)):
+    shards, as_of = dict(before.shards if before else {}), dict[int, date]()
+    for key, counts in _count(everything, list(shards)):
         with failures.collect():
             published = web.shard(key)
-            computed = ShardRecord(web, key, _choose(counts.shard, published, min_downloads), renderer, counts)
-            record = publication.publish(computed, replace(computed, shard=published) if published else None)
-            numbers[key] = len(record.shard.packages)
-            shown.append(replace(record.shard, packages={}))
+            if shard := publication.newest(_choose(counts.shard, published, min_downloads), published):
+                shards[key] = len(shard.packages)
+                for days, window in zip(shard.lengths, shard.windows, strict=True):
+                    as_of[days] = max(as_of.get(days, window.as_of), window.as_of)
+                writer.write(key, shard, counts)
     publication.end()
-    if before or any(numbers.values()):
+    if before or any(shards.values()):
         summary = Summary(
             everything.source,
-            _newest_days(shown) or (before.as_of if before else {}),
-            {},
-            frozenset(),
-            {key: number for key, number in sorted(numbers.items()) if number},
-            style,
-            tuple(map(str, everything.short_days)),
-        ).configured(everything.lengths)
-        stale = summary.stale_on(publication.today, web.site.stale_threshold_days)
+            as_of or (before.as_of if before else {}),
+            everything.lengths,
+            {key: number for key, number in sorted(shards.items()) if number},
+            style=writer.renderer.style,
+            short_days=tuple(map(str, everything.short_days)),
+        )
         with failures.collect():
-            publication.changed += web.write_summary(replace(summary, stale=stale))
+            publication.changed += web.write_summary(summary.aged(publication.today, web.site.stale_threshold_days))
     return publication.changed
-
-
-def _newest_days(shards: Iterable[Shard]) -> dict[str, str]:
-    """Return the newest day of any shard, by the window's length in days, the headline's first."""
-    found: dict[str, str] = {}
-    for shard in shards:
-        for days, window in zip(shard.lengths, shard.windows, strict=True):
-            found[str(days)] = max(found.get(str(days), ""), str(window.as_of))
-    return found
 
 
 def refresh_everything(web: AllPackagesDir, through: date, failures: Failures) -> None:
     """Let what is published grow stale (R6), and its page with it."""
-    summary, style = web.summary(), web.style
-    publication = _start(web, through, failures)
-    if summary is None or publication.is_replay(summary.days.values()):
+    summary, writer = web.summary(), ShardWriter(web, through, failures)
+    if summary is None or writer.publication.is_replay(summary.as_of.values()):
         return
-    stale = summary.stale_on(publication.today, web.site.stale_threshold_days)
+    aged = summary.aged(writer.publication.today, web.site.stale_threshold_days)
     # Otherwise no badge changes, and there may be a million.
-    if stale != summary.stale:
-        renderer = ShardRenderer(style, web.site.stale_threshold_days)
+    if aged != summary:
         for key in summary.shards:
             with failures.collect():
                 if shard := web.shard(key):
-                    publication.refresh(ShardRecord(web, key, shard, renderer))
-        summary = replace(summary, stale=stale, style=style)
-    publication.end()
+                    writer.write(key, shard)
+        writer.publication.end()
+        aged = replace(aged, style=writer.renderer.style)
     with failures.collect():
-        web.write_summary(summary)
+        web.write_summary(aged)
 
 
-def _start(web: AllPackagesDir, through: date, failures: Failures) -> Publication:
-    # Files wait in one folder. If a run dies, the next one would not find them among a million folders.
-    return Publication(through, failures, Batch(failures, MAX_STAGED_FILES, web.shards))
+class ShardWriter:
+    """Writes shards, and then what shows the numbers of each of their packages."""
+
+    def __init__(self, web: AllPackagesDir, through: date, failures: Failures) -> None:
+        self._web = web
+        self.renderer = ShardRenderer(web.style, web.site.stale_threshold_days)
+        # Files wait in one folder. If a run dies, the next one would not find them among a million folders.
+        self.publication = Publication(through, failures, Batch(failures, MAX_STAGED_FILES, web.shards))
+
+    def write(self, key: str, shard: Shard, counts: ShardCounts | None = None) -> None:
+        """Write a shard and the badges of its packages, and their days if they were counted. Raises StorageError."""
+        folder = part_of(self._web.folder, key)
+        # As text: to join a million Path takes as long as the disk.
+        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
+        self.renderer.start(shard, self.publication.today)
+        folders = ((join(name), partial(self._files, folder, name, shard, counts)) for name in shard.packages)
+        self.publication.write(folders, partial(self._web.write_shard, key, shard))
+
+    def _files(self, folder: StorePath, name: str, shard: Shard, counts: ShardCounts | None) -> Mapping[str, bytes]:
+        badges = self.renderer.files(shard.packages[name])
+        if counts is None:
+            return badges
+        days, counted, shown = counts.days.get(name, ""), counts.shard.windows, shard.windows
+        history = ShortHistory(days)
+        if counted is not shown:
+            # Some windows are published and were not counted this time.
+            history = merge_short_histories(days, read_if_there(folder / name / JSON_NAME), counted, shown)
+        return {**badges, JSON_NAME: format_short_json(shard.source, name, history)}
 
 
 def _count(everything: Everything, published: Collection[str]) -> Iterator[tuple[str, ShardCounts]]:
@@ -172,17 +130,12 @@ def _count(everything: Everything, published: Collection[str]) -> Iterator[tuple
         for key, counts in part.items():
             left.pop(key, None)
             yield key, counts
-    for key in left:
+    for key in left if everything.windows else ():
         yield key, everything.nothing()
 
 
 def _choose(counted: Shard, published: Shard | None, min_downloads: int) -> Shard:
     """Return a shard with the packages that have enough honest downloads, and those that are published already."""
-    is_real = published is not None and not mixes_sample(counted.source, published.source)
-    known = published.packages if published and is_real else {}
-    chosen = {
-        name: numbers
-        for name, numbers in counted.packages.items()
-        if (numbers[0] or 0) >= min_downloads or name in known
-    }
+    known = published.packages if published else {}
+    chosen = {n: found for n, found in counted.packages.items() if (found[0] or 0) >= min_downloads or n in known}
     return replace(counted, packages=chosen)

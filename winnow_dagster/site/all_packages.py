@@ -69,17 +69,17 @@ class Summary:
     """What is published of `*`: how many packages each shard has, the newest day of each window, and the style."""
 
     source: str
-    windows: Mapping[str, str]
+    as_of: Mapping[int, date]
     """The newest day of any shard, by the window's length in days, the headline's first."""
 
-    former: Mapping[str, str]
-    """The same of windows that are published and no longer configured."""
-
-    stale: frozenset[str]
-    """The windows, configured or not, whose badges say their day since it is old."""
+    configured: Collection[int]
+    """The lengths of the configured windows. The others are published and no longer configured."""
 
     shards: Mapping[str, int]
     """How many packages each shard has."""
+
+    stale: frozenset[int] = frozenset()
+    """The windows whose badges say their day since it is old."""
 
     style: BadgeStyle = HEADLINE
     """The style of the published badges."""
@@ -88,43 +88,30 @@ class Summary:
     """Short days, which Winnow counts as they are."""
 
     @property
-    def as_of(self) -> dict[str, str]:
-        """The newest day of each window, configured or not."""
-        return {**self.windows, **self.former}
-
-    @property
-    def days(self) -> dict[int, date]:
-        """The same, as numbers and dates."""
-        return {int(days): date.fromisoformat(as_of) for days, as_of in self.as_of.items()}
-
-    @property
     def packages(self) -> int:
         """How many packages there are."""
         return sum(self.shards.values())
 
-    def stale_on(self, today: date, stale_threshold_days: int) -> frozenset[str]:
-        """Return the windows whose newest day is too old to be shown as the present one."""
-        return frozenset(str(days) for days, day in self.days.items() if is_stale(day, today, stale_threshold_days))
+    @property
+    def windows(self) -> dict[str, str]:
+        """The newest day of each configured window."""
+        return {str(days): str(as_of) for days, as_of in self.as_of.items() if days in self.configured}
 
-    def configured(self, lengths: Collection[int]) -> Summary:
-        """Return this as it is if windows of these lengths are configured."""
-        former = {days: as_of for days, as_of in self.as_of.items() if int(days) not in lengths}
-        return replace(self, windows={d: a for d, a in self.as_of.items() if d not in former}, former=former)
+    def aged(self, today: date, stale_threshold_days: int) -> Summary:
+        """Return this with the windows that are stale on `today`."""
+        stale = frozenset(d for d, as_of in self.as_of.items() if is_stale(as_of, today, stale_threshold_days))
+        return replace(self, stale=stale)
 
     def without(self, lengths: Collection[int], slugs: Sequence[str]) -> Summary:
         """Return this without the windows of these lengths, and with the badges of these slugs only."""
-        return replace(
-            self,
-            windows={days: day for days, day in self.windows.items() if int(days) not in lengths},
-            former={days: day for days, day in self.former.items() if int(days) not in lengths},
-            stale=frozenset(days for days in self.stale if int(days) not in lengths),
-            style=replace(self.style, slugs=tuple(slugs)),
-        )
+        as_of = {days: as_of for days, as_of in self.as_of.items() if days not in lengths}
+        style = replace(self.style, slugs=tuple(slugs))
+        return replace(self, as_of=as_of, stale=self.stale - set(lengths), style=style)
 
     def state(self) -> PackageState:
         """Return the windows as those of a package without numbers, for judging how old they are."""
-        found = {int(days): date.fromisoformat(as_of) for days, as_of in self.windows.items()}
-        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found.items()]
+        found = [(d, as_of) for d, as_of in self.as_of.items() if d in self.configured]
+        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found]
         return PackageState(str(EVERYTHING), self.source, tuple(windows))
 
 
@@ -135,9 +122,9 @@ def format_summary(summary: Summary) -> bytes:
             "format": FORMAT,
             "source": summary.source,
             "packages": summary.packages,
-            "as_of": dict(summary.windows),
-            "former": dict(summary.former),
-            "stale": sorted(summary.stale),
+            "as_of": summary.windows,
+            "former": {str(d): str(as_of) for d, as_of in summary.as_of.items() if d not in summary.configured},
+            "stale": sorted(map(str, summary.stale)),
             **({"short_days": list(summary.short_days)} if summary.short_days else {}),
             "look": {
                 "slugs": list(summary.style.slugs),
@@ -150,40 +137,40 @@ def format_summary(summary: Summary) -> bytes:
     )
 
 
-def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
-    """Return the page that finds any package by its name."""
-    days, as_of = next(iter(summary.as_of.items()))
-    return render(
-        "everything.html",
-        "../",
-        sample=summary.source == "sample",
-        packages=summary.packages,
-        days=days,
-        as_of=as_of,
-        short_days=summary.short_days,
-        stale_threshold_days=stale_threshold_days,
-    )
-
-
 def parse_summary(content: bytes | None) -> Summary | None:
     """Return what that file says; None where there is none, or none of ours."""
     try:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
             return None
-        # The first Winnow that had `*` said neither of these, and of `stale` only whether.
-        look, stale = fields.get("look"), fields["stale"]
+        # The first release with `*` had neither `former` nor `look`, and `stale` was true or false.
+        as_of, look, stale = {**fields["as_of"], **fields.get("former", {})}, fields.get("look"), fields["stale"]
         return Summary(
             fields["source"],
-            fields["as_of"],
-            fields.get("former", {}),
-            frozenset(stale if isinstance(stale, list) else ()),
+            {int(days): date.fromisoformat(day) for days, day in as_of.items()},
+            frozenset(map(int, fields["as_of"])),
             fields["shards"],
+            frozenset(map(int, stale if isinstance(stale, list) else ())),
             _parse_style(look) if look else HEADLINE,
             tuple(fields.get("short_days", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
+    """Return the page that finds any package by its name."""
+    days, as_of = min(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
+    return render(
+        "everything.html",
+        "../",
+        sample=summary.source == "sample",
+        packages=summary.packages,
+        days=days,
+        as_of=str(as_of),
+        short_days=summary.short_days,
+        stale_threshold_days=stale_threshold_days,
+    )
 
 
 def _parse_style(fields: Mapping[str, Any]) -> BadgeStyle:
