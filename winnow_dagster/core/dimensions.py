@@ -105,5 +105,5 @@ SYSTEM = Dimension(
     rest="other_system",
 )
 
-DIMENSIONS = (INSTALLER, SYSTEM)
+DIMENSIONS: tuple[Dimension, ...] = (INSTALLER, SYSTEM)
 """All dimensions, in the order of columns and published parts. A later one comes last."""
