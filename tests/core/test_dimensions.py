@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from tests import downloads
+from tests.rows import row, to_frame
 from winnow_dagster.core.badge import SLUGS
 from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Reading, Request
@@ -60,8 +61,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what a release with a dimension `python` finds in a folder of this release."""
     folder = tmp_path_factory.mktemp("later")
     store = raw_store(folder)
-    rows = [(day, "a", "pip", "Linux", None, 5) for day in (OLD, NEW)]
-    counts = pl.DataFrame(rows, RAW_SCHEMA, orient="row")
+    counts = to_frame(row(day, "a", downloads=5) for day in (OLD, NEW))
     store.add_reading(Reading([Request(A, OLD, NEW)], counts), datetime(2025, 7, 1, 4, tzinfo=UTC))
     package = published(folder)
     (folder / "history.json").write_bytes(format_json(package.state, package.history))
