@@ -30,8 +30,7 @@ def publication(failures: Failures) -> Publication:
 
 
 def package(ago: int, source: str = "bigquery") -> Package:
-    zero = dict.fromkeys(("honest", "ci", "mirror", "browser", "script", "unknown", "other"), 0)
-    counts = WindowCounts(Window(30, DAY - timedelta(days=ago)), zero, {}, {})
+    counts = WindowCounts(Window(30, DAY - timedelta(days=ago)), {"honest": 1, "raw": 2})
     return Package(PackageState("a", source, (WindowState(30, counts, 30),)), History.empty())
 
 

@@ -111,7 +111,7 @@ class Summary:
     def state(self) -> PackageState:
         """Return the windows as those of a package without numbers, for judging how old they are."""
         found = [(d, as_of) for d, as_of in self.as_of.items() if d in self.configured]
-        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found]
+        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}), d) for d, as_of in found]
         return PackageState(str(EVERYTHING), self.source, tuple(windows))
 
 
