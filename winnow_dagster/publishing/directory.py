@@ -132,8 +132,10 @@ class WebDir:
         publication.end()
         for key, described in found.items():
             if isinstance(described, Everything):
-                changed[key] += publish_everything(self.all_packages, described, min_downloads, through, failures)
-        refresh_everything(self.all_packages, through, failures)
+                with failures.collect():
+                    changed[key] += publish_everything(self.all_packages, described, min_downloads, through, failures)
+        with failures.collect():
+            refresh_everything(self.all_packages, through, failures)
         return changed
 
     def _publish(self, package: Package, publication: Publication) -> None:
