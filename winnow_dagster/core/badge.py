@@ -155,9 +155,7 @@ def badges_of(
     stale_threshold_days: int,
     slugs: Collection[str] = SLUGS,
 ) -> list[Badge]:
-    """Return the badges of a package with one of these slugs, by default all, as they read on `today`.
-
-    The headline is first.
+    """Return the badges of a package, the headline first, as they read on `today`. `slugs`: only these kinds of badge.
 
     A window that has no counts yet has placeholders; one whose as-of is older than the threshold says so (R6).
     """

@@ -38,14 +38,14 @@ def format_shard(shard: Shard) -> bytes:
             for days, window in zip(shard.lengths, shard.windows, strict=True)
         ],
     }
-    # Names are lower case letters, digits and '-': nothing to escape, and none of them is None.
+    # Names are lower case letters, digits and '-': none has to be escaped, and none is None.
     lines = ",\n".join([f' "{name}":{list(numbers)}'.replace(", ", ",") for name, numbers in shard.packages.items()])
     lines = lines.replace("None", "null")
     return f'{json.dumps(head)[:-1]}, "packages": {{\n{lines}\n}}}}\n'.encode()
 
 
 def parse_shard(content: bytes | None) -> Shard | None:
-    """Return what a shard's file says; None of one that is not there, damaged, or of another format."""
+    """Return the content of a shard's file; None if it is missing, damaged, or of another format."""
     try:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
@@ -138,7 +138,7 @@ def format_summary(summary: Summary) -> bytes:
 
 
 def parse_summary(content: bytes | None) -> Summary | None:
-    """Return what that file says; None where there is none, or none of ours."""
+    """Return the content of that file; None if it is missing, damaged, or of another format."""
     try:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     Published = Callable[[str], bytes | None]
 
 PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
-"""What a folder has beside its badges."""
+"""The files of a folder beside its badges."""
 
 
 def format_folder(site: SiteConfig, package: Package, today: date, published: Published) -> dict[str, bytes]:
     """Return the files of a package's folder by name, the record first and the page last.
 
-    `published` gives what is there of a name. A published badge that the config does not ask for any more is
-    renewed where it is; one that shows a number is left out unless there is a number for it (R5).
+    `published` gives the content of a published file. A published badge that the config no longer asks for is renewed.
+    A published number stays unless there is another number for it (R5).
     """
     state = package.state
     files = {
@@ -51,7 +51,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
 
 
 def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
-    """Yield the badges that a folder has then, and whether each is new or stays as it is published."""
+    """Yield each badge of a folder, and whether it is new or stays as published."""
     look = site.look_of(state.package)
     asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()
     for computed in site.badges(state, today):
