@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.credentials import FILE_VARIABLE, CredentialsError, encoded_key, parse_key_file
 from winnow_dagster.files.errors import StorageError, to_storage_error
 from winnow_dagster.files.operations import make_writable
-from winnow_dagster.sources.parquet_files import find_files
+from winnow_dagster.sources.parquet.files import find_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from winnow_dagster.core.billing import TIB, estimate_plan, format_bytes, learn, month_total
 from winnow_dagster.core.coverage import Cost, Failure, days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
-from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.credentials import EXPOSED
 from winnow_dagster.defs.resources import Clock
 from winnow_dagster.files.disk import others_can_read
@@ -26,6 +24,8 @@ from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
+from winnow_dagster.sources.bigquery.billing import TIB, estimate_plan, format_bytes, learn, month_total
+from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from winnow_dagster.collect import Result
     from winnow_dagster.config.settings import Settings
-    from winnow_dagster.core.billing import Columns, Figures
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.defs.resources import Installation
+    from winnow_dagster.sources.bigquery.billing import Columns, Figures
 
 LOG_WIDTH = 240
 """The width of a table in a log, which has none of its own."""
@@ -221,7 +221,7 @@ def _figures(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
 def print_dry_run(settings: Settings) -> None:
     """Print BigQuery's upper bound for the queries of one day. Raises SourceError."""
     # Google's libraries take seconds to import, and nothing else here needs them.
-    from winnow_dagster.sources.bigquery import BigQuerySource  # noqa: PLC0415
+    from winnow_dagster.sources.bigquery.source import BigQuerySource  # noqa: PLC0415
 
     ledger = ledger_of(settings.data_dir)
     source = BigQuerySource(settings.source.bigquery, settings.source.credential_file, ledger)

@@ -26,8 +26,8 @@ from winnow_dagster.config.loading import (
 )
 from winnow_dagster.config.packages import Slug
 from winnow_dagster.core.badge import SLUGS, BadgeStyle
-from winnow_dagster.core.billing import TIB
-from winnow_dagster.sources.parquet_files import find_files
+from winnow_dagster.sources.bigquery.billing import TIB
+from winnow_dagster.sources.parquet.files import find_files
 
 
 @pytest.fixture(autouse=True)

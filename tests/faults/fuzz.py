@@ -39,7 +39,7 @@ from winnow_dagster.core.coverage import Coverage, Request
 from winnow_dagster.core.names import Selector, is_name, normalise
 from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 from winnow_dagster.store.days import raw_store
 
 if TYPE_CHECKING:

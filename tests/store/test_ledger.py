@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from winnow_dagster.core.billing import Entry
-from winnow_dagster.core.query import PLAIN_COLUMNS
+from winnow_dagster.sources.bigquery.billing import Entry
+from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
 from winnow_dagster.store.ledger import Ledger
 
 ENTRY = Entry(

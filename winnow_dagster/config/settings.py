@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
-from winnow_dagster.core.billing import Figures
 from winnow_dagster.core.days import PATIENCE_DAYS
 from winnow_dagster.core.window import ALL
+from winnow_dagster.sources.bigquery.billing import Figures
 
 if TYPE_CHECKING:
     from datetime import date

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.billing import Figures
     from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import SiteConfig
+    from winnow_dagster.sources.bigquery.billing import Figures
 
 MAX_PICTURES = 30
 """How many badges of a prefix are shown."""

@@ -10,7 +10,6 @@ from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_st
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
-from winnow_dagster.core.query import text_to_paste
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL, SYSTEMS, sum_counts
 from winnow_dagster.site.chart import plot, share_bar
@@ -19,6 +18,7 @@ from winnow_dagster.site.record import FILE_NAME
 from winnow_dagster.site.snippets import ROOT_TO_FILL, own_picture, shields_picture, snippets
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
+from winnow_dagster.sources.bigquery.query import text_to_paste
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.budget import Configured
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.bigquery.budget import Configured
+from winnow_dagster.sources.parquet.source import ParquetSource
 from winnow_dagster.sources.sample import SampleSource
 from winnow_dagster.store.ledger import ledger_of
 
@@ -19,7 +19,7 @@ def open_source(settings: Settings) -> Source:
     source = settings.source
     if source.kind == "bigquery":
         # Google's libraries take seconds to import, and no other source needs them.
-        from winnow_dagster.sources.bigquery import BigQuerySource  # noqa: PLC0415
+        from winnow_dagster.sources.bigquery.source import BigQuerySource  # noqa: PLC0415
 
         settling = frozenset(p.selector for p in settings.packages if p.settle and source.settle_days)
         configured = Configured(settings.longest_windows, settling)

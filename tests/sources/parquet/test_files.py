@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from tests.downloads import SCHEMA, download, write
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources import parquet_repeats
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
-from winnow_dagster.sources.parquet_files import find_files
+from winnow_dagster.sources.parquet import repeats as parquet_repeats
+from winnow_dagster.sources.parquet.files import find_files
+from winnow_dagster.sources.parquet.source import ParquetSource
 
 DAY = date(2026, 9, 1)
 NEXT = date(2026, 9, 2)

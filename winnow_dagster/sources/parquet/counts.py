@@ -11,8 +11,8 @@ from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import UNNAMED_SCHEMA, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
 from winnow_dagster.core.names import is_name, matches_any, normalise
-from winnow_dagster.sources.parquet_schema import FILE_NAME
-from winnow_dagster.sources.parquet_survey import UNREADABLE, UnusableFileError, damage
+from winnow_dagster.sources.parquet.schema import FILE_NAME
+from winnow_dagster.sources.parquet.survey import UNREADABLE, UnusableFileError, damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.names import Selector
-    from winnow_dagster.sources.parquet_survey import Survey
+    from winnow_dagster.sources.parquet.survey import Survey
 
 
 class Counted(NamedTuple):

@@ -21,12 +21,13 @@ from dagster_gcp.bigquery.utils import setup_gcp_creds
 
 from tests import google_answers as answers
 from tests.fake_bigquery import Answer, Service, encoded, fake
-from tests.sources.test_bigquery_failures import RETRY, ROW, ask, downloads
+from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads
 from winnow_dagster import google_access
 from winnow_dagster.config.settings import BigQuerySettings
-from winnow_dagster.sources import bigquery_client, bigquery_errors
-from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.bigquery_jobs import RetryPolicy
+from winnow_dagster.sources.bigquery import client as bigquery_client
+from winnow_dagster.sources.bigquery import errors as bigquery_errors
+from winnow_dagster.sources.bigquery.jobs import RetryPolicy
+from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError, TransientError
 from winnow_dagster.store.ledger import Ledger
 
@@ -263,7 +264,7 @@ def test_a_killed_process_leaves_no_key_behind(service: Service, tmp_path: Path)
     code = (
         "import os, signal\n"
         "from winnow_dagster.config.settings import BigQuerySettings\n"
-        "from winnow_dagster.sources import bigquery_client as c\n"
+        "from winnow_dagster.sources.bigquery import client as c\n"
         "load = c.load_credentials\n"
         "def die(*a): load(*a); os.kill(os.getpid(), signal.SIGKILL)\n"
         "c.EMULATOR_VARIABLE, c.load_credentials = 'NONE', die\n"

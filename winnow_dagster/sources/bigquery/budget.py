@@ -6,18 +6,18 @@ import calendar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.billing import format_bytes
 from winnow_dagster.core.coverage import ONE_DAY, end_of
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
-from winnow_dagster.core.query import plan_queries
+from winnow_dagster.sources.bigquery.billing import format_bytes
+from winnow_dagster.sources.bigquery.query import plan_queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
-    from winnow_dagster.core.billing import Figures
     from winnow_dagster.core.coverage import Request
     from winnow_dagster.core.names import Selector
+    from winnow_dagster.sources.bigquery.billing import Figures
 
 
 @dataclass(frozen=True)

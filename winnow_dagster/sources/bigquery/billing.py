@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
-from winnow_dagster.core.query import BATCHED, FILE_NAME, PER_PACKAGE, PLAIN_COLUMNS, SCAN, CountQuery, plan_queries
+from winnow_dagster.sources.bigquery.query import (
+    BATCHED,
+    FILE_NAME,
+    PER_PACKAGE,
+    PLAIN_COLUMNS,
+    SCAN,
+    CountQuery,
+    plan_queries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

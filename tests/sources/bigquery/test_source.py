@@ -24,11 +24,11 @@ from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.coverage import ONE_DAY, UNNAMED_SCHEMA, Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS
-from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.bigquery_client import EMULATOR_VARIABLE
+from winnow_dagster.sources.bigquery.client import EMULATOR_VARIABLE
+from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS
+from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 from winnow_dagster.store.ledger import Ledger
 
 DAY, NEXT = date(2025, 6, 30), date(2025, 7, 1)

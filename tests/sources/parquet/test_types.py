@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.downloads import SCHEMA, download
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

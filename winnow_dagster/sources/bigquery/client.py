@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 from winnow_dagster.core.causes import BIGQUERY
 from winnow_dagster.credentials import CredentialsError
 from winnow_dagster.google_access import Session, find_project, load_credentials
-from winnow_dagster.sources.bigquery_errors import cause_of, source_error
+from winnow_dagster.sources.bigquery.errors import cause_of, source_error
 from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.core.query import CountQuery
-from winnow_dagster.sources.bigquery_answers import InvalidResponseError, narrow, read_answer
-from winnow_dagster.sources.bigquery_errors import describe, is_gone, is_transient
-from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, narrow, read_answer
+from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
+from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
+from winnow_dagster.sources.bigquery.query import CountQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from google.cloud import bigquery
 
-    from winnow_dagster.core.billing import Entry
+    from winnow_dagster.sources.bigquery.billing import Entry
     from winnow_dagster.store.ledger import Ledger
 
 Answers = Generator[Reading | Failure, None, list[Request]]

@@ -7,7 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from winnow_dagster.core.billing import (
+from winnow_dagster.core.coverage import ONE_DAY, Request
+from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.names import Selector
+from winnow_dagster.sources.bigquery.billing import (
     GB,
     MB,
     TIB,
@@ -18,10 +21,7 @@ from winnow_dagster.core.billing import (
     learn,
     month_total,
 )
-from winnow_dagster.core.coverage import ONE_DAY, Request
-from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.names import Selector
-from winnow_dagster.core.query import FILE_NAME, PLAIN_COLUMNS, CountQuery
+from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, CountQuery
 
 OLD = date(2025, 6, 30)
 DAY = LAST_MIXED_DAY + 60 * ONE_DAY

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.downloads import SCHEMA, download, write
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources import parquet
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet import source as parquet
+from winnow_dagster.sources.parquet.source import ParquetSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,15 +16,15 @@ import polars as pl
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound
 from google.cloud import bigquery
 
-from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import days_between, end_of
-from winnow_dagster.sources.bigquery_errors import is_transient
-from winnow_dagster.sources.bigquery_jobs import Jobs, Statement
+from winnow_dagster.sources.bigquery.billing import MB, Entry
+from winnow_dagster.sources.bigquery.errors import is_transient
+from winnow_dagster.sources.bigquery.jobs import Jobs, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from winnow_dagster.core.budget import Budget
+    from winnow_dagster.sources.bigquery.budget import Budget
 
 logger = logging.getLogger(__name__)
 

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.billing import Entry, Figures, learn, month_total
-from winnow_dagster.core.budget import Budget, Configured, days_of
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, end_of
 from winnow_dagster.core.planning import contiguous
-from winnow_dagster.core.query import CountQuery, plan_queries
 from winnow_dagster.google_access import FIRST_SECONDS
-from winnow_dagster.sources.bigquery_answers import InvalidResponseError, read_answer
-from winnow_dagster.sources.bigquery_client import connect, last_modified, look_up_table
-from winnow_dagster.sources.bigquery_errors import FirstTries, describe, fails_every_query, is_transient, source_error
-from winnow_dagster.sources.bigquery_jobs import GOOGLE_ERRORS, Jobs, NotSentError, RetryPolicy, Statement
-from winnow_dagster.sources.bigquery_recovery import find_unfinished, recover
-from winnow_dagster.sources.bigquery_rows import PartitionRows
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
+from winnow_dagster.sources.bigquery.billing import Entry, Figures, learn, month_total
+from winnow_dagster.sources.bigquery.budget import Budget, Configured, days_of
+from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
+from winnow_dagster.sources.bigquery.errors import FirstTries, describe, fails_every_query, is_transient, source_error
+from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, Jobs, NotSentError, RetryPolicy, Statement
+from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
+from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
+from winnow_dagster.sources.bigquery.rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import polars as pl
 
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet_schema import Columns, understand
+from winnow_dagster.sources.parquet.schema import Columns, understand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

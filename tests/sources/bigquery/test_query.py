@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.query import BATCH, FILE_NAME, CountQuery, plan_queries, text_to_paste
+from winnow_dagster.sources.bigquery.query import BATCH, FILE_NAME, CountQuery, plan_queries, text_to_paste
 
 DAY = date(2025, 6, 30)
 LATER = LAST_MIXED_DAY + timedelta(days=30)

@@ -12,13 +12,14 @@ import pytest
 
 from tests import google_answers as google
 from tests.fake_bigquery import Answer, Service, fake, job, plain
-from tests.sources.test_bigquery_failures import RETRY, ROW, ask, downloads, reasons
+from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads, reasons
 from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core import causes
 from winnow_dagster.core.causes_page import as_markdown
 from winnow_dagster.core.coverage import Reading
-from winnow_dagster.sources import bigquery_client, bigquery_errors
-from winnow_dagster.sources.bigquery import BigQuerySource
+from winnow_dagster.sources.bigquery import client as bigquery_client
+from winnow_dagster.sources.bigquery import errors as bigquery_errors
+from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError, TransientError
 from winnow_dagster.store.ledger import Ledger
 
@@ -133,4 +134,4 @@ def test_no_permanent_cause_says_run_again_later() -> None:
 
 
 def test_the_page_of_errors_is_what_the_code_prints() -> None:
-    assert (Path(__file__).parents[2] / "docs" / "errors.md").read_text() == as_markdown()
+    assert (Path(__file__).parents[3] / "docs" / "errors.md").read_text() == as_markdown()

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.fake_bigquery import Answer, Service, fake, plain, refused, reset
-from tests.sources.test_bigquery_failures import RETRY
+from tests.sources.bigquery.test_failures import RETRY
 from winnow_dagster.config.settings import BigQuerySettings
-from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.sources import bigquery_client
-from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.bigquery_rows import MAX_FREE_CALLS
+from winnow_dagster.sources.bigquery import client as bigquery_client
+from winnow_dagster.sources.bigquery.billing import MB, Entry
+from winnow_dagster.sources.bigquery.rows import MAX_FREE_CALLS
+from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
 from winnow_dagster.store.ledger import Ledger
 

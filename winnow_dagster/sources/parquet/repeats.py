@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.sources.parquet_schema import leaves
-from winnow_dagster.sources.parquet_survey import UNREADABLE, damage
+from winnow_dagster.sources.parquet.schema import leaves
+from winnow_dagster.sources.parquet.survey import UNREADABLE, damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from winnow_dagster.sources.parquet_survey import Survey
+    from winnow_dagster.sources.parquet.survey import Survey
 
 MOST = 0.5
 """Above this share of repeated rows of a day, Winnow takes a file for a second export."""

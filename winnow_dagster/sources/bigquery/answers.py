@@ -12,7 +12,7 @@ from winnow_dagster.core.names import is_name, matches_any
 
 if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Request
-    from winnow_dagster.core.query import CountQuery
+    from winnow_dagster.sources.bigquery.query import CountQuery
 
 MAX_DOWNLOADS = 10**16
 """For one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""

@@ -13,7 +13,7 @@ from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 
 OLD = LAST_MIXED_DAY
 NEW = OLD + timedelta(days=1)

@@ -21,11 +21,11 @@ from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.files.disk import make_folder, replace_file
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet_counts import Counted, add_up, count_rows
-from winnow_dagster.sources.parquet_files import find_copies, find_files
-from winnow_dagster.sources.parquet_repeats import find_repeats
-from winnow_dagster.sources.parquet_schema import FILE_NAME
-from winnow_dagster.sources.parquet_survey import Survey, UnusableFileError, find_early_end, survey_file
+from winnow_dagster.sources.parquet.counts import Counted, add_up, count_rows
+from winnow_dagster.sources.parquet.files import find_copies, find_files
+from winnow_dagster.sources.parquet.repeats import find_repeats
+from winnow_dagster.sources.parquet.schema import FILE_NAME
+from winnow_dagster.sources.parquet.survey import Survey, UnusableFileError, find_early_end, survey_file
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_READ = "import sys; from winnow_dagster.sources.parquet import read_all; read_all(sys.argv[1])"
+_READ = "import sys; from winnow_dagster.sources.parquet.source import read_all; read_all(sys.argv[1])"
 
 
 class ParquetSource:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.billing import GB, MB, Figures
-from winnow_dagster.core.budget import Budget, Configured
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
-from winnow_dagster.core.query import CountQuery
+from winnow_dagster.sources.bigquery.billing import GB, MB, Figures
+from winnow_dagster.sources.bigquery.budget import Budget, Configured
+from winnow_dagster.sources.bigquery.query import CountQuery
 
 NOW = datetime(2026, 11, 27, 4, tzinfo=UTC)
 DAY = NOW.date() - ONE_DAY
