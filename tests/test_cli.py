@@ -18,9 +18,9 @@ from tests.downloads import download, write
 from winnow_dagster.cli import collect_like_predecessor, main
 from winnow_dagster.config.loading import CONFIG_VARIABLE
 from winnow_dagster.config.settings import HOME_VARIABLE
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.files.processes import this_machine
 from winnow_dagster.instance.runs import PROCESS_TAG
-from winnow_dagster.sources.bigquery.billing import Entry
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:

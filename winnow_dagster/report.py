@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from winnow_dagster.core.billing import TIB, format_bytes, month_total
 from winnow_dagster.core.coverage import Cost, Failure, days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
@@ -24,7 +25,7 @@ from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.record import key_of
-from winnow_dagster.sources.bigquery.billing import TIB, estimate_plan, format_bytes, learn, month_total
+from winnow_dagster.sources.bigquery.billing import estimate_plan, learn
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.store.ledger import ledger_of
 
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 
     from winnow_dagster.collect import Result
     from winnow_dagster.config.settings import Settings
+    from winnow_dagster.core.billing import Columns
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.defs.resources import Installation
-    from winnow_dagster.sources.bigquery.billing import Columns, Figures
+    from winnow_dagster.sources.bigquery.billing import Figures
 
 LOG_WIDTH = 240
 """The width of a table in a log, which has none of its own."""

@@ -26,7 +26,7 @@ from winnow_dagster.config.loading import (
 )
 from winnow_dagster.config.packages import Slug
 from winnow_dagster.core.badge import SLUGS, BadgeStyle
-from winnow_dagster.sources.bigquery.billing import TIB
+from winnow_dagster.core.billing import TIB
 from winnow_dagster.sources.parquet.files import find_files
 
 

@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from winnow_dagster.core.attempts import Attempt, Decision, Setup, decide, from_json, to_json
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import Gap
-from winnow_dagster.sources.bigquery.billing import Entry
 
 NOW = datetime(2025, 7, 1, 4, tzinfo=UTC)
 SETUP = Setup("one", NOW - timedelta(days=3))

@@ -15,11 +15,11 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from tests.conftest import DAY, NOW, FixedClock, House, MakeHouse
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.files.processes import this_machine
 from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG
-from winnow_dagster.sources.bigquery.billing import Entry
 from winnow_dagster.store.ledger import ledger_of
 
 

@@ -20,13 +20,13 @@ from tests.bucket_service import Service
 from tests.buckets import A_FEW, DATA, PUBLIC, MakeInBuckets, place
 from tests.conftest import DAY
 from winnow_dagster.cli import main
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.names import Selector
 from winnow_dagster.files import disk, gcs, paths, sync
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.files.locks import publishing
-from winnow_dagster.sources.bigquery.billing import Entry
 from winnow_dagster.store.days import DayStore
 from winnow_dagster.store.ledger import ledger_of
 

@@ -37,7 +37,7 @@ HAVE_GROUPS, HAVE_ALL = "85ec6c3", "f95e9c4"
 LEDGER = """
 from datetime import UTC, date, datetime
 from pathlib import Path
-from winnow_dagster.sources.bigquery.billing import Entry
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.store.ledger import Ledger
 
 ledger = Ledger(Path("data") / "ledger.jsonl")

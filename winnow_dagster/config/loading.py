@@ -38,8 +38,9 @@ from winnow_dagster.config.values import (
     Webhook,
     Whole,
 )
+from winnow_dagster.core.billing import GB, MB, TIB
 from winnow_dagster.files.paths import MANIFEST, SCHEME, ObjectPath
-from winnow_dagster.sources.bigquery.billing import GB, MB, TIB, Figures
+from winnow_dagster.sources.bigquery.billing import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from winnow_dagster.core.planning import Gap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from winnow_dagster.sources.bigquery.billing import Entry
+    from winnow_dagster.core.billing import Entry
 
 FIRST_WAIT = timedelta(minutes=10)
 """The wait after the first attempt. Each further wait is twice as long, up to a day."""

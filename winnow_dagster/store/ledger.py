@@ -16,9 +16,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.files.errors import translating_os_errors
 from winnow_dagster.files.operations import make_folder, put_tagged, read_if_there, read_tags
-from winnow_dagster.sources.bigquery.billing import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,6 +101,6 @@ def _parse(content: dict[str, object]) -> Entry:
         "first": date.fromisoformat(str(known["first"])),
         "last": date.fromisoformat(str(known["last"])),
     }
-    if "columns" in known:
+    if known.get("columns") is not None:
         parsed["columns"] = tuple(known["columns"])  # type: ignore[arg-type]
     return Entry(**known | parsed)  # type: ignore[arg-type]

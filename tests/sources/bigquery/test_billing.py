@@ -7,20 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from winnow_dagster.core.billing import GB, MB, TIB, Entry, format_bytes, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery.billing import (
-    GB,
-    MB,
-    TIB,
-    Entry,
-    Figures,
-    estimate_plan,
-    format_bytes,
-    learn,
-    month_total,
-)
+from winnow_dagster.sources.bigquery.billing import Figures, estimate_plan, learn
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, CountQuery
 
 OLD = date(2025, 6, 30)

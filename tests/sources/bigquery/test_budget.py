@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow_dagster.core.billing import GB, MB
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
-from winnow_dagster.sources.bigquery.billing import GB, MB, Figures
+from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.bigquery.budget import Budget, Configured
 from winnow_dagster.sources.bigquery.query import CountQuery
 

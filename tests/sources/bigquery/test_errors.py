@@ -13,12 +13,12 @@ import pytest
 from tests import google_answers as google
 from tests.fake_bigquery import Answer, Service, fake, job, plain
 from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads, reasons
+from winnow_dagster.causes_page import SECTIONS, as_markdown
 from winnow_dagster.config.settings import BigQuerySettings
-from winnow_dagster.core import causes
-from winnow_dagster.core.causes_page import as_markdown
 from winnow_dagster.core.coverage import Reading
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery import errors as bigquery_errors
+from winnow_dagster.sources.bigquery.causes import BIGQUERY
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError, TransientError
 from winnow_dagster.store.ledger import Ledger
@@ -124,12 +124,12 @@ def test_very_long_words_are_cut(make_source: Make, service: Service) -> None:
 
 def test_every_reason_leads_to_a_cause_of_the_table() -> None:
     named = {*bigquery_errors.CAUSES_OF_REASONS.values(), *bigquery_errors.CAUSES_OF_WORDS.values()}
-    assert named <= causes.BIGQUERY.keys()
+    assert named <= BIGQUERY.keys()
     assert {name for name, _ in bigquery_errors.CAUSES_OF_WORDS} <= set(bigquery_errors.CAUSES_OF_REASONS.values())
 
 
 def test_no_permanent_cause_says_run_again_later() -> None:
-    found = [cause for section in causes.SECTIONS.values() for cause in section.values()]
+    found = [cause for section in SECTIONS.values() for cause in section.values()]
     assert [cause for cause in found if not cause.is_transient and "gain later" in cause.fix] == []
 
 

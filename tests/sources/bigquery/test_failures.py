@@ -27,10 +27,11 @@ from tests.fake_bigquery import (
 )
 from winnow_dagster import credentials
 from winnow_dagster.config.settings import BigQuerySettings
+from winnow_dagster.core.billing import GB, Entry
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.bigquery import client as bigquery_client
-from winnow_dagster.sources.bigquery.billing import GB, Entry, Figures
+from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.bigquery.budget import Configured
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
 from winnow_dagster.sources.bigquery.source import MAX_SCANS, BigQuerySource

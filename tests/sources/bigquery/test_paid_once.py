@@ -13,10 +13,12 @@ import pytest
 from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
 from tests.sources.bigquery.test_failures import DAY, NEW, RETRY, ask, downloads, reasons
 from winnow_dagster.config.settings import BigQuerySettings
+from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.planning import without_answered
 from winnow_dagster.sources.bigquery import client as bigquery_client
-from winnow_dagster.sources.bigquery.billing import Entry
+from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
+from winnow_dagster.sources.bigquery.recovery import find_unfinished
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
 from winnow_dagster.store.ledger import Ledger
@@ -245,3 +247,9 @@ def test_nothing_is_sent_before_it_is_known_whether_a_job_ran(
     with pytest.raises(TransientError):
         read_after(make_source(), ask())
     assert len(inserted(service)) == 1
+
+
+def test_an_unfinished_query_of_a_release_that_recorded_no_columns_read_the_plain_ones(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.enter(Entry("1", datetime.now(UTC), DAY, DAY, ["a"], "per_package", 1.0))
+    assert [entry.columns for entry in find_unfinished(ledger)] == [PLAIN_COLUMNS]

@@ -12,9 +12,9 @@ import pytest
 from tests.fake_bigquery import Answer, Service, fake, plain, refused, reset
 from tests.sources.bigquery.test_failures import RETRY
 from winnow_dagster.config.settings import BigQuerySettings
+from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.sources.bigquery import client as bigquery_client
-from winnow_dagster.sources.bigquery.billing import MB, Entry
 from winnow_dagster.sources.bigquery.rows import MAX_FREE_CALLS
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError

@@ -1,4 +1,4 @@
-"""What queries cost: figures, estimates, the month's budget. Knows nothing of how queries are sent."""
+"""What BigQuery's queries cost: sizes, prices and estimates. Knows nothing of how queries are sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.billing import GB, MB, TIB
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
@@ -20,16 +21,11 @@ from winnow_dagster.sources.bigquery.query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date, datetime
+    from collections.abc import Iterable, Mapping
+    from datetime import date
 
+    from winnow_dagster.core.billing import Columns, Entry
     from winnow_dagster.core.names import Selector
-
-TIB = 2**40
-GB = 10**9
-MB = 10**6
-
-Columns = tuple[str, ...]
 
 BYTES_PER_ROW: Mapping[str, float] = {
     "timestamp": 8.0,
@@ -115,59 +111,24 @@ class Figures:
         return size / TIB * self.usd_per_tib
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One query in the ledger. `billed` is None while it is not known what the query came to."""
-
-    job_id: str
-    at: datetime
-    first: date
-    last: date
-    selectors: Sequence[str]
-    strategy: str
-    estimate: float
-    billed: int | None = None
-    processed: int | None = None
-    rows: int | None = None
-    cache_hit: bool = False
-    columns: Columns = PLAIN_COLUMNS
-    """The columns read. Releases that did not record them read these."""
-
-    project: str = ""
-    """The Google Cloud project in which the job runs; empty if the release did not record it."""
-
-    @property
-    def counted(self) -> float:
-        """The bytes that the query counts for: those billed, or the estimate while they are not known."""
-        return self.estimate if self.billed is None else self.billed
-
-    @property
-    def days(self) -> int:
-        """The number of days that the query read."""
-        return (self.last - self.first).days + 1
-
-    @property
-    def package_days(self) -> int:
-        """For how many packages and days the query asked."""
-        return len(self.selectors) * self.days
-
-    @property
-    def is_typical(self) -> bool:
-        """Whether later queries for the same columns bill alike. Earlier releases read old days without file names."""
-        return bool(self.billed) and not self.cache_hit and (self.first > LAST_MIXED_DAY or FILE_NAME in self.columns)
-
-
-def month_total(entries: Iterable[Entry], now: datetime) -> float:
-    """Return the bytes that the queries of this UTC month count for."""
-    return sum(e.counted for e in entries if (e.at.year, e.at.month) == (now.year, now.month))
-
-
 def learn(figures: Figures, entries: Iterable[Entry]) -> Figures:
     """Return the figures corrected by what queries really billed, for each set of columns that they read."""
-    typical = [entry for entry in entries if entry.is_typical]
-    pruned = [(e.columns, e.counted, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
-    scans = [(e.columns, e.counted, e.days) for e in typical if e.strategy == SCAN]
+    typical = [entry for entry in entries if _is_typical(entry)]
+    pruned = [(columns_of(e), e.counted, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
+    scans = [(columns_of(e), e.counted, e.days) for e in typical if e.strategy == SCAN]
     return replace(figures, learned_package_days=_average(pruned), learned_scan_days=_average(scans))
+
+
+def columns_of(entry: Entry) -> Columns:
+    """Return the columns that a query read. The releases that did not record them read PLAIN_COLUMNS."""
+    return PLAIN_COLUMNS if entry.columns is None else entry.columns
+
+
+def _is_typical(entry: Entry) -> bool:
+    """Tell whether later queries for the same columns bill alike. Earlier releases read old days without file names."""
+    if not entry.billed or entry.cache_hit:
+        return False
+    return entry.first > LAST_MIXED_DAY or FILE_NAME in columns_of(entry)
 
 
 def _average(billed: Iterable[tuple[Columns, float, int]]) -> dict[Columns, float]:
@@ -222,12 +183,3 @@ def estimate_plan(
         any(query.needs_file_names for query in fill_queries),
     )
     return estimate, day_queries
-
-
-def format_bytes(size: float) -> str:
-    """Return a size as people read it: `153 MB`, `4.6 GB`, `0.42 TiB`."""
-    if size >= 0.1 * TIB:
-        return f"{size / TIB:.2f} TiB"
-    if size >= GB:
-        return f"{size / GB:.1f} GB"
-    return f"{size / MB:.0f} MB"

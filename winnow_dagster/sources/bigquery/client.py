@@ -14,9 +14,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from winnow_dagster.core.causes import BIGQUERY
 from winnow_dagster.credentials import CredentialsError
 from winnow_dagster.google_access import Session, find_project, load_credentials
+from winnow_dagster.sources.bigquery.causes import BIGQUERY
 from winnow_dagster.sources.bigquery.errors import cause_of, source_error
 from winnow_dagster.sources.interface import SourceError
 

@@ -1,6 +1,6 @@
 """Errors of BigQuery: find the cause of an answer, and write one line with cause and fix.
 
-core/causes.py holds the causes, whom they concern and whether they are transient.
+causes.py holds the causes, whom they concern and whether they are transient.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
-from winnow_dagster.core.causes import BIGQUERY, CREDENTIALS
+from winnow_dagster.core.causes import CREDENTIALS
 from winnow_dagster.google_access import FIRST_SECONDS, AccessError
+from winnow_dagster.sources.bigquery.causes import BIGQUERY
 from winnow_dagster.sources.interface import SourceError, TransientError
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from winnow_dagster.config.settings import BigQuerySettings
-    from winnow_dagster.sources.bigquery.billing import Entry
+    from winnow_dagster.core.billing import Entry
     from winnow_dagster.store.ledger import Ledger
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)

@@ -11,6 +11,7 @@ from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, narrow, read_answer
+from winnow_dagster.sources.bigquery.billing import columns_of
 from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
 from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
 from winnow_dagster.sources.bigquery.query import CountQuery
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
 
     from google.cloud import bigquery
 
-    from winnow_dagster.sources.bigquery.billing import Entry
+    from winnow_dagster.core.billing import Entry
     from winnow_dagster.store.ledger import Ledger
 
 Answers = Generator[Reading | Failure, None, list[Request]]
 
 
 def find_unfinished(ledger: Ledger) -> list[Entry]:
-    """Return the ledger's entries of jobs whose end it lacks, and whose answer or bill still matters."""
+    """Return the entries of jobs whose end the ledger lacks, and whose answer or bill still matters."""
     now = datetime.now(UTC)
     return [
-        entry
+        replace(entry, columns=columns_of(entry))
         for entry in ledger.entries()
         if entry.billed is None
         and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULTS_KEPT)

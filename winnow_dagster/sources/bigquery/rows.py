@@ -16,8 +16,8 @@ import polars as pl
 from google.api_core.exceptions import BadRequest, Forbidden, NotFound
 from google.cloud import bigquery
 
+from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import days_between, end_of
-from winnow_dagster.sources.bigquery.billing import MB, Entry
 from winnow_dagster.sources.bigquery.errors import is_transient
 from winnow_dagster.sources.bigquery.jobs import Jobs, Statement
 

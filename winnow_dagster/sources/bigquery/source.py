@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.billing import Entry, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, end_of
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
-from winnow_dagster.sources.bigquery.billing import Entry, Figures, learn, month_total
+from winnow_dagster.sources.bigquery.billing import Figures, learn
 from winnow_dagster.sources.bigquery.budget import Budget, Configured, days_of
 from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
 from winnow_dagster.sources.bigquery.errors import FirstTries, describe, fails_every_query, is_transient, source_error
