@@ -251,13 +251,21 @@ def test_no_installer_breaks_out_of_the_page(make_house: MakeHouse, source: RowS
 
 
 def test_the_page_gives_a_query_with_which_to_count_along_and_snippets(make_house: MakeHouse) -> None:
-    house = change(make_house({"a": (3,)}), base_url="https://badges.example.com/x")
+    house = change(make_house({"a": (3,)}, kind="bigquery"), base_url="https://badges.example.com/x")
     page = (public(published(house)) / "a" / "index.html").read_text()
+    assert "In BigQuery, with an account of your own; the honest are" in page
     assert "project = &#34;a&#34;" in page
     assert f"TIMESTAMP(&#34;{ago(2)}&#34;)" in page
     assert "image:https://badges.example.com/x/a/downloads-3d-non-ci.svg[downloads,link=" in page
     assert "url=https%3A%2F%2Fbadges.example.com%2Fx%2Fa%2Fdownloads-3d-non-ci.json" in page
     assert '<link rel="canonical" href="https://badges.example.com/x/a/">' in page
+
+
+def test_a_page_of_a_source_that_readers_cannot_query_gives_no_query(make_house: MakeHouse) -> None:
+    page = (public(published(make_house({"a": (3,)}, kind="parquet"))) / "a" / "index.html").read_text()
+    assert "Count along" not in page
+    assert "TIMESTAMP" not in page
+    assert "the query" not in page
 
 
 def test_sample_pages_say_sample_and_give_no_query(make_house: MakeHouse) -> None:

@@ -129,7 +129,7 @@ def try_config(folder: Path, content: bytes) -> None:
     for name in [*found.spellings.values(), *map(str, found.windows), *(g.group.name for g in found.groups)]:
         assert name == "*" or safe(name.removesuffix("*")), name
     private = [found.data_dir, found.store_folder, found.local_dir, found.default_home]
-    for place in (*private, found.source.credential_file, path):
+    for place in (*private, found.credential_file, path):
         assert not is_served(place, found.output_dir), (place, found.output_dir)
 
 

@@ -122,7 +122,7 @@ def without(part: str, name: str) -> PackageState:
 
 
 def page(state: PackageState, history: History) -> str:
-    site = SiteConfig(base_url="", stale_threshold_days=3, looks={}, table="")
+    site = SiteConfig(base_url="", stale_threshold_days=3, looks={})
     return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 

@@ -15,10 +15,15 @@ from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
+from winnow_dagster.sources.interface import CountAlong
 
 AS_OF = date(2026, 11, 20)
 TODAY = AS_OF + timedelta(days=1)
-SITE = SiteConfig(3, table="project.dataset.table", looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
+SITE = SiteConfig(
+    3,
+    looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
+    count_along={"parquet": CountAlong("In a database", lambda *_: "SELECT 1")},
+)
 PROBLEM = "2026-11-20 could not be read"
 
 

@@ -14,11 +14,11 @@ from tests import google_answers as google
 from tests.fake_bigquery import Answer, Service, fake, job, plain
 from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads, reasons
 from winnow_dagster.causes_page import SECTIONS, as_markdown
-from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.coverage import Reading
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery import errors as bigquery_errors
 from winnow_dagster.sources.bigquery.causes import BIGQUERY
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError, TransientError
 from winnow_dagster.store.ledger import Ledger

@@ -23,10 +23,10 @@ from tests import google_answers as answers
 from tests.fake_bigquery import Answer, Service, encoded, fake
 from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads
 from winnow_dagster import google_access
-from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery import errors as bigquery_errors
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError, TransientError
 from winnow_dagster.store.ledger import Ledger
@@ -263,7 +263,7 @@ def test_a_killed_process_leaves_no_key_behind(service: Service, tmp_path: Path)
     temporary.mkdir()
     code = (
         "import os, signal\n"
-        "from winnow_dagster.config.settings import BigQuerySettings\n"
+        "from winnow_dagster.sources.bigquery.settings import BigQuerySettings\n"
         "from winnow_dagster.sources.bigquery import client as c\n"
         "load = c.load_credentials\n"
         "def die(*a): load(*a); os.kill(os.getpid(), signal.SIGKILL)\n"

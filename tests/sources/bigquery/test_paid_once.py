@@ -12,13 +12,13 @@ import pytest
 
 from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
 from tests.sources.bigquery.test_failures import DAY, NEW, RETRY, ask, downloads, reasons
-from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.planning import without_answered
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
 from winnow_dagster.sources.bigquery.recovery import find_unfinished
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
 from winnow_dagster.store.ledger import Ledger

@@ -11,11 +11,12 @@ import pytest
 
 from tests.fake_bigquery import Answer, Service, fake, plain, refused, reset
 from tests.sources.bigquery.test_failures import RETRY
-from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.sources.bigquery import client as bigquery_client
+from winnow_dagster.sources.bigquery.budget import Configured
 from winnow_dagster.sources.bigquery.rows import MAX_FREE_CALLS
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
 from winnow_dagster.store.ledger import Ledger
@@ -42,8 +43,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Make:
-    def make(**changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY)
+    def make(*, budget_bytes: float | None = None, **changes: Any) -> BigQuerySource:
+        configured = Configured(budget_bytes=budget_bytes)
+        return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY, configured)
 
     return make
 

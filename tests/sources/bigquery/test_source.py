@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from tests import emulator
 from tests.downloads import SCHEMA, download
 from winnow_dagster.cli import main
-from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.coverage import ONE_DAY, UNNAMED_SCHEMA, Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.bigquery.client import EMULATOR_VARIABLE
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet.source import ParquetSource

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configured:
-    """The config's entries. The budget reserves bytes to read them for the rest of the month."""
+    """The config's entries and its budget. The budget reserves bytes to read them for the rest of the month."""
 
     windows: Mapping[Selector, int] = field(default_factory=dict)
     """The number of days that each entry needs, in the config's order."""
 
     settling: frozenset[Selector] = frozenset()
     """The entries whose days are re-read once they have settled."""
+
+    budget_bytes: float | None = None
+    """The month's limit; None: no limit."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from google.api_core.retry import Retry
 
-    from winnow_dagster.config.settings import BigQuerySettings
+    from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 
 logger = logging.getLogger(__name__)
 

@@ -21,14 +21,14 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from winnow_dagster.config.settings import PUBLIC_TABLE
 from winnow_dagster.sources.bigquery.errors import Tries, fails_every_query, is_gone, is_transient
+from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from winnow_dagster.config.settings import BigQuerySettings
     from winnow_dagster.core.billing import Entry
+    from winnow_dagster.sources.bigquery.settings import BigQuerySettings
     from winnow_dagster.store.ledger import Ledger
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)

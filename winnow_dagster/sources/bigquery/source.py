@@ -23,6 +23,7 @@ from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
 from winnow_dagster.sources.bigquery.rows import PartitionRows
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,13 +32,21 @@ if TYPE_CHECKING:
 
     from google.cloud import bigquery
 
-    from winnow_dagster.config.settings import BigQuerySettings
+    from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+    from winnow_dagster.sources.interface import SourceContext
     from winnow_dagster.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
 MAX_SCANS = 2
 """How many scans for everything are sent, or answered and not yet stored, at a time."""
+
+
+def open_bigquery(settings: BigQuerySettings, context: SourceContext) -> BigQuerySource:
+    """Return the source of a config. Connects to nothing yet."""
+    configured = Configured(context.windows, context.settling, context.budget_bytes)
+    ledger = ledger_of(context.data_dir)
+    return BigQuerySource(settings, context.credential_file, ledger, configured=configured)
 
 
 class BigQuerySource:
@@ -133,7 +142,7 @@ class BigQuerySource:
     def _budget(self) -> Budget:
         entries = self._ledger.entries()
         return Budget(
-            self._settings.budget_bytes,
+            self._configured.budget_bytes,
             month_total(entries, datetime.now(UTC)),
             learn(self._settings.figures, entries),
             self._settings.strategy,
