@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA, RULES
-from winnow_dagster.core.coverage import NO_FACTS, Coverage, ReadingFacts
+from winnow_dagster.core.coverage import CLOCK_TOLERANCE, NO_FACTS, Coverage, ReadingFacts
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.names import Selector, matches_any
-from winnow_dagster.core.planning import CLOCK_TOLERANCE
 from winnow_dagster.files.operations import (
     list_names,
     local_copies,
