@@ -262,11 +262,13 @@ def test_the_page_gives_a_query_with_which_to_count_along_and_snippets(make_hous
     assert '<link rel="canonical" href="https://badges.example.com/x/a/">' in page
 
 
-def test_a_page_of_a_source_that_readers_cannot_query_gives_no_query(make_house: MakeHouse) -> None:
-    page = (public(published(make_house({"a": (3,)}, kind="parquet"))) / "a" / "index.html").read_text()
-    assert "Count along" not in page
-    assert "TIMESTAMP" not in page
-    assert "the query" not in page
+def test_no_page_of_another_source_names_bigquery_or_gives_its_query(make_house: MakeHouse) -> None:
+    house = published(make_house({"a": (3,)}, kind="parquet"))
+    for page in ("a/index.html", "index.html"):
+        content = (public(house) / page).read_text()
+        assert "Data: PyPI's download statistics, licensed" in content
+        for word in ("bigquery", "Count along", "TIMESTAMP", "the query"):
+            assert word not in content
 
 
 def test_sample_pages_say_sample_and_give_no_query(make_house: MakeHouse) -> None:

@@ -22,7 +22,7 @@ TODAY = AS_OF + timedelta(days=1)
 SITE = SiteConfig(
     3,
     looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
-    count_along={"parquet": CountAlong("In a database", lambda *_: "SELECT 1")},
+    count_along={"parquet": CountAlong("a.b.c", "In a database", lambda *_: "SELECT 1")},
 )
 PROBLEM = "2026-11-20 could not be read"
 
@@ -89,6 +89,11 @@ def test_a_day_that_failed_is_said_to_hold_back_its_windows_only() -> None:
 
 def test_other_installers_name_the_window_that_they_are_of() -> None:
     assert "Other installers, which are never counted as honest, over 30 days: conda 6" in text(READ)
+
+
+def test_the_footer_names_the_public_dataset_if_readers_have_access_to_it() -> None:
+    assert "PyPI's download statistics (a.b.c), licensed" in text(READ)
+    assert "PyPI's download statistics, licensed" in text(replace(READ, source="clickhouse"))
 
 
 def test_the_query_is_spoken_of_where_there_is_one_only() -> None:

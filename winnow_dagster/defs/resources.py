@@ -308,6 +308,7 @@ class Installation:
             clock.through,
             settings.stale_threshold_days,
             self.web.wide.summary(),
+            self.web.site.dataset_of(settings.source.kind),
         )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 

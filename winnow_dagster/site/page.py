@@ -108,6 +108,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         filled=ROOT_TO_FILL if not site.base_url else "",
         files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
+        dataset=site.dataset_of(state.source),
         along=along.where if along else "",
         query=_query(state, headline, along) if headline and along else "",
     )

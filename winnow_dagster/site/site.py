@@ -29,6 +29,10 @@ class SiteConfig:
     count_along: Mapping[str, CountAlong] = field(default_factory=dict)
     """How readers check a number themselves, by the kind of its source; no entry if they cannot."""
 
+    def dataset_of(self, source: str) -> str:
+        """Return the name of the public dataset behind a kind of source; empty without one."""
+        return self.count_along[source].dataset if source in self.count_along else ""
+
     def look_of(self, package: str) -> BadgeStyle | None:
         """Return how the badges of a package or group look; None where the config no longer has it."""
         if package in self.looks:

@@ -136,6 +136,9 @@ class SourceSection(Section):
 class CountAlong:
     """How readers check a published number themselves."""
 
+    dataset: str
+    """The name of the public dataset."""
+
     where: str
     """Where they run the query, as the first words of a sentence."""
 

@@ -37,5 +37,5 @@ BIGQUERY = Kind(
     # A pool of its own: a run may keep its slot for hours, and must not make other teams' runs wait.
     pool="winnow_bigquery",
     needs_google=True,
-    count_along=CountAlong("In BigQuery, with an account of your own", _query_for_readers),
+    count_along=CountAlong(PUBLIC_TABLE, "In BigQuery, with an account of your own", _query_for_readers),
 )
