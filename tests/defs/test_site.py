@@ -38,9 +38,9 @@ def ago(days: int) -> date:
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
     source.rows = [
-        row
+        counted
         for n in range(-9, 40)
-        for row in [
+        for counted in [
             row(ago(n), "a", downloads=400),
             row(ago(n), "a", ci=True, downloads=100),
             row(ago(n), "b", installer="uv", system="Darwin", downloads=50),
