@@ -17,7 +17,7 @@ from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.planning import without_answered
 from winnow_dagster.sources.bigquery import client as bigquery_client
-from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
+from winnow_dagster.sources.bigquery.query import FIRST_COLUMNS
 from winnow_dagster.sources.bigquery.recovery import find_unfinished
 from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
@@ -250,7 +250,7 @@ def test_nothing_is_sent_before_it_is_known_whether_a_job_ran(
     assert len(inserted(service)) == 1
 
 
-def test_an_unfinished_query_of_a_release_that_recorded_no_columns_read_the_plain_ones(tmp_path: Path) -> None:
+def test_an_unfinished_query_of_a_release_that_recorded_no_columns_read_the_first_ones(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.enter(Entry("1", datetime.now(UTC), DAY, DAY, ["a"], "per_package", 1.0))
-    assert [entry.columns for entry in find_unfinished(ledger)] == [PLAIN_COLUMNS]
+    assert [entry.columns for entry in find_unfinished(ledger)] == [FIRST_COLUMNS]
