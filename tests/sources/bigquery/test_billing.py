@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from winnow_dagster.core.billing import GB, MB, TIB, Entry, format_bytes, month_total
+from winnow_dagster.core.billing import GB, MB, TIB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
@@ -115,21 +115,3 @@ def test_what_queries_for_other_columns_billed_changes_no_figure() -> None:
 )
 def test_a_query_unlike_those_to_come_teaches_nothing(useless: Entry) -> None:
     assert learn(FIGURES, [useless]) == FIGURES
-
-
-def test_the_months_sum_counts_a_query_whose_end_is_unknown_by_its_estimate() -> None:
-    entries = [
-        ENTRY,
-        replace(ENTRY, billed=None),
-        replace(ENTRY, billed=0),
-        replace(ENTRY, at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC)),
-    ]
-    assert month_total(entries, NOW) == 193 * MB
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 MB"), (153 * MB, "153 MB"), (4.6 * GB, "4.6 GB"), (0.42 * TIB, "0.42 TiB"), (3 * TIB, "3.00 TiB")],
-)
-def test_sizes_read_as_people_say_them(size: float, text: str) -> None:
-    assert format_bytes(size) == text
