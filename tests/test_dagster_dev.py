@@ -17,7 +17,8 @@ from tests.conftest import on_disk
 from tests.dagster_dev import CHECKS, Dev, make_dev
 from tests.fake_bigquery import Service, fake, incomplete, job, refused
 from tests.postgres import find_postgres, running_postgres
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 
 SAMPLES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 

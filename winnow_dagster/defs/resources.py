@@ -25,7 +25,8 @@ from winnow_dagster.publishing.ownership import Ownership
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.sources import open_source
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 from winnow_dagster.store.source_rows import SourceRows
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Source
     from winnow_dagster.store.days import DayStore
+    from winnow_dagster.store.raw import RawStore
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Installation:
         return self.given_source or open_source(self.settings)
 
     @cached_property
-    def raw(self) -> DayStore:
+    def raw(self) -> RawStore:
         """The store of raw counts."""
         return raw_store(self.settings.store_folder)
 
