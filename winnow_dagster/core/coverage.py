@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ONE_DAY = timedelta(days=1)
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How much the clocks of two machines may differ."""
+
 UNNAMED_SCHEMA = pl.Schema({"date": pl.Date, "package": pl.String, "rows": pl.Int64})
 """The number of rows without a file name, by package and day."""
 

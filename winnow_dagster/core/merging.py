@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Coverage, ReadingFacts
+from winnow_dagster.core.coverage import CLOCK_TOLERANCE, Coverage, ReadingFacts
 from winnow_dagster.core.names import matches_any
-from winnow_dagster.core.planning import CLOCK_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -207,12 +206,14 @@ class _Merged:
             for selector in _covered(known, fresh):
                 del known[selector]
         if self._newest is not None and self._newest > at:
-            # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead.
-            for selector in _covered(self._read, fresh):
-                if self._read[selector] > at and selector not in kept:
-                    del self._read[selector]
-                    self._facts.pop(selector, None)
-                    self._wide = [other for other in self._wide if other != selector]
+            # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead. Winnow has
+            # to repeat a wider reading with such a stamp anyway. Until then that reading must not hide this one.
+            replaced = [s for s in _covered(self._read, fresh) if self._read[s] > at and s not in kept]
+            hiding = [s for s in self._wide if self._read[s] > at + CLOCK_TOLERANCE and any(map(s.covers, fresh))]
+            for selector in {*replaced, *hiding}.difference(kept):
+                del self._read[selector]
+                self._facts.pop(selector, None)
+            self._wide = [selector for selector in self._wide if selector in self._read]
 
 
 def _covered(known: Mapping[Selector, object], by: Collection[Selector]) -> list[Selector]:
