@@ -72,14 +72,15 @@ class Coverage:
 
     def last_read(self, selector: Selector) -> datetime | None:
         """Return when all that `selector` selects was last read, by itself or by a wider one; None if never."""
+        own = self.read.get(selector)
+        if not self._wide:
+            return own
         times = [at for other, at in self._wide if other.covers(selector)]
-        if selector in self.read:
-            times.append(self.read[selector])
-        return max(times, default=None)
+        return max([*times, own] if own else times, default=None)
 
     def covers(self, selector: Selector) -> bool:
         """Tell whether the day's raw counts of `selector` were fetched, even if there were none."""
-        return self.last_read(selector) is not None
+        return selector in self.read or any(other.covers(selector) for other, _ in self._wide)
 
     def is_provisional(self, day: date, selector: Selector, settle_days: int) -> bool:
         """Tell whether `selector` was last read on `day` before the day had settled."""

@@ -121,16 +121,18 @@ def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]
 def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fresh: pl.DataFrame) -> pl.DataFrame:
     """Return the counts of a day after replacements. `fresh`: the day's counts of the answers, with POSITION."""
     for together in _without_overlap(replacements):
-        replaced = [_selected(each.selectors, each.kept) for each in together if each.kept]
-        replaced += [_selected([s for each in together if not each.kept for s in each.selectors])]
+        if stored.height:
+            replaced = [_selected(each.selectors, each.kept) for each in together if each.kept]
+            replaced += [_selected([s for each in together if not each.kept for s in each.selectors])]
+            stored = stored.filter(~pl.any_horizontal(replaced))
         whole = [each.answer for each in together if each.is_whole]
-        parts = [fresh.filter(pl.col(POSITION).is_in(whole))]
+        parts = [fresh.filter(pl.col(POSITION).is_in(whole))] if fresh.height else []
         parts += [
             fresh.filter(pl.col(POSITION) == each.answer, _selected(each.selectors, each.kept))
             for each in together
             if not each.is_whole
         ]
-        stored = pl.concat([stored.filter(~pl.any_horizontal(replaced)), *(part.drop(POSITION) for part in parts)])
+        stored = pl.concat([stored, *(part.drop(POSITION) for part in parts)])
     return stored
 
 
@@ -262,12 +264,14 @@ def _asked_for(requests: Iterable[Request]) -> pl.Expr:
 
 def _sums(counts: pl.DataFrame, column: str, requests: Iterable[Request]) -> dict[tuple[date, Selector], int]:
     """Return the sum of a column by day and selector, where it is not 0."""
-    selectors = {request.selector.stem: request.selector for request in requests if not request.selector.is_prefix}
-    found: dict[tuple[date, Selector], int] = {}
+    if counts.is_empty():
+        return {}
+    exact = {request.selector.stem: request.selector for request in requests if not request.selector.is_prefix}
+    wide = {request.selector for request in requests if request.selector.is_prefix}
     by_package = counts.group_by("date", "package").agg(pl.col(column).sum())
-    for day, package, total in by_package.filter(pl.col("package").is_in(list(selectors))).iter_rows():
-        found[day, selectors[package]] = total
-    for selector in {request.selector for request in requests if request.selector.is_prefix}:
+    of_exact = by_package.filter(pl.col("package").is_in(list(exact))) if wide else by_package
+    found = {(day, exact[package]): total for day, package, total in of_exact.iter_rows() if package in exact}
+    for selector in wide:
         chosen = by_package.filter(matches_any([selector], "package"))
         for day, total in chosen.group_by("date").agg(pl.col(column).sum()).iter_rows():
             found[day, selector] = total

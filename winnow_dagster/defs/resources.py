@@ -14,7 +14,7 @@ from winnow_dagster.core.days import CountOptions, describe, recount
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
-from winnow_dagster.core.quality import find_quiet_days
+from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
@@ -143,7 +143,11 @@ class Installation:
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
         """Return which of these days have suspiciously few downloads, or no download."""
-        return find_quiet_days(self.raw.coverages(self.raw.stored_days()), self.settings.windows, judged)
+        return self._quiet_days.find(self.raw.coverages(self.raw.stored_days()), judged)
+
+    @cached_property
+    def _quiet_days(self) -> QuietDayFinder:
+        return QuietDayFinder(self.settings.windows)
 
     def trusted(self, coverage: Mapping[date, Coverage], *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return the coverage without recent days for which the source unusually returned no rows.

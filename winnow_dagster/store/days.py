@@ -165,7 +165,7 @@ class DayStore:
         seen = self._known.get(day) or self._look(day)
         if self._set_aside_if_damaged(day):
             seen = None
-        ordered = counts.select(self.schema.names()).sort(self.schema.names())
+        ordered = counts.lazy().select(self.schema.names()).sort(self.schema.names()).collect()
         made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
         self._known[day] = _Known(made, coverage)
 
