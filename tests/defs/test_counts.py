@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import DAY, FixedClock
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.defs.failures import root_cause
+from winnow_dagster.instance.failures import root_cause
 
 if TYPE_CHECKING:
     from datetime import date
