@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
+from tests.rows import to_frame
 from winnow_dagster.config.settings import PackageSettings, Settings, SourceSettings
-from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
@@ -24,14 +24,12 @@ from winnow_dagster.sources.interface import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tests.rows import Row
     from winnow_dagster.files.paths import StorePath
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("winnow", deadline=None)
 settings.load_profile("winnow")
-
-Row = tuple[date, str, str | None, str | None, bool | None, int]
-"""A raw count: date, package, installer, system, ci, downloads."""
 
 DAY = date(2025, 6, 30)
 """Yesterday, by the clock that tests use."""
@@ -76,7 +74,7 @@ class RowSource:
                 yield self._answer(request)
 
     def _answer(self, request: Request) -> Reading:
-        frame = pl.DataFrame(self.rows, schema=RAW_SCHEMA, orient="row")
+        frame = to_frame(self.rows)
         wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
         return Reading([request], frame.filter(*wanted))
 
@@ -85,7 +83,7 @@ class RowSource:
         return {day: rows for day, rows in self.rows_of_day.items() if first <= day <= last}
 
     def newest_day(self, today: date) -> date | None:
-        return max((row[0] for row in self.rows if row[0] < today), default=None)
+        return max((row["date"] for row in self.rows if row["date"] < today), default=None)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from tests.rows import row
 from winnow_dagster import report
 from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
@@ -84,7 +85,7 @@ def tick(house: House) -> str:
 @pytest.fixture
 def house(make_house: MakeHouse, source: RowSource, webhook: Webhook) -> House:
     """An installation that has alerted before: what fails from now on is news."""
-    source.rows = [(DAY, "a", "pip", None, None, 5)]
+    source.rows = [row(DAY, "a", downloads=5)]
     house = alerting(make_house({"a": (1,)}), webhook)
     house.winnow.ownership.claim()
     tick(house)
@@ -127,7 +128,8 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
 def test_an_installer_name_mentions_nobody_and_links_to_nothing(
     house: House, source: RowSource, webhook: Webhook
 ) -> None:
-    source.rows = [(DAY, "a", "<!channel> ```<https://evil.example|see> ![x](https://evil.example)", None, None, 500)]
+    evil = "<!channel> ```<https://evil.example|see> ![x](https://evil.example)"
+    source.rows = [row(DAY, "a", installer=evil, system=None, downloads=500)]
     house.count(DAY, DAY)
     tick(house)
     (told,) = [text for text in texts(webhook) if "no_unlisted_installer_stands_out" in text]

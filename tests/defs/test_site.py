@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.conftest import DAY, FixedClock
+from tests.rows import row
 from winnow_dagster.config.settings import GroupSettings
 from winnow_dagster.core.badge import SLUGS, BadgeStyle
 from winnow_dagster.core.names import Group, Selector, normalise
@@ -40,9 +41,9 @@ def _rows(source: RowSource) -> None:
         row
         for n in range(-9, 40)
         for row in [
-            (ago(n), "a", "pip", "Linux", None, 400),
-            (ago(n), "a", "pip", "Linux", True, 100),
-            (ago(n), "b", "uv", "Darwin", None, 50),
+            row(ago(n), "a", downloads=400),
+            row(ago(n), "a", ci=True, downloads=100),
+            row(ago(n), "b", installer="uv", system="Darwin", downloads=50),
         ]
     ]
 
@@ -241,7 +242,7 @@ def test_a_badge_of_another_program_is_drawn_and_left_as_it_is(make_house: MakeH
     "hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</q><b>", "&amp;'"]
 )
 def test_no_installer_breaks_out_of_the_page(make_house: MakeHouse, source: RowSource, hostile: str) -> None:
-    source.rows = [*source.rows, (DAY, "a", hostile, None, None, 7)]
+    source.rows = [*source.rows, row(DAY, "a", installer=hostile, system=None, downloads=7)]
     house = published(make_house({"a": (3,)}))
     page = (public(house) / "a" / "index.html").read_text()
     assert hostile not in page

@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import on_disk
 from tests.downloads import download, write
+from tests.rows import row, to_frame
 from winnow_dagster import collect as collecting
 from winnow_dagster.cli import main as cli
 from winnow_dagster.config.loading import KEYS, ConfigError, load_settings
@@ -266,8 +267,8 @@ def survive(folder: Path, times: int, seed: int) -> int:
 
 def a_day(folder: Path) -> tuple[DayStore, bytes, pl.DataFrame]:
     store = raw_store(folder)
-    rows = [(DAY, f"p{n}", "pip", None, None, n + 1) for n in range(40)]
-    store.write(DAY, pl.DataFrame(rows, RAW_SCHEMA, orient="row"), Coverage(read={Selector("a"): AT}))
+    rows = [row(DAY, f"p{n}", downloads=n + 1) for n in range(40)]
+    store.write(DAY, to_frame(rows), Coverage(read={Selector("a"): AT}))
     return store, on_disk(store.path(DAY)).read_bytes(), store.load([DAY]).counts.collect()
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.dimensions import SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
-from winnow_dagster.core.window import SYSTEMS, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
 
@@ -25,7 +26,8 @@ PROBLEM = "2026-11-20 could not be read"
 def counts(days: int, as_of: date = AS_OF) -> WindowCounts:
     categories = dict(zip(CATEGORIES, (70, 10, 5, 4, 3, 2, 6), strict=True))
     installers = dict.fromkeys(INSTALLERS, 10) | {"pip": 20}
-    return WindowCounts(Window(days, as_of), categories, installers, dict.fromkeys(SYSTEMS, 20), {"conda": 6})
+    systems = dict.fromkeys(SYSTEM.numbers, 20) | {"other_system": 10}
+    return WindowCounts(Window(days, as_of), {"raw": 100, **categories, **installers, **systems}, {"conda": 6})
 
 
 READ = PackageState("rich", "parquet", (WindowState(30, counts(30), 30), WindowState(7, counts(7), 7)))

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests import emulator
 from tests.downloads import SCHEMA, download
+from tests.rows import Counts, to_counts
 from winnow_dagster.cli import main
 from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.coverage import ONE_DAY, UNNAMED_SCHEMA, Failure, Reading, Request
@@ -33,8 +34,6 @@ from winnow_dagster.store.ledger import Ledger
 
 DAY, NEXT = date(2025, 6, 30), date(2025, 7, 1)
 START = datetime(2025, 6, 30, tzinfo=UTC)
-
-Counts = dict[tuple[object, ...], int]
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +72,7 @@ def counts(source: Any, *requests: Request) -> Counts:
     answers = list(source.read(requests))
     assert not [answer for answer in answers if isinstance(answer, Failure)]
     assert sorted(r for a in answers if isinstance(a, Reading) for r in a.requests) == sorted(requests)
-    return {row[:-1]: row[-1] for answer in answers for row in answer.counts.iter_rows()}
+    return to_counts(answer.counts for answer in answers if isinstance(answer, Reading))
 
 
 def test_null_at_each_level_of_details_is_counted_as_null(make_source: Callable[..., BigQuerySource]) -> None:
@@ -154,7 +153,7 @@ def test_rows_that_name_no_file_are_no_downloads_and_are_told(make_source: Calla
     source = make_source(named(DAY, *FILES, *OTHERS) + nameless, strategy="batched")
     (reading,) = source.read([ask("a"), ask("b")])
     assert isinstance(reading, Reading)
-    assert reading.counts.rows() == [(DAY, "a", "pip", "Linux", None, 3)]
+    assert to_counts([reading.counts]) == {(DAY, "a", "pip", "Linux", None): 3}
     assert sorted(reading.unnamed.rows()) == [(DAY, "a", 2), (DAY, "b", 1)]
     assert reading.unnamed.schema == UNNAMED_SCHEMA
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from tests.fake_bigquery import (
     COLUMNS,
     Answer,
+    Cells,
     Service,
     encoded,
     fake,
@@ -25,6 +26,7 @@ from tests.fake_bigquery import (
     refused,
     reset,
 )
+from tests.rows import row
 from winnow_dagster import credentials
 from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.billing import GB, Entry, Figures
@@ -39,7 +41,7 @@ from winnow_dagster.store.ledger import Ledger
 
 DAY = date(2025, 6, 30)
 NEW = date(2026, 9, 30)
-ROW = (DAY, "a", "pip", "Linux", None, 7)
+ROW = row(DAY, "a", downloads=7)
 RETRY = RetryPolicy(tries=3, initial=0.01, maximum=0.02, total=5, call=2)
 
 
@@ -101,7 +103,9 @@ def test_what_may_pass_is_tried_again(
 def test_scans_for_everything_are_sent_as_their_answers_are_taken(
     make_source: Callable[..., BigQuerySource], service: Service
 ) -> None:
-    service.rows_for = lambda given: [(given["start"][:10], given.get("package", "a"), "pip", "Linux", None, 7)]
+    service.rows_for = lambda given: [
+        row(date.fromisoformat(given["start"][:10]), given.get("package", "a"), downloads=7)
+    ]
     answers = make_source().read([ask("b"), ask("*", DAY - timedelta(days=9))])
     assert isinstance(next(answers), Reading)
     for taken in range(2, 12):
@@ -198,23 +202,26 @@ def test_what_fails_one_query_is_not_tried_again_and_does_not_stop_the_rest(
     assert service.operations().count("insert") == 3
 
 
-ODD = {
-    "a package that was not asked for": (COLUMNS, (DAY, "b", "pip", None, None, 1)),
-    "no package at all": (COLUMNS, (DAY, None, "pip", None, None, 1)),
-    "a negative count": (COLUMNS, (DAY, "a", "pip", None, None, -1)),
-    "a count of nothing": (COLUMNS, (DAY, "a", "pip", None, None, None)),
-    "a day before the range": (COLUMNS, (DAY - timedelta(days=1), "a", "pip", None, None, 1)),
-    "a day after the range": (COLUMNS, (DAY + timedelta(days=1), "a", "pip", None, None, 1)),
-    "a missing column": (COLUMNS[:-1], (DAY, "a", "pip", None, None)),
-    "a count that is no integer": ((*COLUMNS[:-1], ("downloads", "FLOAT")), (DAY, "a", "pip", None, None, 1.5)),
+OTHER = row(DAY, "a", system=None)
+"""A row beside ROW, of the same package and day."""
+
+ODD: dict[str, tuple[Mapping[str, str], Cells]] = {
+    "a package that was not asked for": (COLUMNS, {**OTHER, "package": "b"}),
+    "no package at all": (COLUMNS, {**OTHER, "package": None}),
+    "a negative count": (COLUMNS, {**OTHER, "downloads": -1}),
+    "a count of nothing": (COLUMNS, {**OTHER, "downloads": None}),
+    "a day before the range": (COLUMNS, {**OTHER, "date": DAY - timedelta(days=1)}),
+    "a day after the range": (COLUMNS, {**OTHER, "date": DAY + timedelta(days=1)}),
+    "a missing column": ({name: kind for name, kind in COLUMNS.items() if name != "downloads"}, OTHER),
+    "a count that is no integer": ({**COLUMNS, "downloads": "FLOAT"}, {**OTHER, "downloads": 1.5}),
 }
 
 
-@pytest.mark.parametrize(("columns", "row"), ODD.values(), ids=ODD)
+@pytest.mark.parametrize(("columns", "odd"), ODD.values(), ids=ODD)
 def test_an_odd_answer_is_an_error_and_never_a_number(
-    make_source: Callable[..., BigQuerySource], service: Service, columns: Any, row: tuple[object, ...]
+    make_source: Callable[..., BigQuerySource], service: Service, columns: Mapping[str, str], odd: Cells
 ) -> None:
-    service.rows, service.columns = [ROW[: len(columns)], row], columns
+    service.rows, service.columns = [ROW, odd], columns
     answers = list(make_source().read([ask()]))
     assert downloads(answers) == 0
     assert reasons(answers)[0].startswith("BigQuery's answer h")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
+from tests.rows import row
 from tests.sources.test_bigquery_failures import DAY, NEW, RETRY, ask, downloads, reasons
 from winnow_dagster.config.settings import BigQuerySettings
 from winnow_dagster.core.billing import Entry
@@ -47,7 +48,7 @@ class DyingLedger(Ledger):
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     with fake() as service:
         service.rows_for = lambda given: [
-            (date.fromisoformat(given["start"][:10]), given.get("package", "a"), "pip", "Linux", None, 7)
+            row(date.fromisoformat(given["start"][:10]), given.get("package", "a"), downloads=7)
         ]
         monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
         yield service
@@ -163,7 +164,7 @@ def test_the_answer_to_an_interrupted_run_is_fetched_and_nothing_is_sent(
 def test_only_what_an_interrupted_run_did_not_ask_is_sent(make_source: Make, service: Service, ledger: Ledger) -> None:
     killed(make_source, ledger, ask("a", NEW, NEW + ONE_DAY), ask("b", NEW, NEW + ONE_DAY), strategy="batched")
     service.rows_for = lambda given: [
-        (date.fromisoformat(given["start"][:10]), name, "pip", None, None, 7)
+        row(date.fromisoformat(given["start"][:10]), name, downloads=7)
         for name in (["a", "b"] if "packages" in given else ["a"])
     ]
     answers = read_after(make_source(), ask("a", NEW - ONE_DAY, NEW + 2 * ONE_DAY))

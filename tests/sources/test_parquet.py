@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.downloads import SCHEMA, download, write
+from tests.rows import Counts, to_counts
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources import parquet
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 DAY = date(2025, 6, 30)
 NEXT = date(2025, 7, 1)
 
-Counts = dict[tuple[object, ...], int]
-
 
 def ask(name: str, first: date = DAY, last: date = DAY) -> Request:
     return Request(Selector.parse(name), first, last)
@@ -36,7 +35,7 @@ def ask(name: str, first: date = DAY, last: date = DAY) -> Request:
 def read(path: object, *requests: Request) -> tuple[Counts, list[Request], list[Failure]]:
     answers = list(ParquetSource(str(path)).read(requests))
     readings = [a for a in answers if isinstance(a, Reading)]
-    counts = {row[:-1]: row[-1] for reading in readings for row in reading.counts.iter_rows()}
+    counts = to_counts(reading.counts for reading in readings)
     answered = [request for reading in readings for request in reading.requests]
     return counts, answered, [a for a in answers if isinstance(a, Failure)]
 

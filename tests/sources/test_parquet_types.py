@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.downloads import SCHEMA, download
+from tests.rows import to_counts
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.parquet import ParquetSource
@@ -39,8 +40,9 @@ def read(
     path: Path, name: str = "a", first: date = DAY, last: date = DAY
 ) -> tuple[dict[tuple[Any, ...], int], list[str]]:
     answers = list(ParquetSource(str(path)).read([Request(Selector.parse(name), first, last)]))
-    counts = [row for answer in answers if isinstance(answer, Reading) for row in answer.counts.iter_rows()]
-    return {row[2:-1]: row[-1] for row in counts}, [a.reason for a in answers if isinstance(a, Failure)]
+    counts = to_counts(answer.counts for answer in answers if isinstance(answer, Reading))
+    failed = [answer.reason for answer in answers if isinstance(answer, Failure)]
+    return {key[2:]: downloads for key, downloads in counts.items()}, failed
 
 
 def arrow(**columns: pa.Array) -> pa.Table:

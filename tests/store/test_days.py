@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import on_disk
+from tests.rows import row, to_frame
 from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA
 from winnow_dagster.core.coverage import UNNAMED_SCHEMA, Coverage, Failure, Reading, ReadingFacts, Request
 from winnow_dagster.core.names import Selector
@@ -27,15 +28,13 @@ def store(tmp_path: Path) -> DayStore:
 
 
 def reading(selector: Selector, *rows: tuple[date, str, int], last: date = NEXT) -> Reading:
-    frame = pl.DataFrame(
-        [(day, package, "pip", None, None, downloads) for day, package, downloads in rows], RAW_SCHEMA, orient="row"
-    )
+    frame = to_frame(row(day, package, downloads=downloads) for day, package, downloads in rows)
     return Reading([Request(selector, DAY, last)], frame)
 
 
 def stored(store: DayStore, *days: date) -> dict[tuple[date, str], int]:
-    rows = store.load(days).counts.collect().iter_rows()
-    return {(row[0], row[1]): row[-1] for row in rows}
+    rows = store.load(days).counts.collect().iter_rows(named=True)
+    return {(r["date"], r["package"]): r["downloads"] for r in rows}
 
 
 def test_nothing_stored_is_no_coverage_and_no_rows(store: DayStore) -> None:

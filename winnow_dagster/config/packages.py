@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 HEADLINE = BADGE_KINDS[0].slug
-Slug = Literal[
-    "downloads", "installer-pip", "installer-pipenv", "installer-pipx", "installer-uv", "installer-poetry",
-    "installer-pdm", "installer-pip-family", "os-linux", "os-macos", "os-windows", "honest-share",
-]  # fmt: skip
+if TYPE_CHECKING:
+    Slug = str
+else:
+    Slug = Literal[SLUGS]
 LOGOS = ("logo", "logo_svg")
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
-from winnow_dagster.core.query import BATCHED, FILE_NAME, PER_PACKAGE, PLAIN_COLUMNS, SCAN, CountQuery, plan_queries
+from winnow_dagster.core.query import BATCHED, FILE_NAME, FIRST_COLUMNS, PER_PACKAGE, SCAN, CountQuery, plan_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +27,7 @@ Columns = tuple[str, ...]
 BYTES_PER_ROW: Mapping[str, float] = {
     "timestamp": 8.0,
     "project": 8.4,
-    "details.installer.name": 5.0,
-    "details.system.name": 6.8,
+    **{dimension.column: dimension.bytes_per_row for dimension in DIMENSIONS},
     "details.ci": 0.3,
     FILE_NAME: 33.8,
 }
@@ -41,8 +41,8 @@ CAP_FACTOR = 2
 
 
 def relative_size(columns: Columns) -> float:
-    """Return the size of a day's columns, relative to PLAIN_COLUMNS on a day since the change."""
-    width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in PLAIN_COLUMNS)
+    """Return the size of a day's columns, relative to FIRST_COLUMNS on a day since the change."""
+    width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in FIRST_COLUMNS)
     return width / ROWS_LEFT if FILE_NAME in columns else width
 
 
@@ -50,7 +50,7 @@ def relative_size(columns: Columns) -> float:
 class Figures:
     """The source's sizes and prices. The config can set each, and the ledger corrects them.
 
-    Sizes are those of PLAIN_COLUMNS on a day since the change of the log. `relative_size` gives the others.
+    Sizes are those of FIRST_COLUMNS on a day since the change of the log. `relative_size` gives the others.
     """
 
     package_day_bytes: float = ROWS_LEFT * 153 * MB
@@ -122,7 +122,7 @@ class Entry:
     processed: int | None = None
     rows: int | None = None
     cache_hit: bool = False
-    columns: Columns = PLAIN_COLUMNS
+    columns: Columns = FIRST_COLUMNS
     """The columns read. Releases that did not record them read these."""
 
     project: str = ""

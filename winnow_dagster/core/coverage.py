@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ONE_DAY = timedelta(days=1)
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How much the clocks of two machines may differ."""
+
 UNNAMED_SCHEMA = pl.Schema({"date": pl.Date, "package": pl.String, "rows": pl.Int64})
 """The number of rows without a file name, by package and day."""
 
@@ -106,8 +109,13 @@ class Coverage:
         # Two readings need different timestamps: otherwise the honest counts of one pass for those of the other.
         while at in [self.read.get(selector) for selector in facts]:
             at += timedelta(microseconds=1)
-        # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead.
-        read = {s: t for s, t in self.read.items() if t <= at or not any(new.covers(s) for new in facts)}
+        # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead. Winnow has to
+        # repeat a wider reading with such a stamp anyway. Until then that reading must not hide this one.
+        read = {
+            s: t
+            for s, t in self.read.items()
+            if t <= at or not any(new.covers(s) or (s.covers(new) and t > at + CLOCK_TOLERANCE) for new in facts)
+        }
         return Coverage(
             read={**read, **dict.fromkeys(facts, at)},
             failed={s: why for s, why in self.failed.items() if not any(new.covers(s) for new in facts)},

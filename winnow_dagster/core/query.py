@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import Request, days_between, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.planning import contiguous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
+    from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.names import Selector
 
 BATCH = 100
@@ -24,8 +26,11 @@ BATCH = 100
 PER_PACKAGE, BATCHED, SCAN, AUTO = STRATEGIES = ("per_package", "batched", "scan", "auto")
 
 FILE_NAME = "file.filename"
-PLAIN_COLUMNS = ("timestamp", "project", "details.installer.name", "details.system.name", "details.ci")
+PLAIN_COLUMNS = ("timestamp", "project", *(dimension.column for dimension in DIMENSIONS), "details.ci")
 """The columns that every count query reads. Days up to the change of the log need FILE_NAME too."""
+
+FIRST_COLUMNS = ("timestamp", "project", "details.installer.name", "details.system.name", "details.ci")
+"""The columns that the first releases read."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,14 @@ class CountQuery:
             is_download = " OR ".join(f'ENDS_WITH({FILE_NAME}, "{ending}")' for ending in FILE_ENDINGS)
             counts = f"COUNTIF({is_download}) AS downloads, COUNTIF({FILE_NAME} IS NULL) AS unnamed"
             condition_on_groups = "\nHAVING downloads > 0 OR unnamed > 0"
+        names = ", ".join(dimension.name for dimension in DIMENSIONS)
         # A function around timestamp or project would keep BigQuery from skipping partitions and clusters.
         return (
-            "SELECT DATE(timestamp) AS date, project AS package, details.installer.name AS installer, "
-            f"details.system.name AS system, details.ci AS ci, {counts}\n"
+            f"SELECT DATE(timestamp) AS date, project AS package, {', '.join(map(_value, DIMENSIONS))}, "
+            f"details.ci AS ci, {counts}\n"
             f"FROM `{table}`\n"
             f"WHERE timestamp >= @start AND timestamp < @end AND ({self._condition()})\n"
-            f"GROUP BY date, package, installer, system, ci{condition_on_groups}"
+            f"GROUP BY date, package, {names}, ci{condition_on_groups}"
         )
 
     def parameters(self) -> Mapping[str, datetime | str | list[str]]:
@@ -136,6 +142,16 @@ class CountQuery:
         elif names:
             conditions.insert(0, "project IN UNNEST(@packages)")
         return " OR ".join(conditions)
+
+
+def _value(dimension: Dimension) -> str:
+    """Return the value of a dimension as stored counts have it."""
+    text = dimension.column
+    if dimension.pattern:
+        text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
+    if dimension.is_later:
+        text = f"IFNULL({text}, '')"
+    return f"{text} AS {dimension.name}"
 
 
 def text_to_paste(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:

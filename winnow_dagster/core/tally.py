@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, printable_name
-from winnow_dagster.core.history import NO_DOWNLOADS, NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS
-from winnow_dagster.core.window import SYSTEMS, WindowCounts, most_unlisted
+from winnow_dagster.core.categories import printable_name
+from winnow_dagster.core.counting import number_rows, sum_known
+from winnow_dagster.core.history import NO_DOWNLOADS, NUMBERS
+from winnow_dagster.core.window import WindowCounts, most_unlisted, sum_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Tally:
     """What rows of honest counts (HONEST_SCHEMA) come to."""
 
-    numbers: Mapping[str, Mapping[date, tuple[int, ...]]]
+    numbers: Mapping[str, Mapping[date, tuple[int | None, ...]]]
     """By package and day that has rows: the NUMBERS of a history."""
 
     unlisted: Mapping[str, Sequence[tuple[date, str, int]]]
@@ -32,10 +33,12 @@ class Tally:
     @classmethod
     def of(cls, batches: Iterable[pl.DataFrame]) -> Tally:
         """Add up rows that come some at a time; those of a day come together."""
-        numbers: dict[str, dict[date, tuple[int, ...]]] = defaultdict(dict)
+        numbers: dict[str, dict[date, tuple[int | None, ...]]] = defaultdict(dict)
         unlisted: dict[str, list[tuple[date, str, int]]] = defaultdict(list)
         for rows in batches:
-            for package, day, *counted in rows.group_by("package", "date").agg(_sums()).iter_rows():
+            parts = number_rows(rows.lazy(), NUMBERS).group_by("package", "date")
+            sums = parts.agg(sum_known(number).alias(number) for number in NUMBERS).collect()
+            for package, day, *counted in sums.iter_rows():
                 numbers[package][day] = tuple(counted)
             others = rows.filter(pl.col("category") == "other").group_by("package", "date", "installer")
             for package, *other in others.agg(pl.col("downloads").sum()).iter_rows():
@@ -51,28 +54,9 @@ class Tally:
 
     def _total(self, window: Window, package: str) -> WindowCounts:
         days = [n for day, n in self.numbers.get(package, {}).items() if window.first_day <= day <= window.as_of]
-        summed = dict(zip(NUMBERS, map(sum, zip(*days, strict=True)) if days else NO_DOWNLOADS, strict=True))
+        summed = map(sum_counts, zip(*days, strict=True)) if days else NO_DOWNLOADS
         unlisted = Counter[str]()
         for day, installer, downloads in self.unlisted.get(package, ()):
             if window.first_day <= day <= window.as_of:
                 unlisted[printable_name(installer)] += downloads
-        return WindowCounts(
-            window,
-            categories={category: summed[category] for category in CATEGORIES},
-            by_installer={installer: summed[installer] for installer in INSTALLERS},
-            by_system={system: summed[column] for column, system in SYSTEM_COLUMNS.items()},
-            unlisted=most_unlisted(unlisted),
-        )
-
-
-def _sums() -> list[pl.Expr]:
-    """Return the NUMBERS of a package and day."""
-    installer, system, is_honest = pl.col("installer"), pl.col("system"), pl.col("category") == "honest"
-    conditions: Mapping[str, pl.Expr] = {
-        "raw": pl.lit(value=True),
-        **{category: pl.col("category") == category for category in CATEGORIES},
-        **{name: is_honest & (installer == name) for name in INSTALLERS},
-        **{column: is_honest & (system == name) for column, name in SYSTEM_COLUMNS.items()},
-        OTHER_SYSTEM: is_honest & ~system.is_in(SYSTEMS).fill_null(value=False),
-    }
-    return [pl.col("downloads").filter(condition).sum().alias(name) for name, condition in conditions.items()]
+        return WindowCounts(window, dict(zip(NUMBERS, summed, strict=True)), most_unlisted(unlisted))

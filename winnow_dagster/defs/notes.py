@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from winnow_dagster.core.categories import CATEGORIES, COLUMNS
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import name_length
 from winnow_dagster.site.snippets import own_picture, snippets
 from winnow_dagster.site.svg import draw
@@ -31,10 +32,9 @@ MAX_PICTURES = 30
 
 def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
     """Return the metadata that lets the UI show the columns of an asset."""
+    may_be_null = {"ci", *(dimension.name for dimension in DIMENSIONS)}
     columns = [
-        dg.TableColumn(
-            name, str(dtype), COLUMNS[name], dg.TableColumnConstraints(nullable=name in {"installer", "system", "ci"})
-        )
+        dg.TableColumn(name, str(dtype), COLUMNS[name], dg.TableColumnConstraints(nullable=name in may_be_null))
         for name, dtype in schema.items()
     ]
     return {"dagster/column_schema": dg.TableSchema(columns)}

@@ -179,7 +179,7 @@ class Summary:
     def state(self) -> PackageState:
         """Return of when it is, as of a package."""
         found = {int(days): date.fromisoformat(as_of) for days, as_of in self.windows.items()}
-        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}, {}, {}), d) for d, as_of in found.items()]
+        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}), d) for d, as_of in found.items()]
         return PackageState(str(EVERYTHING), self.source, tuple(windows))
 
     @property

@@ -9,10 +9,11 @@ from markupsafe import Markup
 from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.query import text_to_paste
 from winnow_dagster.core.remarks import remark_on
-from winnow_dagster.core.window import ALL, SYSTEMS, sum_counts
+from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import FILE_NAME
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.site import SiteConfig
@@ -98,7 +100,8 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         categories=CATEGORIES,
         counted=counted,
         tables=_tables(counted),
-        first_columns=("Category", "Installer", "System"),
+        first_columns=("Category", *(dimension.name.capitalize() for dimension in DIMENSIONS)),
+        badge_parts=", ".join(f"by {dimension.name}" for dimension in DIMENSIONS if dimension.slug),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
             "drawn here": snippets(own_picture(root, folder, stem), page),
@@ -142,17 +145,19 @@ def _row(day: Day) -> str:
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
     """Return the tables of windows, by title."""
-    installers = [Line(name, "", [_cell(c.by_installer[name], c.honest) for c in counted]) for name in INSTALLERS]
-    systems = [Line(name, "", [_cell(c.by_system[name], c.honest) for c in counted]) for name in SYSTEMS]
-    named = [(c.honest, sum_counts(c.by_system.values())) for c in counted]
-    rest = [_cell(None if told is None else honest - told, honest) for honest, told in named]
     return {
         "By category": [
-            Line(name, MEANINGS[name], [_cell(c.categories[name], c.raw) for c in counted]) for name in CATEGORIES
+            Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]) for name in CATEGORIES
         ],
-        "Honest, by installer": installers,
-        "Honest, by system": [*systems, Line("other or not said", "", rest)],
+        **{f"Honest, by {dimension.name}": list(_lines(dimension, counted)) for dimension in DIMENSIONS},
     }
+
+
+def _lines(dimension: Dimension, counted: Sequence[WindowCounts]) -> Iterator[Line]:
+    for key in dimension.keys:
+        number = dimension.number(key)
+        name = dimension.values.get(key, "other or not said")
+        yield Line(name, "", [_cell(c.numbers[number], c.honest) for c in counted])
 
 
 def _cell(count: int | None, whole: int) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import polars as pl
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import UNNAMED_SCHEMA, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import is_name, matches_any, normalise
 from winnow_dagster.sources.parquet_schema import FILE_NAME
 from winnow_dagster.sources.parquet_survey import UNREADABLE, UnusableFileError, damage
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import date
 
+    from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.names import Selector
     from winnow_dagster.sources.parquet_survey import Survey
 
@@ -56,20 +58,29 @@ def _count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet
         .select(
             date=values["timestamp"].dt.date(),
             package=_normalised(survey),
-            installer=values["details.installer.name"],
-            system=values["details.system.name"],
             ci=values["details.ci"],
             is_unnamed=_is_unnamed(survey),
             is_download=_is_download(survey),
+            **{dimension.name: _value(survey, dimension) for dimension in DIMENSIONS},
         )
         .filter(pl.col("is_download") | pl.col("is_unnamed"), pl.col("date").is_in(sorted(days)))
         .filter(matches_any(selectors, "package"))
-        .group_by("date", "package", "installer", "system", "ci", "is_unnamed")
+        .group_by(*RAW_SCHEMA.names()[:-1], "is_unnamed")
         .agg(downloads=pl.len().cast(pl.Int64))
         .collect()
     )
     unnamed = rows.filter("is_unnamed").group_by("date", "package").agg(rows=pl.col("downloads").sum())
     return Counted(rows.filter(~pl.col("is_unnamed")).select(RAW_SCHEMA.names()), unnamed)
+
+
+def _value(survey: Survey, dimension: Dimension) -> pl.Expr:
+    """Return the value of a dimension as stored counts have it."""
+    value = survey.columns.values.get(dimension.column)
+    if value is None:
+        return pl.lit(None, pl.String)
+    if dimension.pattern:
+        value = value.str.extract(dimension.pattern, 0)
+    return value.fill_null("") if dimension.is_later else value
 
 
 def _is_unnamed(survey: Survey) -> pl.Expr:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.dimensions import DIMENSIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,15 +21,14 @@ FILE_NAME = "file.filename"
 COLUMNS = {
     "timestamp": "a timestamp in UTC",
     "project": "text",
-    "details.installer.name": "text",
-    "details.system.name": "text",
+    **{dimension.column: "text" for dimension in DIMENSIONS},
     "details.ci": "true or false",
     FILE_NAME: "text",
 }
 """The columns that Winnow reads, and the type that each needs."""
 
-OPTIONAL = {FILE_NAME}
-"""Needed only for days before PyPI changed its log."""
+OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later)}
+"""Only days before PyPI changed its log need the file's name. Without a later dimension its counts are unknown."""
 
 MAY_NOT_BE_NULL = {"timestamp", "project"}
 """A file without any value of these says nothing about any package."""

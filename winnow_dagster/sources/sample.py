@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.categories import RAW_SCHEMA
+from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import ONE_DAY, Reading
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class SampleSource:
         """Answer each request at once."""
         for request in requests:
             rows = [row for p in _packages(request.selector) for day in request.days() for row in _day(p, day)]
-            yield Reading([request], pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row"))
+            counts = pl.DataFrame(rows, schema=stored_schema((), RAW_SCHEMA), orient="row")
+            yield Reading([request], pl.concat([RAW_SCHEMA.to_frame(), counts], how="diagonal"))
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
         """Yield nothing: no answer of this source is paid for."""
@@ -93,7 +94,7 @@ def _packages(selector: Selector) -> list[str]:
 
 
 def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
-    """Yield the raw counts (RAW_SCHEMA) of one package on one day."""
+    """Yield the raw counts of one package on one day, without later dimensions."""
     # A text seed is hashed with SHA-512 by the library: the same on every machine and in every process.
     usual = 10 ** random.Random(package).uniform(2.2, 4.3)  # noqa: S311 - sample data, no secret
     chance = random.Random(f"{package} {day}")  # noqa: S311 - as above
