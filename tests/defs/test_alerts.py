@@ -24,6 +24,7 @@ from winnow_dagster.defs.alerts import AlertError, make_alerts, post
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import SITE_TAG
+from winnow_dagster.sources.parquet.kind import ParquetSettings
 
 SECRET = "T0KEN"
 
@@ -122,7 +123,7 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
     tick(house)
     tick(house)
     well = [text for text in texts(webhook)[len(told) :] if "every_package_covered" in text]
-    assert well == ["```Winnow: check every_package_covered of raw_downloads is well again```"]
+    assert well == ["```Winnow: check every_package_covered of raw_downloads has recovered```"]
 
 
 def test_an_installer_name_mentions_nobody_and_links_to_nothing(
@@ -262,7 +263,7 @@ def test_a_collect_sends_the_sensors_alerts_and_neither_sends_them_again(
     make_house: MakeHouse, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
-    source = replace(settings.source, paths=(str(settings.folder / "*.parquet"),))
+    source = ParquetSettings(settle_days=0, paths=(str(settings.folder / "*.parquet"),))
     settings = replace(settings, source=source, start_date=datetime.now(UTC).date() - timedelta(days=2))
     with report.ProgressReporter(settings) as progress:
         webhook.status = 500

@@ -437,7 +437,7 @@ def change(year: Year) -> None:
 
 def run(times: int, seed: int, packages: int = PACKAGES) -> Iterator[str]:
     """Live `times` days; yield what happened. Raises AssertionError at the first badge that is wrong."""
-    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery"])
+    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery.source"])
     world = World(seed, random.Random(seed))
     shared = Path("/dev/shm")
     with (
@@ -474,7 +474,7 @@ def live(year: Year, times: int) -> Iterator[str]:
         live_through(year, day, may_change=n > 40 and not is_last)
         old = day - timedelta(days=year.winnow.settings.keep_runs_days)
         if old in began:
-            OwnRuns(year.instance, year.winnow.ownership.site).forget_old(began[old])
+            OwnRuns(year.instance, year.winnow.ownership.site).purge_old_runs(began[old])
         if n + 1 in (times // 2, times):
             ledger = len(ledger_of(year.folder / "data").entries())
             grown[n + 1] = size(on_disk(year.winnow.settings.store_folder)), events(year.folder), ledger

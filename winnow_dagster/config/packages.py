@@ -10,9 +10,11 @@ from xml.etree import ElementTree as ET
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from winnow_dagster.config.errors import shown
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
-from winnow_dagster.config.values import (
+from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
+from winnow_dagster.core.masking import shown
+from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
+from winnow_dagster.fields import (
     Color,
     GroupName,
     Section,
@@ -24,8 +26,6 @@ from winnow_dagster.config.values import (
     number_in_quotes,
     one_or_list,
 )
-from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
-from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,23 +94,23 @@ class GroupSection(LookSection):
     packages: Annotated[list[SelectorText], Field(min_length=1)]
 
 
-def settle_package(section: PackageSection, defaults: LookSection) -> PackageSettings:
+def resolve_package(section: PackageSection, defaults: LookSection) -> PackageSettings:
     """Return what a sound entry of `packages:` comes to."""
     selector = Selector.parse(section.name)
-    days, look = _settle_look(section, defaults)
+    days, look = _resolve_look(section, defaults)
     if selector.is_all and section.badges is None:
         look = replace(look, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
     return PackageSettings(selector, section.name, days, look, section.min_downloads or 0, settles)
 
 
-def settle_group(section: GroupSection, defaults: LookSection) -> GroupSettings:
+def resolve_group(section: GroupSection, defaults: LookSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
-    days, look = _settle_look(section, defaults)
+    days, look = _resolve_look(section, defaults)
     return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, look)
 
 
-def _settle_look(section: LookSection, defaults: LookSection) -> tuple[tuple[int, ...], BadgeStyle]:
+def _resolve_look(section: LookSection, defaults: LookSection) -> tuple[tuple[int, ...], BadgeStyle]:
     said = _merge(_said(defaults), _said(section))
     # The order in which shields.io documents them.
     extras = {

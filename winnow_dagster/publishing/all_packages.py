@@ -124,7 +124,7 @@ class AllPackagesDir:
 
     def write_summary(self, summary: Summary) -> int:
         """Publish what lists the shards, with its page; return how many files change."""
-        page = format_page(summary, self.site.stale_threshold_days)
+        page = format_page(summary, self.site.stale_threshold_days, self.site.dataset_of(summary.source))
         return replace_changed(self.shards, {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page})
 
     def release(self, failures: Failures) -> None:

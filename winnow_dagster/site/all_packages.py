@@ -158,13 +158,14 @@ def parse_summary(content: bytes | None) -> Summary | None:
         return None
 
 
-def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
-    """Return the page that finds any package by its name."""
+def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
+    """Return the page that finds any package by its name. `dataset`: the public dataset behind the source, or empty."""
     days, as_of = min(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
     return render(
         "everything.html",
         "../",
         sample=summary.source == "sample",
+        dataset=dataset,
         packages=summary.packages,
         days=days,
         as_of=str(as_of),

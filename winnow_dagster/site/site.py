@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.window import PackageState
 
 
@@ -22,11 +23,15 @@ class SiteConfig:
 
     stale_threshold_days: int
     base_url: str = ""
-    table: str = ""
-    """The BigQuery table that readers can query to check a number; empty if there is none."""
-
     looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
     """The style of each selector's and group's badges, by its text."""
+
+    count_along: Mapping[str, CountAlong] = field(default_factory=dict)
+    """How readers check a number themselves, by the kind of its source; no entry if they cannot."""
+
+    def dataset_of(self, source: str) -> str:
+        """Return the name of the public dataset behind a kind of source; empty without one."""
+        return self.count_along[source].dataset if source in self.count_along else ""
 
     def look_of(self, package: str) -> BadgeStyle | None:
         """Return the style of a package's or group's badges; None if the config no longer has it."""
