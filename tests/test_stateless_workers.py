@@ -15,7 +15,7 @@ import pytest
 
 from tests.bucket_service import Service, bucket_service
 from tests.postgres import find_postgres, running_postgres
-from winnow_dagster.files.gcs import PROBE
+from winnow_dagster.files.bucket import PROBE
 from winnow_dagster.instance.runs import PROCESS_TAG
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_of_two_workers_that_share_an_instance_one_may_die(service: Service, tmp
         _, said = third.communicate(timeout=300)
         assert third.returncode == 0, said
         written = {n for n in service.written() if not n.endswith((".lease", PROBE)) and "sites/" not in n}
-        assert written == {"_health.json", "manifest/named.json"}
+        assert written == {"_health.json"}
         os.environ.update(database)
         try:
             with dg.DagsterInstance.from_config(str(tmp_path / "third")) as instance:

@@ -39,7 +39,8 @@ from winnow_dagster.config.values import (
     Whole,
 )
 from winnow_dagster.core.billing import GB, MB, TIB, Figures
-from winnow_dagster.files.paths import MANIFEST, SCHEME, ObjectPath
+from winnow_dagster.files.opening import open_path
+from winnow_dagster.files.paths import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,7 +178,7 @@ def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
     paths = {key: service[key] for key in ("output_dir", "data_dir", "credential_file") if key in service}
     reads = {key: source[key] for key in ("path", "credential_file", "table") if key in source}
     reads["kind"] = kind if kind in ("bigquery", "parquet") else "sample"
-    if str(paths.get("output_dir")).startswith(SCHEME) and "data_dir" not in paths:
+    if is_address(str(paths.get("output_dir"))) and "data_dir" not in paths:
         return ["service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world"]
     named = {"service": paths, "packages": [{"name": "a"}], **({"source": reads} if source else {})}
     try:
@@ -194,8 +195,6 @@ def _settle(file: ConfigFile, path: Path | None, folder: Path) -> Settings:
     output_dir = _place(folder, service.output_dir, credential_file)
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and may lie where nothing can be written.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
-    if isinstance(output_dir, ObjectPath):
-        output_dir = output_dir.listed_in(data_dir / MANIFEST)
     return Settings(
         config_file=path,
         folder=folder,
@@ -243,7 +242,7 @@ def _settle_bigquery(source: SourceSection, budget: BudgetSection) -> BigQuerySe
 
 
 def _place(folder: Path, text: str, key_file: Path | None) -> StorePath:
-    return ObjectPath.parse(text, key_file) if text.startswith(SCHEME) else _resolve(folder, text)
+    return open_path(text, key_file) if is_address(text) else _resolve(folder, text)
 
 
 def _resolve(folder: Path, path: str) -> Path:

@@ -19,6 +19,7 @@ from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
+from winnow_dagster.files.session import listed
 from winnow_dagster.publishing.audit import Recount, windows_of
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
@@ -105,7 +106,8 @@ class Installation:
         """The directory that is served."""
         s = self.settings
         table = "" if s.source.kind == "sample" else PUBLIC_TABLE
-        return WebDir(s.output_dir, SiteConfig(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
+        folder = listed(s.output_dir, s.data_dir)
+        return WebDir(folder, SiteConfig(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
 
     @cached_property
     def ownership(self) -> Ownership:

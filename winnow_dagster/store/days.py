@@ -14,7 +14,6 @@ import logging
 import zlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -26,6 +25,7 @@ from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.core.planning import CLOCK_TOLERANCE
 from winnow_dagster.files.operations import (
+    copy_ahead,
     list_names,
     local_copies,
     make_folder,
@@ -38,7 +38,7 @@ from winnow_dagster.files.operations import (
 from winnow_dagster.store import old_days
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from winnow_dagster.core.coverage import Failure, Reading
     from winnow_dagster.files.operations import Version
@@ -159,8 +159,11 @@ class DayStore:
 
     def _at_hand(self, days: Collection[date]) -> Collection[date]:
         """Return these days; the files of those not yet known are fetched side by side first, if they are elsewhere."""
-        if not isinstance(self.folder, Path):
-            local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
+
+        def unknown() -> Iterator[StorePath]:
+            yield from map(self.path, sorted(set(days) & set(self.stored_days()) - self._known.keys()))
+
+        copy_ahead(self.folder, unknown())
         return days
 
     def load(self, days: Collection[date]) -> Days:
