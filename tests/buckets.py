@@ -12,6 +12,7 @@ import pytest
 from tests.bucket_service import Service, bucket_service
 from tests.conftest import DAY, House, MakeHouse
 from tests.object_services import azure_service, azurite, s3_service
+from tests.rows import row
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.opening import open_path
 from winnow_dagster.files.paths import ObjectPath
@@ -65,7 +66,7 @@ def house_of(service: Service, make_house: MakeHouse) -> MakeInBuckets:
     """Make a house of packages and their downloads on DAY, both directories of which are in buckets."""
 
     def make(counts: Sequence[tuple[str, int]]) -> House:
-        make_house.source.rows = [(DAY, name, "pip", "Linux", None, downloads) for name, downloads in counts]
+        make_house.source.rows = [row(DAY, name, downloads=downloads) for name, downloads in counts]
         house = make_house({name: (1,) for name, _ in counts})
         public = public_folder()
         settings = replace(house.winnow.settings, output_dir=public, data_dir=place())

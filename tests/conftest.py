@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
-from winnow_dagster.config.settings import PackageSettings, Settings, SourceSettings
-from winnow_dagster.core.categories import RAW_SCHEMA
+from tests.rows import to_frame
+from winnow_dagster.config.settings import PackageSettings, Settings
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
@@ -21,18 +21,17 @@ from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tests.rows import Row
     from winnow_dagster.files.paths import StorePath
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("winnow", deadline=None)
 settings.load_profile("winnow")
-
-Row = tuple[date, str, str | None, str | None, bool | None, int]
-"""A raw count: date, package, installer, system, ci, downloads."""
 
 DAY = date(2025, 6, 30)
 """Yesterday, by the clock that tests use."""
@@ -77,7 +76,7 @@ class RowSource:
                 yield self._answer(request)
 
     def _answer(self, request: Request) -> Reading:
-        frame = pl.DataFrame(self.rows, schema=RAW_SCHEMA, orient="row")
+        frame = to_frame(self.rows)
         wanted = matches_any([request.selector], "package"), pl.col("date").is_between(request.first, request.last)
         return Reading([request], frame.filter(*wanted))
 
@@ -86,7 +85,7 @@ class RowSource:
         return {day: rows for day, rows in self.rows_of_day.items() if first <= day <= last}
 
     def newest_day(self, today: date) -> date | None:
-        return max((row[0] for row in self.rows if row[0] < today), default=None)
+        return max((row["date"] for row in self.rows if row["date"] < today), default=None)
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str 
         data_dir=folder / "data",
         base_url="",
         stale_threshold_days=3,
-        source=SourceSettings(kind=kind, paths=(), credential_file=None, settle_days=0),
+        source=replace(KINDS[kind].section().resolve(folder), settle_days=0),
         packages=tuple(PackageSettings(Selector.parse(name), name, days) for name, days in packages.items()),
         start_date=date(2024, 2, 23),
     )

@@ -18,19 +18,23 @@ import struct
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import polars as pl
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from winnow_dagster.core.categories import RAW_SCHEMA
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
 Json = dict[str, Any]
@@ -46,14 +50,13 @@ ROUTES: Final[tuple[tuple[str, re.Pattern[str], Operation], ...]] = (
     ("POST", re.compile(r"/token"), "token"),
 )
 
-COLUMNS: Final = (
-    ("date", "DATE"),
-    ("package", "STRING"),
-    ("installer", "STRING"),
-    ("system", "STRING"),
-    ("ci", "BOOLEAN"),
-    ("downloads", "INTEGER"),
-)
+TYPES: Final = {pl.Date: "DATE", pl.String: "STRING", pl.Boolean: "BOOLEAN", pl.Int64: "INTEGER"}
+
+COLUMNS: Final[Mapping[str, str]] = {name: TYPES[type(kind)] for name, kind in RAW_SCHEMA.items()}
+"""The columns of an answer to a count query, and their types."""
+
+Cells = Mapping[str, object]
+"""One row of an answer, by column name; a column without a cell is NULL."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +135,13 @@ class Service:
     """The running service: what it was asked, and what it is told to answer."""
 
     url: str = ""
-    rows: Sequence[tuple[object, ...]] = ()
-    rows_for: Callable[[dict[str, str]], Sequence[tuple[object, ...]]] | None = None
+    rows: Sequence[Cells] = ()
+    rows_for: Callable[[dict[str, str]], Sequence[Cells]] | None = None
     """What a query returns, from its parameters, where it is not `rows`."""
     seconds: float = 0
     """How long each query takes."""
     page: int = 1000
-    columns: Sequence[tuple[str, str]] = COLUMNS
+    columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
     modified: str = "4102444800000"
     """When the table was last written to, in milliseconds: in 2100."""
     partitions: Mapping[date, int] | None = None
@@ -275,28 +278,31 @@ class Service:
             "jobReference": self._jobs[call.job]["jobReference"],
             "jobComplete": True,
             "totalRows": str(len(found)),
-            "schema": {"fields": [{"name": n, "type": t, "mode": "NULLABLE"} for n, t in columns]},
+            "schema": {"fields": [{"name": n, "type": t, "mode": "NULLABLE"} for n, t in columns.items()]},
         }
         if rows:
-            body["rows"] = [{"f": [{"v": _wire(value)} for value in row]} for row in rows]
+            body["rows"] = [{"f": [{"v": _wire(row.get(name))} for name in columns]} for row in rows]
         if 0 < size < len(found) - first:
             body["pageToken"] = str(first + size)
         return body
 
-    def _answer_to(self, name: str) -> tuple[Sequence[tuple[object, ...]], Sequence[tuple[str, str]]]:
+    def _answer_to(self, name: str) -> tuple[Sequence[Cells], Mapping[str, str]]:
         """Return the rows and columns with which a job answers."""
         query = self._jobs[name]["configuration"]["query"]
         given = {p["name"]: p["parameterValue"].get("value", "") for p in query.get("queryParameters", ())}
         if "INFORMATION_SCHEMA.PARTITIONS" in query["query"]:
             ids = {f"{day:%Y%m%d}": rows for day, rows in (self.partitions or {}).items()}
-            found = [(day, rows) for day, rows in ids.items() if given["first"] <= day <= given["last"]]
-            return found, (("partition_id", "STRING"), ("total_rows", "INTEGER"))
+            found = [
+                {"partition_id": day, "total_rows": rows}
+                for day, rows in ids.items()
+                if given["first"] <= day <= given["last"]
+            ]
+            return found, {"partition_id": "STRING", "total_rows": "INTEGER"}
         rows = self.rows_for(given) if self.rows_for else self.rows
-        if "AS unnamed" not in query["query"] or len(self.columns) != len(COLUMNS):
+        if "AS unnamed" not in query["query"]:
             return rows, self.columns
-        # A scripted row names the file in all that it counts, unless it has a cell more.
-        filled = [row if len(row) > len(COLUMNS) else (*row, 0) for row in rows]
-        return filled, (*self.columns, ("unnamed", "INTEGER"))
+        # A scripted row names the file in all that it counts, unless it says otherwise.
+        return [{"unnamed": 0, **row} for row in rows], {**self.columns, "unnamed": "INTEGER"}
 
     def _has_partition(self, table: str) -> bool:
         if not self.tells_partitions:
@@ -333,7 +339,7 @@ def encoded(key: Json) -> str:
 
 
 @contextmanager
-def fake(rows: Sequence[tuple[object, ...]] = (), page: int = 1000) -> Iterator[Service]:
+def fake(rows: Sequence[Cells] = (), page: int = 1000) -> Iterator[Service]:
     """Run the service on a free port; its queries return `rows` (COLUMNS), `page` at a time."""
     service = Service(rows=rows, page=page)
     handler = type("Bound", (Handler,), {"service": service})

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fake_bigquery import Service, fake, hang, healthy, refused
+from tests.rows import row
 from winnow_dagster.store.ledger import ledger_of
 
 DAY = date(2025, 6, 30)
@@ -26,7 +27,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     for name in ("DAGSTER_HOME", "WINNOW_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with fake() as service:
-        service.rows_for = lambda given: [(DAY, given["package"], "pip", "Linux", None, 7)]
+        service.rows_for = lambda given: [row(DAY, given["package"], downloads=7)]
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
         yield service
 

@@ -17,7 +17,9 @@ from tests.conftest import on_disk
 from tests.dagster_dev import CHECKS, Dev, make_dev
 from tests.fake_bigquery import Service, fake, incomplete, job, refused
 from tests.postgres import find_postgres, running_postgres
-from winnow_dagster.store.days import honest_store, raw_store
+from tests.rows import Row, row
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 
 SAMPLES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
@@ -71,11 +73,11 @@ class Log:
 
     broken = ""
 
-    def rows(self, given: dict[str, str]) -> list[tuple[object, ...]]:
+    def rows(self, given: dict[str, str]) -> list[Row]:
         first, end = date.fromisoformat(given["start"][:10]), date.fromisoformat(given["end"][:10])
         # An answer that names another package than the one asked for is no answer.
         package = "somebody-else" if given["package"] == self.broken else given["package"]
-        return [(first + timedelta(n), package, "pip", "Linux", None, 10) for n in range((end - first).days)]
+        return [row(first + timedelta(n), package, downloads=10) for n in range((end - first).days)]
 
 
 @pytest.fixture

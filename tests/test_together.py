@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_bigquery import fake
+from tests.rows import row
 from winnow_dagster.store.ledger import ledger_of
 
 DAY = date(2025, 6, 30)
@@ -32,7 +33,7 @@ def test_two_collects_at_once_send_each_query_once_and_both_end_well(
     (tmp_path / "winnow.yaml").write_text(json.dumps(config))
     with fake() as service:
         service.seconds = 0.3
-        service.rows_for = lambda given: [(DAY, given["package"], "pip", "Linux", None, 7)]
+        service.rows_for = lambda given: [row(DAY, given["package"], downloads=7)]
         command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(DAY)]
         environment["BIGQUERY_EMULATOR_HOST"] = service.url
         both = [subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]

@@ -253,8 +253,13 @@ def write_day(folder: Path, names: list[str], day: date) -> None:
             orient="row",
         )
         downloads = (((pl.col("chance") + 1) / 10**6) ** (-1 / 0.6)).cast(pl.Int64)
-        parts.append(found.join(told, on="kind").with_columns(downloads=downloads).select(HONEST_SCHEMA.names()))
-    frame = pl.concat(parts).group_by(HONEST_SCHEMA.names()[:-1]).agg(pl.col("downloads").sum())
+        parts.append(found.join(told, on="kind").with_columns(downloads=downloads).drop("kind", "chance"))
+    # A column of HONEST_SCHEMA that has no value here is NULL.
+    frame = (
+        pl.concat([HONEST_SCHEMA.to_frame(), *parts], how="diagonal")
+        .group_by(HONEST_SCHEMA.names()[:-1])
+        .agg(pl.col("downloads").sum())
+    )
     frame.sort(HONEST_SCHEMA.names()).write_parquet(folder / f"{day}.parquet")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.daily import collect
 from tests.fake_bigquery import fake
+from tests.rows import Row, row
 
 SECONDS, PACKAGES = 2.0, 12
 DAY = date(2025, 6, 30)
@@ -26,8 +27,8 @@ def run() -> Iterator[str]:
     yield f"with an instant BigQuery: {instant:.1f} s"
 
 
-def _rows(parameters: dict[str, str]) -> Sequence[tuple[object, ...]]:
-    return [(str(DAY), parameters["package"], "pip", "Linux", None, 7)]
+def _rows(parameters: dict[str, str]) -> Sequence[Row]:
+    return [row(DAY, parameters["package"], downloads=7)]
 
 
 def _collect(url: str, parallel: int | None) -> tuple[float, float]:

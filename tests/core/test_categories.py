@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.rows import Row, row, to_frame
 from winnow_dagster.core.categories import (
     BROWSERS,
     CATEGORIES,
     HONEST_SCHEMA,
     INSTALLERS,
     MIRRORS,
-    RAW_SCHEMA,
     SCRIPTS,
     winnow,
 )
@@ -25,25 +25,26 @@ DAY = date(2025, 6, 30)
 installers = st.sampled_from([*INSTALLERS, *MIRRORS, *BROWSERS, *SCRIPTS, "conda", "", "PIP", None]) | st.text(
     max_size=5
 )
-raw_rows = st.tuples(
+raw_rows = st.builds(
+    row,
     st.dates(date(2025, 6, 1), date(2025, 6, 3)),
     st.sampled_from(["a", "b"]),
-    installers,
-    st.sampled_from(["Linux", "Darwin", "Windows", "FreeBSD", None]),
-    st.sampled_from([True, False, None]),
-    st.integers(1, 2**40),
+    installer=installers,
+    system=st.sampled_from(["Linux", "Darwin", "Windows", "FreeBSD", None]),
+    ci=st.sampled_from([True, False, None]),
+    downloads=st.integers(1, 2**40),
 )
 
 
 def categorise(installer: str | None, *, ci: bool | None) -> str:
-    raw = pl.DataFrame([(DAY, "a", installer, None, ci, 1)], schema=RAW_SCHEMA, orient="row")
+    raw = to_frame([row(DAY, "a", installer=installer, system=None, ci=ci)])
     category: str = winnow(raw.lazy()).collect()["category"].item()
     return category
 
 
 @given(st.lists(raw_rows))
-def test_the_seven_categories_sum_to_the_raw_total_of_each_day_and_package(rows: list[tuple[object, ...]]) -> None:
-    raw = pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row")
+def test_the_seven_categories_sum_to_the_raw_total_of_each_day_and_package(rows: list[Row]) -> None:
+    raw = to_frame(rows)
     honest = winnow(raw.lazy()).collect()
     assert honest.schema == HONEST_SCHEMA
     assert set(honest["category"]) <= set(CATEGORIES)

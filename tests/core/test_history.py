@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, RAW_SCHEMA, winnow
+from tests.rows import Row, row, to_frame
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, winnow
+from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import CountOptions, Days, Package, describe, recount
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, normalise
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import ALL, Window, sum_counts
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ SYSTEMS = ("linux", "macos", "windows", "other_system")
 
 days = st.integers(0, 9).map(lambda n: FIRST + timedelta(days=n))
 rows = st.lists(
-    st.tuples(
+    st.builds(
+        row,
         days,
         st.sampled_from(["a", "b", "c-x"]),
-        st.sampled_from([*INSTALLERS, "Nexus", "Browser", "requests", "conda", None]),
-        st.sampled_from(["Linux", "Darwin", "Windows", "FreeBSD", None]),
-        st.sampled_from([True, None]),
-        st.integers(1, 2**40),
+        installer=st.sampled_from([*INSTALLERS, "Nexus", "Browser", "requests", "conda", None]),
+        system=st.sampled_from(["Linux", "Darwin", "Windows", "FreeBSD", None]),
+        ci=st.sampled_from([True, None]),
+        downloads=st.integers(1, 2**40),
     )
 )
-Row = tuple[date, str, str | None, str | None, bool | None, int]
 
 
 def read_at(day: date, hours: int) -> datetime:
@@ -45,13 +45,12 @@ def read_at(day: date, hours: int) -> datetime:
 
 def stored(raw: Sequence[Row], covered: dict[str, Collection[date]], hours: int = 999) -> Days:
     """Return honest days: of each selector, those that cover it."""
-    frame = pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row")
     every = sorted({day for found in covered.values() for day in found})
     coverage = {
         day: Coverage({Selector.parse(s): read_at(day, hours) for s, found in covered.items() if day in found})
         for day in every
     }
-    return Days(winnow(frame.lazy()), coverage)
+    return Days(winnow(to_frame(raw).lazy()), coverage)
 
 
 def described(honest: Days, windows: dict[Selector | Group, tuple[int, ...]]) -> dict[str, list[Package]]:
@@ -63,16 +62,16 @@ A, B = Selector.parse("a"), Selector.parse("b")
 
 @given(rows, st.sets(days))
 def test_each_covered_day_has_every_download_once_and_no_other_day_is_there(raw: list[Row], covered: set[date]) -> None:
-    in_store = [row for row in raw if row[0] in covered]
+    in_store = [row for row in raw if row["date"] in covered]
     ((package,),) = described(stored(in_store, {"a": covered}), {A: (3,)}).values()
     history = package.history.days
     assert [day.date for day in history] == sorted(covered)
     for day in history:
-        row = day.by_name()
-        of_day = [r for r in in_store if r[0] == day.date and r[1] == "a"]
-        assert row["raw"] == sum(r[5] for r in of_day) == sum_counts(row[category] for category in CATEGORIES)
-        assert row["honest"] == sum_counts(row[installer] for installer in INSTALLERS)
-        assert row["honest"] == sum_counts(row[system] for system in SYSTEMS)
+        told = day.by_name()
+        of_day = [r for r in in_store if r["date"] == day.date and r["package"] == "a"]
+        assert told["raw"] == sum(r["downloads"] for r in of_day) == sum_counts(told[name] for name in CATEGORIES)
+        assert told["honest"] == sum_counts(told[installer] for installer in INSTALLERS)
+        assert told["honest"] == sum_counts(told[system] for system in SYSTEMS)
 
 
 @given(rows)
@@ -87,10 +86,9 @@ def test_a_groups_numbers_are_the_sums_of_its_packages_numbers(raw: list[Row]) -
     assert of_group.state.members == tuple(sorted(listed))
     for window in of_group.state.windows:
         assert window.counts
-        for kind in ("categories", "by_installer", "by_system"):
-            of_members = [getattr(package.state.headline.counts, kind) for package in members]
-            found_sums = getattr(window.counts, kind)
-            assert dict(found_sums) == {key: sum(counts[key] for counts in of_members) for key in found_sums}
+        of_members = [package.state.headline.counts for package in members]
+        found_sums = window.counts.numbers
+        assert found_sums == {key: sum_counts(c.numbers[key] for c in of_members if c) for key in found_sums}
     added: dict[date, list[int | None]] = {}
     for day in (day for package in members for day in package.history.days):
         before = added.get(day.date, [0] * len(day.numbers))
@@ -110,7 +108,7 @@ def test_a_group_has_a_number_only_where_each_of_its_members_is_covered(one: set
 
 @given(rows, st.sets(days))
 def test_what_is_told_again_is_what_was_published(raw: list[Row], covered: set[date]) -> None:
-    raw = [row for row in raw if row[0] in covered]
+    raw = [row for row in raw if row["date"] in covered]
     group = Group(normalise("both"), (A, B))
     honest = stored(raw, dict.fromkeys(("a", "b"), covered))
     found = described(honest, {A: (2, ALL), group: (3,)})
@@ -131,7 +129,7 @@ def test_what_is_told_again_is_what_was_published(raw: list[Row], covered: set[d
 def test_what_is_counted_a_few_days_at_a_time_is_what_is_counted_at_once(
     raw: list[Row], covered: set[date], most: int
 ) -> None:
-    honest = stored([row for row in raw if row[0] in covered], dict.fromkeys(("a", "b"), covered))
+    honest = stored([row for row in raw if row["date"] in covered], dict.fromkeys(("a", "b"), covered))
     apart = Days(honest.counts, honest.coverage, {day: honest.of(day) for day in sorted(covered)})
     windows: dict[Selector | Group, tuple[int, ...]] = {A: (2, ALL), Group(normalise("both"), (A, B)): (3,)}
     with pytest.MonkeyPatch.context() as patch:
@@ -147,10 +145,10 @@ def test_a_day_read_before_it_settled_is_provisional(hours: int, *, is_provision
 
 
 def history(covered: Collection[date], count: int = 1) -> History:
-    raw = [(day, "a", "pip", "Linux", None, count) for day in covered]
-    honest = winnow(pl.DataFrame(raw, schema=RAW_SCHEMA, orient="row").lazy()).collect()
+    raw = [row(day, "a", downloads=count) for day in covered]
+    honest = winnow(to_frame(raw).lazy()).collect()
     return history_of(
-        Tally.of([honest]).numbers.get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
+        DayCounts.of([honest]).by_package().get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
     )
 
 

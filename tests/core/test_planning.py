@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.coverage import Coverage, Request, end_of
+from winnow_dagster.core.coverage import NO_FACTS, Coverage, Request, end_of
+from winnow_dagster.core.merging import WaitingAnswer, merge_coverage
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import Gap, ReadPolicy, find_gaps, plan_requests
 
@@ -132,3 +133,13 @@ def test_a_package_is_asked_for_by_itself_where_the_prefix_that_selects_it_faile
 def test_a_reading_stamped_in_the_future_is_read_again_beyond_the_longest_window_too() -> None:
     stored = {ago(n): read(PREFIX, at=NOW + timedelta(days=1)) for n in range(6)}
     assert gaps({PREFIX: 3}, stored)[-1] == Gap(ago(5), ago(3), (PREFIX,))
+
+
+def test_a_package_is_read_again_once_if_a_wider_reading_has_a_stamp_in_the_future() -> None:
+    day = ago(0)
+    ahead = read(PREFIX, at=NOW + timedelta(days=2))
+    assert plan_requests([day], [MEMBER], {day: ahead}, READER) == [Request(MEMBER, day, day, is_reread=True)]
+    answer = WaitingAnswer((Request(MEMBER, day, day),), NOW, {day: {MEMBER: NO_FACTS}}, {day: dict(ahead.read)})
+    again, _ = merge_coverage(day, ahead, [answer])
+    assert plan_requests([day], [MEMBER], {day: again}, READER) == []
+    assert plan_requests([day], [PREFIX], {day: again}, READER) == [Request(PREFIX, day, day)]

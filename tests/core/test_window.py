@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.rows import Row, row, to_frame
 from winnow_dagster.core.badge import badges_of
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, MIRRORS, RAW_SCHEMA, winnow
+from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, MIRRORS, winnow
+from winnow_dagster.core.counting import DayCounts
+from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.core.names import normalise
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
     MAX_UNLISTED,
-    SYSTEMS,
     PackageState,
     Window,
     WindowCounts,
@@ -31,35 +31,42 @@ from winnow_dagster.core.window import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SYSTEMS = tuple(SYSTEM.values.values())
 FIRST = date(2025, 6, 1)
 LAST = FIRST + timedelta(days=9)
 A = normalise("a")
 
 days = st.integers(0, 9).map(lambda n: FIRST + timedelta(days=n))
 installers = st.sampled_from([*INSTALLERS, *MIRRORS, "Browser", "requests", "conda", None])
-raw_rows = st.tuples(
+raw_rows = st.builds(
+    row,
     days,
     st.sampled_from(["a", "b"]),
-    installers,
-    st.sampled_from([*SYSTEMS, "FreeBSD", None]),
-    st.sampled_from([True, None]),
-    st.integers(1, 2**50),
+    installer=installers,
+    system=st.sampled_from([*SYSTEMS, "FreeBSD", None]),
+    ci=st.sampled_from([True, None]),
+    downloads=st.integers(1, 2**50),
 )
-winnowed_rows = st.tuples(
+winnowed_rows = st.builds(
+    row,
     days,
     st.just("a"),
-    st.sampled_from([*MIRRORS, "Browser", "requests", "rye", None]),
-    st.none(),
-    st.none(),
-    st.integers(1),
-).map(lambda row: (*row[:5], row[5] % 10**6 + 1)) | st.tuples(
-    days, st.just("a"), installers, st.sampled_from(SYSTEMS), st.just(value=True), st.integers(1, 10**6)
+    installer=st.sampled_from([*MIRRORS, "Browser", "requests", "rye", None]),
+    system=st.none(),
+    downloads=st.integers(1, 10**6),
+) | st.builds(
+    row,
+    days,
+    st.just("a"),
+    installer=installers,
+    system=st.sampled_from(SYSTEMS),
+    ci=st.just(value=True),
+    downloads=st.integers(1, 10**6),
 )
 
 
-def count(rows: Sequence[tuple[object, ...]], window: Window) -> WindowCounts:
-    raw = pl.DataFrame(rows, schema=RAW_SCHEMA, orient="row")
-    return Tally.of([winnow(raw.lazy()).collect()]).total(window, [A])[A]
+def count(rows: Sequence[Row], window: Window) -> WindowCounts:
+    return DayCounts.of([winnow(to_frame(rows).lazy()).collect()]).total(window, [A])[A]
 
 
 def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts:
@@ -70,9 +77,7 @@ def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts
 
     return WindowCounts(
         window,
-        sums(left.categories, right.categories),
-        sums(left.by_installer, right.by_installer),
-        sums(left.by_system, right.by_system),
+        sums(left.numbers, right.numbers),
         sums(left.unlisted, right.unlisted),
     )
 
@@ -83,7 +88,7 @@ def state_of(counts: WindowCounts | None, source: str = "parquet", length: int =
 
 @given(st.lists(raw_rows), st.randoms(use_true_random=False), st.integers(1, 9))
 def test_a_window_equals_the_sum_of_its_days_in_any_order_and_grouping(
-    rows: list[tuple[object, ...]], random: object, cut: int
+    rows: list[Row], random: object, cut: int
 ) -> None:
     whole = Window(10, LAST)
     shuffled = sorted(rows, key=lambda _: random.random())  # type: ignore[attr-defined]
@@ -93,17 +98,15 @@ def test_a_window_equals_the_sum_of_its_days_in_any_order_and_grouping(
 
 
 @given(st.lists(raw_rows))
-def test_a_window_counts_each_raw_download_of_its_package_once(rows: list[tuple[object, ...]]) -> None:
+def test_a_window_counts_each_raw_download_of_its_package_once(rows: list[Row]) -> None:
     counts = count(rows, Window(10, LAST))
-    assert counts.raw == sum(row[5] for row in rows if row[1] == "a")  # type: ignore[misc]
-    assert counts.honest == sum_counts(counts.by_installer.values())
-    assert (sum_counts(counts.by_system.values()) or 0) <= counts.honest
+    assert counts.raw == sum(r["downloads"] for r in rows if r["package"] == "a")
+    assert counts.honest == sum_counts(counts.by(INSTALLER).values())
+    assert (sum_counts(counts.by(SYSTEM).values()) or 0) <= counts.honest
 
 
 @given(st.lists(raw_rows), st.lists(winnowed_rows, min_size=1))
-def test_adding_a_ci_mirror_or_unknown_row_never_changes_a_badge(
-    rows: list[tuple[object, ...]], more: list[tuple[object, ...]]
-) -> None:
+def test_adding_a_ci_mirror_or_unknown_row_never_changes_a_badge(rows: list[Row], more: list[Row]) -> None:
     before, after = count(rows, Window(10, LAST)), count([*rows, *more], Window(10, LAST))
     assert after.raw > before.raw
     badges = [badges_of(state_of(counts), today=LAST, stale_threshold_days=3) for counts in (before, after)]
@@ -144,7 +147,7 @@ def test_the_window_of_all_days_is_the_longest_run_that_has_not_ended_long_ago(
 
 
 def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does() -> None:
-    rows = [(LAST, "a", "pip", None, None, 5)]
+    rows = [row(LAST, "a", downloads=5)]
     old, new = count([], Window(9, LAST - timedelta(days=1))), count(rows, Window(9, LAST))
     reread = count([*rows, *rows], Window(9, LAST))
     assert keep_newest(state_of(new, length=9), state_of(old, length=9)).headline.counts == new
@@ -154,7 +157,7 @@ def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does(
 
 
 def test_a_sample_number_is_never_kept_for_a_real_one() -> None:
-    sample = count([(LAST, "a", "pip", None, None, 5)], Window(10, LAST))
+    sample = count([row(LAST, "a", downloads=5)], Window(10, LAST))
     assert keep_newest(state_of(sample, source="sample"), state_of(None)).headline.counts is None
 
 

@@ -16,6 +16,7 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from tests.rows import row
 from winnow_dagster import report
 from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
@@ -23,6 +24,7 @@ from winnow_dagster.defs.alerts import AlertError, make_alerts, post
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import SITE_TAG
+from winnow_dagster.sources.parquet.kind import ParquetSettings
 
 SECRET = "T0KEN"
 
@@ -84,7 +86,7 @@ def tick(house: House) -> str:
 @pytest.fixture
 def house(make_house: MakeHouse, source: RowSource, webhook: Webhook) -> House:
     """An installation that has alerted before: what fails from now on is news."""
-    source.rows = [(DAY, "a", "pip", None, None, 5)]
+    source.rows = [row(DAY, "a", downloads=5)]
     house = alerting(make_house({"a": (1,)}), webhook)
     house.winnow.ownership.claim()
     tick(house)
@@ -127,7 +129,8 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
 def test_an_installer_name_mentions_nobody_and_links_to_nothing(
     house: House, source: RowSource, webhook: Webhook
 ) -> None:
-    source.rows = [(DAY, "a", "<!channel> ```<https://evil.example|see> ![x](https://evil.example)", None, None, 500)]
+    evil = "<!channel> ```<https://evil.example|see> ![x](https://evil.example)"
+    source.rows = [row(DAY, "a", installer=evil, system=None, downloads=500)]
     house.count(DAY, DAY)
     tick(house)
     (told,) = [text for text in texts(webhook) if "no_unlisted_installer_stands_out" in text]
@@ -260,7 +263,7 @@ def test_a_collect_sends_the_sensors_alerts_and_neither_sends_them_again(
     make_house: MakeHouse, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
-    source = replace(settings.source, paths=(str(settings.folder / "*.parquet"),))
+    source = ParquetSettings(settle_days=0, paths=(str(settings.folder / "*.parquet"),))
     settings = replace(settings, source=source, start_date=datetime.now(UTC).date() - timedelta(days=2))
     with report.ProgressReporter(settings) as progress:
         webhook.status = 500

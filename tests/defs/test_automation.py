@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse
+from tests.rows import row
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.automation import make_automation, that_exist
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
@@ -85,7 +86,7 @@ class Daemon:
 
 @pytest.fixture(autouse=True)
 def _rows(make_house: MakeHouse) -> None:
-    make_house.source.rows = [(DAY - timedelta(days=n), "a", "pip", "Linux", None, 500) for n in range(9)]
+    make_house.source.rows = [row(DAY - timedelta(days=n), "a", downloads=500) for n in range(9)]
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pytest
 
 from tests.conftest import FixedClock, House
+from tests.rows import row, to_frame
 from winnow_dagster.config.settings import GroupSettings
-from winnow_dagster.core.categories import RAW_SCHEMA, winnow
+from winnow_dagster.core.categories import winnow
 from winnow_dagster.core.coverage import Coverage, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Group, Selector, normalise
@@ -33,11 +33,11 @@ def before(days: int) -> date:
 @pytest.fixture
 def old(make_house: MakeHouse, source: RowSource) -> House:
     """A house whose last release read ten days and published them; the present one has read nothing yet."""
-    source.rows = [(before(n), "a", "pip", "Linux", None, FILES) for n in range(60)]
+    source.rows = [row(before(n), "a", downloads=FILES) for n in range(60)]
     house = make_house({"a": (5, ALL)}, FixedClock.after(TODAY))
     for n in range(10):
         day = before(n)
-        raw = pl.DataFrame([(day, "a", "pip", "Linux", None, REQUESTS)], RAW_SCHEMA, orient="row")
+        raw = to_frame([row(day, "a", downloads=REQUESTS)])
         read = {A: end_of(day) + timedelta(hours=1)}
         coverage = Coverage(legacy=read) if day <= LAST_MIXED_DAY else Coverage(read)
         house.winnow.raw.write(day, raw, coverage)
@@ -112,8 +112,8 @@ def test_a_group_has_no_day_of_a_prefix_of_which_one_package_is_counted_by_anoth
         replace(house.winnow, settings=replace(house.winnow.settings, groups=groups)), house.instance
     ).winnow
     day, read = before(5), {Selector.parse("a-*"): end_of(before(5))}
-    rows = [(day, "a-b", "pip", "Linux", None, FILES), (day, "a-c", "pip", "Linux", None, REQUESTS)]
-    raw = pl.DataFrame(rows, RAW_SCHEMA, orient="row")
+    rows = [row(day, "a-b", downloads=FILES), row(day, "a-c", downloads=REQUESTS)]
+    raw = to_frame(rows)
     for coverage, is_told in (
         (Coverage(legacy=read), True),
         (Coverage({Selector("a-b"): end_of(day)}, legacy=read), False),

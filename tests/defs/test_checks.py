@@ -12,10 +12,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.conftest import DAY, FixedClock, House, MakeHouse, Row, RowSource, on_disk
+from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
 from tests.defs.test_counts import culprits
+from tests.rows import row, to_frame
 from winnow_dagster.config.loading import SAMPLE_PACKAGES
-from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.sources.sample import SampleSource
@@ -29,7 +29,7 @@ def ago(days: int) -> date:
 
 @pytest.fixture
 def source() -> RowSource:
-    return RowSource(rows=[(ago(n), name, "pip", "Linux", None, 500) for n in range(60) for name in ("a", "b")])
+    return RowSource(rows=[row(ago(n), name, downloads=500) for n in range(60) for name in ("a", "b")])
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_days_that_were_missed_show_although_nothing_was_materialised(house: Hou
 def test_a_day_unlike_its_weekday_is_named(
     make_house: MakeHouse, source: RowSource, downloads: int, *, is_usual: bool
 ) -> None:
-    source.rows = [row for row in source.rows if row[0] != ago(2)] + [(ago(2), "a", "pip", None, None, downloads)]
+    source.rows = [r for r in source.rows if r["date"] != ago(2)] + [row(ago(2), "a", downloads=downloads)]
     house = make_house({"a": (7,)})
     house.count(ago(59), DAY)
     found = red(house).get("day_totals_are_usual", {})
@@ -124,14 +124,17 @@ def test_categories_that_do_not_sum_to_raw_are_named(house: House) -> None:
     raw = house.winnow.raw
     coverage = raw.coverage(DAY)
     assert coverage
-    more = pl.DataFrame([(DAY, "a", "uv", None, None, 1)], schema=RAW_SCHEMA, orient="row")
+    more = to_frame([row(DAY, "a", installer="uv")])
     raw.write(DAY, pl.concat([raw.load([DAY]).counts.collect(), more]), coverage)
     found = red(house)
     assert found["categories_sum_to_raw"] == {f"{DAY} a": "501 raw downloads, and 500 in the seven categories"}
 
 
 def test_an_unlisted_installer_above_one_percent_of_a_day_is_named(make_house: MakeHouse, source: RowSource) -> None:
-    extra: list[Row] = [(DAY, "a", "newcomer", None, None, 11), (ago(1), "a", "rare", None, None, 5)]
+    extra = [
+        row(DAY, "a", installer="newcomer", system=None, downloads=11),
+        row(ago(1), "a", installer="rare", system=None, downloads=5),
+    ]
     source.rows = [*source.rows, *extra]
     house = make_house({"a": (7,), "b": (7,)})
     house.count(ago(6), DAY)

@@ -9,12 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conftest import DAY, FixedClock, MakeHouse, Row, RowSource
+from tests.conftest import DAY, FixedClock, MakeHouse, RowSource
 from tests.defs.test_counts import metadata
+from tests.rows import row
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.sources.interface import NotThereYetError, SourceError, TransientError
 
-ROWS: list[Row] = [(DAY - timedelta(days=n), "a", "pip", "Linux", None, 10) for n in range(5)]
+ROWS = [row(DAY - timedelta(days=n), "a", downloads=10) for n in range(5)]
 
 
 @dataclass
@@ -44,7 +45,7 @@ def source() -> CostlySource:
 
 
 def test_a_day_notes_its_share_of_what_its_readings_cost(make_house: MakeHouse) -> None:
-    house = make_house({"a": (2,), "b": (2,)})
+    house = make_house({"a": (2,), "b": (2,)}, kind="bigquery")
     house.count(DAY - timedelta(days=1), DAY)
     found = metadata(house.instance, "raw_downloads", DAY)
     assert (found["queries"], found["rows"], found["bytes_processed"]) == (2, 1, 300)
@@ -56,7 +57,7 @@ def test_a_second_reading_notes_how_many_rows_came_late(make_house: MakeHouse, s
     house = make_house({"a": (1,), "b": (1,)})
     house.count(DAY, DAY)
     assert metadata(house.instance, "raw_downloads", DAY)["late_rows"] == 0
-    source.rows = [*ROWS, (DAY, "a", "uv", None, None, 3), (DAY, "b", "uv", None, None, 4)]
+    source.rows = [*ROWS, row(DAY, "a", installer="uv", downloads=3), row(DAY, "b", installer="uv", downloads=4)]
     house.count(DAY, DAY, refetch=True)
     assert metadata(house.instance, "raw_downloads", DAY)["late_rows"] == 7
     source.rows = ROWS

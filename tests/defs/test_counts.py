@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, FixedClock
+from tests.rows import row
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.defs.failures import root_cause
@@ -27,7 +28,7 @@ def ago(days: int) -> date:
 
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
-    source.rows = [(ago(n), name, "pip", "Linux", None, 10) for n in range(40) for name in ("a", "b")]
+    source.rows = [row(ago(n), name, downloads=10) for n in range(40) for name in ("a", "b")]
 
 
 def metadata(house_instance: dg.DagsterInstance, asset: str, day: date) -> dict[str, object]:
@@ -77,7 +78,7 @@ def test_a_package_added_later_is_all_that_is_asked_for(make_house: MakeHouse, s
 def test_a_refetch_asks_again_and_takes_the_new_answer(make_house: MakeHouse, source: RowSource) -> None:
     house = make_house({"a": (1,)})
     house.count(DAY, DAY)
-    source.rows = [(DAY, "a", "pip", "Linux", None, 11), (DAY, "a", "bandersnatch", None, None, 3)]
+    source.rows = [row(DAY, "a", downloads=11), row(DAY, "a", installer="bandersnatch", system=None, downloads=3)]
     house.count(DAY, DAY)
     assert metadata(house.instance, "honest_downloads", DAY)["raw_downloads"] == 10
     house.count(DAY, DAY, refetch=True)
@@ -91,7 +92,7 @@ def test_a_run_can_be_kept_to_some_packages(make_house: MakeHouse, source: RowSo
 
 
 def test_each_day_of_a_range_has_numbers_of_its_own(make_house: MakeHouse, source: RowSource) -> None:
-    source.rows = [*source.rows, (DAY, "a", "uv", None, True, 5)]
+    source.rows = [*source.rows, row(DAY, "a", installer="uv", ci=True, downloads=5)]
     house = make_house({"a": (2,)})
     house.count(ago(1), DAY)
     yesterday, today = (metadata(house.instance, "honest_downloads", day) for day in (ago(1), DAY))
@@ -126,7 +127,7 @@ def test_a_provisional_day_is_read_again_after_it_settled(make_house: MakeHouse,
     house = make_house({"a": (1,)})
     object.__setattr__(house.winnow.settings.source, "settle_days", 3)
     house.count(DAY, DAY)
-    source.rows = [*source.rows, (DAY, "a", "uv", None, None, 1)]
+    source.rows = [*source.rows, row(DAY, "a", installer="uv")]
     house.count(DAY, DAY)
     assert metadata(house.instance, "honest_downloads", DAY)["honest"] == 10
     later = make_house({"a": (1,)}, FixedClock.after(DAY + timedelta(days=3)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource
 from tests.everything import everything, live, told
+from tests.rows import Row, row, to_frame
 from winnow_dagster.core import everything as counting
 from winnow_dagster.core.badge import BADGE_KINDS, BadgeStyle, format_count
-from winnow_dagster.core.categories import RAW_SCHEMA, winnow
+from winnow_dagster.core.categories import winnow
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.everything import Everything
 from winnow_dagster.core.names import EVERYTHING
@@ -28,12 +29,11 @@ from winnow_dagster.site import everything as drawing
 
 NAMES = ("requests", "req", "r", "0x", "zz-top", "numpy", "py-a", "py-b")
 INSTALLERS = ("pip", "uv", "bandersnatch", "Browser", None)
-Row = tuple[date, str, str | None, str | None, bool | None, int]
 
 
 def store(house: House, found: list[Row]) -> None:
     """Store rows as if they had been read and counted."""
-    frame = pl.DataFrame(found, schema=RAW_SCHEMA, orient="row")
+    frame = to_frame(found)
     for day in (DAY - timedelta(days=ago) for ago in range(5)):
         raw, coverage = frame.filter(pl.col("date") == day), Coverage({EVERYTHING: house.winnow.clock.now()})
         house.winnow.raw.write(day, raw, coverage)
@@ -50,27 +50,29 @@ def _rows(source: RowSource) -> None:
     # Few as the rows are, no day is short.
     source.rows_of_day = {DAY + timedelta(days=n): 1000 for n in range(-70, 20)}
     source.rows = [
-        (DAY, "requests", "pip", "Linux", None, 1_234),
-        (DAY - timedelta(days=1), "requests", "bandersnatch", None, None, 7),
-        (DAY - timedelta(days=2), "req", "uv", "Darwin", None, 12),
-        (DAY, "numpy", "pip", "Linux", None, 5),
-        (DAY, "mirrored", "bandersnatch", None, None, 9),
-        (DAY, "../evil", "pip", None, None, 99),
-        (DAY, "Not.Normal", "pip", None, None, 99),
+        row(DAY, "requests", downloads=1_234),
+        row(DAY - timedelta(days=1), "requests", installer="bandersnatch", system=None, downloads=7),
+        row(DAY - timedelta(days=2), "req", installer="uv", system="Darwin", downloads=12),
+        row(DAY, "numpy", downloads=5),
+        row(DAY, "mirrored", installer="bandersnatch", system=None, downloads=9),
+        row(DAY, "../evil", downloads=99),
+        row(DAY, "Not.Normal", downloads=99),
     ]
 
 
 rows = st.lists(
-    st.tuples(
+    st.builds(
+        row,
         st.integers(0, 4).map(lambda ago: DAY - timedelta(days=ago)),
         st.sampled_from(NAMES),
-        st.sampled_from(INSTALLERS),
-        st.sampled_from(("Linux", None)),
-        st.sampled_from((None, True)),
-        st.integers(1, 3_000_000),
+        installer=st.sampled_from(INSTALLERS),
+        system=st.sampled_from(("Linux", None)),
+        ci=st.sampled_from((None, True)),
+        downloads=st.integers(1, 3_000_000),
     ),
     min_size=1,
     max_size=30,
+    unique_by=lambda r: (r["date"], r["package"], r["installer"], r["system"], r["ci"]),
 )
 
 
@@ -79,7 +81,6 @@ rows = st.lists(
 def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_gives(
     tmp_path_factory: pytest.TempPathFactory, found: list[Row], most: int
 ) -> None:
-    found = list({row[:5]: row for row in found}.values())
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         # However many rows are counted at a time.
         patch.setattr(counting, "MAX_ROWS_COUNTED", most)
@@ -99,14 +100,16 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
         failures.raise_any()
         honest, raw = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
         of_days: dict[str, dict[str, list[int]]] = {}
-        for day, package, installer, _, ci, downloads in found:
+        for one in found:
+            day, package, downloads = one["date"], one["package"], one["downloads"]
+            is_honest = one["installer"] in {"pip", "uv"} and not one["ci"]
             for days in (2, 3):
                 if day > DAY - timedelta(days=days):
                     raw[package, days] += downloads
-                    honest[package, days] += downloads * (installer in {"pip", "uv"} and not ci)
+                    honest[package, days] += downloads * is_honest
             if day > DAY - timedelta(days=3):
                 counts = of_days.setdefault(package, {}).setdefault(str(day), [0, 0])
-                counts[0] += downloads * (installer in {"pip", "uv"} and not ci)
+                counts[0] += downloads * is_honest
                 counts[1] += downloads
         for package in {package for package, days in raw if days == 3} - {"numpy"}:
             folder = house.output_dir / package
@@ -146,7 +149,7 @@ def test_packages_with_too_few_downloads_are_left_out_until_they_have_enough_and
 ) -> None:
     house = live(everything(make_house, min_downloads=13))
     assert house.winnow.web.wide.names() == {"requests"}
-    source.rows = [*source.rows, (DAY + timedelta(days=1), "req", "uv", None, None, 1)]
+    source.rows = [*source.rows, row(DAY + timedelta(days=1), "req", installer="uv")]
     later = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=1)), min_downloads=1)
     live(later, DAY + timedelta(days=1), DAY + timedelta(days=1))
     assert told(later, "req") == "1"
@@ -178,7 +181,7 @@ def test_without_a_new_day_badges_turn_grey_and_with_one_they_are_fresh_again(
     house = everything(make_house, clock=FixedClock.after(later))
     assert house.run("badges").success
     assert told(house, "requests") == f"1.2k to {DAY}"
-    source.rows = [*source.rows, (later, "requests", "pip", None, None, 8)]
+    source.rows = [*source.rows, row(later, "requests", downloads=8)]
     live(house, DAY + timedelta(days=1), later)
     assert told(house, "requests") == "8"
 

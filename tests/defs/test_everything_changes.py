@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
 from tests.everything import HEADLINE, everything, live, told
+from tests.rows import row
 from winnow_dagster.collect import _not_listed
 from winnow_dagster.config.settings import GroupSettings
 from winnow_dagster.core.badge import BADGE_KINDS, BadgeStyle
@@ -29,11 +30,11 @@ def _rows(source: RowSource) -> None:
     # Few as the rows are, no day is short.
     source.rows_of_day = {DAY + timedelta(days=n): 1000 for n in range(-70, 20)}
     source.rows = [
-        (DAY, "requests", "pip", "Linux", None, 1_234),
-        (DAY - timedelta(days=1), "requests", "bandersnatch", None, None, 7),
-        (DAY - timedelta(days=2), "req", "uv", "Darwin", None, 12),
-        (DAY, "numpy", "pip", "Linux", None, 5),
-        (DAY, "q", "pip", "Linux", None, 77),
+        row(DAY, "requests", downloads=1_234),
+        row(DAY - timedelta(days=1), "requests", installer="bandersnatch", system=None, downloads=7),
+        row(DAY - timedelta(days=2), "req", installer="uv", system="Darwin", downloads=12),
+        row(DAY, "numpy", downloads=5),
+        row(DAY, "q", downloads=77),
     ]
 
 
@@ -63,7 +64,7 @@ def test_without_star_a_package_that_gets_an_entry_is_listed_and_stays_fresh_and
 ) -> None:
     live(everything(make_house))
     later = DAY + timedelta(days=4)
-    source.rows = [*source.rows, (later, "requests", "pip", None, None, 8_888)]
+    source.rows = [*source.rows, row(later, "requests", downloads=8_888)]
     house = make_house({"numpy": (3,), "requests": (3,)}, FixedClock.after(later))
     live(house, DAY + ONE_DAY, later)
     assert told(house, "requests") == "8.9k"
@@ -108,9 +109,9 @@ def test_sample_data_takes_the_place_of_no_real_number(make_house: MakeHouse) ->
 def test_sample_data_says_so_until_real_numbers_take_its_place_and_is_gone_then(
     make_house: MakeHouse, source: RowSource
 ) -> None:
-    source.rows = [*source.rows, (DAY, "made-up", "pip", None, None, 7)]
+    source.rows = [*source.rows, row(DAY, "made-up", downloads=7)]
     live(everything(make_house, named=(), kind="sample"))
-    source.rows = [(DAY, "requests", "pip", None, None, 1)]
+    source.rows = [row(DAY, "requests")]
     house = live(everything(make_house, named=()), DAY, DAY)
     assert "Sample data" in (house.output_dir / "_packages/index.html").read_text()
     assert read(house, "requests/downloads-3d-non-ci.json")["label"].startswith("sample: ")
@@ -127,7 +128,7 @@ def test_sample_data_says_so_until_real_numbers_take_its_place_and_is_gone_then(
 def test_what_was_not_counted_is_not_said_to_be_0(make_house: MakeHouse, source: RowSource) -> None:
     house = live(everything(make_house, min_downloads=100))
     assert house.winnow.web.wide.names() == {"requests"}
-    source.rows = [*source.rows, (DAY, "req", "pip", None, None, 3)]
+    source.rows = [*source.rows, row(DAY, "req", downloads=3)]
     # Another window, more badges, more packages: of the window before, only the headline of `requests` is known.
     house = everything(make_house, (2,), look=ALL_BADGES)
     assert house.count(DAY, DAY, refetch=True).success
@@ -169,7 +170,7 @@ def test_a_window_that_star_has_no_more_stays_grows_stale_and_can_be_pruned(
 ) -> None:
     live(everything(make_house))
     later = DAY + timedelta(days=5)
-    source.rows = [*source.rows, (later, "requests", "pip", None, None, 5)]
+    source.rows = [*source.rows, row(later, "requests", downloads=5)]
     house = live(everything(make_house, (2,), clock=FixedClock.after(later)), DAY + ONE_DAY, later)
     assert told(house, "requests") == f"1.2k to {DAY}"
     assert told(house, "requests", "downloads-2d-non-ci.json") == "5"
@@ -191,7 +192,7 @@ def test_a_window_that_star_has_no_more_stays_grows_stale_and_can_be_pruned(
 def test_a_badge_that_star_has_no_more_is_renewed_until_it_is_pruned(make_house: MakeHouse, source: RowSource) -> None:
     live(everything(make_house, look=BadgeStyle(slugs=("downloads", "installer-uv"))))
     later = DAY + timedelta(days=30)
-    source.rows = [*source.rows, (later, "req", "uv", None, None, 5)]
+    source.rows = [*source.rows, row(later, "req", installer="uv", downloads=5)]
     house = live(everything(make_house, clock=FixedClock.after(later)), DAY + ONE_DAY, later)
     assert told(house, "req", "installer-uv-3d-non-ci.json") == "5"
     assert prune(house) == 2 * 3
@@ -278,7 +279,7 @@ def test_a_scan_tells_its_own_number_of_rows_where_the_source_cannot(make_house:
     read = {day: coverage.covers(EVERYTHING) for day, coverage in house.winnow.raw.coverages(days).items()}
     # Nothing at all was downloaded on the first of these days.
     assert read == dict(zip(days, (False, True, True, True), strict=True))
-    source.rows = [*source.rows, (days[0], "requests", "pip", "Linux", None, 3)]
+    source.rows = [*source.rows, row(days[0], "requests", downloads=3)]
     source.asked.clear()
     assert all(isinstance(answer, Failure) for answer in unhurried(house).fetch([days[0]], [], refetch=False))
     assert source.asked == []

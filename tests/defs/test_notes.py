@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
+from tests.rows import row
 from winnow_dagster.core.categories import winnow
 from winnow_dagster.definitions import build
 
@@ -27,7 +28,7 @@ GRAPH = {
 @pytest.fixture
 def source() -> RowSource:
     return RowSource(
-        rows=[(DAY - timedelta(days=n), name, "pip", None, None, 500) for n in range(3) for name in ("a", "x-b", "x-c")]
+        rows=[row(DAY - timedelta(days=n), name, downloads=500) for n in range(3) for name in ("a", "x-b", "x-c")]
     )
 
 
@@ -68,7 +69,7 @@ def test_the_source_is_observed_and_says_whether_yesterday_is_whole(make_house: 
         return {key: value.value for key, value in found.asset_observation.metadata.items()}
 
     assert observe() == {"newest_whole_day": str(DAY), "yesterday_is_whole": True}
-    source.rows = [row for row in source.rows if row[0] < DAY]
+    source.rows = [r for r in source.rows if r["date"] < DAY]
     assert observe() == {"newest_whole_day": str(DAY - timedelta(days=1)), "yesterday_is_whole": False}
 
 
@@ -145,7 +146,7 @@ def test_an_earlier_reading_never_takes_the_place_of_a_later_one(make_house: Mak
     house.count(DAY, DAY)
     slow = house.winnow.raw.load([DAY])
     late = make_house({"a": (1,)}, FixedClock(moment=house.winnow.clock.now() + timedelta(hours=1)))
-    source.rows = [(DAY, "a", "pip", None, None, 700)]
+    source.rows = [row(DAY, "a", downloads=700)]
     late.count(DAY, DAY, refetch=True)
     counted = slow.derive(winnow)
     late.winnow.write_honest(DAY, counted.of(DAY).collect(), slow.coverage[DAY])

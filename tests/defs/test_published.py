@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import DAY, FixedClock
+from tests.rows import row
 from winnow_dagster.config.settings import GroupSettings
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.defs.resources import Clock
@@ -32,7 +33,7 @@ def ago(days: int) -> date:
 
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
-    source.rows = [(ago(n), "a", "pip", "Linux", None, 400) for n in range(-9, 40)]
+    source.rows = [row(ago(n), "a", downloads=400) for n in range(-9, 40)]
 
 
 def badge(house: House, name: str = "a", file: str = HEADLINE) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def test_a_complete_window_is_published_byte_for_byte_as_the_predecessor_does(ma
 
 
 def test_a_package_is_published_under_the_configs_spelling_too(make_house: MakeHouse, source: RowSource) -> None:
-    source.rows = [(ago(n), "ruamel-yaml-clib", "pip", None, None, 1) for n in range(3)]
+    source.rows = [row(ago(n), "ruamel-yaml-clib") for n in range(3)]
     house = make_house({"ruamel.yaml_Clib": (3,)})
     house.count(ago(2), DAY)
     house.publish()
@@ -204,8 +205,8 @@ def test_the_health_file_has_the_predecessors_keys(make_house: MakeHouse) -> Non
 def test_a_prefix_publishes_each_of_its_packages_but_those_named_for_themselves(
     make_house: MakeHouse, source: RowSource
 ) -> None:
-    source.rows = [(ago(n), name, "pip", None, None, 1) for n in range(3) for name in ("x", "x-a", "x-b", "xy")] + [
-        (ago(5), "x-old", "pip", None, None, 9)
+    source.rows = [row(ago(n), name) for n in range(3) for name in ("x", "x-a", "x-b", "xy")] + [
+        row(ago(5), "x-old", downloads=9)
     ]
     house = make_house({"x-*": (3,), "x-b": (1,)})
     house.count(ago(5), DAY)
@@ -278,7 +279,7 @@ def headline_rows(house: House) -> list[tuple[str, str, str]]:
 def test_the_page_compares_a_group_and_its_member_over_a_window_that_both_have(
     make_house: MakeHouse, source: RowSource
 ) -> None:
-    source.rows = [*source.rows, *((ago(n), "b", "pip", None, None, 1) for n in range(9))]
+    source.rows = [*source.rows, *(row(ago(n), "b") for n in range(9))]
     group = GroupSettings(Group(normalise("mine"), (Selector("a"), Selector("b"))), (3,))
     house = make_house({"a": (9, 3), "b": (9, 3)})
     settings = replace(house.winnow.settings, groups=(group,))
@@ -327,7 +328,7 @@ def test_a_window_that_leaves_the_config_and_comes_back_never_goes_back_in_time(
 def test_what_is_no_longer_configured_grows_stale_where_it_was_published(
     make_house: MakeHouse, source: RowSource
 ) -> None:
-    source.rows = [(ago(n), name, "pip", None, None, 400) for n in range(3) for name in ("a", "b", "x-y")]
+    source.rows = [row(ago(n), name, downloads=400) for n in range(3) for name in ("a", "b", "x-y")]
     house = make_house({"A": (3, 2), "b": (3,), "x-*": (3,)})
     house.count(ago(2), DAY)
     house.publish()
@@ -339,7 +340,7 @@ def test_what_is_no_longer_configured_grows_stale_where_it_was_published(
 
 
 def test_members_of_a_prefix_grow_stale_even_if_the_store_is_lost(make_house: MakeHouse, source: RowSource) -> None:
-    source.rows = [(ago(n), "x-y", "pip", None, None, 400) for n in range(3)]
+    source.rows = [row(ago(n), "x-y", downloads=400) for n in range(3)]
     house = make_house({"x-*": (3,)})
     house.count(ago(2), DAY)
     house.publish()
@@ -362,7 +363,7 @@ def test_a_replay_of_old_days_leaves_newer_and_stale_badges_as_they_are(make_hou
 
 
 def test_a_package_of_two_prefixes_is_published_by_the_longer_one(make_house: MakeHouse, source: RowSource) -> None:
-    source.rows = [(ago(n), name, "pip", None, None, 1) for n in range(3) for name in ("x-a", "x-y-z")]
+    source.rows = [row(ago(n), name) for n in range(3) for name in ("x-a", "x-y-z")]
     house = make_house({"x-*": (3,), "x-y-*": (2,)})
     house.count(ago(2), DAY)
     house.publish()
@@ -374,7 +375,7 @@ def test_a_package_of_two_prefixes_is_published_by_the_longer_one(make_house: Ma
 
 
 def test_a_former_spelling_is_not_taken_for_a_package(make_house: MakeHouse, source: RowSource) -> None:
-    source.rows = [(ago(n), "x-foo-bar", "pip", None, None, 1) for n in range(3)]
+    source.rows = [row(ago(n), "x-foo-bar") for n in range(3)]
     house = make_house({"x-*": (3,), "x-foo_bar": (3,)})
     house.count(ago(2), DAY)
     house.publish()
@@ -384,7 +385,7 @@ def test_a_former_spelling_is_not_taken_for_a_package(make_house: MakeHouse, sou
 
 
 def test_an_unlisted_installer_is_reported_by_name(make_house: MakeHouse, source: RowSource) -> None:
-    source.rows = [*source.rows, (DAY, "a", "ryeNew", None, None, 2)]
+    source.rows = [*source.rows, row(DAY, "a", installer="ryeNew", system=None, downloads=2)]
     house = make_house({"a": (3,)})
     house.count(ago(2), DAY)
     house.publish()

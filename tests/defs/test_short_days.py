@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import DAY, FixedClock, House
+from tests.rows import Row, row
 from winnow_dagster.core.coverage import Coverage, Failure, Request
 from winnow_dagster.core.names import EVERYTHING, Selector
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.sources.interface import NotThereYetError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.conftest import MakeHouse, RowSource
 
 USUAL, FEW = 1_000_000, 10_000
@@ -28,17 +31,21 @@ def after(days: int) -> date:
 
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
-    source.rows = [(after(n), "a", "pip", "Linux", None, 100) for n in range(-80, 120)]
+    source.rows = [row(after(n), "a", downloads=100) for n in range(-80, 120)]
     source.rows_of_day = {after(n): USUAL for n in range(-80, 120)}
 
 
+def with_downloads(rows: Sequence[Row], downloads: int, day: date) -> list[Row]:
+    return [row(day, "a", downloads=downloads) if r["date"] == day else r for r in rows]
+
+
 def lose_rows(source: RowSource, day: date, left: int = FEW) -> None:
-    source.rows = [row if row[0] != day else (*row[:5], 1) for row in source.rows]
+    source.rows = with_downloads(source.rows, 1, day)
     source.rows_of_day[day] = left
 
 
 def bring_back(source: RowSource, day: date, rows: int = USUAL) -> None:
-    source.rows = [row if row[0] != day else (*row[:5], 100) for row in source.rows]
+    source.rows = with_downloads(source.rows, 100, day)
     source.rows_of_day[day] = rows
 
 
@@ -216,7 +223,7 @@ def test_a_marked_day_is_no_gap_after_ninety_days(make_house: MakeHouse, source:
 
 def test_a_scan_tells_its_own_number_of_rows_at_each_reading(make_house: MakeHouse, source: RowSource) -> None:
     source.rows_of_day = {}
-    whole = source.rows = [(*row[:5], 1000) for row in source.rows]
+    whole = source.rows = [row(after(n), "a", downloads=1000) for n in range(-80, 120)]
 
     def scan(first: date, last: date, day: date) -> dict[Selector, bool]:
         house = make_house({"*": (3,)}, FixedClock.after(day))
@@ -225,7 +232,7 @@ def test_a_scan_tells_its_own_number_of_rows_at_each_reading(make_house: MakeHou
         return {selector: coverage.facts_of(selector).is_short for selector in coverage.read}
 
     scan(after(-60), after(-1), after(-1))
-    source.rows = [row if row[0] != DAY else (*row[:5], 1) for row in whole]
+    source.rows = with_downloads(whole, 1, DAY)
     assert scan(DAY, DAY, DAY) == {}
     source.rows = whole
     assert scan(DAY, DAY, after(13)) == {EVERYTHING: False}
@@ -247,7 +254,7 @@ def test_without_a_number_of_rows_a_day_of_few_downloads_is_read_again_after_3_1
     make_house: MakeHouse, source: RowSource
 ) -> None:
     source.rows_of_day = {}
-    source.rows = [(*row[:5], 1000 if row[0] != DAY else 400) for row in source.rows]
+    source.rows = [row(after(n), "a", downloads=400 if after(n) == DAY else 1000) for n in range(-80, 120)]
     first = impatient(make_house, 60, DAY)
     first.count(after(-59), DAY)
     assert "400 downloads of all entries, and usually about 1,000" in why(first, "day_totals_are_usual")[str(DAY)]
@@ -265,7 +272,7 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
 ) -> None:
     source.rows_of_day = {}
     impatient(make_house, 70, DAY).count(after(-69), DAY)
-    source.rows = [row for row in source.rows if row[0] != after(1)]
+    source.rows = [r for r in source.rows if r["date"] != after(1)]
     house = on(make_house, after(1))
     assert window(house)["as_of"] == str(DAY)
     line = f"{after(1)} is short: the source has 0 downloads of all entries, and usually about 100 on this weekday"
@@ -293,7 +300,7 @@ def test_after_a_short_day_a_prefix_is_asked_for_once_and_its_members_are_not(
     for _ in range(2):
         for failure in winnow.fetch([DAY], [], refetch=False):
             assert isinstance(failure, Failure)
-            winnow.raw.add_failure(failure)
+            winnow.raw.add_failure(failure, winnow.clock.now())
     bring_back(source, DAY)
     list(winnow.fetch([DAY], [], refetch=False))
     assert [str(request.selector) for request in source.asked] == ["a", "a-*"]

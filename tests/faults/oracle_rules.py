@@ -160,7 +160,12 @@ class Ledger:
             return
         stored.downloads |= {p: world.rows(p, day) for p in PACKAGES if selects(selector, p)}
         # What it replaces is not newer, whatever a clock that was ahead has stamped.
-        older = {other: r for other, r in stored.read.items() if r.at <= read.at or not covers(selector, other)}
+        older = {
+            other: r
+            for other, r in stored.read.items()
+            if r.at <= read.at
+            or not (covers(selector, other) or (covers(other, selector) and r.at > read.at + timedelta(minutes=5)))
+        }
         stored.read = {**older, selector: read}
         stored.legacy = {other for other in stored.legacy if not covers(selector, other)}
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from tests.conftest import RowSource
+from tests.rows import row
 
 CHANGE = date(2026, 8, 24)
 PACKAGES = ("apple", "apple-pie", "apple-tart", "berry", "cherry", "date-fig")
@@ -99,11 +100,11 @@ class WorldSource(RowSource):
         for request in (part for asked in requests for part in _scans(asked)):
             selector, days = str(request.selector), Asked(None, request.first, request.last).days()
             self.rows = [
-                (day, package, *key, count)
+                row(day, package, installer=installer, system=system, ci=ci, downloads=count)
                 for day in days
                 for package in PACKAGES
                 if selects(selector, package)
-                for key, count in world.rows(package, day).items()
+                for (installer, system, ci), count in world.rows(package, day).items()
             ]
             # Noted once it is answered: an answer that nobody took is no reading.
             for answer in super().read([request]):

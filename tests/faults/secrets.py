@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.fake_bigquery import Answer, encoded, fake, hang, incomplete, job, plain, refused, reset
+from tests.rows import row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,7 +73,7 @@ def run(times: int, seed: int) -> Iterator[str]:
 
 def fail(folder: Path, service: Service, kind: str, scripts: Mapping[str, list[Answer]], where: str) -> tuple[int, int]:
     key = service.key()
-    service.rows_for = lambda given: [("2025-06-30", given["package"], "pip", "Linux", None, 7)]
+    service.rows_for = lambda given: [row(date(2025, 6, 30), given["package"], downloads=7)]
     secret = needles(key)
     assert key["private_key"].encode().splitlines()[3] in b"\n".join(secret)
     (folder / "key.json").write_text(json.dumps(key))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from tests.rows import row
 from winnow_dagster.files.errors import STAGED_PREFIX
 
 PYTHON = shlex.quote(sys.executable)
@@ -136,7 +137,7 @@ def test_on_a_disk_that_fills_up_each_file_is_whole_and_what_is_missing_is_said(
 
 @pytest.fixture
 def source() -> RowSource:
-    return RowSource(rows=[(DAY, name, "pip", "Linux", None, 500) for name in ("a", "b")])
+    return RowSource(rows=[row(DAY, name, downloads=500) for name in ("a", "b")])
 
 
 @pytest.fixture

@@ -12,14 +12,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.conftest import DAY, House, MakeHouse, Row, RowSource, on_disk
-from winnow_dagster.core.categories import MAX_SHOWN_LENGTH, RAW_SCHEMA
+from tests.conftest import DAY, House, MakeHouse, RowSource, on_disk
+from tests.rows import Row, row, to_frame
+from winnow_dagster.core.categories import MAX_SHOWN_LENGTH
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.query import CountQuery
 from winnow_dagster.core.window import MAX_UNLISTED, OTHERS
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.sources.bigquery_answers import MAX_DOWNLOADS, InvalidResponseError, check_answer
+from winnow_dagster.sources.bigquery.answers import MAX_DOWNLOADS, InvalidResponseError, check_answer
+from winnow_dagster.sources.bigquery.query import CountQuery
 
 SCRIPT = "\"><script>alert('1')</script>"
 PLANES = "".join(chr(plane * 0x10000 + offset) for plane in range(17) for offset in (0x20, 0x2042, 0xFFFD))
@@ -48,7 +49,9 @@ def numbers(house: House, package: str = "a") -> dict[str, object]:
     "installer", [SCRIPT, PLANES, CONTROL, "x" * 1_000_000, "PIP", " pip", "pip\0", "=1+1", "\ufffd"]
 )
 def test_an_installer_may_be_called_anything_and_is_shown_harmlessly(make_house: MakeHouse, installer: str) -> None:
-    house = published(make_house, [(DAY, "a", "pip", "Linux", None, 3), (DAY, "a", installer, installer, None, 5)])
+    house = published(
+        make_house, [row(DAY, "a", downloads=3), row(DAY, "a", installer=installer, system=installer, downloads=5)]
+    )
     found = numbers(house)
     assert (found["honest"], found["raw"]) == (3, 8)
     unlisted = found["unlisted_installers"]
@@ -78,7 +81,9 @@ class Elements(HTMLParser):
 
 
 def test_of_a_thousand_unlisted_installers_the_largest_are_named_and_none_is_lost(make_house: MakeHouse) -> None:
-    found = numbers(published(make_house, [(DAY, "a", f"bot-{n}", None, None, n + 1) for n in range(1000)]))
+    found = numbers(
+        published(make_house, [row(DAY, "a", installer=f"bot-{n}", system=None, downloads=n + 1) for n in range(1000)])
+    )
     unlisted = found["unlisted_installers"]
     assert isinstance(unlisted, dict)
     assert len(unlisted) == MAX_UNLISTED + 1
@@ -89,7 +94,7 @@ def test_of_a_thousand_unlisted_installers_the_largest_are_named_and_none_is_los
 
 def test_counts_beyond_what_a_float_can_tell_apart_are_exact(make_house: MakeHouse) -> None:
     huge = 2**53 + 1
-    house = published(make_house, [(DAY, "a", "pip", "Linux", None, huge), (DAY, "a", "uv", "Linux", None, 1)])
+    house = published(make_house, [row(DAY, "a", downloads=huge), row(DAY, "a", installer="uv")])
     assert numbers(house)["honest"] == huge + 1
     folder = house.output_dir / "a"
     assert json.loads((folder / "history.json").read_bytes())["days"][0]["by_installer"]["pip"] == huge
@@ -103,7 +108,7 @@ def query(*selectors: str) -> CountQuery:
 
 
 def answer(*rows: tuple[str, int]) -> pl.DataFrame:
-    return pl.DataFrame([(DAY, name, "pip", None, None, n) for name, n in rows], RAW_SCHEMA, orient="row")
+    return to_frame(row(DAY, name, downloads=n) for name, n in rows)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,7 @@ def test_what_a_prefix_selects_and_is_no_package_is_left_out(make_house: MakeHou
     kept = check_answer(answer(("a-b", 1), *((name, 2) for name in ODD_NAMES if name.startswith("a-"))), query("a-*"))
     assert kept["package"].to_list() == ["a-b"]
     before = {path for path in tmp_path.rglob("*") if path.is_dir()}
-    rows: list[Row] = [(DAY, name, "pip", None, None, 2) for name in ("a-b", *ODD_NAMES)]
+    rows = [row(DAY, name, downloads=2) for name in ("a-b", *ODD_NAMES)]
     house = published(make_house, rows, "a-*")
     folders = {path for path in house.output_dir.iterdir() if path.is_dir()}
     assert {path.name for path in folders} == {"a-b", "_static"}
@@ -154,7 +159,7 @@ def test_rows_that_come_late_or_vanish_change_the_number_once_the_day_is_read_ag
     make_house: MakeHouse, source: RowSource
 ) -> None:
     for rows, expected in (([10], 10), ([10, 4], 14), ([5], 5), ([], 0)):
-        source.rows = [(DAY, "a", "pip", f"os-{n}", None, count) for n, count in enumerate(rows)]
+        source.rows = [row(DAY, "a", system=f"os-{n}", downloads=count) for n, count in enumerate(rows)]
         house = make_house({"a": (1,)})
         house.count(DAY, DAY, refetch=True)
         house.publish()
@@ -162,7 +167,7 @@ def test_rows_that_come_late_or_vanish_change_the_number_once_the_day_is_read_ag
 
 
 def test_a_day_read_twice_counts_once(make_house: MakeHouse) -> None:
-    house = published(make_house, [(DAY, "a", "pip", None, None, 7)])
+    house = published(make_house, [row(DAY, "a", downloads=7)])
     for _ in range(2):
         house.count(DAY, DAY, refetch=True)
         house.publish()
@@ -170,7 +175,7 @@ def test_a_day_read_twice_counts_once(make_house: MakeHouse) -> None:
 
 
 def test_a_label_of_the_config_breaks_out_of_no_picture(make_house: MakeHouse) -> None:
-    house = published(make_house, [(DAY, "a", "pip", None, None, 7)])
+    house = published(make_house, [row(DAY, "a", downloads=7)])
     settings = house.winnow.settings
     look = replace(settings.packages[0].look, labels={"downloads": SCRIPT + PLANES})
     object.__setattr__(settings, "packages", (replace(settings.packages[0], look=look),))
@@ -185,7 +190,7 @@ def week(n: int) -> date:
 
 
 def test_a_day_that_halves_is_told_by_a_check_and_never_hidden(make_house: MakeHouse) -> None:
-    make_house.source.rows = [(week(n), "a", "pip", None, None, 900 if n else 200) for n in range(7)]
+    make_house.source.rows = [row(week(n), "a", downloads=900 if n else 200) for n in range(7)]
     house = make_house({"a": (1,)})
     house.count(week(6), DAY)
     (check,) = [check for check in CHECKS if check.name == "day_totals_are_usual"]

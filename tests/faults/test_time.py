@@ -11,18 +11,19 @@ import pytest
 
 from tests.conftest import DAY, FixedClock, MakeHouse, RowSource
 from tests.downloads import download, write
+from tests.rows import row
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import newest_window
 from winnow_dagster.defs.resources import Clock
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 
 ONE_DAY = timedelta(days=1)
 
 
 @pytest.fixture
 def source() -> RowSource:
-    return RowSource(rows=[(DAY - n * ONE_DAY, "a", "pip", "Linux", None, 10 + n) for n in range(-9, 40)])
+    return RowSource(rows=[row(DAY - n * ONE_DAY, "a", downloads=10 + n) for n in range(-9, 40)])
 
 
 @pytest.fixture(
@@ -115,7 +116,7 @@ def test_a_clock_that_was_ahead_and_is_put_back_takes_nothing_back(make_house: M
 def test_what_is_read_with_a_clock_put_back_takes_the_place_of_what_was_read_before(make_house: MakeHouse) -> None:
     house = make_house({"a": (1,)}, FixedClock(moment=datetime(2025, 7, 1, 12, tzinfo=UTC)))
     house.count(DAY, DAY)
-    make_house.source.rows = [(DAY, "a", "pip", "Linux", None, 77)]
+    make_house.source.rows = [row(DAY, "a", downloads=77)]
     back = make_house({"a": (1,)}, FixedClock(moment=datetime(2025, 7, 1, 11, tzinfo=UTC)))
     back.count(DAY, DAY, refetch=True)
     back.publish()

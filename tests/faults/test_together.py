@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.fake_bigquery import Service, fake, hang
+from tests.rows import row
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.names import Selector
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 
 DAY = date(2025, 6, 30)
 NAMES = ("a", "b", "c", "d")
@@ -33,7 +35,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     config = {"source": {"kind": "bigquery"}, "packages": [{"name": name, "window_days": 3} for name in NAMES]}
     (tmp_path / "winnow.yaml").write_text(json.dumps(config))
     with fake() as service:
-        service.rows_for = lambda given: [(DAY, given["package"], "pip", "Linux", None, 7)]
+        service.rows_for = lambda given: [row(DAY, given["package"], downloads=7)]
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
         yield service
 

@@ -29,8 +29,10 @@ import dagster as dg
 
 from tests.conftest import on_disk
 from tests.fake_bigquery import Answer, Service, fake, job
+from tests.rows import Row, row
 from winnow_dagster import definitions
 from winnow_dagster.config.loading import load_settings
+from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import runs
@@ -86,14 +88,17 @@ class World:
     asked: set[tuple[str, date, date]] = field(default_factory=set)
     """Package, day, and on which day it was asked for."""
 
-    def answer(self, given: Mapping[str, str]) -> list[tuple[object, ...]]:
+    def answer(self, given: Mapping[str, str]) -> list[Row]:
         first, end = date.fromisoformat(given["start"][:10]), date.fromisoformat(given["end"][:10])
-        found: list[tuple[object, ...]] = []
+        found: list[Row] = []
         for n in range((end - first).days):
             day = first + timedelta(n)
             self.asked.add((given["package"], day, self.today))
             rows = rows_of(self.seed, given["package"], day, self.today)
-            found += [(day, *key, downloads) for key, downloads in rows.items()]
+            found += [
+                row(day, package, installer=installer, system=system, ci=ci, downloads=downloads)
+                for (package, installer, system, ci), downloads in rows.items()
+            ]
         return found
 
     def fail(self, service: Service, requests: int) -> None:
@@ -330,7 +335,7 @@ class Year:
                 expected = self.expected.get((str(which), window.days), [None])
                 found = window.counts and Told(
                     str(window.counts.window.first_day), str(window.counts.window.as_of), window.counts.raw,
-                    window.counts.honest, dict(window.counts.by_installer), dict(window.counts.by_system),
+                    window.counts.honest, window.counts.by(INSTALLER), window.counts.by(SYSTEM),
                 )  # fmt: skip
                 place = f"seed {self.world.seed}, {self.now}, {which} {window.days}d"
                 assert found in expected, f"{place}: {found}, not {expected}"
@@ -432,7 +437,7 @@ def change(year: Year) -> None:
 
 def run(times: int, seed: int, packages: int = PACKAGES) -> Iterator[str]:
     """Live `times` days; yield what happened. Raises AssertionError at the first badge that is wrong."""
-    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery"])
+    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery.source"])
     world = World(seed, random.Random(seed))
     shared = Path("/dev/shm")
     with (

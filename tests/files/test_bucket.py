@@ -11,13 +11,13 @@ import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from tests.bucket_service import Service
 from tests.buckets import A_FEW, DATA, PUBLIC, SCHEME, MakeInBuckets, on_every_store, place
 from tests.conftest import DAY
+from tests.rows import row, to_frame
 from winnow_dagster.cli import main
 from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.categories import RAW_SCHEMA
@@ -251,7 +251,7 @@ def test_a_collect_that_is_killed_at_any_write_is_finished_by_the_next(service: 
     assert found == published(service)
 
 
-COUNTS = pl.DataFrame([(DAY, "a", "pip", "Linux", None, 5)], schema=RAW_SCHEMA, orient="row")
+COUNTS = to_frame([row(DAY, "a", downloads=5)])
 READ = Coverage(read={Selector("a"): datetime(2025, 7, 1, 4, tzinfo=UTC)})
 
 

@@ -11,6 +11,7 @@ import pytest
 from dagster._core.instance.ref import InstanceRef
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from tests.rows import row
 from winnow_dagster.instance.event_log import EventLog, SqliteStorage, keep_connections
 from winnow_dagster.instance.opening import BATCH_VARIABLE
 from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG
@@ -68,7 +69,7 @@ def live(make_house: MakeHouse, instance: dg.DagsterInstance) -> None:
 
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
-    source.rows = [(DAY, name, "pip", None, None, 5) for name in "abc"]
+    source.rows = [row(DAY, name, downloads=5) for name in "abc"]
 
 
 @pytest.mark.parametrize("batch", ["0", "1000"])

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
+from tests.rows import row
 from winnow_dagster.definitions import build
 from winnow_dagster.files.processes import this_machine, this_process
 from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG, OwnRuns
@@ -29,7 +30,7 @@ def own_runs(house: House) -> OwnRuns:
 
 @pytest.fixture
 def house(make_house: MakeHouse, source: RowSource) -> House:
-    source.rows = [(DAY, "a", "pip", None, None, 5)]
+    source.rows = [row(DAY, "a", downloads=5)]
     house = make_house({"a": (1,)})
     house.count(DAY, DAY)
     return house

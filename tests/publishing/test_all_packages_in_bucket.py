@@ -12,6 +12,7 @@ from tests.bucket_service import Service
 from tests.buckets import PUBLIC, place, public_folder
 from tests.conftest import DAY, FixedClock, House, MakeHouse
 from tests.everything import everything, live
+from tests.rows import row
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.resources import Installation
 
@@ -34,7 +35,7 @@ def told(service: Service, package: str) -> str:
 
 
 def test_the_store_agrees_with_what_is_published(service: Service, make_house: MakeHouse) -> None:
-    make_house.source.rows = [(DAY, name, "pip", None, None, 1_234) for name in ("requests", "numpy", "q")]
+    make_house.source.rows = [row(DAY, name, downloads=1_234) for name in ("requests", "numpy", "q")]
     house = live(in_buckets(everything(make_house)))
     assert told(service, "requests") == told(service, "q") == "1.2k"
     (check,) = [check for check in CHECKS if check.name == "published_equals_store"]
@@ -46,7 +47,7 @@ def test_the_store_agrees_with_what_is_published(service: Service, make_house: M
 def test_a_package_that_gets_an_entry_keeps_its_number_until_there_is_another(
     service: Service, make_house: MakeHouse
 ) -> None:
-    make_house.source.rows = [(DAY, "requests", "pip", None, None, 1_234)]
+    make_house.source.rows = [row(DAY, "requests", downloads=1_234)]
     live(in_buckets(everything(make_house)))
     later = DAY + timedelta(days=9)
     # Without the days read so far.

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due, is_rechecked
-from winnow_dagster.core.coverage import NOTHING, ONE_DAY, Coverage, Request, days_between, end_of
+from winnow_dagster.core.coverage import CLOCK_TOLERANCE, NOTHING, ONE_DAY, Coverage, Request, days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
 
     from winnow_dagster.core.names import Selector
 
 LOW_REREAD_DAYS = (3, 10, 30)
 """The ages in days at which Winnow re-reads a day with suspiciously few downloads."""
-
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How much the clocks of two machines may differ."""
 
 
 @dataclass(frozen=True)
