@@ -14,7 +14,7 @@ from winnow_dagster.core.colors import COLORS
 from winnow_dagster.core.masking import hide, shown
 from winnow_dagster.core.names import Selector, normalise
 from winnow_dagster.core.window import ALL
-from winnow_dagster.files.paths import SCHEME, ObjectPath
+from winnow_dagster.files.paths import EXAMPLES, is_address, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,10 +98,10 @@ def _check_path(value: str) -> str:
 def _check_directory(value: str) -> str:
     if "://" not in value:
         return _check_path(value)
-    if not value.startswith(SCHEME):
-        raise invalid(f"{shown(value)} is not a place that Winnow can use. Write a local path, or gs://bucket/prefix")
+    if not is_address(value):
+        raise invalid(f"{shown(value)} is not a place that Winnow can use. Write a local path, {EXAMPLES}")
     try:
-        ObjectPath.parse(value)
+        parse_address(value)
     except ValueError as error:
         raise invalid(str(error)) from None
     return value

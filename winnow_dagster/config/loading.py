@@ -34,7 +34,8 @@ from winnow_dagster.fields import (
     Webhook,
     Whole,
 )
-from winnow_dagster.files.paths import MANIFEST, SCHEME, ObjectPath
+from winnow_dagster.files.opening import open_path
+from winnow_dagster.files.paths import is_address
 from winnow_dagster.sources.kinds import (
     KIND_WITH_KEY_ONLY,
     KIND_WITHOUT_SOURCE,
@@ -148,7 +149,7 @@ def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
     paths = {key: service[key] for key in ("output_dir", "data_dir", "credential_file") if key in service}
     if "credential_file" in source:
         paths["credential_file"] = source["credential_file"]
-    if str(paths.get("output_dir")).startswith(SCHEME) and "data_dir" not in paths:
+    if is_address(str(paths.get("output_dir"))) and "data_dir" not in paths:
         return ["service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world"]
     named: dict[str, Any] = {"service": paths, "packages": [{"name": "a"}]}
     if source:
@@ -169,8 +170,6 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
     output_dir = _place(folder, service.output_dir, credential_file)
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
-    if isinstance(output_dir, ObjectPath):
-        output_dir = output_dir.listed_in(data_dir / MANIFEST)
     return Settings(
         config_file=path,
         folder=folder,
@@ -200,7 +199,7 @@ def _source_section(given: Mapping[str, Any] | None, service: ServiceSection) ->
 
 
 def _place(folder: Path, text: str, key_file: Path | None) -> StorePath:
-    return ObjectPath.parse(text, key_file) if text.startswith(SCHEME) else _absolute(folder, text)
+    return open_path(text, key_file) if is_address(text) else _absolute(folder, text)
 
 
 def _absolute(folder: Path, path: str) -> Path:

@@ -11,7 +11,7 @@ import yaml
 
 from winnow_dagster.config.settings import HOME_VARIABLE, IDS_FOLDER, INSTANCE_FILE
 from winnow_dagster.credentials import FILE_VARIABLE
-from winnow_dagster.files.paths import ObjectPath
+from winnow_dagster.files.paths import bucket_of, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,18 +25,19 @@ DAGSTER_FOLDERS = ("history", "schedules", "storage", "logs")
 
 def find_exposed(settings: Settings) -> Iterator[str]:
     """Find private paths that lie in `output_dir`, and an `output_dir` that lies in a private folder."""
-    served = settings.output_dir
-    if isinstance(served, ObjectPath):
-        if isinstance(settings.data_dir, ObjectPath) and settings.data_dir.bucket == served.bucket:
+    served = local_path(settings.output_dir)
+    if served is None:
+        if bucket_of(settings.data_dir) == bucket_of(settings.output_dir):
             yield (
-                f"service.data_dir: {settings.data_dir} is in the bucket of output_dir, {served}. Public access is "
-                "granted per bucket, so all may read it too. Use another bucket"
+                f"service.data_dir: {settings.data_dir} is in the bucket of output_dir, {settings.output_dir}. "
+                "Public access is granted per bucket, so all may read it too. Use another bucket"
             )
         return
     found: list[Path] = []
     for place, what in _private(settings):
-        path = _resolve(place) if isinstance(place, Path) else None
-        is_served = isinstance(place, Path) and any(_is_within(step, served) for step in _steps(place))
+        local = local_path(place) if place else None
+        path = _resolve(local) if local else None
+        is_served = local is not None and any(_is_within(step, served) for step in _steps(local))
         if path and is_served and not any(path.is_relative_to(other) for other in found):
             found.append(path)
             yield (
@@ -69,7 +70,7 @@ def _private(settings: Settings) -> Iterator[tuple[StorePath | None, str]]:
 def _private_throughout(settings: Settings) -> Iterator[Path]:
     """Yield the folders in which everything is private, so that `output_dir` may not lie in them either."""
     places = [settings.store_folder, settings.data_dir / IDS_FOLDER, settings.default_home]
-    yield from (place for place in places if isinstance(place, Path))
+    yield from filter(None, map(local_path, places))
     for home in (_in_environment(HOME_VARIABLE), *_instance_folders(settings)):
         if home:
             yield from (home / name for name in DAGSTER_FOLDERS)

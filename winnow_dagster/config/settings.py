@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
 from winnow_dagster.core.days import PATIENCE_DAYS
 from winnow_dagster.core.window import ALL
+from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ class Settings:
     @property
     def local_dir(self) -> Path:
         """The folder of what is nobody else's business: this machine's own history of runs, if it keeps one."""
-        if isinstance(self.data_dir, Path):
-            return self.data_dir
+        if folder := local_path(self.data_dir):
+            return folder
         beside = self.folder / "data"
         if os.access(beside if beside.exists() else self.folder, os.W_OK):
             return beside

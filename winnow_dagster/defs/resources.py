@@ -19,6 +19,7 @@ from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
+from winnow_dagster.files.session import listed
 from winnow_dagster.publishing.audit import Recount, windows_of
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
@@ -113,7 +114,7 @@ class Installation:
         s = self.settings
         count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
         site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
-        return WebDir(s.output_dir, site, s.spellings)
+        return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
     def ownership(self) -> Ownership:
