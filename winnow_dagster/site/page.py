@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
-    from winnow_dagster.site.site import SiteConfig
-    from winnow_dagster.sources.interface import CountAlong
+    from winnow_dagster.site.site import CountAlong, SiteConfig
 
 PAGE_NAME = "index.html"
 RANGES = (30, 90, 365)

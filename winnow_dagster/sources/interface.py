@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
     from winnow_dagster.core.names import Selector
     from winnow_dagster.files.paths import StorePath
+    from winnow_dagster.site.site import CountAlong
 
 
 class SourceError(Exception):
@@ -130,20 +131,6 @@ class SourceSection(Section):
     def resolve(self, folder: Path) -> SourceSettings:
         """Return the settings. Relative paths start at `folder`."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class CountAlong:
-    """How readers check a published number themselves."""
-
-    dataset: str
-    """The name of the public dataset."""
-
-    where: str
-    """Where they run the query, as the first words of a sentence."""
-
-    query: Callable[[Sequence[Selector], date, date], str]
-    """Returns the text of the query that counts these selectors from the first day to the last."""
 
 
 @dataclass(frozen=True)
