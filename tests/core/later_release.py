@@ -45,7 +45,7 @@ from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.bigquery.query import PER_PACKAGE, CountQuery
 from winnow_dagster.sources.parquet.counts import count_rows
 from winnow_dagster.sources.parquet.survey import survey_file
-from winnow_dagster.store.days import raw_store
+from winnow_dagster.store.raw import raw_store
 
 OLD, NEW = date(2025, 6, 29), date(2025, 6, 30)
 AT = datetime(2025, 7, 2, tzinfo=UTC)

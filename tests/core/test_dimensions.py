@@ -25,7 +25,7 @@ from winnow_dagster.site.history import format_json
 from winnow_dagster.site.record import format_record
 from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
 from winnow_dagster.sources.parquet.schema import COLUMNS
-from winnow_dagster.store.days import raw_store
+from winnow_dagster.store.raw import raw_store
 
 if TYPE_CHECKING:
     from winnow_dagster.core.days import Package

@@ -14,7 +14,7 @@ from winnow_dagster.core.days import CountOptions, describe, recount
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
-from winnow_dagster.core.quality import find_quiet_days
+from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
@@ -25,7 +25,8 @@ from winnow_dagster.publishing.ownership import Ownership
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.sources.kinds import KINDS, costs_of, open_source
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 from winnow_dagster.store.source_rows import SourceRows
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Costs, Source
     from winnow_dagster.store.days import DayStore
+    from winnow_dagster.store.raw import RawStore
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Installation:
         return costs_of(self.settings.source, self.settings.source_context)
 
     @cached_property
-    def raw(self) -> DayStore:
+    def raw(self) -> RawStore:
         """The store of raw counts."""
         return raw_store(self.settings.store_folder)
 
@@ -147,7 +149,11 @@ class Installation:
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
         """Return which of these days have suspiciously few downloads, or no download."""
-        return find_quiet_days(self.raw.coverages(self.raw.stored_days()), self.settings.windows, judged)
+        return self._quiet_days.find(self.raw.coverages(self.raw.stored_days()), judged)
+
+    @cached_property
+    def _quiet_days(self) -> QuietDayFinder:
+        return QuietDayFinder(self.settings.windows)
 
     def trusted(self, coverage: Mapping[date, Coverage], *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return the coverage without recent days for which the source unusually returned no rows.
