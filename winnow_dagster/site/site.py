@@ -9,25 +9,12 @@ from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle, badges_of
 from winnow_dagster.core.names import Selector, selector_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.window import PackageState
-
-
-@dataclass(frozen=True)
-class CountAlong:
-    """How readers check a published number themselves."""
-
-    dataset: str
-    """The name of the public dataset."""
-
-    where: str
-    """Where they run the query, as the first words of a sentence."""
-
-    query: Callable[[Sequence[Selector], date, date], str]
-    """Returns the text of the query that counts these selectors from the first day to the last."""
 
 
 @dataclass(frozen=True)

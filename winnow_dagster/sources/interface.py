@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from winnow_dagster.config.values import Section
 from winnow_dagster.core.escaping import visible
+from winnow_dagster.fields import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
+    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
     from winnow_dagster.core.names import Selector
     from winnow_dagster.files.paths import StorePath
-    from winnow_dagster.site.site import CountAlong
 
 
 class SourceError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from winnow_dagster.site.site import CountAlong
+from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.sources.bigquery.costs import BigQueryCosts
 from winnow_dagster.sources.bigquery.query import inlined_queries
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE, BigQuerySection, BigQuerySettings
