@@ -1,4 +1,4 @@
-"""Values of the config: what each kind of value may be, and the sentence that refuses another."""
+"""Types for values of the config. Each validates a value, and describes a wrong one in a sentence."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ MAX_WINDOW_DAYS = 3660
 
 
 def invalid(why: str) -> PydanticCustomError:
-    """Return the error for a wrong value: a whole sentence, without pydantic's own words before it."""
+    """Return the error for a wrong value. `why` is the whole message."""
     return PydanticCustomError("winnow", "{why}", {"why": why})
 
 
 def number_in_quotes(value: object) -> object:
-    """Let `"30"` pass for 30, as pypi-winnow-downloads does."""
+    """Return 30 for `"30"`, as pypi-winnow-downloads does."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
 
 
 def one_or_list(value: object) -> object:
-    """Let one value pass for a list of one."""
+    """Return a value that is not a list as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -73,7 +73,7 @@ def _check_url(value: str) -> str:
 
 
 def _check_webhook(value: str) -> str:
-    # Not shown: whoever knows the address can post to it.
+    # The message does not quote the address: it allows anyone to post.
     if not value.startswith(("https://", "http://")):
         raise invalid("is not a web address. Start it with https://")
     return value
@@ -142,10 +142,10 @@ WindowDays = Annotated[
     BeforeValidator(one_or_list),
     Field(min_length=1),
 ]
-"""The lengths of windows in days, or ALL, the headline's first; a single one need not be a list."""
+"""The lengths of windows in days, or ALL. The headline's window is first. One length need not be a list."""
 
 
 class Section(BaseModel):
-    """A section of the config: known keys only."""
+    """A section of the config. It refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""Checks that a config works on this machine, before anything is read: keys, directories, files."""
+"""Check that a config works on this machine before Winnow reads anything: keys, directories, files."""
 
 from __future__ import annotations
 

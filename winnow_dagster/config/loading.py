@@ -58,7 +58,7 @@ SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
 
 class ServiceSection(Section):
-    """`service:`: where things are, and when a number is stale."""
+    """`service:`: paths, the site's address, and when a number is stale."""
 
     output_dir: Directory = "public"
     data_dir: Directory = ""
@@ -74,7 +74,7 @@ class BudgetSection(Section):
 
 
 class ScheduleSection(Section):
-    """`schedule:`: when Dagster reads the day that is over, in UTC."""
+    """`schedule:`: when Dagster reads yesterday, in UTC."""
 
     enabled: Annotated[bool, Field(strict=True)] = True
     hour: Annotated[Whole, Field(ge=0, le=23)] = 3
@@ -83,7 +83,7 @@ class ScheduleSection(Section):
 
 
 class AlertsSection(Section):
-    """`alerts:`: who is told of failed runs and red checks."""
+    """`alerts:`: where Winnow reports failed runs and checks."""
 
     webhook: Webhook
 
@@ -144,7 +144,7 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
-    """Find paths that would be served to the world, in a config whose other keys may have wrong values."""
+    """Find private paths that the web server would publish, even if other keys have wrong values."""
     service, source = (found if isinstance(found := content.get(k), dict) else {} for k in ("service", "source"))
     paths = {key: service[key] for key in ("output_dir", "data_dir", "credential_file") if key in service}
     if "credential_file" in source:

@@ -1,4 +1,4 @@
-"""Private files and folders: none may lie in `output_dir`, which is served to the world."""
+"""Find private files and folders in `output_dir`, which web servers publish."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def find_exposed(settings: Settings) -> Iterator[str]:
 
 
 def _private(settings: Settings) -> Iterator[tuple[StorePath | None, str]]:
-    """Yield the private places, each folder before its content."""
+    """Yield private paths with a description, each folder before the paths in it."""
     yield settings.data_dir, "data_dir"
     yield settings.store_folder, "the stored days"
     yield settings.local_dir, "the history of runs"
@@ -68,7 +68,7 @@ def _private(settings: Settings) -> Iterator[tuple[StorePath | None, str]]:
 
 
 def _private_throughout(settings: Settings) -> Iterator[Path]:
-    """Yield the folders in which everything is private, so that `output_dir` may not lie in them either."""
+    """Yield the folders in which everything is private. `output_dir` may not lie in them."""
     places = [settings.store_folder, settings.data_dir / IDS_FOLDER, settings.default_home]
     yield from filter(None, map(local_path, places))
     for home in (_in_environment(HOME_VARIABLE), *_instance_folders(settings)):
@@ -77,7 +77,7 @@ def _private_throughout(settings: Settings) -> Iterator[Path]:
 
 
 def _instance_folders(settings: Settings) -> Iterator[Path]:
-    """Yield the folders that the dagster.yaml in use names. Another part of Winnow says what is wrong with the file."""
+    """Yield the folders that dagster.yaml names. Skips a file that is not valid: winnow_dagster.instance reports it."""
     home = _in_environment(HOME_VARIABLE) or settings.folder
     with suppress(OSError, ValueError, yaml.YAMLError):
         left = [yaml.safe_load((home / INSTANCE_FILE).read_text(encoding="utf-8"))]
@@ -99,7 +99,7 @@ def _resolve(path: Path) -> Path:
 
 
 def _steps(path: Path) -> Iterator[Path]:
-    """Yield the resolved path, and the links on the way to it: web servers follow a link in the served folder."""
+    """Yield the resolved path, and each link on the way to it. Web servers follow links in the served folder."""
     yield _resolve(path)
     left, known = [path.absolute()], set[Path]()
     while left:
@@ -113,6 +113,6 @@ def _steps(path: Path) -> Iterator[Path]:
 
 
 def _is_within(path: Path, folder: Path) -> bool:
-    """Tell whether a resolved path is in a folder, or would be where file names ignore case."""
+    """Return whether a resolved path is in a folder. Ignores case, as some file systems do."""
     inner, outer = str(path).casefold(), str(_resolve(folder)).casefold()
     return Path(inner).is_relative_to(outer)
