@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from winnow_dagster.config.settings import CONFIG_NAME
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
-from winnow_dagster.core.days import CountOptions, describe, recount
+from winnow_dagster.core.days import CountOptions
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
+from winnow_dagster.core.packages import describe, recount
 from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
