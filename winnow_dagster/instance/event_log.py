@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3  # noqa: TC003 - in a signature that SQLAlchemy reads
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dagster._core.events import ASSET_EVENTS
@@ -81,11 +82,15 @@ class EventLog(SqliteEventLogStorage):
             connection.execute(VERSION.insert().values(version_num=version))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run that came together: each as `store_event` does, all in one transaction."""
-        of_assets = [e for e in events if e.dagster_event_type in ASSET_EVENTS]
-        if len(of_assets) < len(events) or len({e.run_id for e in events}) > 1:
-            super().store_event_batch(events)
-            return
+        """Store events that came together: each as `store_event` does, those of one run's assets in one transaction."""
+        # A run plans its checks together with its assets.
+        for (_, is_of_asset), group in groupby(events, lambda e: (e.run_id, e.dagster_event_type in ASSET_EVENTS)):
+            if is_of_asset:
+                self._store_asset_events(list(group))
+            else:
+                super().store_event_batch(list(group))
+
+    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(e) for e in events])
         with self.index_connection() as connection:
