@@ -22,8 +22,9 @@ from winnow_dagster.core.badge import (
     parse_name,
 )
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.dimensions import SYSTEM
 from winnow_dagster.core.names import normalise
-from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
 
 AS_OF = date(2025, 6, 30)
 counts = st.integers(0, 10**12)
@@ -41,9 +42,13 @@ def badges(
     if honest is not None:
         number = WindowCounts(
             Window(30, AS_OF),
-            {**dict.fromkeys(CATEGORIES, 7), "honest": honest},
-            {installer: place for place, installer in enumerate(INSTALLERS, start=1)},
-            {system: place for place, system in enumerate(SYSTEMS, start=11)},
+            {
+                "raw": honest + 7 * 6,
+                **dict.fromkeys(CATEGORIES, 7),
+                "honest": honest,
+                **{installer: place for place, installer in enumerate(INSTALLERS, start=1)},
+                **{system: place for place, system in enumerate(SYSTEM.values, start=11)},
+            },
         )
     state = PackageState(normalise("a"), source, (WindowState(length, number, 12),))
     found = badges_of(state, look or BadgeStyle(), today=today, stale_threshold_days=3)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.rows import Row, row, to_frame
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, winnow
+from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import CountOptions, Days, Package, describe, recount
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, normalise
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import ALL, Window, sum_counts
 
 if TYPE_CHECKING:
@@ -86,10 +86,9 @@ def test_a_groups_numbers_are_the_sums_of_its_packages_numbers(raw: list[Row]) -
     assert of_group.state.members == tuple(sorted(listed))
     for window in of_group.state.windows:
         assert window.counts
-        for kind in ("categories", "by_installer", "by_system"):
-            of_members = [getattr(package.state.headline.counts, kind) for package in members]
-            found_sums = getattr(window.counts, kind)
-            assert dict(found_sums) == {key: sum(counts[key] for counts in of_members) for key in found_sums}
+        of_members = [package.state.headline.counts for package in members]
+        found_sums = window.counts.numbers
+        assert found_sums == {key: sum_counts(c.numbers[key] for c in of_members if c) for key in found_sums}
     added: dict[date, list[int | None]] = {}
     for day in (day for package in members for day in package.history.days):
         before = added.get(day.date, [0] * len(day.numbers))
@@ -149,7 +148,7 @@ def history(covered: Collection[date], count: int = 1) -> History:
     raw = [row(day, "a", downloads=count) for day in covered]
     honest = winnow(to_frame(raw).lazy()).collect()
     return history_of(
-        Tally.of([honest]).numbers.get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
+        DayCounts.of([honest]).by_package().get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
     )
 
 

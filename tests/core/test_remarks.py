@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.remarks import judge_downloads, remark_on
-from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
 
 DAY = date(2025, 6, 30)
 
@@ -18,9 +18,8 @@ def window(days: int, downloads: int | None, category: str = "honest", *, length
     """Return a window of so many downloads, or one that is not whole yet."""
     if downloads is None:
         return WindowState(days, None, 0)
-    zero = dict.fromkeys(CATEGORIES, 0)
-    installers, systems = dict.fromkeys(INSTALLERS, 0), dict.fromkeys(SYSTEMS, 0)
-    counts = WindowCounts(Window(length or days, DAY), zero | {category: downloads}, installers, systems)
+    numbers = dict.fromkeys(NUMBERS, 0) | {"raw": downloads, category: downloads}
+    counts = WindowCounts(Window(length or days, DAY), numbers)
     return WindowState(days, counts, days)
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.rows import Row, row, to_frame
 from winnow_dagster.core.badge import badges_of
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, MIRRORS, winnow
+from winnow_dagster.core.counting import DayCounts
+from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.core.names import normalise
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
     MAX_UNLISTED,
-    SYSTEMS,
     PackageState,
     Window,
     WindowCounts,
@@ -31,6 +31,7 @@ from winnow_dagster.core.window import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SYSTEMS = tuple(SYSTEM.values.values())
 FIRST = date(2025, 6, 1)
 LAST = FIRST + timedelta(days=9)
 A = normalise("a")
@@ -65,7 +66,7 @@ winnowed_rows = st.builds(
 
 
 def count(rows: Sequence[Row], window: Window) -> WindowCounts:
-    return Tally.of([winnow(to_frame(rows).lazy()).collect()]).total(window, [A])[A]
+    return DayCounts.of([winnow(to_frame(rows).lazy()).collect()]).total(window, [A])[A]
 
 
 def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts:
@@ -76,9 +77,7 @@ def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts
 
     return WindowCounts(
         window,
-        sums(left.categories, right.categories),
-        sums(left.by_installer, right.by_installer),
-        sums(left.by_system, right.by_system),
+        sums(left.numbers, right.numbers),
         sums(left.unlisted, right.unlisted),
     )
 
@@ -102,8 +101,8 @@ def test_a_window_equals_the_sum_of_its_days_in_any_order_and_grouping(
 def test_a_window_counts_each_raw_download_of_its_package_once(rows: list[Row]) -> None:
     counts = count(rows, Window(10, LAST))
     assert counts.raw == sum(r["downloads"] for r in rows if r["package"] == "a")
-    assert counts.honest == sum_counts(counts.by_installer.values())
-    assert (sum_counts(counts.by_system.values()) or 0) <= counts.honest
+    assert counts.honest == sum_counts(counts.by(INSTALLER).values())
+    assert (sum_counts(counts.by(SYSTEM).values()) or 0) <= counts.honest
 
 
 @given(st.lists(raw_rows), st.lists(winnowed_rows, min_size=1))

@@ -40,7 +40,7 @@ from winnow_dagster.core.coverage import Coverage, Request
 from winnow_dagster.core.names import Selector, is_name, normalise
 from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 from winnow_dagster.store.raw import raw_store
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def try_config(folder: Path, content: bytes) -> None:
     for name in [*found.spellings.values(), *map(str, found.windows), *(g.group.name for g in found.groups)]:
         assert name == "*" or safe(name.removesuffix("*")), name
     private = [found.data_dir, found.store_folder, found.local_dir, found.default_home]
-    for place in (*private, found.source.credential_file, path):
+    for place in (*private, found.credential_file, path):
         assert not is_served(place, found.output_dir), (place, found.output_dir)
 
 

@@ -32,6 +32,7 @@ from tests.fake_bigquery import Answer, Service, fake, job
 from tests.rows import Row, row
 from winnow_dagster import definitions
 from winnow_dagster.config.loading import load_settings
+from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import runs
@@ -334,7 +335,7 @@ class Year:
                 expected = self.expected.get((str(which), window.days), [None])
                 found = window.counts and Told(
                     str(window.counts.window.first_day), str(window.counts.window.as_of), window.counts.raw,
-                    window.counts.honest, dict(window.counts.by_installer), dict(window.counts.by_system),
+                    window.counts.honest, window.counts.by(INSTALLER), window.counts.by(SYSTEM),
                 )  # fmt: skip
                 place = f"seed {self.world.seed}, {self.now}, {which} {window.days}d"
                 assert found in expected, f"{place}: {found}, not {expected}"
@@ -436,7 +437,7 @@ def change(year: Year) -> None:
 
 def run(times: int, seed: int, packages: int = PACKAGES) -> Iterator[str]:
     """Live `times` days; yield what happened. Raises AssertionError at the first badge that is wrong."""
-    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery"])
+    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery.source"])
     world = World(seed, random.Random(seed))
     shared = Path("/dev/shm")
     with (

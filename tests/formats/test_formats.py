@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import FixedClock, MakeHouse, on_disk
 from winnow_dagster.core.badge import badges_of, may_replace
+from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
@@ -99,9 +100,9 @@ def test_each_record_is_read_with_its_numbers(path: Path) -> None:
         counts = window.counts
         assert counts is not None
         assert (window.days, counts.window.as_of, window.collected) == (days, DAYS[-1], days)
-        assert (counts.raw, counts.honest, counts.pip_family) == (16 * days, 8 * days, 5 * days)
-        assert counts.by_system == {"Linux": 5 * days, "Darwin": 2 * days, "Windows": 0}
-        assert sum(filter(None, counts.by_installer.values())) == 8 * days
+        assert (counts.raw, counts.honest, counts.sum(("pip", "pipx"))) == (16 * days, 8 * days, 5 * days)
+        assert counts.by(SYSTEM) == {"Linux": 5 * days, "Darwin": 2 * days, "Windows": 0}
+        assert sum(filter(None, counts.by(INSTALLER).values())) == 8 * days
 
 
 def test_installers_that_a_record_did_not_list_yet_are_unknown() -> None:
@@ -123,7 +124,7 @@ def without(part: str, name: str) -> PackageState:
 
 
 def page(state: PackageState, history: History) -> str:
-    site = SiteConfig(base_url="", stale_threshold_days=3, looks={}, table="")
+    site = SiteConfig(base_url="", stale_threshold_days=3, looks={})
     return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 

@@ -81,7 +81,7 @@ def test_a_line_is_broken_where_a_day_is_missing() -> None:
 
 @given(st.lists(st.integers(0, 10**12), min_size=7, max_size=7))
 def test_the_parts_of_the_bar_fill_it(counts: list[int]) -> None:
-    told = WindowCounts(Window(1, LAST), dict(zip(CATEGORIES, counts, strict=True)), {}, {})
+    told = WindowCounts(Window(1, LAST), {"raw": sum(counts), **dict(zip(CATEGORIES, counts, strict=True))})
     if sum(counts) == 0:
         assert share_bar(told) == ""
         return

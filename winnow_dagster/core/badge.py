@@ -10,14 +10,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.categories import INSTALLERS
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import ALL, name_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
-    from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
+    from winnow_dagster.core.dimensions import Dimension
+    from winnow_dagster.core.window import PackageState, WindowState
 
 THOUSAND = 1000
 LOW_COUNT = 10
@@ -31,7 +32,7 @@ SAMPLE_LABEL = "sample: "
 """What the label of a badge of sample data starts with (R8)."""
 
 _PLACEHOLDER = re.compile(r"collecting \d+/\d+d")
-_FILE_NAME = re.compile(r"(?P<slug>[a-z-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
+_FILE_NAME = re.compile(r"(?P<slug>[a-z0-9.-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
 
 
 @dataclass(frozen=True)
@@ -60,30 +61,30 @@ class Badge:
 
 @dataclass(frozen=True)
 class BadgeKind:
-    """A badge that a package has over each of its windows: a count, or a part of another count in percent."""
+    """A badge that a package has over each of its windows: a count, or a part of all downloads in percent."""
 
     slug: str
     label: str
-    count: Callable[[WindowCounts], int | None]
-    whole: Callable[[WindowCounts], int] | None = None
+    numbers: tuple[str, ...]
+    """The numbers of a window that it adds up."""
+
+    is_share: bool = False
 
 
-def _installer(name: str) -> BadgeKind:
-    return BadgeKind(f"installer-{name}", name, lambda counts: counts.by_installer[name])
-
-
-def _system(slug: str, name: str) -> BadgeKind:
-    return BadgeKind(f"os-{slug}", slug, lambda counts: counts.by_system[name])
+def _kinds_of(dimension: Dimension) -> Iterator[BadgeKind]:
+    """Yield the badges of a dimension: one of each value, then one of each family."""
+    if not dimension.slug:
+        return
+    for key in dimension.values:
+        yield BadgeKind(f"{dimension.slug}-{key}", dimension.label.format(key), (dimension.number(key),))
+    for key, family in dimension.families.items():
+        yield BadgeKind(f"{dimension.slug}-{key}", family.label, tuple(map(dimension.number, family.keys)))
 
 
 BADGE_KINDS = (
-    BadgeKind("downloads", "pip*/uv/poetry/pdm", lambda counts: counts.honest),
-    *map(_installer, INSTALLERS),
-    BadgeKind("installer-pip-family", "pip*", lambda counts: counts.pip_family),
-    _system("linux", "Linux"),
-    _system("macos", "Darwin"),
-    _system("windows", "Windows"),
-    BadgeKind("honest-share", "honest", lambda counts: counts.honest, lambda counts: counts.raw),
+    BadgeKind("downloads", "pip*/uv/poetry/pdm", ("honest",)),
+    *(kind for dimension in DIMENSIONS for kind in _kinds_of(dimension)),
+    BadgeKind("honest-share", "honest", ("honest",), is_share=True),
 )
 """Every badge counts honest downloads only (R3)."""
 
@@ -217,15 +218,15 @@ def _message_and_colour(
 ) -> dict[str, str]:
     if state.counts is None:
         return {"message": f"collecting {state.collected}/{state.days or 1}d", "color": GREY}
-    count, as_of = kind.count(state.counts), state.counts.window.as_of
+    count, as_of = state.counts.sum(kind.numbers), state.counts.window.as_of
     if count is None:
         return {"message": UNKNOWN, "color": GREY}
-    if kind.whole is None:
-        message, color = format_count(count), _color(count, look.colors)
-    else:
+    if kind.is_share:
         # Thresholds of counts say nothing of a share.
-        whole = kind.whole(state.counts)
+        whole = state.counts.raw
         message, color = format_share(count, whole), _color(whole, DEFAULT_STYLE.colors)
+    else:
+        message, color = format_count(count), _color(count, look.colors)
     if is_stale(as_of, today, stale_threshold_days):
         return {"message": f"{message} to {as_of}", "color": GREY}
     return {"message": message, "color": color}

@@ -6,10 +6,16 @@ The only place that knows installers. Raw counts go in, honest counts come out; 
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-INSTALLERS = ("pip", "pipenv", "pipx", "uv", "poetry", "pdm")
+from winnow_dagster.core.dimensions import DIMENSIONS, INSTALLER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+INSTALLERS = tuple(INSTALLER.values.values())
 """The allowlist, exact and case-sensitive, in the order in which published files list them."""
 
 MIRRORS = ("bandersnatch", "Nexus", "devpi", "Artifactory", "z3c.pypimirror", "pep381client")
@@ -28,21 +34,19 @@ RAW_SCHEMA = pl.Schema(
     {
         "date": pl.Date,
         "package": pl.String,
-        "installer": pl.String,
-        "system": pl.String,
+        **{dimension.name: pl.String for dimension in DIMENSIONS},
         "ci": pl.Boolean,
         "downloads": pl.Int64,
     }
 )
-"""One raw count: a UTC day, a normalised name, three fields of `details` (each may be NULL), downloads."""
+"""One raw count: a UTC day, a normalised name, the dimensions and `details.ci` (each may be NULL), downloads."""
 
 HONEST_SCHEMA = pl.Schema(
     {
         "date": pl.Date,
         "package": pl.String,
         "category": pl.String,
-        "installer": pl.String,
-        "system": pl.String,
+        **{dimension.name: pl.String for dimension in DIMENSIONS},
         "downloads": pl.Int64,
     }
 )
@@ -52,13 +56,18 @@ HONEST_SCHEMA = pl.Schema(
 COLUMNS = {
     "date": "the UTC day",
     "package": "the normalised name",
-    "installer": "details.installer.name as the source has it; may be NULL",
-    "system": "details.system.name as the source has it; may be NULL",
+    **{dimension.name: f"{dimension.column} as the source has it; may be NULL" for dimension in DIMENSIONS},
     "ci": "details.ci: TRUE where the client said that it ran in CI, else NULL",
     "category": f"one of {', '.join(CATEGORIES)}",
     "downloads": "how many downloads",
 }
 """What the columns of both schemas mean."""
+
+
+def stored_schema(columns: Collection[str], schema: pl.Schema) -> pl.Schema:
+    """Return the schema of stored counts with these columns: earlier releases lack later dimensions."""
+    later = {dimension.name for dimension in DIMENSIONS if dimension.is_later}
+    return pl.Schema({name: dtype for name, dtype in schema.items() if name in columns or name not in later})
 
 
 def category() -> pl.Expr:
@@ -92,7 +101,7 @@ def winnow(raw: pl.LazyFrame) -> pl.LazyFrame:
     """Turn raw counts (RAW_SCHEMA) into honest counts (HONEST_SCHEMA), the same downloads in all."""
     return (
         raw.with_columns(category=category())
-        .group_by("date", "package", "category", "installer", "system")
+        .group_by(HONEST_SCHEMA.names()[:-1])
         .agg(pl.col("downloads").sum())
         .select(HONEST_SCHEMA.names())
     )

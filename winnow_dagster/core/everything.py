@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.categories import INSTALLERS
+from winnow_dagster.core.counting import is_last, number_rows, sum_days, sum_windows
 from winnow_dagster.core.coverage import NOTHING, days_between
-from winnow_dagster.core.history import SYSTEM_COLUMNS
 from winnow_dagster.core.names import EVERYTHING, Selector, is_name
 from winnow_dagster.core.shard import HEADLINE_COLUMNS, SHARD_LENGTH, Shard, columns_for
 from winnow_dagster.core.window import Window, newest_window
@@ -111,9 +110,9 @@ class Everything:
         return ShardCounts(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
     def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, ShardCounts]:
-        rows, windows = _rows(honest, self.columns), list(self.windows.values())
-        by_day = _by_day(rows.collect(), self.columns) if with_days else pl.DataFrame()
-        frame = _sum(by_day.lazy() if with_days else rows, windows, self.columns).filter(self._is_chosen())
+        rows, windows = number_rows(honest, self.columns), list(self.windows.values())
+        by_day = sum_days(rows.collect(), self.columns) if with_days else pl.DataFrame()
+        frame = sum_windows(by_day.lazy() if with_days else rows, windows, self.columns).filter(self._is_chosen())
         days = _days(by_day, windows, frame["package"]) if with_days else {}
         names = frame["package"].to_list()
         numbers = list(zip(*(column.to_list() for column in frame.drop("package")), strict=True))
@@ -165,50 +164,6 @@ def describe_everything(
     )
 
 
-def _rows(honest: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
-    """Return package, date and the downloads that count for each of the columns."""
-    is_honest, installer, system = pl.col("category") == "honest", pl.col("installer"), pl.col("system")
-    conditions: dict[str, pl.Expr] = {
-        "honest": is_honest,
-        "raw": pl.lit(value=True),
-        **{name: is_honest & (installer == name) for name in INSTALLERS},
-        **{column: is_honest & (system == name) for column, name in SYSTEM_COLUMNS.items()},
-    }
-    parts = [(pl.col("downloads") * conditions[name].fill_null(value=False)).alias(name) for name in columns]
-    return honest.select("package", "date", *parts)
-
-
-def _by_day(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Return the columns of each package and day."""
-    # The rows of a package and day stand together, as the store orders them. To add up neighbours takes a tenth of the
-    # time of a group_by.
-    package, date_ = pl.col("package"), pl.col("date")
-    is_later = (date_ > date_.shift(1)) | ((date_ == date_.shift(1)) & (package >= package.shift(1)))
-    if not rows.select(is_later.all()).item():
-        rows = rows.sort("date", "package")
-    ends = rows.select(_is_last(package, date_).arg_true()).to_series()
-    sums = rows.select("package", "date", pl.col(columns).cum_sum())[ends]
-    return sums.with_columns(pl.col(columns) - pl.col(columns).shift(1, fill_value=0))
-
-
-def _is_last(*keys: pl.Expr) -> pl.Expr:
-    """Whether a row is the last of those that stand together with the same keys."""
-    return pl.any_horizontal(key != key.shift(-1) for key in keys).fill_null(value=True)
-
-
-def _sum(rows: pl.LazyFrame, windows: Sequence[Window], columns: Sequence[str]) -> pl.DataFrame:
-    """Sum the columns over each of the windows: package, in order, and a column for each of each window."""
-    within = [pl.col("date").is_between(window.first_day, window.as_of) for window in windows]
-    sums = [
-        # Of one window, all rows are within it.
-        (pl.col(name).filter(condition) if len(windows) > 1 else pl.col(name)).sum().alias(f"{name} {at}")
-        for at, condition in enumerate(within)
-        for name in columns
-    ]
-    # Streaming, it is twice as fast, and holds no more than the sums.
-    return rows.group_by("package").agg(sums).sort("package").collect(engine="streaming")
-
-
 def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) -> dict[str, str]:
     """Return the days of any of the windows with downloads, oldest first, as JSON has them.
 
@@ -226,7 +181,7 @@ def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) 
             day=pl.concat_str(opened, pl.col("honest").cast(str), pl.lit(","), pl.col("raw").cast(str), pl.lit("],")),
         )
     )
-    cuts = told.select("at", end=pl.col("day").str.len_bytes().cast(pl.Int64).cum_sum()).filter(_is_last(pl.col("at")))
+    cuts = told.select("at", end=pl.col("day").str.len_bytes().cast(pl.Int64).cum_sum()).filter(is_last(pl.col("at")))
     text, found, start = told["day"].str.join("").item() or "", {}, 0
     for name, end in zip(packages.gather(cuts["at"]), cuts["end"], strict=True):
         found[name] = text[start : end - 1]

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import Definition
-from winnow_dagster.core.window import SYSTEMS
+from winnow_dagster.core.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-SYSTEM_COLUMNS = dict(zip(("linux", "macos", "windows"), SYSTEMS, strict=True))
-OTHER_SYSTEM = "other_system"
-NUMBERS = ("raw", *CATEGORIES, *INSTALLERS, *SYSTEM_COLUMNS, OTHER_SYSTEM)
-"""The counts of a day: all downloads, the seven categories, the honest ones by installer and by system."""
+NUMBERS = ("raw", *CATEGORIES, *(number for dimension in DIMENSIONS for number in dimension.numbers))
+"""The numbers of a day or window: all downloads, the seven categories, the honest ones by each dimension."""
 
 
 class Day(NamedTuple):
@@ -29,7 +27,7 @@ class Day(NamedTuple):
     """None if the day's file does not say."""
 
     numbers: tuple[int | None, ...]
-    """The counts of the day, in the order of NUMBERS; None if the release that published them did not count it."""
+    """In the order of NUMBERS; None if the release that read or published the day did not count it."""
 
     definition: Definition = Definition.FILES
     is_short: bool = False
@@ -108,7 +106,7 @@ class DayMark(NamedTuple):
     is_short: bool = False
 
 
-def history_of(counted: Mapping[date, tuple[int, ...]], marks: Mapping[date, DayMark]) -> History:
+def history_of(counted: Mapping[date, tuple[int | None, ...]], marks: Mapping[date, DayMark]) -> History:
     """Return a package's history: the numbers of its days that have rows, over the days that have a mark.
 
     A marked day without rows is a day without downloads.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.categories import INSTALLERS
-from winnow_dagster.core.history import SYSTEM_COLUMNS
+from winnow_dagster.core.badge import BADGE_KINDS
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 HEADLINE_COLUMNS = ("honest", "raw")
 """What is counted of each package for its headline."""
 
-ALL_COLUMNS = (*HEADLINE_COLUMNS, *INSTALLERS, *SYSTEM_COLUMNS)
-"""What is counted for all badges: the honest ones by installer and by system too."""
+ALL_COLUMNS = (*HEADLINE_COLUMNS, *(d.number(key) for d in DIMENSIONS if d.slug for key in d.values))
+"""What is counted for all badges: the honest ones by the dimensions too."""
+
+NEEDED = {kind.slug: frozenset((*kind.numbers, *(("raw",) * kind.is_share))) for kind in BADGE_KINDS}
+"""By slug, the columns that a badge shows."""
 
 SHARD_LENGTH = 2
 """How many characters the names of a shard begin with in common."""
@@ -50,7 +53,7 @@ class Shard:
         for days, window in zip(self.lengths, self.windows, strict=True):
             counted = self.counted(numbers, days)
             if "honest" in counted:
-                found.append(WindowState(days, _counts(window, counted), days))
+                found.append(WindowState(days, WindowCounts(window, counted), days))
         return PackageState("", self.source, tuple(found))
 
     def counted(self, numbers: Numbers, days: int) -> dict[str, int]:
@@ -66,7 +69,7 @@ class Shard:
 
     def knows(self, numbers: Numbers, days: int, slug: str) -> bool:
         """Tell whether all was counted that a badge shows of a package with these numbers."""
-        return self.counted(numbers, days).keys() >= set(_columns_of(slug))
+        return self.counted(numbers, days).keys() >= NEEDED[slug]
 
     def keep_newest(self, published: Shard | None) -> Shard:
         """Return this with what is published of newer days, of windows that are no longer asked for, or of others.
@@ -125,20 +128,7 @@ def shard_of(package: str) -> str:
 
 def columns_for(look: BadgeStyle) -> tuple[str, ...]:
     """Return what has to be counted for these badges."""
-    return max((_columns_of(slug) for slug in look.slugs), key=len, default=HEADLINE_COLUMNS)
-
-
-def _columns_of(slug: str) -> tuple[str, ...]:
-    return HEADLINE_COLUMNS if slug in {"downloads", "honest-share"} else ALL_COLUMNS
-
-
-def _counts(window: Window, found: Mapping[str, int]) -> WindowCounts:
-    return WindowCounts(
-        window,
-        {"honest": found["honest"], "winnowed": found["raw"] - found["honest"]},
-        {name: found.get(name) for name in INSTALLERS},
-        {system: found.get(column) for column, system in SYSTEM_COLUMNS.items()},
-    )
+    return HEADLINE_COLUMNS if all(NEEDED[slug] <= set(HEADLINE_COLUMNS) for slug in look.slugs) else ALL_COLUMNS
 
 
 def _part(shard: Shard, numbers: Numbers | None, at: int, columns: Sequence[str]) -> Numbers:

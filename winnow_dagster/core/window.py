@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date
+
+    from winnow_dagster.core.dimensions import Dimension
 
 
 ALL = 0
@@ -22,9 +25,6 @@ MAX_UNLISTED = 100
 """How many installers that nobody listed are named."""
 
 OTHERS = "others"
-
-SYSTEMS = ("Linux", "Darwin", "Windows")
-"""The systems counted apart, as the source spells them; honest downloads of others are in the totals only."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,11 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowCounts:
-    """One package's downloads over one window: raw by category, honest by installer and by system."""
+    """One package's downloads over one window."""
 
     window: Window
-    categories: Mapping[str, int | None]
-    by_installer: Mapping[str, int | None]
-    by_system: Mapping[str, int | None]
-    """None in any of the three: the release that published them did not count it (R10)."""
+    numbers: Mapping[str, int | None]
+    """By their names in NUMBERS. None, or not there: the release that read or published them did not count it (R10)."""
 
     unlisted: Mapping[str, int] | None = field(default_factory=dict)
     """The downloads of category `other`, by installer: not counted, but never hidden (R4). None: not published then."""
@@ -59,25 +57,36 @@ class WindowCounts:
     @property
     def honest(self) -> int:
         """The downloads that a badge shows."""
-        count = self.categories["honest"]
+        count = self.numbers["honest"]
         if count is None:
             raise ValueError("a window without its honest count has no counts")
         return count
 
     @property
     def raw(self) -> int:
-        """All downloads: the sum of the categories that the release counted."""
-        return sum(count for count in self.categories.values() if count is not None)
+        """All downloads."""
+        count = self.numbers["raw"]
+        if count is None:
+            raise ValueError("a window without its raw count has no counts")
+        return count
+
+    @property
+    def categories(self) -> dict[str, int | None]:
+        """All downloads by category."""
+        return {category: self.numbers.get(category) for category in CATEGORIES}
+
+    def by(self, dimension: Dimension) -> dict[str, int | None]:
+        """Return the honest downloads by the values of a dimension, as the source spells them, without the rest."""
+        return {name: self.numbers.get(dimension.number(key)) for key, name in dimension.values.items()}
+
+    def sum(self, numbers: Iterable[str]) -> int | None:
+        """Return the sum of these numbers; None if one of them is unknown."""
+        return sum_counts(map(self.numbers.get, numbers))
 
     def with_short_days(self, days: Iterable[date]) -> WindowCounts:
         """Return these counts with the short days among `days` that lie in the window."""
         window = self.window
         return replace(self, short_days=tuple(sorted(d for d in days if window.first_day <= d <= window.as_of)))
-
-    @property
-    def pip_family(self) -> int | None:
-        """The honest downloads by pip, pipenv and pipx."""
-        return sum_counts([self.by_installer[name] for name in ("pip", "pipenv", "pipx")])
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class RawDaysIO(dg.IOManager):
                 "selectors_failed": len(coverage.failed),
                 "rows_without_file_name": sum(facts.unnamed for facts in coverage.facts.values()),
             }
-            _note(context, str(day), numbers | costs.numbers(day, self._winnow.settings.source.bigquery.figures))
+            _note(context, str(day), numbers | costs.numbers(day, self._winnow.costs))
 
     def load_input(self, context: dg.InputContext) -> Days:
         """Return the stored raw days of these partitions. Raises RefusedError if one is missing."""

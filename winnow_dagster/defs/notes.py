@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from winnow_dagster.core.categories import CATEGORIES, COLUMNS
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import name_length
 from winnow_dagster.site.snippets import own_picture, snippets
 from winnow_dagster.site.svg import draw
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.billing import Figures
     from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import SiteConfig
+    from winnow_dagster.sources.interface import Costs
 
 MAX_PICTURES = 30
 """How many badges of a prefix are shown."""
@@ -31,10 +32,9 @@ MAX_PICTURES = 30
 
 def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
     """Return the metadata that lets the UI show the columns of an asset."""
+    may_be_null = {"ci", *(dimension.name for dimension in DIMENSIONS)}
     columns = [
-        dg.TableColumn(
-            name, str(dtype), COLUMNS[name], dg.TableColumnConstraints(nullable=name in {"installer", "system", "ci"})
-        )
+        dg.TableColumn(name, str(dtype), COLUMNS[name], dg.TableColumnConstraints(nullable=name in may_be_null))
         for name, dtype in schema.items()
     ]
     return {"dagster/column_schema": dg.TableSchema(columns)}
@@ -63,13 +63,13 @@ class DayCosts:
                 bytes_billed=reading.cost.bytes_billed // len(days),
             )
 
-    def numbers(self, day: date, figures: Figures) -> dict[str, float]:
-        """Return what a day's readings cost; late rows only for a source that costs nothing."""
+    def numbers(self, day: date, costs: Costs | None) -> dict[str, float]:
+        """Return what a day's readings cost; late rows only for a source without costs."""
         cost = self._days[day]
-        if not cost["queries"]:
+        if costs is None or not cost["queries"]:
             return {"late_rows": cost["late_rows"]}
         names = ("late_rows", "queries", "rows", "bytes_processed", "bytes_billed")
-        dollars = round(figures.dollars(cost["bytes_billed"]), 6)
+        dollars = round(costs.dollars(cost["bytes_billed"]), 6)
         return {name: cost[name] for name in names} | {"dollars": dollars}
 
 

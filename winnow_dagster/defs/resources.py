@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from winnow_dagster.config.settings import CONFIG_NAME, PUBLIC_TABLE
+from winnow_dagster.config.settings import CONFIG_NAME
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
 from winnow_dagster.core.days import CountOptions, describe, recount
@@ -24,7 +24,7 @@ from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import SiteConfig
-from winnow_dagster.sources import open_source
+from winnow_dagster.sources.kinds import KINDS, costs_of, open_source
 from winnow_dagster.store.days import honest_store
 from winnow_dagster.store.raw import raw_store
 from winnow_dagster.store.source_rows import SourceRows
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.site.index import Row
-    from winnow_dagster.sources.interface import Source
+    from winnow_dagster.sources.interface import Costs, Source
     from winnow_dagster.store.days import DayStore
     from winnow_dagster.store.raw import RawStore
 
@@ -85,7 +85,12 @@ class Installation:
     @cached_property
     def source(self) -> Source:
         """Where raw counts come from."""
-        return self.given_source or open_source(self.settings)
+        return self.given_source or open_source(self.settings.source, self.settings.source_context)
+
+    @cached_property
+    def costs(self) -> Costs | None:
+        """What the source says about its costs; None if it costs nothing."""
+        return costs_of(self.settings.source, self.settings.source_context)
 
     @cached_property
     def raw(self) -> RawStore:
@@ -106,8 +111,9 @@ class Installation:
     def web(self) -> WebDir:
         """The directory that is served."""
         s = self.settings
-        table = "" if s.source.kind == "sample" else PUBLIC_TABLE
-        return WebDir(s.output_dir, SiteConfig(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
+        count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
+        return WebDir(s.output_dir, site, s.spellings)
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -308,6 +314,7 @@ class Installation:
             clock.through,
             settings.stale_threshold_days,
             self.web.wide.summary(),
+            self.web.site.dataset_of(settings.source.kind),
         )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 

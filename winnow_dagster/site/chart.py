@@ -17,7 +17,7 @@ from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.core.history import NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.history import Day, History
@@ -38,6 +38,24 @@ SHARE_WIDTH, SHARE_HEIGHT = 120, 14
 
 
 @dataclass(frozen=True)
+class Series:
+    """The numbers of a day that a chart stacks, and what they are parts of."""
+
+    title: str
+    styles: Mapping[str, str]
+    """By the name of a number, lowest first, the class of its bars."""
+
+    whole: str = "raw"
+
+    def is_unknown(self, row: Mapping[str, int | None]) -> bool:
+        """Return whether a day has none of the numbers."""
+        return all(row[number] is None for number in self.styles)
+
+
+BY_CATEGORY = Series("Downloads by day and category", {category: f"c-{category}" for category in CATEGORIES})
+
+
+@dataclass(frozen=True)
 class Plot:
     """A stacked chart of some days: its SVG, and what it shows in a sentence."""
 
@@ -45,20 +63,21 @@ class Plot:
     summary: str
 
 
-def plot(history: History, days: int, name: str) -> Plot:
+def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -> Plot:
     """Return the chart of the `days` days that end with the newest stored one. `name` is unique in the page.
 
-    Raises ValueError where nothing is stored.
+    A day of which the series is unknown looks like a missing one. Raises ValueError where nothing is stored.
     """
     if history.last is None:
         raise ValueError("there is no day to plot")
     shown = days_between(history.last - (days - 1) * ONE_DAY, history.last)
     stored = history.newest(days).days
     rows = {day.date: day.by_name() for day in stored}
-    scale = _Scale(len(shown), max(row["raw"] or 0 for row in rows.values()))
+    scale = _Scale(len(shown), max(row[series.whole] or 0 for row in rows.values()))
     missing = [day for day in shown if day not in rows]
+    unknown = {day for day, row in rows.items() if series.is_unknown(row)}
     provisional = {day.date for day in stored if day.provisional}
-    in_part = sum(None in (row["raw"], row["honest"]) for row in rows.values())
+    in_part = sum(day in unknown or None in (row["raw"], row["honest"]) for day, row in rows.items())
     summary = (
         f"{shown[0]} to {shown[-1]}: {sum(row['honest'] or 0 for row in rows.values()):,} honest of "
         f"{sum(row['raw'] or 0 for row in rows.values()):,} raw downloads"
@@ -69,21 +88,21 @@ def plot(history: History, days: int, name: str) -> Plot:
     parts = [
         (
             f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t">'
-            f'<title id="{name}-t">Downloads by day and category, {escape(summary)}</title>'
+            f'<title id="{name}-t">{escape(series.title)}, {escape(summary)}</title>'
         ),
         *_axes(scale, shown),
-        _spans("missing", [at for at, day in enumerate(shown) if day not in rows], scale),
+        _spans("missing", [at for at, day in enumerate(shown) if day not in rows or day in unknown], scale),
     ]
     floor = dict.fromkeys(rows, 0)
-    for category in CATEGORIES:
+    for number, style in series.styles.items():
         bars = [
             (at, float(floor[day]), float(floor[day] + count))
             for at, day in enumerate(shown)
-            if day in rows and (count := rows[day][category])
+            if day in rows and (count := rows[day][number])
         ]
-        parts.append(_bars(f"c-{category}", bars, scale))
+        parts.append(_bars(style, bars, scale))
         for day, row in rows.items():
-            floor[day] += row[category] or 0
+            floor[day] += row[number] or 0
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
     if days <= MAX_TITLED:
         parts += _titles(shown, stored, scale)

@@ -6,9 +6,10 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.definition import Definition, needs_file_names
-from winnow_dagster.core.history import NUMBERS, OTHER_SYSTEM, SYSTEM_COLUMNS, Day, History
+from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.history import NUMBERS, Day, History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ READINGS = {True: "provisional", False: "settled"}
 PACKAGE_OF_ALL_FORMAT = 2
 """The format of the days of a package that `*` published: its honest and raw downloads by day."""
 
-_PARTS = {"categories": CATEGORIES, "by_installer": INSTALLERS, "by_system": (*SYSTEM_COLUMNS, OTHER_SYSTEM)}
+_PARTS = {"categories": CATEGORIES, **{dimension.part: dimension.keys for dimension in DIMENSIONS}}
 
 _LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS), "%s"))
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from winnow_dagster.core.badge import format_share
 from winnow_dagster.core.categories import CATEGORIES
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import History
-    from winnow_dagster.core.window import PackageState, WindowState
+    from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.everything import Summary
     from winnow_dagster.site.site import SiteConfig
 
@@ -74,6 +76,9 @@ class Listing:
     stale_threshold_days: int
     everything: Summary | None = None
     """What is published of `*`, which has no rows."""
+
+    dataset: str = ""
+    """The name of the public dataset behind the source; empty without one."""
 
     @property
     def as_of(self) -> date | None:
@@ -136,6 +141,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
         comparable=len({row.window.counts.window.days for row in ordered if row.window.counts}) <= 1,
         as_of=listing.as_of,
         sample=listing.source == "sample",
+        dataset=listing.dataset,
         stale_threshold_days=listing.stale_threshold_days,
         categories=CATEGORIES,
         everything=listing.everything,
@@ -220,6 +226,11 @@ def format_health(listing: Listing, *, started: datetime, finished: datetime) ->
     )
 
 
+def _health_counts(counts: WindowCounts, dimension: Dimension) -> dict[str, int | None]:
+    families = {key: counts.sum(map(dimension.number, family.keys)) for key, family in dimension.families.items()}
+    return counts.by(dimension) | families
+
+
 def _health(row: Row) -> dict[str, object]:
     headline = row.state.headline
     counts = headline.counts
@@ -229,8 +240,7 @@ def _health(row: Row) -> dict[str, object]:
         health |= {
             "as_of": str(counts.window.as_of),
             "count": counts.honest,
-            "counts": {**counts.by_installer, "pip-family": counts.pip_family},
-            "counts_by_system": dict(counts.by_system),
+            **{dimension.health_key: _health_counts(counts, dimension) for dimension in DIMENSIONS},
             "windows": {key_of(w.days): summary(w.counts) for w in row.state.windows if w.counts},
         }
     if row.status is not None:

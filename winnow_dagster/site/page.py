@@ -9,10 +9,10 @@ from markupsafe import Markup
 from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
-from winnow_dagster.core.query import text_to_paste
 from winnow_dagster.core.remarks import remark_on
-from winnow_dagster.core.window import ALL, SYSTEMS, sum_counts
+from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import FILE_NAME
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.site import SiteConfig
+    from winnow_dagster.sources.interface import CountAlong
 
 PAGE_NAME = "index.html"
 RANGES = (30, 90, 365)
@@ -71,6 +73,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
     """Return the page as it reads on `today`. `badges`: those that are published, the headline first."""
     counted = [window.counts for window in state.windows if window.counts]
     headline = state.headline.counts
+    along = site.count_along.get(state.source)
     is_group = state.package.startswith(GROUP_FOLDER)
     root, folder, stem = site.base_url or ROOT_TO_FILL, state.package, badges[0].stem
     page = f"{root}/{folder}/"
@@ -98,7 +101,8 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         categories=CATEGORIES,
         counted=counted,
         tables=_tables(counted),
-        first_columns=("Category", "Installer", "System"),
+        first_columns=("Category", *(dimension.name.capitalize() for dimension in DIMENSIONS)),
+        badge_parts=", ".join(f"by {dimension.name}" for dimension in DIMENSIONS if dimension.slug),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
             "drawn here": snippets(own_picture(root, folder, stem), page),
@@ -107,7 +111,9 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         filled=ROOT_TO_FILL if not site.base_url else "",
         files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
-        query=_query(state, headline, site.table) if headline and site.table and state.source != "sample" else "",
+        dataset=site.dataset_of(state.source),
+        along=along.where if along else "",
+        query=_query(state, headline, along) if headline and along else "",
     )
 
 
@@ -142,24 +148,26 @@ def _row(day: Day) -> str:
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
     """Return the tables of windows, by title."""
-    installers = [Line(name, "", [_cell(c.by_installer[name], c.honest) for c in counted]) for name in INSTALLERS]
-    systems = [Line(name, "", [_cell(c.by_system[name], c.honest) for c in counted]) for name in SYSTEMS]
-    named = [(c.honest, sum_counts(c.by_system.values())) for c in counted]
-    rest = [_cell(None if told is None else honest - told, honest) for honest, told in named]
     return {
         "By category": [
-            Line(name, MEANINGS[name], [_cell(c.categories[name], c.raw) for c in counted]) for name in CATEGORIES
+            Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]) for name in CATEGORIES
         ],
-        "Honest, by installer": installers,
-        "Honest, by system": [*systems, Line("other or not said", "", rest)],
+        **{f"Honest, by {dimension.name}": list(_lines(dimension, counted)) for dimension in DIMENSIONS},
     }
+
+
+def _lines(dimension: Dimension, counted: Sequence[WindowCounts]) -> Iterator[Line]:
+    for key in dimension.keys:
+        number = dimension.number(key)
+        name = dimension.values.get(key, "other or not said")
+        yield Line(name, "", [_cell(c.numbers[number], c.honest) for c in counted])
 
 
 def _cell(count: int | None, whole: int) -> tuple[str, str]:
     return format_exact(count), "" if count is None else format_share(count, whole)
 
 
-def _query(state: PackageState, counts: WindowCounts, table: str) -> str:
-    """Return the query that counts the headline's window; two queries for a window across the change of the log."""
+def _query(state: PackageState, counts: WindowCounts, along: CountAlong) -> str:
+    """Return the query that counts the headline's window."""
     parts = [Selector.parse(member) for member in state.members] or [Selector(state.package)]
-    return text_to_paste(parts, counts.window.first_day, counts.window.as_of, table)
+    return along.query(parts, counts.window.first_day, counts.window.as_of)

@@ -9,9 +9,10 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.core.window import ALL, SYSTEMS, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState, sum_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,15 +88,14 @@ def key_of(days: int) -> str:
 
 
 def summary(counts: WindowCounts) -> dict[str, object]:
-    """Return one window's numbers: days, raw and honest downloads, the honest ones by installer and by system."""
+    """Return one window's numbers: days, raw and honest downloads, the honest ones by each dimension."""
     return {
         "first_day": str(counts.window.first_day),
         "as_of": str(counts.window.as_of),
         "raw": counts.raw,
         "honest": counts.honest,
-        "categories": dict(counts.categories),
-        "by_installer": dict(counts.by_installer),
-        "by_system": dict(counts.by_system),
+        "categories": counts.categories,
+        **{dimension.part: counts.by(dimension) for dimension in DIMENSIONS},
         "unlisted_installers": None if counts.unlisted is None else dict(counts.unlisted),
         **({"short_days": [str(day) for day in counts.short_days]} if counts.short_days else {}),
     }
@@ -113,13 +113,24 @@ def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
     first, as_of = date.fromisoformat(fields["first_day"]), date.fromisoformat(fields["as_of"])
     counts = WindowCounts(
         Window((as_of - first) // ONE_DAY + 1, as_of),
-        # An older release did not publish what its file lacks: that is unknown, not 0.
-        categories=dict.fromkeys(CATEGORIES) | fields["categories"],
-        by_installer=dict.fromkeys(INSTALLERS) | fields.get("by_installer", {}),
-        by_system=dict.fromkeys(SYSTEMS) | fields.get("by_system", {}),
+        numbers=_parse_numbers(fields),
         unlisted=fields.get("unlisted_installers"),
         short_days=tuple(map(date.fromisoformat, fields.get("short_days", ()))),
     )
-    if not isinstance(counts.categories["honest"], int):
+    if not isinstance(counts.numbers["honest"], int):
         raise TypeError("a record has honest counts")
     return WindowState(days, counts, fields["collected_days"])
+
+
+def _parse_numbers(fields: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the numbers of a window. What an older release did not publish is unknown, not 0."""
+    categories = {category: fields["categories"].get(category) for category in CATEGORIES}
+    numbers = {"raw": sum(count for count in categories.values() if count is not None), **categories}
+    for dimension in DIMENSIONS:
+        counted = fields.get(dimension.part, {})
+        named = {dimension.number(key): counted.get(name) for key, name in dimension.values.items()}
+        numbers |= named
+        if dimension.rest:
+            told = sum_counts(named.values())
+            numbers[dimension.number(dimension.rest)] = None if told is None else categories["honest"] - told
+    return numbers

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from winnow_dagster.core.categories import stored_schema
 from winnow_dagster.core.coverage import ReadingFacts, Request
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.merging import POSITION, WaitingAnswer
@@ -128,7 +129,7 @@ class AnswerStore:
         Raises FileNotFoundError if another process has merged one of them.
         """
         found = [
-            pl.scan_parquet(path, glob=False)
+            pl.scan_parquet(path, glob=False, schema=self._schema, missing_columns="insert")
             .filter(pl.col("date").is_between(first, last))
             .with_columns(pl.lit(position, pl.Int64).alias(POSITION))
             for position, path in enumerate(local_copies([self.folder / name for name in names]))
@@ -229,7 +230,7 @@ def _problem(content: bytes, about: Mapping[str, Any], columns: pl.Schema, schem
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if about["definition"] != Definition.FILES:
         return f"counts {about['definition']}, and this version of Winnow counts {Definition.FILES}"
-    if columns != schema:
+    if columns != stored_schema(columns, schema):
         return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
     return None if is_whole(content, str(about["crc32"])) else "is damaged: it is not what was written"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from winnow_dagster.core.categories import HONEST_SCHEMA, RULES
+from winnow_dagster.core.categories import HONEST_SCHEMA, RULES, stored_schema
 from winnow_dagster.core.coverage import NO_FACTS, Coverage, ReadingFacts
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.definition import Definition, needs_file_names
@@ -154,9 +154,13 @@ class DayStore:
         coverage = self.coverages(days)
         days = sorted(coverage)
         paths = local_copies([self.path(day) for day in days])
-        by_day = {day: pl.scan_parquet(path, glob=False) for day, path in zip(days, paths, strict=True)}
-        counts = pl.scan_parquet(paths, glob=False) if paths else pl.LazyFrame(schema=self.schema)
+        by_day = {day: self._scan([path]) for day, path in zip(days, paths, strict=True)}
+        counts = self._scan(paths) if paths else pl.LazyFrame(schema=self.schema)
         return Days(counts, coverage, by_day)
+
+    def _scan(self, paths: list[Path]) -> pl.LazyFrame:
+        # Files of earlier releases lack later dimensions. NULL says so.
+        return pl.scan_parquet(paths, glob=False, schema=self.schema, missing_columns="insert")
 
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
@@ -230,6 +234,6 @@ def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str
     """Return what is wrong with a file that is Parquet and was written by some Winnow; None if nothing is."""
     if about["format"] != FORMAT:
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
-    if (columns := pl.read_parquet_schema(io.BytesIO(content))) != schema:
+    if (columns := pl.read_parquet_schema(io.BytesIO(content))) != stored_schema(columns, schema):
         return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
     return None if is_whole(content, about["crc32"]) else "is damaged: it is not what was written"

@@ -1,0 +1,189 @@
+"""The count query: its text and its parameters. Values go in as parameters, never into the text."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import Request, days_between, end_of
+from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
+from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.planning import contiguous
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
+
+    from winnow_dagster.core.dimensions import Dimension
+    from winnow_dagster.core.names import Selector
+
+BATCH = 100
+"""How many selectors a batched query asks for."""
+
+PER_PACKAGE, BATCHED, SCAN, AUTO = STRATEGIES = ("per_package", "batched", "scan", "auto")
+
+FILE_NAME = "file.filename"
+PLAIN_COLUMNS = ("timestamp", "project", *(dimension.column for dimension in DIMENSIONS), "details.ci")
+"""The columns that every count query reads. Days up to the change of the log need FILE_NAME too."""
+
+FIRST_COLUMNS = ("timestamp", "project", "details.installer.name", "details.system.name", "details.ci")
+"""The columns that the first releases read."""
+
+
+@dataclass(frozen=True)
+class CountQuery:
+    """One query. Its requests are all for the same days, on one side of the change of the log."""
+
+    requests: Sequence[Request]
+    strategy: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if one query cannot answer these requests."""
+        if any((r.first, r.last) != (self.first, self.last) for r in self.requests):
+            raise ValueError("one query cannot answer requests for different days")
+        if needs_file_names(self.first) != needs_file_names(self.last):
+            raise ValueError(
+                f"{self.first} to {self.last}: one query cannot read days on both sides of {LAST_MIXED_DAY}"
+            )
+
+    @property
+    def first(self) -> date:
+        """The oldest day asked for."""
+        return self.requests[0].first
+
+    @property
+    def last(self) -> date:
+        """The newest day asked for."""
+        return self.requests[0].last
+
+    @property
+    def days(self) -> int:
+        """The number of days asked for."""
+        return len(self.requests[0].days())
+
+    @property
+    def names(self) -> list[str]:
+        """The selectors asked for, as text."""
+        return [str(request.selector) for request in self.requests]
+
+    @property
+    def asks_for_all(self) -> bool:
+        """Whether every package is asked for."""
+        return any(request.selector.is_all for request in self.requests)
+
+    @property
+    def needs_file_names(self) -> bool:
+        """Whether only the file's name tells which rows of these days are downloads."""
+        return needs_file_names(self.last)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the query reads, and that BigQuery bills."""
+        return (*PLAIN_COLUMNS, FILE_NAME) if self.needs_file_names else PLAIN_COLUMNS
+
+    def text(self, table: str) -> str:
+        """Return the query over `table`, a name that the config has validated.
+
+        On days that need the file's name the answer has one more column: `unnamed`, the rows without a file name.
+        """
+        counts, condition_on_groups = "COUNT(*) AS downloads", ""
+        if self.needs_file_names:
+            is_download = " OR ".join(f'ENDS_WITH({FILE_NAME}, "{ending}")' for ending in FILE_ENDINGS)
+            counts = f"COUNTIF({is_download}) AS downloads, COUNTIF({FILE_NAME} IS NULL) AS unnamed"
+            condition_on_groups = "\nHAVING downloads > 0 OR unnamed > 0"
+        names = ", ".join(dimension.name for dimension in DIMENSIONS)
+        # A function around timestamp or project would keep BigQuery from skipping partitions and clusters.
+        return (
+            f"SELECT DATE(timestamp) AS date, project AS package, {', '.join(map(_value, DIMENSIONS))}, "
+            f"details.ci AS ci, {counts}\n"
+            f"FROM `{table}`\n"
+            f"WHERE timestamp >= @start AND timestamp < @end AND ({self._condition()})\n"
+            f"GROUP BY date, package, {names}, ci{condition_on_groups}"
+        )
+
+    def parameters(self) -> Mapping[str, datetime | str | list[str]]:
+        """Return the values of the parameters, by name: the first moment, the moment after the last, the packages."""
+        names, prefixes = self._stems()
+        if "" in prefixes:
+            names, prefixes = [], []
+        given: dict[str, datetime | str | list[str]] = {
+            "start": datetime.combine(self.first, time.min, tzinfo=UTC),
+            "end": end_of(self.last),
+        }
+        if len(names) == 1:
+            given["package"] = names[0]
+        elif names:
+            given["packages"] = names
+        return given | {f"prefix_{n}": prefix for n, prefix in enumerate(prefixes)}
+
+    def inlined_sql(self, table: str) -> str:
+        """Return the query with its values in its text, for a reader to run. Its names hold no quotes."""
+        text = self.text(table)
+        # The longer names first: @package begins @packages, and @prefix_1 begins @prefix_10.
+        for name, value in sorted(self.parameters().items(), reverse=True):
+            literal = f'TIMESTAMP("{value:%Y-%m-%d}")' if isinstance(value, datetime) else json.dumps(value)
+            text = text.replace(f"@{name}", literal)
+        return text
+
+    def _stems(self) -> tuple[list[str], list[str]]:
+        selectors = [request.selector for request in self.requests]
+        return [s.stem for s in selectors if not s.is_prefix], [s.stem for s in selectors if s.is_prefix]
+
+    def _condition(self) -> str:
+        names, prefixes = self._stems()
+        if "" in prefixes:
+            return "TRUE"
+        conditions = [f"STARTS_WITH(project, @prefix_{n})" for n in range(len(prefixes))]
+        if len(names) == 1:
+            conditions.insert(0, "project = @package")
+        elif names:
+            conditions.insert(0, "project IN UNNEST(@packages)")
+        return " OR ".join(conditions)
+
+
+def _value(dimension: Dimension) -> str:
+    """Return the value of a dimension as stored counts have it."""
+    text = dimension.column
+    if dimension.pattern:
+        text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
+    if dimension.is_later:
+        text = f"IFNULL({text}, '')"
+    return f"{text} AS {dimension.name}"
+
+
+def text_to_paste(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:
+    """Return the query that counts these selectors; two queries if the days span the change of the log."""
+    parts = list(selectors)
+    queries = [
+        CountQuery([Request(part, run[0], run[-1]) for part in parts], PER_PACKAGE)
+        for run in contiguous(days_between(first, last))
+    ]
+    return ";\n\n".join(query.inlined_sql(table) for query in queries)
+
+
+def plan_queries(
+    requests: Iterable[Request], strategy: str, scan_above: Callable[[tuple[str, ...]], float]
+) -> list[CountQuery]:
+    """Return the queries that answer these requests.
+
+    `strategy` is per_package, batched, scan or auto. `auto` sends one query per package for up to `scan_above(columns)`
+    packages on the same days, and one scan of the days for more. `*` takes one scan per day, since the answer for
+    several days would be too large.
+    """
+    by_days: dict[tuple[date, date, bool], list[Request]] = defaultdict(list)
+    queries = []
+    for request in requests:
+        if request.selector.is_all:
+            queries += [CountQuery([replace(request, first=day, last=day)], SCAN) for day in request.days()]
+        else:
+            by_days[request.first, request.last, request.is_reread].append(request)
+    for group in by_days.values():
+        chosen = strategy
+        if strategy == AUTO:
+            chosen = SCAN if len(group) > scan_above(CountQuery(group, SCAN).columns) else PER_PACKAGE
+        size = {PER_PACKAGE: 1, BATCHED: BATCH, SCAN: len(group)}[chosen]
+        queries += [CountQuery(group[n : n + size], chosen) for n in range(0, len(group), size)]
+    return queries
