@@ -137,7 +137,7 @@ def test_only_our_own_runs_are_closed_and_deleted(
                 "SUCCESS": "SUCCESS", "STARTED": "FAILURE", "NOT_STARTED": "FAILURE",
             }.items()
         }  # fmt: skip
-        assert runs.forget_old(datetime.now(UTC) - timedelta(days=90)) == 6
+        assert runs.purge_old_runs(datetime.now(UTC) - timedelta(days=90)) == 6
         assert statuses(instance) == others
 
 

@@ -1,6 +1,6 @@
-"""The `winnow` command: arguments in, exit codes out. What it does is done elsewhere.
+"""The `winnow` command: it parses arguments and sets exit codes. Other modules do the work.
 
-Modules that import Dagster are imported late: nobody should wait for them to hear of a typing error.
+Modules that import Dagster are imported late, so that a mistyped option is reported at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ config_option = click.option(
 
 
 class Failure(click.ClickException):
-    """What ends a command: one line per problem, and the exit code."""
+    """An error that ends a command, with one line per problem and the exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -53,10 +53,10 @@ class Failure(click.ClickException):
 
 
 class _Commands(click.Group):
-    """Commands that end with a line on what is wrong with a directory, where they do not see to it themselves."""
+    """Commands that report an unusable directory in one line, unless they handle that error themselves."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
-        """Run the command that was named."""
+        """Run the named command."""
         try:
             return super().invoke(ctx)
         except (NotOursError, StorageError) as error:
@@ -65,7 +65,7 @@ class _Commands(click.Group):
 
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
-    """Import Dagster in less time: there is no garbage in it, and to look for some takes a sixth of the time."""
+    """Import without garbage collection. Imports leave no garbage, and to search for it takes a sixth of the time."""
     gc.disable()
     yield
     gc.freeze()
@@ -84,9 +84,9 @@ def main() -> None:
 @click.option("--through", metavar="YYYY-MM-DD", help="The newest day to include. [default: yesterday, UTC]")
 @click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package. May be repeated.")
 @click.option(
-    "--refetch", metavar="DAY[..DAY]", help="Re-read this day or this range of days. Prints first what that costs."
+    "--refetch", metavar="DAY[..DAY]", help="Re-read this day or this range of days. Print first what that costs."
 )
-@click.option("--adopt", is_flag=True, help="Take over output_dir after its data_dir was lost, or from another config.")
+@click.option("--adopt", is_flag=True, help="Take over output_dir from another config, or after its data_dir was lost.")
 @click.option("-v", "--verbose", is_flag=True, help="Show Dagster's own log.")
 def collect(  # noqa: PLR0913 - an option each
     config_path: Path | None,
@@ -99,8 +99,8 @@ def collect(  # noqa: PLR0913 - an option each
 ) -> None:
     """Bring every badge up to date.
 
-    Exits with 0 when every badge is current, 1 when some package failed or is incomplete (the others are
-    published), 2 for bad config or arguments.
+    Exits with 0 when every badge is current, 1 when a package failed or is incomplete (the others are published),
+    2 for a bad config or bad arguments.
     """
     settings = _load(config_path)
     newest = _parse_day("--through", through, settings) if through else None
@@ -129,7 +129,7 @@ def collect(  # noqa: PLR0913 - an option each
 @main.command()
 @config_option
 def check(config_path: Path | None) -> None:
-    """Validate the config and list what it will publish. Fetches nothing, and leaves no files behind.
+    """Validate the config and list what it will publish. Fetches nothing and leaves no files behind.
 
     Exits with 2 if a key, a directory or a source file cannot be used.
     """
@@ -148,9 +148,9 @@ def check(config_path: Path | None) -> None:
 
 @main.command()
 @config_option
-@click.option("--dry-run", is_flag=True, help="Ask BigQuery for its upper bound for a day's queries; costs nothing.")
+@click.option("--dry-run", is_flag=True, help="Ask BigQuery for its upper bound of a day's queries. This is free.")
 def estimate(config_path: Path | None, *, dry_run: bool) -> None:
-    """Print what the config costs with BigQuery, per day and month; send no query."""
+    """Print what the config costs with BigQuery, per day and month. Sends no query."""
     settings = _load(config_path)
     from winnow_dagster import report  # noqa: PLC0415 - see above
     from winnow_dagster.sources.interface import SourceError  # noqa: PLC0415
@@ -166,11 +166,17 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
 @main.command()
 @config_option
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all of them."
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 means every address."
 )
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes a free port.",
+)
 def serve(config_path: Path | None, host: str, port: int) -> None:
-    """Serve the published directory to try it out, on this machine only unless --host says otherwise.
+    """Serve the published directory to try it out. Only this machine can reach it, unless you set --host.
 
     Ctrl-C stops it with exit code 0. In production let a web server such as Caddy serve the directory: see deploy/.
     """
@@ -178,13 +184,13 @@ def serve(config_path: Path | None, host: str, port: int) -> None:
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
     if not isinstance(settings.output_dir, Path):
-        raise Failure(f"{settings.output_dir}: a bucket is served by Google. deploy/README.md says how", UNUSABLE)
+        raise Failure(f"{settings.output_dir}: Google serves a bucket. deploy/README.md says how", UNUSABLE)
     if not settings.output_dir.is_dir():
         raise Failure(f"{settings.output_dir}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:
         run(settings.output_dir, host, port)
     except OSError as error:
-        # What follows in brackets says the address once more.
+        # The text in brackets repeats the address.
         why = str(error.strerror).partition(" (")[0]
         raise Failure(
             f"{host}, port {port}: {why}. Choose another address with --host, or port with --port", UNUSABLE
@@ -195,14 +201,14 @@ def serve(config_path: Path | None, host: str, port: int) -> None:
 @config_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def prune(config_path: Path | None, *, yes: bool) -> None:
-    """Remove published files of packages and windows that the config no longer has.
+    """Remove the published files of packages and windows that the config no longer has.
 
-    Asks first. Badges that somebody still shows are gone then. Days read so far stay, and so do files that Winnow did
-    not publish.
+    Asks first. A README that still shows such a badge shows nothing then. The days read so far stay, and so do files
+    that Winnow did not publish.
     """
     settings = _load(config_path)
     if settings.config_file is None:
-        raise Failure("there is no config to tell what is still wanted. Name it with --config", UNUSABLE)
+        raise Failure("there is no config to say which files to keep. Give its path with --config", UNUSABLE)
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - see above
     from winnow_dagster.files.locks import publishing  # noqa: PLC0415
     from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
@@ -212,7 +218,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     web = winnow.web
     orphans = find_orphans(web, settings.published_windows)
     if not orphans:
-        click.echo("There is nothing to remove: the config accounts for every published file.")
+        click.echo("There is nothing to remove: every published file belongs to the config.")
         return
     for folder, files in orphans.items():
         click.echo(for_terminal(f"{web.folder / folder}: {', '.join(files)}"))
@@ -220,7 +226,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     if yes or click.confirm(f"Remove these {number} files for good?"):
         with publishing(settings.data_dir):
             winnow.ownership.claim()
-            # While the user thought about it, a run may have published; what nobody was asked about stays.
+            # A run may have published while the user decided. Files that the user was not asked about stay.
             now = find_orphans(web, settings.published_windows)
             agreed = {
                 folder: [f for f in files if f in orphans[folder]] for folder, files in now.items() if folder in orphans
@@ -231,7 +237,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
 
 
 def collect_like_predecessor() -> None:
-    """Run `winnow collect` under the name of pypi-winnow-downloads' command."""
+    """Run `winnow collect` under the command name of pypi-winnow-downloads."""
     open_streams()
     collect.main(prog_name="winnow-collect")
 
@@ -253,7 +259,7 @@ def _leave_deleted_directory(config_path: Path | None) -> None:
         problem = "the working directory was deleted"
         if not path.is_absolute():
             raise Failure(f"{problem}. Change to another one, and run again", UNUSABLE) from None
-        click.echo(f"winnow: {problem}: relative paths in the environment lead nowhere", err=True)
+        click.echo(f"winnow: {problem}: relative paths in variables do not work", err=True)
         os.chdir("/")
 
 

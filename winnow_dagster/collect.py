@@ -1,4 +1,4 @@
-"""One collect: what is missing is fetched, counted and published, through Dagster, in this process."""
+"""One collect: fetch the missing days, count them and publish, through Dagster, in this process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from winnow_dagster.core.planning import Gap
 from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.definitions import build
-from winnow_dagster.defs.alerts import AlertError, tell
-from winnow_dagster.defs.failures import root_cause
+from winnow_dagster.defs.alerts import AlertError, send_alerts
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.files.operations import make_writable
 from winnow_dagster.instance.errors import HistoryError
-from winnow_dagster.instance.opening import open_instance, open_nothing
+from winnow_dagster.instance.failures import is_interrupt, root_cause
+from winnow_dagster.instance.opening import open_instance, open_without_history
 from winnow_dagster.instance.runs import OwnRuns, run_tags
 
 if TYPE_CHECKING:
@@ -36,26 +36,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What Dagster makes of Ctrl-C within a step: it ends the run, and would let the next begin.
-INTERRUPTED = "DagsterExecutionInterruptedError"
 COUNTS = ("raw_downloads", "honest_downloads")
 
 
 class Progress(Protocol):
-    """Who is told how far a collect is."""
+    """The observer of a collect's progress."""
 
     def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
-        """Report the gaps that Winnow is about to read, and the days that the user wants re-read."""
+        """Report the gaps that Winnow is about to read, and the days that the user asked to re-read."""
         ...
 
     def answered(self, answer: Answer) -> None:
-        """Take note of an answer that is stored."""
+        """Report that an answer is stored."""
         ...
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a collect came to: a row per package asked for, and why steps failed that failed as a whole."""
+    """The result of a collect: a row per requested package, and the reasons of the steps that failed as a whole."""
 
     rows: Sequence[Row]
     errors: Sequence[str]
@@ -64,13 +62,13 @@ class Result:
 
     @property
     def is_current(self) -> bool:
-        """Whether every badge of every package asked for is as of the newest day."""
+        """Whether every badge of every requested package includes the newest day."""
         return not self.errors and all(row.status is None for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The newest day and the packages of a collect. No packages means all."""
+    """The newest day and the packages that a collect is for. No packages means all."""
 
     through: date | None = None
     packages: Collection[NormalizedName] = ()
@@ -79,10 +77,9 @@ class Scope:
 
 
 def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
-    """Re-read the days in doubt, fill the gaps of the packages, and publish every package.
+    """Re-read the days that the user doubts, fill the gaps of the packages, and publish every package.
 
-    Before it fetches anything, it raises SampleOverRealError, NotOursError and, if a directory cannot be used,
-    StorageError.
+    Before it fetches anything, it raises SampleOverRealError, NotOursError, or StorageError for an unusable directory.
     """
     winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
     site = claim(winnow)
@@ -96,11 +93,11 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
             own = OwnRuns(instance, site)
             own.close_dead()
             errors = task.run(instance)
-            own.forget_old(winnow.oldest_kept_run)
+            own.purge_old_runs(winnow.oldest_kept_run)
             _alert(winnow, own)
     except HistoryError as error:
-        # No number depends on the history. What was read before it failed is stored, and is not re-read.
-        with open_nothing() as instance:
+        # No number depends on the history. Days that were read before the error are stored, and are not re-read.
+        with open_without_history() as instance:
             errors = [*task.run(instance), str(error)]
     published = winnow.published()
     rows = _with_reasons(winnow, winnow.rows(published, packages))
@@ -122,7 +119,7 @@ class _Task:
     log_level: str
 
     def run(self, instance: dg.DagsterInstance) -> list[str]:
-        """Re-read the days in doubt, fill gaps and publish; return why whole steps failed."""
+        """Re-read the doubted days, fill the gaps and publish. Return why whole steps failed."""
         winnow = self.winnow
         runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.site, self.log_level)
         errors: list[str] = []
@@ -132,7 +129,7 @@ class _Task:
             chosen = {"packages": [str(s) for s in gap.selectors], "refetch": gap is self.doubted}
             errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
             if errors:
-                # The source answered nothing, and asking for other days would only be told the same.
+                # The source answered nothing. It would refuse the other days too.
                 break
         keys = [str(which) for which in winnow.settings.published_windows]
         errors += runs.execute(["badges"], (keys[0], keys[-1]))
@@ -143,8 +140,8 @@ class _Task:
 def claim(winnow: Installation, *, adopt: bool = False) -> str:
     """Claim the directories of an installation and return the id of its site.
 
-    `adopt`: take over the web directory from another config. Raises SampleOverRealError, NotOursError and, if a
-    directory cannot be used, StorageError.
+    With `adopt`, take over the web directory from another config. Raises SampleOverRealError, NotOursError, and
+    StorageError if a directory cannot be used.
     """
     for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
         make_writable(folder)
@@ -153,18 +150,18 @@ def claim(winnow: Installation, *, adopt: bool = False) -> str:
 
 
 def _alert(winnow: Installation, runs: OwnRuns) -> None:
-    """Send alerts, if there is a webhook. If that fails, the next collect or the daemon sends them."""
+    """Send alerts if the config has a webhook. If that fails, the next collect or the daemon sends them."""
     if winnow.settings.alerts_webhook:
         try:
-            tell(winnow, runs)
+            send_alerts(winnow, runs)
         except (AlertError, StorageError) as error:
             logger.warning("an alert is not delivered yet: %s", error)
 
 
 def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
-    """Add the reason to the rows of packages that could not be read.
+    """Add the reason to the rows of packages that could not be read, since the published files do not hold it.
 
-    The published files do not hold the reason. A short day has one line of its own instead.
+    A short day has one line of its own instead.
     """
     missing, short = winnow.missing(), set(map(lacks_rows, winnow.short_days()))
     reasons = [missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows]
@@ -177,7 +174,10 @@ def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
 def _not_listed(
     winnow: Installation, selectors: Collection[Selector], packages: Collection[str], listed: Collection[str]
 ) -> Iterator[str]:
-    """Say of prefixes, which have no row of their own, what they lack, and of packages without a row, that they do."""
+    """Yield a line for each prefix that was not read, and for each requested package without a row.
+
+    Prefixes have no row of their own.
+    """
     missing = winnow.missing()
     for selector in selectors:
         if selector.is_prefix and str(selector) in missing:
@@ -214,6 +214,7 @@ class _Runs:
         )
         for event in result.all_events:
             if event.is_step_failure:
-                if INTERRUPTED in str(event.step_failure_data.error):
+                if is_interrupt(event.step_failure_data.error):
+                    # Otherwise the next run would begin.
                     raise KeyboardInterrupt
                 yield root_cause(event.step_failure_data.error, event.step_key or "")

@@ -7,9 +7,8 @@ import contextlib
 import json
 import logging
 import os
+import stat
 from pathlib import Path
-
-from winnow_dagster.files.disk import others_can_read
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +30,11 @@ EXPOSED = "every user of this machine can read the key. Protect it with chmod o=
 
 class CredentialsError(Exception):
     """No credentials can be had. The message says why, and never what is in them."""
+
+
+def others_can_read(path: Path) -> bool:
+    """Tell whether every user of this machine can read a file. Raises OSError."""
+    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def read_key_file(path: Path | str) -> dict[str, object]:

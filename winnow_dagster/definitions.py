@@ -1,4 +1,4 @@
-"""What Dagster loads: the assets, checks and resources of the configured installation."""
+"""The definitions that Dagster loads: the assets, checks, resources and automation of the configured installation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build(winnow: Installation) -> dg.Definitions:
         },
         schedules=[a for a in automation if isinstance(a, dg.ScheduleDefinition)],
         sensors=[a for a in automation if isinstance(a, dg.SensorDefinition)],
-        # A process per step costs more than all of a step's work.
+        # A process per step takes longer than the step's work.
         executor=dg.in_process_executor,
     )
 
@@ -40,8 +40,8 @@ def build(winnow: Installation) -> dg.Definitions:
 def _marking_its_process(winnow: Installation) -> dg.ResourceDefinition:
     """Return the installation as a resource that tags each of its runs with the process.
 
-    A run whose process dies cannot report that; `OwnRuns.close_dead` finds it by this tag. A run that also has other
-    teams' assets is not Winnow's.
+    A run cannot report that its process died. `OwnRuns.close_dead` finds it by this tag. A run that also has other
+    teams' assets gets no tag.
     """
 
     def give(context: dg.InitResourceContext) -> Installation:
@@ -54,7 +54,7 @@ def _marking_its_process(winnow: Installation) -> dg.ResourceDefinition:
 
 
 def _site(winnow: Installation) -> str:
-    """Return the id of the site; '' if `data_dir` cannot be read, which each step reports itself."""
+    """Return the id of the site; '' if `data_dir` cannot be read. Each step reports that error itself."""
     with contextlib.suppress(StorageError):
         return winnow.ownership.site
     return ""
@@ -62,5 +62,5 @@ def _site(winnow: Installation) -> str:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions for the config at $WINNOW_CONFIG, else ./winnow.yaml, else for sample data."""
+    """Return the definitions for the config at $WINNOW_CONFIG, else for ./winnow.yaml, else for sample data."""
     return build(Installation(load_settings()))

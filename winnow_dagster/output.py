@@ -1,4 +1,4 @@
-"""Standard output that may be closed or full. A collect publishes anyway, and loses only its output."""
+"""Standard output that may be closed or full. A collect then loses its output, and publishes all the same."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from winnow_dagster.core.escaping import for_terminal
 
 
 class _Lines(logging.Formatter):
-    """Warnings without escape codes: they may quote a file's name, or the words of a service."""
+    """Escapes control codes in warnings, which may quote a file name or a service's message."""
 
     def format(self, record: logging.LogRecord) -> str:
         return for_terminal(super().format(record))
 
 
 def open_streams() -> None:
-    """Open standard streams that are closed, and print warnings without escape codes."""
+    """Open closed standard streams, and escape control codes in warnings."""
     open_closed_streams()
     if logging.lastResort:
         logging.lastResort.setFormatter(_Lines())
 
 
 def open_closed_streams() -> None:
-    """Open the null device in place of each standard stream that is closed.
+    """Open the null device in place of each closed standard stream.
 
-    Otherwise the next file that is opened, such as a database, takes the stream's number and receives the output.
+    Otherwise the next file that Python opens, such as a database, gets the stream's number and receives the output.
     """
     for descriptor in range(3):
         try:
@@ -40,10 +40,9 @@ def open_closed_streams() -> None:
 
 
 class Output:
-    """Standard output for text. Once the stream cannot be written, it discards all text."""
+    """Standard output for text. After the first failed write, it discards all text."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Write to `stream`."""
         self._stream = stream
         self._is_lost = False
 
@@ -53,7 +52,7 @@ class Output:
         return self._stream.encoding or "utf-8"
 
     def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         return not self._stream.closed and self._stream.isatty()
 
     def fileno(self) -> int:

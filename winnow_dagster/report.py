@@ -15,9 +15,8 @@ from winnow_dagster.core.coverage import Cost, Failure, days_between
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
-from winnow_dagster.credentials import EXPOSED
+from winnow_dagster.credentials import EXPOSED, others_can_read
 from winnow_dagster.defs.resources import Clock
-from winnow_dagster.files.disk import others_can_read
 from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES

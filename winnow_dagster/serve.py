@@ -1,6 +1,6 @@
 """Serve the web directory with granian, to try it out. In production a web server such as Caddy serves it.
 
-Starlette finds the files and granian speaks HTTP: this module only adds headers, and bounds for clients.
+Starlette finds the files, and granian speaks HTTP. This module only adds headers, and limits for clients.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 HEADERS = {
-    # As often as shields.io asks at most.
+    # shields.io asks no more often than that.
     "Cache-Control": "public, max-age=300",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 PAGE_POLICY = f"{POLICY}; frame-ancestors 'none'"
 FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
-"""The Content-Security-Policy of all files except pages: a badge that is opened by itself runs no script."""
+"""The Content-Security-Policy of all files except pages. A badge that a browser opens as a page runs no script."""
 
 PAGE = "text/html"
 SHARED = {"application/json", "image/svg+xml", "text/csv"}
-"""The types that pages of other sites may read."""
+"""The content types that scripts of other sites may read."""
 
 MAX_READ_AT_ONCE = 256 * 1024
-"""Files up to this size are read in one piece. Larger files are streamed."""
+"""Up to this size, the server reads a file in one piece. It streams larger files."""
 
 HEADER_SECONDS = 10
-"""How long a client may take to send the headers of a request, and to begin the next one."""
+"""How long a client may take to send the headers of a request, and to begin the next request."""
 
 STOP_SECONDS = 2
-"""How long granian waits for responses that are being sent when it is stopped."""
+"""How long granian waits for unfinished responses when it is stopped."""
 
 MAX_BUFFER = 64 * 1024
 """The size of granian's buffer for a connection. granian refuses longer headers."""
 
 MAX_CONNECTIONS = 1024
 FILES_PER_CONNECTION = 2
-"""A connection has a socket, and may have an open file."""
+"""Each connection has a socket, and at most one open file."""
 
 OTHER_FILES = 64
-"""The open files of the process itself."""
+"""How many files the process itself may have open."""
 
 
 class PublishedFiles(StaticFiles):
@@ -80,7 +80,7 @@ class PublishedFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Answer with a file. Its own name determines its type: a folder may be called `discord.py`."""
+        """Answer with a file. Its own name decides its type, since a folder may be called `discord.py`."""
         response = self._whole_file(full_path, stat_result, scope, status_code)
         response.headers.update(HEADERS)
         kind = mimetypes.guess_type(full_path)[0]
@@ -92,7 +92,7 @@ class PublishedFiles(StaticFiles):
     def _whole_file(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int
     ) -> Response:
-        """Read a small file in one piece: otherwise a run may replace it between the length and the content."""
+        """Read a small file in one piece. Otherwise a run may replace it after the length was sent."""
         if stat_result.st_size > MAX_READ_AT_ONCE or "range" in Headers(scope=scope):
             return super().file_response(full_path, stat_result, scope, status_code)
         with Path(full_path).open("rb") as file:
@@ -108,7 +108,7 @@ def make_app(folder: Path) -> Starlette:
 def run(folder: Path, host: str, port: int) -> None:
     """Serve `folder` until interrupted. Raises OSError if it cannot listen at that address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # granian takes no host name, does not report the port it chose, and shares a port with other listeners.
+    # granian takes no host names, does not report the port that it chose, and shares a port with other listeners.
     with socket.create_server((host, port), family=family) as free:
         address, port = free.getsockname()[:2]
     server = Granian(
@@ -130,7 +130,7 @@ def run(folder: Path, host: str, port: int) -> None:
 
 
 def max_connections() -> int:
-    """Return the maximum number of connections, so that the process does not run out of open files."""
+    """Return how many connections fit into the process's limit of open files."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS

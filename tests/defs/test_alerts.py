@@ -123,7 +123,7 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
     tick(house)
     tick(house)
     well = [text for text in texts(webhook)[len(told) :] if "every_package_covered" in text]
-    assert well == ["```Winnow: check every_package_covered of raw_downloads is well again```"]
+    assert well == ["```Winnow: check every_package_covered of raw_downloads has recovered```"]
 
 
 def test_an_installer_name_mentions_nobody_and_links_to_nothing(

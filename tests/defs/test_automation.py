@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import DAY, FixedClock, House, MakeHouse
 from tests.rows import row
 from winnow_dagster.definitions import build
-from winnow_dagster.defs.automation import make_automation, that_exist
+from winnow_dagster.defs.automation import make_automation, of_existing_partitions
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
@@ -187,7 +187,7 @@ def test_only_runs_that_ask_bigquery_share_a_pool(make_house: MakeHouse, kind: s
 
 
 @pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
-@pytest.mark.parametrize(("how", "asked"), [(lambda condition: condition, {"b"}), (that_exist, set())])
+@pytest.mark.parametrize(("how", "asked"), [(lambda condition: condition, {"b"}), (of_existing_partitions, set())])
 def test_a_partition_that_has_left_the_config_is_not_asked_for(
     how: Callable[[Any], Any], asked: set[str], make_house: MakeHouse
 ) -> None:

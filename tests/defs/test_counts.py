@@ -12,7 +12,7 @@ from tests.conftest import DAY, FixedClock
 from tests.rows import row
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.defs.failures import root_cause
+from winnow_dagster.instance.failures import root_cause
 
 if TYPE_CHECKING:
     from datetime import date

@@ -155,8 +155,8 @@ def test_the_reason_names_a_query_that_was_paid_for(make_house: MakeHouse) -> No
     ledger_of(house.winnow.settings.data_dir).enter(Entry("it", NOW, DAY, DAY, ["a"], "per_package", 1.0))
     said = sensor.says(minutes=10)
     assert said.endswith(
-        "Waiting: a query for this was paid for, so the next one follows at 2025-07-02 04:00 UTC; "
-        "`winnow collect` asks at once"
+        "Waiting: a query for this was paid for, so the next one follows at 2025-07-02 04:00 UTC. "
+        "`winnow collect` sends it at once"
     )
 
 
@@ -184,7 +184,7 @@ def test_nothing_is_asked_for_while_days_are_being_read(
     started = dg.DagsterRunStatus.STARTED
     busy = finished._replace(run_id="busy-run", job_name=job, status=started, asset_selection=selection)
     house.instance.add_run(busy)
-    assert Sensor(house).says() == "run busy-run (started) reads days: waiting for its end"
+    assert Sensor(house).says() == "run busy-run (started) reads days. Waiting until it ends"
     house.instance.add_run(finished._replace(run_id="publishing", status=started))
     house.instance.delete_run("busy-run")
     assert Sensor(house).asks()

@@ -167,7 +167,7 @@ def look(path: Path, name: str, seen: Seen, last: dict[str, str], moments: list[
             seen.versions.setdefault(name, []).append(version)
 
 
-class ReadPolicy:
+class PublishedReader:
     """A reader in a process of its own."""
 
     def __init__(self, public: Path) -> None:
@@ -240,7 +240,7 @@ def run(times: int, seed: int, days: int = DAYS_A_ROUND) -> Iterator[str]:
         parent = Path(tempfile.mkdtemp(prefix="winnow-crash-"))
         shaken = make_folder(parent, "shaken")
         (shaken / "public").mkdir()
-        reader, before = ReadPolicy(shaken / "public"), dict[str, str]()
+        reader, before = PublishedReader(shaken / "public"), dict[str, str]()
         for through, seconds, after, expected in calm:
             process = start(shaken, through)
             if chance.random() < AIMED:

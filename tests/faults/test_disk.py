@@ -238,5 +238,5 @@ def test_a_working_directory_that_was_deleted_is_one_line_and_all_is_published(t
     command = f"cd gone && rmdir ../gone && exec {COLLECT} --config {tmp_path}/winnow.yaml"
     done = run(tmp_path, command, ["sh", "-c"])
     assert done.returncode == 0
-    assert done.stderr == "winnow: the working directory was deleted: relative paths in the environment lead nowhere\n"
+    assert done.stderr == "winnow: the working directory was deleted: relative paths in variables do not work\n"
     assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()

@@ -474,7 +474,7 @@ def live(year: Year, times: int) -> Iterator[str]:
         live_through(year, day, may_change=n > 40 and not is_last)
         old = day - timedelta(days=year.winnow.settings.keep_runs_days)
         if old in began:
-            OwnRuns(year.instance, year.winnow.ownership.site).forget_old(began[old])
+            OwnRuns(year.instance, year.winnow.ownership.site).purge_old_runs(began[old])
         if n + 1 in (times // 2, times):
             ledger = len(ledger_of(year.folder / "data").entries())
             grown[n + 1] = size(on_disk(year.winnow.settings.store_folder)), events(year.folder), ledger

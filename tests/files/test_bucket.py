@@ -106,7 +106,7 @@ def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: S
     winnow(write_config(tmp_path / "bucket", CONFIG.replace("sample-oat", "sample-barley")), service, "prune", "-y")
     assert not [name for name in service.objects(PUBLIC) if name.startswith("badges/sample-oat/")]
     said = winnow(config, service, "serve", code=2)
-    assert "gs://public-bucket/badges: a bucket is served by Google" in said
+    assert "gs://public-bucket/badges: Google serves a bucket" in said
 
 
 def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, tmp_path: Path) -> None:

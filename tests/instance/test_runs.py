@@ -117,8 +117,8 @@ def test_old_runs_are_forgotten_but_for_those_that_read_days(
         assert not house.run("badges").success
         shards = tmp_path / "home/history/runs"
         before = {path.stem for path in shards.glob("*.db")}
-        assert own_runs(house).forget_old(datetime.now(UTC) - timedelta(minutes=5)) == 0
-        assert own_runs(house).forget_old(datetime.now(UTC) + timedelta(minutes=5)) == 3
+        assert own_runs(house).purge_old_runs(datetime.now(UTC) - timedelta(minutes=5)) == 0
+        assert own_runs(house).purge_old_runs(datetime.now(UTC) + timedelta(minutes=5)) == 3
         assert [run.run_id for run in instance.get_runs()] == [read]
         assert {path.stem for path in shards.glob("*.db")} < before
         assert (shards / f"{read}.db").exists()

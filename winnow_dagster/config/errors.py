@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from winnow_dagster.core.escaping import visible
+from winnow_dagster.core.masking import ADDRESS, HIDDEN_ADDRESS, hide, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,32 +35,11 @@ class ConfigError(Exception):
 def _on_one_line(problem: str) -> str:
     """Return a problem on one line, without web addresses and control characters."""
     # The address may be a misplaced alerts.webhook, and anyone who knows it can post to it.
-    hidden = _ADDRESS.sub(HIDDEN_ADDRESS, problem)
+    hidden = ADDRESS.sub(HIDDEN_ADDRESS, problem)
     return visible(hidden)
 
 
-_ADDRESS = re.compile(r"https?:/+[^\s'\"`/][^\s'\"`]*", re.IGNORECASE)
-_HOST = re.compile(r"[\s!]*[\w.-]+\.[a-z]{2,}(:\d+)?(?=[/?#])", re.IGNORECASE)
 _QUOTED = re.compile("'([^']+)'")
-HIDDEN_ADDRESS = "https://…"
-
-
-def hide(text: str) -> str:
-    """Return a text of the config, with what may be a secret masked."""
-    if "PRIVATE KEY" in text:
-        return "…PRIVATE KEY…"
-    if _ADDRESS.search(text):
-        return HIDDEN_ADDRESS
-    host = _HOST.match(text)
-    return f"{host[0]}/…" if host else text
-
-
-def shown(value: object) -> str:
-    """Return a wrong value as a message quotes it: short, and with what may be a secret masked."""
-    if isinstance(value, dict | list):
-        return "a section" if isinstance(value, dict) else "a list"
-    text = repr(hide(value) if isinstance(value, str) else value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - what fits a line
 
 
 class _StrictLoader(yaml.SafeLoader):

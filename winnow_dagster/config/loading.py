@@ -23,7 +23,8 @@ from winnow_dagster.config.packages import (
 )
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
-from winnow_dagster.config.values import (
+from winnow_dagster.core.billing import TIB
+from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
     LocalPath,
@@ -33,7 +34,6 @@ from winnow_dagster.config.values import (
     Webhook,
     Whole,
 )
-from winnow_dagster.core.billing import TIB
 from winnow_dagster.files.paths import MANIFEST, SCHEME, ObjectPath
 from winnow_dagster.sources.kinds import (
     KIND_WITH_KEY_ONLY,

@@ -1,4 +1,4 @@
-"""Attempts: which gaps Winnow asked for without success, and when it asks for them again."""
+"""Attempts: the gaps that Winnow failed to read, and when it tries again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST_WAIT = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Setup:
-    """What may make an attempt fail: the config and the credentials, as a digest, and when they were loaded."""
+    """The state that may make an attempt fail: a digest of config and credentials, and when they were loaded."""
 
     digest: str
     loaded: datetime
@@ -40,11 +40,11 @@ class Attempt:
     """Whether one of its queries was paid for."""
 
     def overlaps(self, gap: Gap) -> bool:
-        """Tell whether the attempt asked for a day of the gap."""
+        """Return whether the attempt asked for a day of the gap."""
         return self.first <= gap.last and gap.first <= self.last
 
     def next_at(self, setup: Setup) -> datetime:
-        """Return when to ask again: at once after a change of the setup, but at most once a day for paid queries."""
+        """Return when to try again: at once after a change of the setup, but at most once a day for paid queries."""
         if self.is_paid:
             return self.at + ONE_DAY
         if self.digest != setup.digest or self.at < setup.loaded:
@@ -52,14 +52,14 @@ class Attempt:
         return self.at + min(FIRST_WAIT * (1 << min(self.tries - 1, 10)), ONE_DAY)
 
     def paid_for(self, entries: Iterable[Entry]) -> set[str]:
-        """Return the selectors for which the ledger has a query of these days since then, billed or perhaps billed."""
+        """Return the selectors for which the ledger has a later query of these days that was or may be billed."""
         since = [e for e in entries if e.at >= self.at and e.first <= self.last and self.first <= e.last]
         return {selector for e in since if e.billed != 0 for selector in e.selectors}.intersection(self.selectors)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to ask for now, and the attempts to remember."""
+    """The gaps to read now, and the attempts to remember."""
 
     due: Sequence[Gap]
     attempts: Sequence[Attempt]
@@ -72,7 +72,7 @@ def decide(
     setup: Setup,
     paid_for: Callable[[Attempt], set[str]],
 ) -> Decision:
-    """Return the gaps, or the selectors of them, to ask for now.
+    """Return the gaps to read now, each with the selectors that do not have to wait.
 
     `paid_for` returns the selectors of an attempt for which a query was paid. It is called only for attempts that are
     otherwise due.
@@ -99,7 +99,7 @@ def _split(attempt: Attempt, paid: set[str]) -> Iterator[Attempt]:
 
 
 def _still_missing(attempt: Attempt, gaps: Iterable[Gap]) -> Attempt | None:
-    """Return an attempt without what has been read since; None if nothing is left."""
+    """Return an attempt without the selectors and days that were read since; None if nothing is left."""
     left = [gap for gap in gaps if attempt.overlaps(gap)]
     missing = {str(s) for gap in left for s in gap.selectors}
     selectors = tuple(s for s in attempt.selectors if s in missing)

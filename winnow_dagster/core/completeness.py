@@ -1,7 +1,7 @@
 """Completeness: whether the source holds all of a day, judged by its number of rows over all packages.
 
 PyPI's log has lost days, or most of their rows, and some came back weeks later. A query cannot tell such a day from a
-day on which nobody downloaded anything. The number of rows can, beside that of the same weekday in other weeks.
+day without downloads. The number of rows can, if it is compared with the same weekday of other weeks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WEEKS = 8
 
 LOOK_BACK_DAYS = 7 * WEEKS
 MIN_COMPARED = 4
-"""With fewer days to compare, Winnow does not judge a day."""
+"""With fewer days to compare with, Winnow does not judge a day."""
 
 MIN_USUAL_ROWS = 100
 """With a smaller median Winnow does not judge a day: an export of a few packages varies that much by chance."""
@@ -60,7 +60,7 @@ class Judgement:
     usual: int | None
     is_short: bool
     of: str = ALL_ROWS
-    """What `rows` counts: ALL_ENTRIES where the source does not tell its number of rows."""
+    """What `rows` counts: ALL_ENTRIES if the source does not know its number of rows."""
 
     def __str__(self) -> str:
         """Return the numbers in words."""
@@ -69,10 +69,10 @@ class Judgement:
 
 
 def judge_days(rows: Mapping[date, int]) -> dict[date, Judgement]:
-    """Judge each day by the days before it. `rows`: the number of rows over all packages, of each day that has one.
+    """Judge each day by the days before it. `rows` has the known numbers of rows over all packages.
 
-    Short days are left out of later comparisons, and so are days on the other side of the change of the log. The day
-    of the change is neither judged nor compared with, but a day without a row is always short.
+    Later comparisons leave out short days, and days on the other side of the change of the log. The day of the change
+    itself is neither judged nor compared with. A day without a row is always short.
     """
     found: dict[date, Judgement] = {}
     whole: dict[date, int] = {}
@@ -119,7 +119,7 @@ def read_anyway_day(day: date) -> date:
 
 
 def is_rechecked(day: date, now: datetime) -> bool:
-    """Return whether a marked day is still read again if its rows come back."""
+    """Return whether Winnow still re-reads a marked day if its rows come back."""
     return (now.date() - day).days <= RECHECK_DAYS
 
 

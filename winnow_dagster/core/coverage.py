@@ -1,6 +1,6 @@
-"""Coverage: which (day, selector) was read when, what was asked of the source, and what it answered.
+"""Coverage: when each selector was read on each day, the requests to the source, and its answers.
 
-Missing is not zero (R1): everything that reads or publishes counts asks here what is covered.
+Missing is not zero (R1): all code that reads or publishes counts uses this module to know what is covered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ReadingFacts:
     """Facts about one reading of a selector on a day, besides its counts."""
 
     source_rows: int | None = None
-    """The rows that the source had of the day, over all packages; None if it could not tell."""
+    """The rows that the source had of the day, over all packages; None if it does not know."""
 
     downloads: int | None = None
     """The raw downloads of the selector; None if the release that read them did not record them."""
@@ -58,11 +58,11 @@ class Coverage:
     """Other facts about the readings in `read`."""
 
     legacy: Mapping[Selector, datetime] = field(default_factory=dict)
-    """When selectors were read by the definition `requests`. Such counts are history only: they cover nothing (R9)."""
+    """When selectors were read by the definition `requests`. Such counts are for the history only (R9)."""
 
     @cached_property
     def _wide(self) -> list[tuple[Selector, datetime]]:
-        """The selectors that may select more than one package; looked through for each of hundreds of others."""
+        """The selectors that may select more than one package. A cache, since there are hundreds of other selectors."""
         return [(selector, at) for selector, at in self.read.items() if selector.is_prefix]
 
     @cached_property
@@ -71,7 +71,7 @@ class Coverage:
         return max(self.read.values(), default=None)
 
     def last_read(self, selector: Selector) -> datetime | None:
-        """Return when all that `selector` selects was last read, by itself or by a wider one; None if never."""
+        """Return when `selector`, or a wider one, was last read; None if never."""
         own = self.read.get(selector)
         if not self._wide:
             return own
@@ -79,11 +79,11 @@ class Coverage:
         return max([*times, own] if own else times, default=None)
 
     def covers(self, selector: Selector) -> bool:
-        """Tell whether the day's raw counts of `selector` were fetched, even if there were none."""
+        """Return whether the day's raw counts of `selector` were fetched, even if there were none."""
         return selector in self.read or any(other.covers(selector) for other, _ in self._wide)
 
     def is_provisional(self, day: date, selector: Selector, settle_days: int) -> bool:
-        """Tell whether `selector` was last read on `day` before the day had settled."""
+        """Return whether `selector` was last read on `day` before the day had settled."""
         last_read = self.last_read(selector)
         return last_read is not None and last_read < end_of(day) + settle_days * ONE_DAY
 
@@ -122,22 +122,22 @@ NOTHING = Coverage()
 
 @dataclass(frozen=True, order=True)
 class Request:
-    """One question to the source: the counts of what `selector` selects, from `first` to `last` inclusive."""
+    """One request to the source: the counts of what `selector` selects, from `first` to `last` inclusive."""
 
     selector: Selector
     first: date
     last: date
     is_reread: bool = False
-    """Whether the days are covered already, and are read once more only because they have settled."""
+    """Whether the days are covered already, and are re-read only because they have settled."""
 
     is_recount: bool = False
     """Whether the store has counts by an older definition. They stay until this request is read."""
 
     narrower: tuple[Request, ...] = field(default=(), compare=False)
-    """What is not asked for because this answers it too: to be asked for where nobody can pay for this."""
+    """Requests that this one answers too. Winnow sends them instead if the budget does not allow this one."""
 
     def instead(self) -> list[Request]:
-        """Return the narrower requests, for the days of this one."""
+        """Return the narrower requests, limited to the days of this one."""
         parts = [replace(r, first=max(r.first, self.first), last=min(r.last, self.last)) for r in self.narrower]
         return [part for part in parts if part.first <= part.last]
 
@@ -148,7 +148,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an answer cost: how many queries, and the bytes that they processed and billed."""
+    """The cost of an answer: the number of queries, and the bytes that they processed and billed."""
 
     queries: int = 0
     bytes_processed: int = 0
@@ -157,7 +157,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Reading:
-    """The source's whole answer to these requests: raw counts (RAW_SCHEMA); no row means no download."""
+    """The source's complete answer to these requests, as raw counts (RAW_SCHEMA). No row means no download."""
 
     requests: Sequence[Request]
     counts: pl.DataFrame
@@ -166,13 +166,13 @@ class Reading:
     """Rows without a file name, on days on which only the name identifies a download (UNNAMED_SCHEMA)."""
 
     source_rows: Mapping[date, int] = field(default_factory=dict)
-    """The number of rows that the source has of each day, over all packages, where it can tell."""
+    """The number of rows that the source has of each day, over all packages, as far as it knows."""
 
     short_days: frozenset[date] = frozenset()
     """Short days that Winnow counts as they are."""
 
     read_at: datetime | None = None
-    """When the source read the rows, if an earlier run sent the query; None: just now."""
+    """When the source read the rows, if an earlier run sent the query; None means just now."""
 
     job_id: str = ""
     """The id of the query at the source, where it has one."""
@@ -180,23 +180,23 @@ class Reading:
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that the source did not answer, and why, in a sentence that names the fix."""
+    """A request that the source did not answer, and the reason, which names the fix."""
 
     request: Request
     reason: str
     is_transient: bool = False
-    """Whether asking again in some minutes may help."""
+    """Whether a retry after some minutes may help."""
 
     is_short: bool = False
     """Whether Winnow did not ask the source, since the source has lost rows of the day."""
 
     def __post_init__(self) -> None:
-        """Put the source's words on one line, without control characters."""
+        """Escape control characters in the source's words, and put them on one line."""
         object.__setattr__(self, "reason", visible(self.reason))
 
     @property
     def requests(self) -> Sequence[Request]:
-        """The request that failed, in the form in which an answer has its requests."""
+        """The failed request, as a sequence, like the requests of a reading."""
         return (self.request,)
 
 

@@ -1,4 +1,4 @@
-"""Escaping of text that strangers chose, such as installer and file names, for each place that shows it."""
+"""Escape text that strangers chose, such as installer and file names, for each output."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ def visible(text: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    """Return text whose lines hold no escape codes."""
+    """Return text with its lines, but without escape codes."""
     return "\n".join(map(visible, text.split("\n")))
 
 
 def for_slack(text: str) -> str:
-    """Return text as a code block of Slack, in which there are no mentions, links or styles."""
+    """Return text as a code block of Slack, which shows mentions, links and styles as text."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"```{escaped.replace('`', chr(39))}```"
 
 
 def for_markdown(text: str) -> str:
-    """Return text as a code span of Markdown, in which there are no links, images or HTML."""
+    """Return text as a code span of Markdown, which shows links, images and HTML as text."""
     return f"`{visible(text).replace('`', chr(39))}`"

@@ -1,4 +1,4 @@
-"""Package names and selectors: the one door through which a name becomes a normalised one."""
+"""Package names and selectors. Only this module normalises names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EVERYTHING", "Group", "NormalizedName", "Selector", "is_name", "matches_any", "normalise", "selector_of"]
 
-# A name is also the name of a folder in the web directory; file systems stop at 255 bytes.
+# A name is also a folder name in the web directory, and file systems allow 255 bytes.
 MAX_NAME_LENGTH = 200
 
 GROUP_FOLDER = "_group/"
@@ -26,7 +26,7 @@ _is_normalised = re.compile(_NORMALISED, re.ASCII).fullmatch
 def normalise(name: str) -> NormalizedName:
     """Return the PEP 503 form of `name`: lower case, runs of `-_.` become `-`.
 
-    Raises ValueError, saying what a name may be, where `name` is not a PyPI name.
+    Raises ValueError with the rules if `name` is not a PyPI name.
     """
     if len(name) > MAX_NAME_LENGTH:
         raise ValueError(f"a name of {len(name)} characters is too long. Use at most {MAX_NAME_LENGTH}")
@@ -43,7 +43,7 @@ def normalise(name: str) -> NormalizedName:
 class Selector:
     """An entry of `packages:`: one package, every package whose name starts with a prefix, or every package.
 
-    `stem` is the normalised name, or the normalised prefix with its closing '-', or nothing.
+    `stem` is the normalised name, the normalised prefix with its final '-', or '' for every package.
     """
 
     stem: str
@@ -51,7 +51,7 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Read `name`, `name-*` or `*`. Raises ValueError that says what is meant by what was written."""
+        """Parse `name`, `name-*` or `*`. Raises ValueError that names the correct spelling."""
         if not text.endswith("*"):
             return cls(normalise(text))
         stem = text[:-1]
@@ -71,7 +71,7 @@ class Selector:
         return self == EVERYTHING
 
     def matches(self, package: str) -> bool:
-        """Tell whether this selector selects the package of that normalised name.
+        """Return whether this selector selects the package with this normalised name.
 
         A prefix never selects other text, such as the folder of a group.
         """
@@ -80,7 +80,7 @@ class Selector:
         return package.startswith(self.stem) and len(package) <= MAX_NAME_LENGTH and _is_normalised(package) is not None
 
     def covers(self, other: Selector) -> bool:
-        """Tell whether every package that `other` selects is selected by this one too."""
+        """Return whether this selector selects every package that `other` selects."""
         if other.is_prefix:
             return self.is_prefix and other.stem.startswith(self.stem)
         return self.matches(other.stem)
@@ -92,31 +92,31 @@ EVERYTHING = Selector("", is_prefix=True)
 
 @dataclass(frozen=True)
 class Group:
-    """Packages whose downloads are added up, under a name of their own."""
+    """Packages whose downloads Winnow adds up under one name."""
 
     name: NormalizedName
     members: tuple[Selector, ...]
 
     def __str__(self) -> str:
-        """Return the folder that the group is published in: no package's, since it starts with `_`."""
+        """Return the folder of the group. It starts with `_`, so no package has the same folder."""
         return GROUP_FOLDER + self.name
 
 
 def selector_of(package: str, selectors: Iterable[Selector]) -> Selector | None:
-    """Return the selector that a package is published by: its own, else the longest prefix; None if none selects it."""
+    """Return the selector that publishes a package: its own, else the longest prefix; None if none selects it."""
     return max((s for s in selectors if s.matches(package)), key=lambda s: (not s.is_prefix, len(s.stem)), default=None)
 
 
 def is_name(column: str) -> pl.Expr:
-    """Return the polars condition that `column` holds normalised names, and not just any text that a source may hold.
+    """Return the polars condition that `column` holds a normalised name.
 
-    A name becomes the name of a folder.
+    A source may hold any text, and a name becomes a folder name.
     """
     return pl.col(column).str.contains(_NORMALISED) & (pl.col(column).str.len_bytes() <= MAX_NAME_LENGTH)
 
 
 def matches_any(selectors: Iterable[Selector], column: str) -> pl.Expr:
-    """Return the polars condition that `column` is selected by any of these. What is no name is not."""
+    """Return the polars condition that `column` holds a name that one of these selectors selects."""
     chosen = sorted(selectors)
     condition = pl.col(column).is_in([s.stem for s in chosen if not s.is_prefix])
     for selector in chosen:

@@ -1,4 +1,4 @@
-"""Planning: which days still have to be read, and the requests that read them."""
+"""Planning: which days Winnow has to read, and the requests that read them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOW_REREAD_DAYS = (3, 10, 30)
 
 @dataclass(frozen=True)
 class ReadPolicy:
-    """Decides whether a day has to be read, by the present moment and by when a day settles.
+    """Decides whether Winnow has to read a day now.
 
     A day read less than `settle_days` after its end is provisional; 0 means that every day settles at once.
     """
@@ -36,17 +36,17 @@ class ReadPolicy:
     """The newest numbers of rows from the source, by day."""
 
     low_days: frozenset[date] = frozenset()
-    """Days with suspiciously few downloads, of which the source cannot tell the number of rows."""
+    """Days with suspiciously few downloads whose number of rows the source does not know."""
 
     def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` is not covered on `day`, or has to be re-read."""
+        """Return whether `selector` is not covered on `day`, or has to be re-read."""
         return not coverage.covers(selector) or self.has_to_reread(day, coverage, selector)
 
     def has_to_reread(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` is covered on `day`, and has to be re-read.
+        """Return whether `selector` is covered on `day`, and has to be re-read.
 
-        That is so once the day has settled, once lost rows have come back, and if the timestamp lies in the future: a
-        clock that was ahead may have read the day before its end.
+        Winnow re-reads a day once it has settled, and once lost rows have come back. It also re-reads a day whose
+        timestamp lies in the future, since a clock that was ahead may have read the day before its end.
         """
         last_read = coverage.last_read(selector)
         if last_read is None:
@@ -62,17 +62,17 @@ class ReadPolicy:
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
 
     def is_ahead(self, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether the newest reading of `selector` has a stamp in the future."""
+        """Return whether the newest reading of `selector` has a timestamp in the future."""
         last_read = coverage.last_read(selector)
         return last_read is not None and last_read > self.now + CLOCK_TOLERANCE
 
     def has_lost_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether the source has fewer rows than when `selector` was read: its answer would replace nothing."""
+        """Return whether the source has fewer rows than when `selector` was read. A re-read would replace nothing."""
         rows, before = self.rows.get(day), coverage.facts_of(selector).source_rows
         return rows is not None and before is not None and rows.rows < before
 
     def has_come_back(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` was read on a marked day, whose rows have come back since."""
+        """Return whether `selector` was read on a marked day, whose rows have come back since."""
         rows, facts = self.rows.get(day), coverage.facts_of(selector)
         return (
             facts.is_short
@@ -81,14 +81,14 @@ class ReadPolicy:
         )
 
     def has_to_ask_for_rows(self, day: date, coverage: Coverage, selector: Selector) -> bool:
-        """Tell whether `selector` was read on a marked day, and Winnow has to ask for its number of rows today."""
+        """Return whether `selector` was read on a marked day, and Winnow has to ask for its number of rows today."""
         known = self.rows.get(day)
         return coverage.facts_of(selector).is_short and is_recheck_due(day, known.asked if known else None, self.now)
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Contiguous days that the same selectors miss."""
+    """Contiguous days that the same selectors lack."""
 
     first: date
     last: date
@@ -110,8 +110,8 @@ def find_gaps(
 ) -> list[Gap]:
     """Return the gaps to read so that each selector has its longest window (in days) up to `through`.
 
-    The order matters if the budget is small: first days that cover nothing, then re-reads. Days before the longest
-    window come last: marked ones, whose rows may come back, and those that another definition counted.
+    The order matters if the budget is small: first days that are not covered, then re-reads. Days before the longest
+    window come last: marked days, whose rows may come back, and days that an older definition counted.
     """
     first = max(start, through - (max(longest.values(), default=0) - 1) * ONE_DAY)
     missing: dict[date, tuple[Selector, ...]] = {}
@@ -131,7 +131,7 @@ def find_gaps(
             and (
                 reader.has_come_back(day, stored[day], s)
                 or reader.has_to_ask_for_rows(day, stored[day], s)
-                # Its stamp also hides when the packages that it covers were read.
+                # Its timestamp also hides when other readings of the same packages were made.
                 or reader.is_ahead(stored[day], s)
             )
         )
@@ -151,7 +151,7 @@ def find_gaps(
 
 
 def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
-    """Join contiguous days, oldest first, that the same selectors want."""
+    """Join contiguous days, oldest first, with the same selectors."""
     gaps: list[Gap] = []
     for day, selectors in wanted.items():
         if gaps and gaps[-1].last == day - ONE_DAY and gaps[-1].selectors == selectors:
@@ -202,7 +202,7 @@ def _requests(wanted: Mapping[tuple[Selector, bool, bool], list[date]]) -> list[
 
 
 def _with_narrower(request: Request, answered: Iterable[Request]) -> Request:
-    """Return a request with those of the others that it answers, the widest of them with those that they answer."""
+    """Return a request with the narrower ones that it answers. Each of the widest of these holds its own likewise."""
     covered = [other for other in answered if other.selector != request.selector]
     covered = [other for other in covered if request.selector.covers(other.selector)]
     widest = [
@@ -224,7 +224,7 @@ def without_answered(requests: Iterable[Request], answered: Iterable[Request]) -
 
 
 def contiguous(days: Iterable[date]) -> list[list[date]]:
-    """Split days, oldest first, into runs without a missing day, none of them across the change of the log."""
+    """Split days, oldest first, into contiguous runs. No run crosses the change of the log."""
     runs: list[list[date]] = []
     for day in days:
         if runs and runs[-1][-1] == day - ONE_DAY != LAST_MIXED_DAY:

@@ -1,6 +1,6 @@
-"""Quality: days with suspiciously few downloads, at a source that cannot tell how many rows it has of a day.
+"""Quality: days with suspiciously few downloads, for sources that do not know how many rows a day has.
 
-Compares only config entries that both days cover: a package added later says nothing about days before.
+Compares only config entries that both days cover, since a package may have been added in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOW_SHARE = 0.5
 MIN_USUAL_OF_LOW = 1000
 MIN_USUAL_OF_EMPTY = 100
-"""Below these medians, few or no downloads are no sign of a fault."""
+"""Below these medians, few or no downloads may be chance."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Remarks: what a user should check although nothing failed, such as a name that may be misspelled."""
+"""Remarks: hints for the user although nothing failed, such as a name that may be misspelled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def remark_on_prefixes(
 ) -> Iterator[tuple[str, str]]:
     """Yield each prefix that selects no package although all its days were read, with a remark.
 
-    `missing`: the selectors, as text, that lack days.
+    `missing` has the selectors, as text, that lack days.
     """
     for selector in selectors:
         key = str(selector)
@@ -40,7 +40,7 @@ def remark_on_prefixes(
 def judge_downloads(
     published: Mapping[str, Sequence[PackageState]], selectors: Collection[Selector], missing: Collection[str]
 ) -> Verdict:
-    """Hold that each package, group and prefix has a download. A name without one may be misspelled."""
+    """Judge whether each package, group and prefix has a download. A name without one may be misspelled."""
     states = [state for found in published.values() for state in found]
     remarks = {state.package: remark for state in states if (remark := remark_on(state))}
     return Verdict(remarks | dict(remark_on_prefixes(published, selectors, missing)), len(states))

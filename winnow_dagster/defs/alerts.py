@@ -1,4 +1,4 @@
-"""Alerts: tell a webhook once of each run that failed for good, and of each check that turned red or recovered.
+"""Alerts: post to a webhook, once, each run that failed for good and each check that turned red or recovered.
 
 A sensor of Dagster's daemon and `winnow collect` both send alerts.
 """
@@ -18,10 +18,10 @@ from urllib3.exceptions import LocationParseError
 
 from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.defs.failures import root_cause
 from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.files.locks import alerting
-from winnow_dagster.instance.runs import OwnRuns
+from winnow_dagster.instance.failures import root_cause
+from winnow_dagster.instance.runs import OwnRuns, is_retried
 from winnow_dagster.store.told import Told, read_told, write_told
 
 if TYPE_CHECKING:
@@ -30,41 +30,42 @@ if TYPE_CHECKING:
     from winnow_dagster.defs.checks import Check
     from winnow_dagster.defs.resources import Installation
 
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 OVERLAP_SECONDS = 3600
-WILL_RETRY = "dagster/will_retry"
+"""How long the record keeps a failed run. The history may show a run after another run that failed later."""
 
 
 class AlertError(Exception):
-    """An alert could not be delivered. Its message holds no address: a webhook's is a secret."""
+    """An alert could not be delivered. The message does not name the webhook's address, which is a secret."""
 
 
 def make_alerts(winnow: Installation) -> list[dg.SensorDefinition]:
-    """Return the sensor that alerts; none without a webhook."""
+    """Return the sensor that sends alerts; none if the config has no webhook."""
     return [_alerts(winnow)] if winnow.settings.alerts_webhook else []
 
 
 def post(webhook: str, text: str) -> None:
-    """Post `{"text": ...}`, which is what Slack's incoming webhooks take. Raises AlertError."""
+    """Post `{"text": ...}`, the format of Slack's incoming webhooks. Raises AlertError."""
     try:
-        answer = requests.post(webhook, json={"text": for_slack(f"Winnow: {text}")}, timeout=SECONDS)
-    except (requests.RequestException, LocationParseError) as error:  # requests passes on the latter of some hosts
+        answer = requests.post(webhook, json={"text": for_slack(f"Winnow: {text}")}, timeout=TIMEOUT_SECONDS)
+    except (requests.RequestException, LocationParseError) as error:  # for some hosts requests passes the latter on
         raise AlertError(f"alerts.webhook cannot be reached ({type(error).__name__}). Check the address") from None
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         raise AlertError(f"alerts.webhook answered {answer.status_code}. Check the address")
 
 
-def tell(winnow: Installation, runs: OwnRuns) -> int:
-    """Send each new alert to the webhook; return how many. Raises AlertError and StorageError.
+def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
+    """Send each new alert to the webhook and return how many. Raises AlertError and StorageError.
 
-    Each alert is recorded once it is sent. It is sent twice only if the webhook's answer, or the record, is lost.
+    Winnow records each alert after it has sent it. It sends an alert twice only if the webhook's answer or the record
+    is lost.
     """
     folder, number = winnow.settings.data_dir, 0
     told = read_told(folder)
     if told.since is not None and not any(_news(winnow, runs, told)):
         return 0
     with alerting(folder):
-        # Another process may have sent some alerts meanwhile.
+        # Another process may have sent some of the alerts meanwhile.
         told = read_told(folder)
         if told.since is None:
             told = replace(told, since=winnow.started.timestamp())
@@ -80,13 +81,13 @@ def tell(winnow: Installation, runs: OwnRuns) -> int:
 def _alerts(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
         name="alerts",
-        description="Alerts the webhook when a run failed and is not retried, when a check turns red, and when it "
+        description="Posts to the webhook when a run fails and is not retried, when a check turns red, and when it "
         "recovers.",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        number = tell(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
+        number = send_alerts(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
         red = [name for name, is_red in read_told(winnow.settings.data_dir).is_red.items() if is_red]
         return dg.SkipReason(f"sent {number} alerts; red checks: {', '.join(red) or 'none'}")
 
@@ -94,17 +95,15 @@ def _alerts(winnow: Installation) -> dg.SensorDefinition:
 
 
 News = tuple[str, Callable[[Told], Told]]
-"""The text of an alert, and how sending it changes the record."""
+"""The text of an alert, and the function that adds it to the record."""
 
 
 def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
-    """Yield the alerts that were not sent yet."""
+    """Yield the alerts that are not recorded as sent."""
     since = told.since or winnow.started.timestamp()
     for record in runs.find([dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)):
         run, failed_at = record.dagster_run, record.end_time or record.create_timestamp.timestamp()
-        # Dagster says so of every run, and cannot retry one that it did not launch.
-        is_retried = run.tags.get(WILL_RETRY) == "true" and run.remote_job_origin is not None
-        if failed_at >= since and run.run_id not in told.runs and not is_retried:
+        if failed_at >= since and run.run_id not in told.runs and not is_retried(run):
             yield f"run {run.run_id[:8]} failed. {_why(runs.instance, run)}", partial(_add_run, run.run_id, failed_at)
     for check in CHECKS:
         found = _evaluation(runs.instance, check)
@@ -112,13 +111,12 @@ def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
             continue
         evaluation, at = found
         was_red = told.is_red.get(check.name, False)
-        # An older evaluation comes from another instance.
+        # An older evaluation is one of another instance.
         if evaluation.passed is was_red and at > told.judged_at.get(check.name, 0):
             yield _tell(check, evaluation), partial(_add_check, check.name, not evaluation.passed, at)
 
 
 def _add_run(run_id: str, failed_at: float, told: Told) -> Told:
-    # The history may show a run a moment after another run that failed later.
     since = max(told.since or 0.0, failed_at - OVERLAP_SECONDS)
     runs = {known: at for known, at in {**told.runs, run_id: failed_at}.items() if at >= since}
     return replace(told, since=since, runs=runs)
@@ -129,7 +127,7 @@ def _add_check(name: str, is_red: bool, at: float, told: Told) -> Told:  # noqa:
 
 
 def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """Return what failed and why: each failed step's cause, or what is said of the run as a whole."""
+    """Return the cause of each failed step, or else the message of the failed run."""
     wanted = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [log.dagster_event for log in instance.all_logs(run.run_id, of_type=wanted) if log.dagster_event]
     steps = [
@@ -141,7 +139,7 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 
 def _evaluation(instance: dg.DagsterInstance, check: Check) -> tuple[dg.AssetCheckEvaluation, float] | None:
-    """Return the last result of a check, and its time; None if the check never ran, or is running."""
+    """Return the last result of a check and its time; None if the check has never run, or is running."""
     record = instance.get_latest_asset_check_evaluation_record(check.key)
     event = record.event.dagster_event if record and record.event else None
     data: Any = event.event_specific_data if event else None
@@ -152,6 +150,6 @@ def _evaluation(instance: dg.DagsterInstance, check: Check) -> tuple[dg.AssetChe
 
 def _tell(check: Check, found: dg.AssetCheckEvaluation) -> str:
     if found.passed:
-        return f"check {check.name} of {check.asset} is well again"
+        return f"check {check.name} of {check.asset} has recovered"
     level = "failed" if found.severity is dg.AssetCheckSeverity.ERROR else "warns"
     return f"check {check.name} of {check.asset} {level}. {found.description or ''}"

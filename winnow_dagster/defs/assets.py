@@ -1,4 +1,4 @@
-"""The assets: raw counts by day, honest counts by day, badges by selector, and what spans packages."""
+"""The assets: raw counts by day, honest counts by day, badges by selector, and the files that list all packages."""
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
@@ -28,7 +28,7 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 
 OWNERS = ["team:maintainers"]
 
-# The schedule materialises all of it once a day; a day and a half leaves the source time to be late.
+# The schedule materialises each asset once a day. A day and a half allows for a late source.
 EVERY_DAY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=28))
 
 
@@ -36,16 +36,16 @@ class RawConfig(dg.Config):
     """How to read the days of a run."""
 
     refetch: bool = False
-    """Ask again for what is covered already."""
+    """Re-read days that are covered already."""
 
     packages: list[str] = Field(default=[])
-    """Ask only for these entries of `packages:`; for all where the list is empty."""
+    """Read only these entries of `packages:`; all if the list is empty."""
 
 
 def make_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the assets of a config, source first, each with links to its code."""
     with warnings.catch_warnings():
-        # These are in beta; tests/defs pins what is relied on, so that a change of them shows.
+        # These are in beta. Tests in tests/defs pin the behaviour that Winnow relies on.
         for what in ("Parameter `backfill_policy`", "Function `multi_observable_source_asset`", "Class `LocalFile"):
             warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
         for what in ("Function `with_source_code_references`", "Class `CodeReferences"):
@@ -103,8 +103,8 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     ) -> Fetch:
         """All downloads of these days, bots and CI included, per package, installer, system and ci.
 
-        Asks the source only for what a day does not cover yet. A package that cannot be read is left out of the day,
-        which then does not cover it; the next run asks for it again.
+        Winnow asks the source only for what a day does not cover yet. If a package cannot be read, the day is stored
+        without it and does not cover it. The next run asks for it again.
         """
         return winnow.fetch(to_days(context.partition_keys), config.packages, refetch=config.refetch)
 
@@ -112,7 +112,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         partitions_def=days,
         backfill_policy=ONE_RUN,
         io_manager_key="honest_days",
-        # For what it notes of the run.
+        # This resource tags the run with its process.
         required_resource_keys={"winnow"},
         group_name="counts",
         owners=OWNERS,
@@ -123,10 +123,10 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         hooks={judge_all_the_same},
     )
     def honest_downloads(raw_downloads: Days) -> Days:
-        """What people installed on these days and what was winnowed, per package, category, installer and system.
+        """The downloads of these days by category, per package, installer and system.
 
-        `honest` is what badges show: downloads by pip, pipenv, pipx, uv, poetry or pdm that did not say they were in
-        CI. The six other categories hold the rest; all seven sum to the raw total.
+        Badges show `honest`: downloads by pip, pipenv, pipx, uv, poetry or pdm that did not say they were in CI. The
+        six other categories hold the rest. All seven sum to the raw total.
         """
         return raw_downloads.derive(categories.winnow)
 
@@ -134,7 +134,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    # All days, not a window's: the newest complete window may end on any of them, and differs by package.
+    # All days, not the days of a window: the newest complete window differs by package, and may end on any day.
     all_days = dg.AssetDep("honest_downloads", partition_mapping=dg.AllPartitionMapping())
 
     @dg.asset(
@@ -153,7 +153,7 @@ def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> PackagesBySelector:
         """How many people installed each package and group, over each of its windows: badges, page, history.
 
-        A number is published once every day of its window is covered, and never gives way to an older one.
+        Winnow publishes a number once every day of its window is covered. An older number never replaces it.
         """
         return winnow.packages(context.partition_keys)
 

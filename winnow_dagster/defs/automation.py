@@ -1,4 +1,4 @@
-"""What runs by itself: the day that is over, the gaps, and the badges after them."""
+"""Schedules, sensors and conditions: when Winnow reads days, fills gaps, publishes, checks and cleans up."""
 
 from __future__ import annotations
 
@@ -10,44 +10,39 @@ import dagster as dg
 
 from winnow_dagster import __version__
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.gaps import make_gaps
+from winnow_dagster.defs.jobs import CHECKING, COUNTS
 from winnow_dagster.defs.partitions import TICK_SECONDS
-from winnow_dagster.instance.runs import CHECK_ALL, READS_DAYS, OwnRuns
+from winnow_dagster.instance.runs import OwnRuns
 
 if TYPE_CHECKING:
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.defs.resources import Installation
 
-COUNTS = dg.define_asset_job(
-    READS_DAYS,
-    dg.AssetSelection.assets("raw_downloads", "honest_downloads"),
-    description="Reads days from the source and counts them.",
-)
-CHECKING = dg.define_asset_job(
-    CHECK_ALL,
-    # By name: the code location may also hold other teams' checks, which Winnow does not run.
-    dg.AssetSelection.checks(*(check.key for check in CHECKS)),
-    description="Runs every check and materialises nothing.",
-)
 AUTOMATED = dg.AssetSelection.assets("pypi_file_downloads", "badges", "index")
 
-HOURLY = "20 * * * *"
-LOOKS = "50 */6 * * *"
-"""When everything is checked, in UTC: four times a day, and not while the daily run may be at work."""
+RETRY_CRON = "20 * * * *"
+CHECK_CRON = "50 */6 * * *"
+"""When every check runs, in UTC: four times a day, at times when the daily run is over."""
 
 
 def make_automation(winnow: Installation) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
     """Return the schedule and sensors of an installation."""
-    return [_daily(winnow), make_gaps(winnow, COUNTS), _publish(winnow.settings), _look(winnow.settings), _tidy(winnow)]
+    return [
+        _daily(winnow),
+        make_gaps(winnow),
+        _publish(winnow.settings),
+        _check_all(winnow.settings),
+        _purge_runs(winnow),
+    ]
 
 
 def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when a selector's badges are due: new days, a new package, another config, and once a day.
+    """Return when a selector's badges are due: new days, a new package, a changed config, and once a day.
 
-    Once a day, because a number that nothing renews has to say so (R6).
+    The daily publication lets an old number turn grey (R6), even if the source is down.
     """
-    return _follow(
+    return _follow_deps(
         dg.AutomationCondition.newly_missing()
         | dg.AutomationCondition.code_version_changed()
         | dg.AutomationCondition.cron_tick_passed(settings.cron)
@@ -55,45 +50,44 @@ def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
 
 
 def when_to_list() -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when what spans packages is due: after their badges, whatever those were published for."""
-    return _follow()
+    """Return when `index` is due: after every publication of badges."""
+    return _follow_deps()
 
 
-def _follow(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when something is due that follows what it is made from, and is due by itself at other times too.
+def _follow_deps(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return when an asset is due: after its dependencies, when its last run failed, and when `also` holds.
 
-    Nothing while what it is made from is under way, but for what is new: it is there at once, however long that takes.
+    An asset waits while its dependencies run. A new partition does not wait, so that its placeholder appears at once.
     """
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     is_new = dg.AutomationCondition.newly_missing().since(done) & ~dg.AutomationCondition.in_progress()
-    # To publish again costs nothing; what failed, or was interrupted, need not wait for tomorrow.
-    again = dg.AutomationCondition.cron_tick_passed(HOURLY) & dg.AutomationCondition.execution_failed()
+    # A publication costs nothing, so a failed or interrupted one is retried within the hour.
+    again = dg.AutomationCondition.cron_tick_passed(RETRY_CRON) & dg.AutomationCondition.execution_failed()
     due = dg.AutomationCondition.any_deps_updated() | again | (also or again)
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
-    # A run that was asked for before, or that ended just now, knows nothing of what has come since: days that landed
-    # while it published, or a config that changed. So its end settles nothing, and neither does its request if
-    # something new has come with it.
-    return that_exist(is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy))
+    # A run publishes the state at its start. Days or a config that change meanwhile need another run. So only a request
+    # settles what is due, not the end of a run, and not a request in a tick that brings another change.
+    return of_existing_partitions(is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy))
 
 
-def that_exist(condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return the condition for no partitions but those that the config has.
+def of_existing_partitions(condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return the condition for existing partitions only.
 
-    Dagster remembers partitions by their names alone, and what it remembers may ask for one that has left the config.
-    What is not true of the others is taken off all that there are: so what is left exists.
+    Dagster remembers partitions by name, and may request one that the config no longer has. A negation is evaluated
+    over the existing partitions, so a double negation drops all others.
     """
     return ~~condition
 
 
 def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when to ask the source for its newest day: with each tick of the schedule, and once at first."""
+    """Return when to ask the source for its newest day: once at first, then at each tick of the schedule."""
     due = dg.AutomationCondition.newly_missing() | dg.AutomationCondition.cron_tick_passed(settings.cron)
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     return due.since(done) & ~dg.AutomationCondition.in_progress()
 
 
 def publishing_version(s: Settings) -> str:
-    """Return a code version that changes with what the config says of publishing, and with Winnow's own."""
+    """Return a code version that changes with Winnow's version and with the settings that affect published files."""
     said = repr((__version__, s.packages, s.groups, s.stale_threshold_days, s.source.kind, s.output_dir, s.base_url))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
@@ -108,14 +102,14 @@ def _daily(winnow: Installation) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         target=COUNTS,
         default_status=status,
-        description="Reads yesterday, and once more the day that has settled.",
+        description="Reads yesterday, and re-reads the day that has settled.",
     )
     def daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         tick = context.scheduled_execution_time.date()
         yesterday = tick - ONE_DAY
         settled = yesterday - settings.source.settle_days * ONE_DAY
         for day in dict.fromkeys([yesterday, settled]):
-            # The key makes a tick that is evaluated twice start one run.
+            # Dagster may evaluate a tick twice. With the key it starts one run.
             yield dg.RunRequest(run_key=f"{day} at {tick}", partition_key=str(day))
 
     return daily
@@ -128,19 +122,19 @@ def _publish(settings: Settings) -> dg.SensorDefinition:
     )
 
 
-def _look(settings: Settings) -> dg.ScheduleDefinition:
+def _check_all(settings: Settings) -> dg.ScheduleDefinition:
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedule_enabled else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
         name="look",
-        cron_schedule=LOOKS,
+        cron_schedule=CHECK_CRON,
         execution_timezone="UTC",
         target=CHECKING,
         default_status=status,
-        description="Checks everything, whether or not anything was materialised: that is how a missed day shows.",
+        description="Runs every check, even if nothing was materialised, so that a missed day shows.",
     )
 
 
-def _tidy(winnow: Installation) -> dg.SensorDefinition:
+def _purge_runs(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
         name="tidy",
         minimum_interval_seconds=3600,
@@ -149,7 +143,7 @@ def _tidy(winnow: Installation) -> dg.SensorDefinition:
     )
     def purge_old_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         oldest = winnow.oldest_kept_run
-        deleted = OwnRuns.of_sensor(context, winnow.ownership.site).forget_old(oldest)
+        deleted = OwnRuns.of_sensor(context, winnow.ownership.site).purge_old_runs(oldest)
         return dg.SkipReason(f"deleted {deleted} of Winnow's runs from before {oldest:%Y-%m-%d}")
 
     return purge_old_runs

@@ -1,6 +1,6 @@
 """Checks: what a maintainer has to know before trusting a number.
 
-Not partitioned: each looks at all days that the windows need, and names the bad ones.
+Checks have no partitions. Each one reads all days that the windows need, and names the bad ones.
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
@@ -21,17 +21,17 @@ from winnow_dagster.publishing import audit
 from winnow_dagster.publishing.prune import find_orphans
 
 MAX_NAMED = 100
-"""How many culprits a check names; it counts the others."""
+"""How many culprits a check names. It only counts the others."""
 
 ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
-"""The assets. Each is made from the one before it."""
+"""The assets in order. Each one depends on the one before it."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the table: what has to hold of an asset, how bad it is if not, and what tells."""
+    """One entry of the table: an asset, a rule about it, the severity, and the function that judges it."""
 
     name: str
     asset: str
@@ -91,7 +91,7 @@ def _downloads(winnow: Installation) -> Verdict:
 
 
 def _published(winnow: Installation) -> Verdict:
-    # What another source published is not for this one's store to tell.
+    # The store of this source cannot judge the numbers of another source.
     published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
     winnow.web.read_ahead(published, "")
     in_full = audit.judge_published(
@@ -172,7 +172,7 @@ CHECKS = (
 
 
 def make_checks() -> list[dg.AssetChecksDefinition]:
-    """Return the checks, those of one asset as one step."""
+    """Return the checks. The checks of one asset are one step."""
     assets = dict.fromkeys(check.asset for check in CHECKS)
     return [_checks_of(asset, [check for check in CHECKS if check.asset == asset]) for asset in assets]
 
@@ -203,7 +203,7 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
 
 @dg.failure_hook(required_resource_keys={"winnow"})
 def judge_all_the_same(context: dg.HookContext) -> None:
-    """Evaluate the checks of a failed step's asset and of the assets made from it: Dagster skips their steps.
+    """Evaluate the checks of a failed step's asset and of the assets after it, whose steps Dagster skips.
 
     Otherwise Dagster reports each of these checks as failed, whatever its result would be.
     """

@@ -1,4 +1,4 @@
-"""The sensor that fills gaps, and the reasons it gives while it waits."""
+"""The sensor that fills gaps, and the reasons that it gives while it waits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ import dagster as dg
 from winnow_dagster import __version__
 from winnow_dagster.core.attempts import Attempt, Setup, decide, from_json, to_json
 from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE
+from winnow_dagster.defs.jobs import COUNTS
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
 from winnow_dagster.instance.runs import MAX_RUN_TIME, OwnRuns
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.defs.resources import Installation
@@ -31,18 +30,18 @@ MAX_NAMED = 3
 """The maximum number of entries of `packages` that a reason names."""
 
 
-def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    """Return the sensor, which starts runs of the job that reads days."""
+def make_gaps(winnow: Installation) -> dg.SensorDefinition:
+    """Return the sensor that starts runs of the job `read_days`."""
     status = dg.DefaultSensorStatus.RUNNING if winnow.settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
         name="gaps",
-        target=reads_days,
+        target=COUNTS,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=status,
-        description="Reads missing days and new packages. Retries what failed as soon as the config, the key file or "
-        "the definitions change; otherwise after 10 minutes, 20, 40, up to a day. A query that was paid for and "
-        "failed is sent again after a day.",
+        description="Reads missing days and new packages. Retries a failed read after 10 minutes, 20, 40, up to a day, "
+        "and as soon as the config, the key file or the definitions change. Sends a query again only after a day if it "
+        "was paid for and failed.",
     )
     def gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = winnow.clock.now()
@@ -50,7 +49,7 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
         runs.close_dead()
         if reading := runs.reading_days(now - MAX_RUN_TIME):
             run = reading[0].dagster_run
-            yield dg.SkipReason(f"run {run.run_id[:8]} ({run.status.value.lower()}) reads days: waiting for its end")
+            yield dg.SkipReason(f"run {run.run_id[:8]} ({run.status.value.lower()}) reads days. Waiting until it ends")
             return
         found = winnow.gaps(through=winnow.due_day)
         setup = Setup(_digest(winnow), winnow.started)
@@ -60,7 +59,7 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
         if not decision.due:
             yield dg.SkipReason(_reason(winnow, found, decision.attempts, setup))
         for gap in decision.due:
-            # Without a run key: a failed run would use it up.
+            # No run key: a failed run would use it up.
             yield dg.RunRequest(
                 tags={RANGE_START: str(gap.first), RANGE_END: str(gap.last)},
                 run_config={"ops": {"raw_downloads": {"config": {"packages": [str(s) for s in gap.selectors]}}}},
@@ -70,7 +69,7 @@ def make_gaps(winnow: Installation, reads_days: UnresolvedAssetJobDefinition) ->
 
 
 def _parse(cursor: str | None) -> Sequence[Attempt]:
-    """Return the attempts in a cursor; none if Winnow did not write the cursor."""
+    """Return the attempts that a cursor holds; none if another program wrote the cursor."""
     with suppress(ValueError, LookupError, TypeError):
         return from_json(json.loads(cursor or "[]"))
     return []
@@ -94,7 +93,7 @@ def _digest(winnow: Installation) -> str:
 
 
 def _version(file: Path | str) -> tuple[int, ...]:
-    """Return what changes with a file, without reading it, since it may be a secret; nothing if it does not exist."""
+    """Return the time, size and inode of a file, which may be a secret; nothing if it does not exist."""
     with suppress(OSError, RuntimeError):
         stat = Path(file).expanduser().stat()
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
@@ -106,12 +105,12 @@ def _reason(winnow: Installation, gaps: Sequence[Gap], attempts: Sequence[Attemp
         return f"nothing is missing up to {winnow.due_day}"
     missing = winnow.missing(winnow.due_day)
     names = dict.fromkeys(str(selector) for gap in gaps for selector in gap.selectors)
-    said = [f"{name}: {missing.get(name, 'to be read once more, since its days have settled')}" for name in names]
+    said = [f"{name}: {missing.get(name, 'its days have settled and are re-read once')}" for name in names]
     more = f"; and {len(said) - MAX_NAMED} more" if len(said) > MAX_NAMED else ""
     first = min(attempts, key=lambda attempt: attempt.next_at(setup))
     again = f"{first.next_at(setup):%Y-%m-%d %H:%M} UTC"
     if first.is_paid:
-        when = f"a query for this was paid for, so the next one follows at {again}; `winnow collect` asks at once"
+        when = f"a query for this was paid for, so the next one follows at {again}. `winnow collect` sends it at once"
     else:
         when = (
             f"asked {first.tries} times, next at {again}, or as soon as the config (press Reload), the key file or "

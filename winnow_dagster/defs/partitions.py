@@ -1,4 +1,4 @@
-"""Partitions: counts happen on a day; a badge is the present state of what a selector selects, or of a group."""
+"""Partitions: a count has a day; a badge has a selector or a group, and shows its present state."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
 TICK_SECONDS = 30
-"""How often Dagster looks whether something is to be done."""
+"""How often Dagster's daemon evaluates sensors and conditions."""
 
 
 def day_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
-    """Return a partition for each UTC day that is over, from `start_date` on."""
+    """Return a partition for each past UTC day from `start_date` on."""
     return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), timezone="UTC")
 
 
 def selector_partitions(settings: Settings) -> dg.StaticPartitionsDefinition:
-    """Return a partition for each entry of `packages:` and then of `groups:`, in the config's order."""
+    """Return a partition for each entry of `packages:`, then of `groups:`, in the config's order."""
     return dg.StaticPartitionsDefinition([str(which) for which in settings.published_windows])
 
 

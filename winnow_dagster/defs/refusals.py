@@ -1,4 +1,4 @@
-"""Refusals of runs that would succeed without storing anything. In Dagster, green means stored."""
+"""Refuse runs that would succeed without storing anything. In Dagster, a green run has stored its partitions."""
 
 from __future__ import annotations
 

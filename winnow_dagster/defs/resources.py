@@ -1,4 +1,4 @@
-"""The one resource: an installation, which is a config and the source, stores and clock that go with it."""
+"""The only resource: an installation, which holds a config with its source, stores and clock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clock:
-    """What time it is, and for a replay of old days which day is the newest to include."""
+    """The time, and for a replay of old days the newest day to include."""
 
     replay_through: date | None = None
 
@@ -71,7 +71,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Installation:
-    """A config at work. `on_answer` is told of each answer of the source once it is stored."""
+    """A config with its source and stores. Calls `on_answer` for each answer of the source once it is stored."""
 
     settings: Settings
     clock: Clock = Clock()
@@ -84,7 +84,7 @@ class Installation:
 
     @cached_property
     def source(self) -> Source:
-        """Where raw counts come from."""
+        """The source of raw counts."""
         return self.given_source or open_source(self.settings.source, self.settings.source_context)
 
     @cached_property
@@ -109,7 +109,7 @@ class Installation:
 
     @cached_property
     def web(self) -> WebDir:
-        """The directory that is served."""
+        """The web directory."""
         s = self.settings
         count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
         site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
@@ -117,7 +117,7 @@ class Installation:
 
     @cached_property
     def ownership(self) -> Ownership:
-        """Who may publish to the web directory."""
+        """The record of which config may publish to the web directory."""
         s = self.settings
         return Ownership(s.data_dir, s.output_dir, s.config_file or s.folder / CONFIG_NAME)
 
@@ -130,7 +130,7 @@ class Installation:
 
     @property
     def oldest_kept_run(self) -> datetime:
-        """The moment before which runs are forgotten."""
+        """The moment before which Winnow deletes runs."""
         return self.clock.now() - timedelta(days=self.settings.keep_runs_days)
 
     def window_days(self, through: date, *, weeks_before: int = 0) -> list[date]:
@@ -140,7 +140,7 @@ class Installation:
 
     @property
     def reader(self) -> ReadPolicy:
-        """What decides whether a reading has to be made now."""
+        """The policy that decides whether Winnow has to read a day now."""
         once = frozenset(package.selector for package in self.settings.packages if not package.settle)
         now = self.clock.now()
         recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
@@ -158,7 +158,7 @@ class Installation:
     def trusted(self, coverage: Mapping[date, Coverage], *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return the coverage without recent days for which the source unusually returned no rows.
 
-        `once_a_day`: keep the days that were read today, so that each is re-read once a day.
+        With `once_a_day`, keep the days that were read today, so that Winnow re-reads each once a day.
         """
         today = self.clock.now().date()
         empty = self._empty_days(coverage)
@@ -197,7 +197,7 @@ class Installation:
         }
 
     def gaps(self, selectors: Collection[Selector] | None = None, through: date | None = None) -> list[Gap]:
-        """Return what has to be read to bring these selectors, or all, up to date, or to `through`."""
+        """Return the gaps of these selectors, or of all, up to `through` or else the newest day."""
         longest = self.settings.longest_windows
         wanted = {s: days for s, days in longest.items() if selectors is None or s in selectors}
         covered = self._covered(once_a_day=True)
@@ -208,7 +208,7 @@ class Installation:
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
         """Return a fetch of what these days do not cover yet.
 
-        `packages`: the selectors to ask for, as text; none means all. Raises RefusedError.
+        `packages` names the selectors to ask for, as text; none means all. Raises RefusedError.
         """
         refuse_future_days(days, self.clock.now())
         chosen = choose_selectors(packages, self.settings.windows)
@@ -217,13 +217,13 @@ class Installation:
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Store a day's honest counts, made from raw counts with this coverage. Raises StorageError.
 
-        Stores nothing if the raw counts were re-read since: the run that re-read them counts them.
+        Stores nothing if the raw counts were re-read since. The run that re-read them counts them.
         """
         if self.raw.coverage(day) == coverage:
             self.honest.write(day, counts, coverage)
 
     def missing(self, through: date | None = None) -> dict[str, str]:
-        """Return the selectors that are not covered on each day of their longest window: on which days, and why.
+        """Return the selectors that lack days of their longest window, each with the days and the reason.
 
         The window ends with `through`, by default the newest day that may be included.
         """
@@ -240,7 +240,7 @@ class Installation:
         return found
 
     def packages(self, keys: Collection[str]) -> PackagesBySelector:
-        """Return what the store says of each package of these selectors, and of these groups, by their texts."""
+        """Return the packages that each of these selectors and groups publishes, keyed by its text."""
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
@@ -250,10 +250,7 @@ class Installation:
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
-        """Return what the store says of `*`, of which these packages are published in full; None where it is not asked.
-
-        Nothing is counted yet.
-        """
+        """Return the packages of `*`, not counted yet; None without `*`. Those in `in_full` have own pages."""
         entry = self.settings.everything
         if entry is None:
             return None
@@ -271,7 +268,7 @@ class Installation:
         return CountOptions(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
 
     def published(self) -> dict[str, list[PackageState]]:
-        """Return what is published of each package of each selector, and of each group, in the config's order."""
+        """Return the published state of each package of each selector and group, in the config's order."""
         found: dict[str, list[PackageState]] = {str(which): [] for which in self.settings.published_windows}
         for name, state in self.web.read_all().items():
             key = state.package if state.package in found else str(selector_of(state.package, self.settings.windows))
@@ -281,7 +278,7 @@ class Installation:
         return found
 
     def recount(self, published: Iterable[PackageState]) -> Recount:
-        """Return what the store says now of what was published, where it covers it."""
+        """Count the published windows again from the store, as far as the store covers them."""
         states = {state.package: state for state in published}
         members = {
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
@@ -290,13 +287,13 @@ class Installation:
         return Recount(*recount(stored, members, windows_of(states.values()), self._question(date.max)))
 
     def refuse_sample_over_real(self) -> None:
-        """Raise SampleOverRealError if this is sample data and real numbers are published, of whatever package."""
+        """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""
         self.web.wide.check_source(self.settings.source.kind)
         for state in self.web.read_all().values():
             self.web.check_source(state, self.settings.source.kind)
 
     def rows(self, published: Mapping[str, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
-        """Return a row for each published package and group, or for these only, in the config's order."""
+        """Return a row for each published package and group, or for these packages only, in the config's order."""
         return list_packages(
             [s for states in published.values() for s in states if not packages or s.package in packages],
             self.settings.spellings,
@@ -306,7 +303,7 @@ class Installation:
         )
 
     def site_files(self, published: Mapping[str, list[PackageState]]) -> dict[str, bytes]:
-        """Return the files that span packages, by their paths, from what is published of each."""
+        """Return the files that list all packages, keyed by path, from the published state of each."""
         settings, clock = self.settings, self.clock
         listing = Listing(
             self.rows(published),
@@ -319,7 +316,7 @@ class Installation:
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 
     def _covered(self, *, once_a_day: bool = False) -> dict[date, Coverage]:
-        """Return what is covered all the way: in the raw counts and in the honest counts made from them."""
+        """Return the coverage that both the raw counts and the honest counts have."""
         honest = self.honest.coverages(self.honest.stored_days())
         raw = self.trusted(self.raw.coverages(honest), once_a_day=once_a_day)
         return {day: coverage.within(honest[day]) for day, coverage in raw.items()}

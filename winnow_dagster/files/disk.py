@@ -8,7 +8,6 @@ import errno
 import os
 import secrets
 import shutil
-import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -310,11 +309,6 @@ def make_folder(folder: Path | str) -> bool:
             each.mkdir(exist_ok=True)
             each.chmod(0o755)
     return True
-
-
-def others_can_read(path: Path) -> bool:
-    """Tell whether every user of this machine can read a file. Raises OSError."""
-    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def make_writable(folder: Path) -> None:

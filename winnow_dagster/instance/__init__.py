@@ -1,1 +1,1 @@
-"""Which Dagster instance, its runs and its history: all that uses Dagster's private API."""
+"""The Dagster instance, its runs and its history. Only this package uses Dagster's private API."""

@@ -1,4 +1,4 @@
-"""Errors of a Dagster instance, on one line: file, key and fix, but no value, since a value may be secret."""
+"""Errors of a Dagster instance, in one line each: file, key and fix. A value may be secret, so no line has it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from dagster import DagsterInvalidConfigError
-from dagster_shared.check import CheckError
-from dagster_shared.error import DagsterError
+from dagster import DagsterError, DagsterInvalidConfigError
 from sqlalchemy.exc import SQLAlchemyError
 
 from winnow_dagster.config.errors import ConfigError
@@ -28,11 +26,11 @@ MISSING = re.compile(r'[Mm]issing required config entr(?:y|ies) "?\[?(.+?)\]?"? 
 
 
 class HistoryError(StorageError):
-    """Dagster's history of runs cannot be read or written. No number depends on it."""
+    """Dagster's history of runs cannot be read or written. No published number depends on it."""
 
 
 @contextlib.contextmanager
-def naming_file(file: Path) -> Iterator[None]:
+def translating_file_errors(file: Path) -> Iterator[None]:
     """Turn Dagster's errors about a file into a ConfigError that names the key and the fix."""
     try:
         yield
@@ -50,7 +48,7 @@ def naming_file(file: Path) -> Iterator[None]:
         if error.filename != str(file):
             raise
         raise ConfigError(file, [f"cannot be read: {error.strerror}. Check the path and its permissions"]) from None
-    except (CheckError, ImportError, DagsterError) as error:
+    except _errors_of_files() as error:
         message = str(error).removeprefix("Failure condition: ")
         if "parse to dictionary" in message:
             problem = f"is not keys and values. {INSTANCE['malformed'].fix}"
@@ -61,8 +59,20 @@ def naming_file(file: Path) -> Iterator[None]:
         raise ConfigError(file, [problem]) from None
 
 
+def _errors_of_files() -> tuple[type[Exception], ...]:
+    """Return what Dagster raises for a dagster.yaml that is no mapping, or that names a missing module or class.
+
+    Private: CheckError has no public name. Without it, such a file ends the command with Dagster's own traceback.
+    """
+    try:
+        from dagster_shared.check import CheckError  # noqa: PLC0415 - a missing name must not end the command
+    except ImportError:
+        return ImportError, DagsterError
+    return CheckError, ImportError, DagsterError
+
+
 @contextlib.contextmanager
-def naming_history(where: str) -> Iterator[None]:
+def translating_history_errors(where: str) -> Iterator[None]:
     """Turn a database's errors into a HistoryError."""
     try:
         yield
@@ -71,7 +81,7 @@ def naming_history(where: str) -> Iterator[None]:
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of databases. dagster-postgres, if it is installed and in use, has its own."""
+    """Return the exceptions that databases raise. dagster-postgres, if it is in use, has its own."""
     postgres = sys.modules.get("dagster_postgres.utils")
     return (SQLAlchemyError, *([postgres.DagsterPostgresException] if postgres else []))
 
@@ -86,7 +96,7 @@ def _history_error(error: BaseException, where: str) -> HistoryError:
 
 
 def _sentence(message: str, file: Path) -> str:
-    """Return the problem with one key, from Dagster's message about it."""
+    """Return one key's problem, from Dagster's message about it."""
     found = PLACE.search(message)
     keys = found[1].strip(":").split(":") if found else []
     if unset := UNSET.search(message):
@@ -102,7 +112,7 @@ def _sentence(message: str, file: Path) -> str:
 
 
 def _place(file: Path, keys: Sequence[str]) -> str:
-    """Return where keys are in a file. For a part that Dagster loads separately, it names only the keys below it."""
+    """Return the whole path of a key. Of a part that Dagster loads separately, Dagster names only the keys below it."""
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
         for path in _paths(yaml.safe_load(file.read_text(encoding="utf-8")), ()):
             if list(path[-len(keys) :]) == list(keys):

@@ -1,22 +1,25 @@
-"""Dagster's history of runs in SQLite, as Dagster keeps it, through connections that stay open.
+"""Dagster's history of runs in SQLite, through connections that stay open.
 
-Dagster opens, checkpoints and closes a database for every event, and one of a run for each of its partitions; that is
-half the time of a collect. The files are the same, so whatever else opens this instance finds what it expects.
+Dagster opens, checkpoints and closes a database for every event. That takes half the time of a collect. Each run has a
+database of its own. The files are the same as Dagster's, so other processes can use the instance meanwhile.
+
+The base classes are private. Each class below overrides as little as it can, and calls Dagster's own code for the rest.
+`check_overrides` and `SqliteStorage.try_out` tell whether Dagster has changed. `opening` then uses Dagster's storage.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3  # noqa: TC003 - in a signature that SQLAlchemy reads
-from itertools import groupby
+import inspect
+import sqlite3
+import threading
 from typing import TYPE_CHECKING
 
-from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, SqlEventLogStorageTable
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import inspect as inspect_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +30,7 @@ if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 INDEX = "index"
-VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
-"""Where a database says of which version its tables are."""
+"""Dagster's name of the database that holds the events of assets, of all runs."""
 
 MAX_OPEN_RUNS = 4
 BUSY_SECONDS = 60
@@ -36,28 +38,54 @@ BUSY_SECONDS = 60
 
 
 def keep_connections(reference: InstanceRef) -> InstanceRef:
-    """Return the same instance with connections that stay open, if it is one of SQLite's; else as it is."""
+    """Return the same instance with connections that stay open. An instance on another database stays as it is.
+
+    Private: an instance's reference names the class of its storage. Raises TypeError if Dagster's storage has changed.
+    """
     data = reference.storage_data
     if data is None or data.class_name != DagsterSqliteStorage.__name__:
         return reference
+    for each in (EventLog, RunStorage, SqliteStorage):
+        check_overrides(each)
     return reference._replace(storage_data=data._replace(module_name=__name__, class_name=SqliteStorage.__name__))
 
 
-class EventLog(SqliteEventLogStorage):
-    """The events of runs: a database for each run, and one for what concerns assets."""
+def check_overrides(ours: type) -> None:
+    """Raise TypeError if a method that a class overrides takes other parameters in the class above it."""
+    for name, method in vars(ours).items():
+        overridden = getattr(ours.__base__, name, None)
+        if inspect.isfunction(method) and overridden is not None:
+            expected, found = (list(inspect.signature(each).parameters) for each in (method, overridden))
+            if expected != found:
+                raise TypeError(f"{ours.__base__}.{name} takes {found}, not {expected}")
 
-    def __init__(self, base_dir: str) -> None:
-        """Keep the databases in `base_dir`."""
+
+class EventLog(SqliteEventLogStorage):
+    """The events of runs: a database for each run, and one for the events of assets.
+
+    Private: `_connect` opens a database, `_initdb` creates its tables, `_initialized_dbs` names those that have them.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._lock = threading.RLock()
         self._engines: dict[str, Engine] = {}
-        super().__init__(base_dir)
+        self._empty_database = ""
+        self._batch: contextlib.ExitStack | None = None
+        self._in_batch: dict[str, Connection] = {}
+        super().__init__(base_dir, inst_data)
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        with self._db_lock, self._engine(shard).begin() as connection:
-            yield connection
+        with self._lock:
+            if self._batch is None:
+                with self._engine(shard).begin() as connection:
+                    yield connection
+            else:
+                if shard not in self._in_batch:
+                    self._in_batch[shard] = self._batch.enter_context(self._engine(shard).begin())
+                yield self._in_batch[shard]
 
     def _engine(self, shard: str) -> Engine:
-        """Return the connection to a database, made if need be. Called by one thread at a time."""
         if shard not in self._engines:
             runs = [name for name in self._engines if name != INDEX]
             for name in runs[: len(runs) + 1 - MAX_OPEN_RUNS]:
@@ -70,35 +98,26 @@ class EventLog(SqliteEventLogStorage):
         return self._engines[shard]
 
     def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:  # noqa: FBT001, FBT002 - Dagster's
-        """Make the tables of a new database. One of a run is of the version that the index is: to ask takes longer."""
-        if for_index_shard or inspect(engine).get_table_names():
-            super()._initdb(engine, for_index_shard)
+        """Create the tables of a database. Dagster creates the first one; each new one is a copy, which takes less."""
+        is_new = not for_index_shard and not inspect_database(engine).get_table_names()
+        if is_new and self._empty_database:
+            with _raw(engine) as connection:
+                connection.executescript(self._empty_database)
             return
-        with self._engine(INDEX).connect() as connection:
-            version = connection.execute(VERSION.select()).scalar_one()
-        SqlEventLogStorageMetadata.create_all(engine)
-        with engine.begin() as connection:
-            VERSION.create(connection)
-            connection.execute(VERSION.insert().values(version_num=version))
+        super()._initdb(engine, for_index_shard)
+        if is_new:
+            with _raw(engine) as connection:
+                self._empty_database = "\n".join(connection.iterdump())
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events that came together: each as `store_event` does, those of one run's assets in one transaction."""
-        # A run plans its checks together with its assets.
-        for (_, is_of_asset), group in groupby(events, lambda e: (e.run_id, e.dagster_event_type in ASSET_EVENTS)):
-            if is_of_asset:
-                self._store_asset_events(list(group))
-            else:
-                super().store_event_batch(list(group))
-
-    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
-        with self.run_connection(events[0].run_id) as connection:
-            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(e) for e in events])
-        with self.index_connection() as connection:
-            inserted = [connection.execute(self.prepare_insert_event(e)).inserted_primary_key for e in events]
-            numbers = [int(key[0]) for key in inserted if key is not None]
-            self._store_asset_event_tags(connection, events, numbers)
-            for each, number in zip(events, numbers, strict=True):
-                self._store_asset_event(connection, each, number)
+        """Store events as Dagster does, in one transaction per database instead of several per event."""
+        with self._lock, contextlib.ExitStack() as batch:
+            self._batch = batch
+            try:
+                super().store_event_batch(events)
+            finally:
+                self._batch = None
+                self._in_batch.clear()
 
     def dispose(self) -> None:
         """Close all databases."""
@@ -109,7 +128,7 @@ class EventLog(SqliteEventLogStorage):
 
 
 class RunStorage(SqliteRunStorage):
-    """What is known of each run."""
+    """The state of each run. Private: `_conn_string` is the address of the database."""
 
     _kept: Engine | None = None
 
@@ -129,20 +148,35 @@ class RunStorage(SqliteRunStorage):
 
 
 class SqliteStorage(DagsterSqliteStorage):
-    """All of an instance's history."""
+    """All of an instance's history. Private: the attributes that hold its parts, and the folder of each part."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        """Keep the databases below `base_dir`, where Dagster has them."""
         super().__init__(base_dir, inst_data)
         self._event_log_storage = EventLog(self._event_log_storage._base_dir)  # noqa: SLF001
         self._run_storage = RunStorage(self._run_storage._conn_string)  # noqa: SLF001
+        self.try_out()
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # it says less of its own type
         cls, inst_data: ConfigurableClassData | None, config_value: SqliteStorageConfig
     ) -> SqliteStorage:
-        """Make one from what dagster.yaml says."""
+        """Create the storage from the `storage` section of dagster.yaml."""
         return cls(config_value["base_dir"], inst_data)
+
+    def try_out(self) -> None:
+        """Open each database. Raises AttributeError or TypeError if a private name is not what it was."""
+        for connect in (self._event_log_storage.index_connection, self._run_storage.connect):
+            with connect() as connection:
+                connection.execute(text("SELECT 1"))
+
+
+@contextlib.contextmanager
+def _raw(engine: Engine) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(engine.raw_connection()) as proxied:
+        connection = proxied.driver_connection
+        if not isinstance(connection, sqlite3.Connection):
+            raise TypeError(f"{type(connection)} is not SQLite's")
+        yield connection
 
 
 def _open(url: str) -> Engine:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from winnow_dagster.files.processes import is_dead_or_of_before, this_process
 
@@ -25,7 +23,13 @@ PROCESS_TAG = "winnow/process"
 SITE_TAG = "winnow/site"
 """The id of the site that a run works for."""
 
-# What is still to come of a run that is one of these depends on its process.
+LOCATION_TAG = ".dagster/repository"
+"""Dagster's tag for the code location of a run that a daemon or the UI started. Private: no constant is public."""
+
+RETRY_TAG = "dagster/will_retry"
+"""Dagster's tag for a failed run that its settings allow to retry. Private: no constant is public."""
+
+# A run with one of these statuses cannot end without its process.
 IN_A_PROCESS = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 UNDER_WAY = [
@@ -50,7 +54,7 @@ MAX_RUN_TIME = timedelta(hours=4)
 
 
 def run_tags(run_id: str, site: str) -> dict[str, str]:
-    """Return the tags of a run of this process for a site; `site` is '' if it has no id yet."""
+    """Return the tags for a run of this process and a site. `site` is '' if the site has no id yet."""
     return {PROCESS_TAG: f"{this_process()} {run_id}"} | ({SITE_TAG: site} if site else {})
 
 
@@ -61,21 +65,26 @@ def process_of(run: dg.DagsterRun) -> str:
 
 
 def selects_only_ours(run: dg.DagsterRun) -> bool:
-    """Tell whether every asset of a run is Winnow's. A run of one of Winnow's jobs may name no assets."""
+    """Return whether every asset of a run is Winnow's. A run of one of Winnow's jobs may name no assets."""
     selected = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
     return selected <= ASSETS if selected else run.job_name in JOBS
 
 
 def reads_days(run: dg.DagsterRun) -> bool:
-    """Tell whether a run reads days."""
+    """Return whether a run reads days."""
     return run.job_name == READS_DAYS or RAW in (run.asset_selection or ())
+
+
+def is_retried(run: dg.DagsterRun) -> bool:
+    """Return whether Dagster retries a failed run. It tags each such run, but retries only runs that it launched."""
+    return run.tags.get(RETRY_TAG) == "true" and run.remote_job_origin is not None
 
 
 @dataclass(frozen=True)
 class OwnRuns:
-    """The runs in an instance that are one installation's: they have its tag, or are of its code location.
+    """The runs of one installation in an instance: runs with its tag, and runs of its code location.
 
-    `label`: Dagster's label for the runs of the code location; '' for a process outside of a code location.
+    `label` is Dagster's name of the code location; '' for a process outside of a code location.
     """
 
     instance: dg.DagsterInstance
@@ -84,7 +93,7 @@ class OwnRuns:
 
     @classmethod
     def of_sensor(cls, context: dg.SensorEvaluationContext, site: str) -> OwnRuns:
-        """Return the runs of the code location that a sensor is in."""
+        """Return the runs of the code location that a sensor belongs to."""
         location, name = context.code_location_origin, context.repository_name
         return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "")
 
@@ -96,9 +105,9 @@ class OwnRuns:
         created_before: datetime | None = None,
         updated_after: datetime | None = None,
     ) -> list[dg.RunRecord]:
-        """Return these runs, oldest first."""
+        """Return the runs with one of these statuses, oldest first."""
         found: dict[str, dg.RunRecord] = {}
-        for tag, value in ((SITE_TAG, self.site), (REPOSITORY_LABEL_TAG, self.label)):
+        for tag, value in ((SITE_TAG, self.site), (LOCATION_TAG, self.label)):
             if value:
                 chosen = dg.RunsFilter(
                     statuses=statuses,
@@ -116,11 +125,11 @@ class OwnRuns:
         return selects_only_ours(run) and run.tags.get(SITE_TAG, self.site) == self.site
 
     def reading_days(self, since: datetime) -> list[dg.RunRecord]:
-        """Return the runs created since then that read days, or will read them."""
+        """Return the unfinished runs, created since that moment, that read days."""
         return [record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run)]
 
     def close_dead(self) -> None:
-        """Report as failed the runs of this machine whose process has died, and those that never started.
+        """Report as failed each run whose process on this machine has died, and each run that never started.
 
         Otherwise Dagster may count their assets as in progress for ever.
         """
@@ -129,26 +138,31 @@ class OwnRuns:
             self.instance.report_run_failed(record.dagster_run, "No process started this run in time")
         for record in self.find(IN_A_PROCESS):
             run, process = record.dagster_run, process_of(record.dagster_run)
-            # A live run that is closed by mistake still does its work: no number depends on the history of runs.
+            # A live run that is closed by mistake goes on working, and no number depends on the history of runs.
             if process and is_dead_or_of_before(process):
                 self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
             elif not process and record.start_time and record.start_time < lost.timestamp():
                 self.instance.report_run_failed(run, "Its process died before it recorded its id")
 
-    def forget_old(self, before: datetime) -> int:
-        """Delete runs created before that moment; return how many.
+    def purge_old_runs(self, before: datetime) -> int:
+        """Delete the runs created before that moment, and return how many.
 
-        Successful runs that read days stay, since they are the history of those days. Each other run has a newer
-        successor.
+        Successful runs that read days stay, since they are the history of those days.
         """
         found = [record.dagster_run for record in self.find(OVER, created_before=before)]
         old = [run for run in found if not (run.is_success and reads_days(run))][:MAX_DELETED_RUNS]
-        storage = self.instance.event_log_storage
         for run in old:
             self.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             self.instance.delete_run(run.run_id)
-            if isinstance(storage, SqliteEventLogStorage):
-                # Each run has a database of its own. Dagster empties it but does not delete it.
-                for suffix in ("", "-shm", "-wal"):
-                    Path(storage.path_for_shard(run.run_id) + suffix).unlink(missing_ok=True)
+            self._delete_database(run.run_id)
         return len(old)
+
+    def _delete_database(self, run_id: str) -> None:
+        """Delete a deleted run's own database, which Dagster empties and leaves on the disk.
+
+        Private: only the storage in SQLite has `path_for_shard`. Without it, the empty databases stay.
+        """
+        path_for_shard = getattr(self.instance.event_log_storage, "path_for_shard", None)
+        if path_for_shard is not None:
+            for suffix in ("", "-shm", "-wal"):
+                Path(path_for_shard(run_id) + suffix).unlink(missing_ok=True)

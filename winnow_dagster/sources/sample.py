@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
-from winnow_dagster.config.values import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import ONE_DAY, Reading
+from winnow_dagster.fields import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 
 if TYPE_CHECKING:

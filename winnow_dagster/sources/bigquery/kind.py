@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.sources.bigquery.costs import BigQueryCosts
 from winnow_dagster.sources.bigquery.query import text_to_paste
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE, BigQuerySection, BigQuerySettings
-from winnow_dagster.sources.interface import CountAlong, Kind
+from winnow_dagster.sources.interface import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from winnow_dagster.config.errors import hide, shown
+from winnow_dagster.core.colors import COLORS
+from winnow_dagster.core.masking import hide, shown
 from winnow_dagster.core.names import Selector, normalise
 from winnow_dagster.core.window import ALL
 from winnow_dagster.files.paths import SCHEME, ObjectPath
-from winnow_dagster.site.svg import COLORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
