@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +199,7 @@ def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
 
 def format_facts(facts: ReadingFacts) -> dict[str, object]:
     """Return the known facts about a reading as JSON values."""
-    return {key: value for key, value in asdict(facts).items() if value != getattr(NO_FACTS, key)}
+    return {key: value for key, value in vars(facts).items() if value != getattr(NO_FACTS, key)}
 
 
 def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverage | None:

@@ -111,7 +111,11 @@ class Jobs:
                 job.cancel(retry=None, timeout=5)
 
     def run(self, statement: Statement) -> tuple[pl.DataFrame, Entry]:
-        """Run a statement to its end. Start it again if BigQuery failed inside."""
+        """Run a statement to its end. Start it again if BigQuery failed inside.
+
+        Returns its answer and what to enter once that is stored: until then, a run that dies leaves a job without an
+        end, whose answer the next run fetches.
+        """
         if self.given_up.is_set():
             raise NotSentError
         tries = Tries(self.retry_policy.tries, self.given_up.is_set)
@@ -143,24 +147,27 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def follow(self, job: bigquery.QueryJob, entry: Entry) -> tuple[pl.DataFrame, Entry]:
-        """Await a job's end, enter what it billed, and return its answer."""
+        """Await a job's end; return its answer and what to enter once that is stored."""
         return self._await(job, entry, Tries(self.retry_policy.tries, self.given_up.is_set))
 
-    def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
+    def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> None:
         """Enter what a job billed once it is over. An unfinished job keeps its estimate."""
+        ended = self._end_of(entry, job)
+        if ended != entry:
+            self.ledger.enter(ended)
+
+    def _end_of(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
         if job.state != "DONE":
             return entry
         if job.total_bytes_billed is None:
             with contextlib.suppress(*GOOGLE_ERRORS):
                 job.reload(retry=self.retry_policy.retry(), timeout=self.retry_policy.call)
-        ended = replace(
+        return replace(
             entry,
             billed=int(job.total_bytes_billed or 0),
             processed=int(job.total_bytes_processed or 0),
             cache_hit=bool(job.cache_hit),
         )
-        self.ledger.enter(ended)
-        return ended
 
     def config(self, statement: Statement) -> bigquery.QueryJobConfig:
         """Return the job configuration of a statement."""
@@ -247,6 +254,7 @@ class Jobs:
         # A failed job stays failed however often Winnow asks. Only a new one may succeed.
         # BigQuery does not find a lost job again either.
         asking = self.retry_policy.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
+        frame = None
         try:
             rows = job.result(retry=asking, job_retry=None, timeout=self.settings.deadline_seconds)
             frame = pl.DataFrame(rows.to_arrow(create_bqstorage_client=False))
@@ -256,5 +264,6 @@ class Jobs:
             raise
         finally:
             del self.running[entry.job_id]
-            entry = self.enter_end(entry, job)
-        return frame, entry
+            if frame is None:
+                self.enter_end(entry, job)
+        return frame, replace(self._end_of(entry, job), rows=frame.height)

@@ -184,7 +184,7 @@ class BigQuerySource:
         self, pool: Executor, jobs: Jobs, queries: Sequence[CountQuery], limit: int, figures: Figures
     ) -> Iterator[Reading | Failure]:
         """Run queries, at most `limit` at a time. A query counts until its answer is taken."""
-        waiting: dict[Future[Reading], CountQuery] = {}
+        waiting: dict[Future[tuple[Reading, Entry]], CountQuery] = {}
         left = iter(queries)
         while True:
             for query in islice(left, limit - len(waiting)):
@@ -193,13 +193,18 @@ class BigQuerySource:
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 query = waiting.pop(future)
-                yield from _answer_of(future, query)
+                yield from _answer_of(future, query, self._ledger)
 
-    def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> Reading:
-        frame, entry = jobs.run(self._statement(query, figures))
-        counts, unnamed = read_answer(frame, query)
-        self._ledger.enter(replace(entry, rows=frame.height))
-        return Reading(query.requests, counts, Cost(1, entry.processed or 0, entry.billed or 0), unnamed)
+    def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> tuple[Reading, Entry]:
+        """Return an answer, and what to enter once it is stored."""
+        frame, ended = jobs.run(self._statement(query, figures))
+        try:
+            counts, unnamed = read_answer(frame, query)
+        except InvalidResponseError:
+            self._ledger.enter(replace(ended, rows=None))
+            raise
+        cost = Cost(1, ended.processed or 0, ended.billed or 0)
+        return Reading(query.requests, counts, cost, unnamed, job_id=ended.job_id), ended
 
     def _statement(self, query: CountQuery, figures: Figures) -> Statement:
         cap = self._settings.maximum_bytes_billed_per_day
@@ -215,16 +220,22 @@ class BigQuerySource:
         )
 
 
-def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading | Failure]:
-    """Yield a query's reading or its failures. Raises SourceError if the error fails every query."""
+def _answer_of(future: Future[tuple[Reading, Entry]], query: CountQuery, ledger: Ledger) -> Iterator[Reading | Failure]:
+    """Yield a query's reading or its failures, and enter its end once that is stored.
+
+    Raises SourceError if the error fails every query.
+    """
     try:
-        yield future.result()
+        reading, ended = future.result()
     except NotSentError:
         return
     except (*GOOGLE_ERRORS, InvalidResponseError) as error:
         if fails_every_query(error):
             raise source_error(error) from None
         yield from (Failure(request, describe(error), is_transient(error)) for request in query.requests)
+        return
+    yield reading
+    ledger.enter(ended)
 
 
 def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:
