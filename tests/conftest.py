@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,14 @@ import pytest
 from hypothesis import settings
 
 from tests.rows import to_frame
-from winnow_dagster.config.settings import PackageSettings, Settings, SourceSettings
+from winnow_dagster.config.settings import PackageSettings, Settings
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,7 @@ def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str 
         data_dir=folder / "data",
         base_url="",
         stale_threshold_days=3,
-        source=SourceSettings(kind=kind, paths=(), credential_file=None, settle_days=0),
+        source=replace(KINDS[kind].section().resolve(folder), settle_days=0),
         packages=tuple(PackageSettings(Selector.parse(name), name, days) for name, days in packages.items()),
         start_date=date(2024, 2, 23),
     )

@@ -18,7 +18,8 @@ from tests.dagster_dev import CHECKS, Dev, make_dev
 from tests.fake_bigquery import Service, fake, incomplete, job, refused
 from tests.postgres import find_postgres, running_postgres
 from tests.rows import Row, row
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 
 SAMPLES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 

@@ -122,7 +122,7 @@ def collect(  # noqa: PLR0913 - an option each
         raise Failure(str(error), UNUSABLE) from None
     except StorageError as error:
         raise Failure(str(error), INCOMPLETE) from None
-    report.print_result(result, progress.cost, progress.unnamed)
+    report.print_result(result, progress.cost_line, progress.unnamed)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)
 
 
@@ -155,8 +155,6 @@ def estimate(config_path: Path | None, *, dry_run: bool) -> None:
     from winnow_dagster import report  # noqa: PLC0415 - see above
     from winnow_dagster.sources.interface import SourceError  # noqa: PLC0415
 
-    if settings.source.kind != "bigquery":
-        click.echo(f"The source is {settings.source.kind}, which costs nothing. With `kind: bigquery` it would cost:")
     report.print_estimate(settings)
     if dry_run:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.credentials import FILE_VARIABLE, CredentialsError, encoded_key, parse_key_file
 from winnow_dagster.files.errors import StorageError, to_storage_error
 from winnow_dagster.files.operations import make_writable
-from winnow_dagster.sources.parquet_files import find_files
+from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 def find_problems(settings: Settings) -> list[str]:
     """Return the problems, one line each. Tests a bucket by writing and removing an object."""
-    return [*_credentials(settings), *_directories(settings), *_files(settings)]
+    source = settings.source
+    return [*_credentials(settings), *_directories(settings), *KINDS[source.kind].problems(source)]
 
 
 def _credentials(settings: Settings) -> Iterator[str]:
-    key, folders = settings.source.credential_file, (settings.output_dir, settings.data_dir)
-    is_google = settings.source.kind == "bigquery" or not all(isinstance(folder, Path) for folder in folders)
+    key, folders = settings.credential_file, (settings.output_dir, settings.data_dir)
+    is_google = KINDS[settings.source.kind].needs_google or not all(isinstance(folder, Path) for folder in folders)
     try:
         if key:
             parse_key_file(key)
@@ -56,9 +57,3 @@ def _check(folder: StorePath) -> None:
         # Root may write wherever modes forbid it, but not on a file system that is read-only.
         code = errno.EROFS if os.statvfs(existing).f_flag & os.ST_RDONLY else errno.EACCES
         raise to_storage_error(OSError(code, os.strerror(code)), existing)
-
-
-def _files(settings: Settings) -> Iterator[str]:
-    source, paths = settings.source, ", ".join(settings.source.paths)
-    if source.kind == "parquet" and not find_files(source.paths):
-        yield f"source.path: no file at {paths}. Correct the path, or export the files there"

@@ -15,8 +15,9 @@ import dagster as dg
 from tests import emulator
 from tests.conftest import FixedClock, House, make_settings
 from tests.downloads import download
-from winnow_dagster.core.billing import TIB, Figures, format_bytes
+from winnow_dagster.core.billing import TIB, format_bytes
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.store.ledger import ledger_of
 
 PACKAGES, WINDOW, DAYS = 100, 30, 30

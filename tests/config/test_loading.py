@@ -27,7 +27,8 @@ from winnow_dagster.config.loading import (
 from winnow_dagster.config.packages import Slug
 from winnow_dagster.core.badge import SLUGS, BadgeStyle
 from winnow_dagster.core.billing import TIB
-from winnow_dagster.sources.parquet_files import find_files
+from winnow_dagster.sources.parquet.files import find_files
+from winnow_dagster.sources.parquet.kind import ParquetSettings
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +89,7 @@ def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
     found = load_settings(write(text, "etc/winnow.yaml"))
     assert found.output_dir == tmp_path / "www"
     assert found.data_dir == tmp_path / "etc" / "state"
+    assert isinstance(found.source, ParquetSettings)
     assert found.source.paths == (str(tmp_path / "etc" / "exports" / "*.parquet"),)
     assert found.base_url == "https://badges.example.com"
     assert found.start_date == date(2025, 1, 1)
@@ -103,11 +105,13 @@ def test_a_folder_with_magic_in_its_name_is_meant_as_it_is() -> None:
     found = load_settings(write(text, "in[1]/winnow.yaml"))
     Path("in[1]/rows").mkdir()
     Path("in[1]/rows/x.parquet").touch()
+    assert isinstance(found.source, ParquetSettings)
     assert [Path(path).name for path in find_files(found.source.paths)] == ["x.parquet"]
 
 
 def test_parquet_files_may_be_at_several_paths(tmp_path: Path) -> None:
     found = load_settings(write("packages: [{name: a}]\nsource: {kind: parquet, path: [old, /new/*.parquet]}"))
+    assert isinstance(found.source, ParquetSettings)
     assert found.source.paths == (str(tmp_path / "old"), "/new/*.parquet")
 
 
@@ -152,7 +156,7 @@ def test_a_config_of_the_predecessor_is_accepted_unchanged() -> None:
         )
     )
     assert found.source.kind == "bigquery"
-    assert found.source.credential_file == Path("/etc/badges/gcp.json")
+    assert found.credential_file == Path("/etc/badges/gcp.json")
     assert found.output_dir == Path("/var/lib/badges/output")
     assert found.data_dir == Path("/var/lib/badges/data")
     assert found.stale_threshold_days == 5
@@ -341,7 +345,7 @@ def test_numbers_mean_what_people_read() -> None:
     """)
     found = load_settings(path)
     assert (found.stale_threshold_days, found.schedule_hour, found.schedule_minute) == (10, 8, 30)
-    assert found.source.bigquery.budget_bytes == 2 * TIB
+    assert found.budget_bytes == 2 * TIB
     one, other = found.packages
     assert one.window_days == (30,)
     assert one.look.extras["labelColor"] == "000777"

@@ -31,21 +31,21 @@ dimensions.DIMENSIONS = (*dimensions.DIMENSIONS, PYTHON)
 
 from winnow_dagster.config.packages import LookSection
 from winnow_dagster.core.badge import BadgeStyle, badges_of, parse_name
-from winnow_dagster.core.billing import Figures
 from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.core.days import CountOptions, Days, describe
 from winnow_dagster.core.everything import describe_everything
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
-from winnow_dagster.core.query import PER_PACKAGE, CountQuery
 from winnow_dagster.site.chart import Series, plot
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.record import format_record, parse_record
 from winnow_dagster.site.site import SiteConfig
-from winnow_dagster.sources.parquet_counts import count_rows
-from winnow_dagster.sources.parquet_survey import survey_file
-from winnow_dagster.store.days import raw_store
+from winnow_dagster.sources.bigquery.billing import Figures
+from winnow_dagster.sources.bigquery.query import PER_PACKAGE, CountQuery
+from winnow_dagster.sources.parquet.counts import count_rows
+from winnow_dagster.sources.parquet.survey import survey_file
+from winnow_dagster.store.raw import raw_store
 
 OLD, NEW = date(2025, 6, 29), date(2025, 6, 30)
 AT = datetime(2025, 7, 2, tzinfo=UTC)

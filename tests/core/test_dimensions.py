@@ -20,12 +20,12 @@ from winnow_dagster.core.coverage import Reading, Request
 from winnow_dagster.core.days import CountOptions, describe
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.query import PLAIN_COLUMNS
 from winnow_dagster.core.shard import ALL_COLUMNS
 from winnow_dagster.site.history import format_json
 from winnow_dagster.site.record import format_record
-from winnow_dagster.sources.parquet_schema import COLUMNS
-from winnow_dagster.store.days import raw_store
+from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
+from winnow_dagster.sources.parquet.schema import COLUMNS
+from winnow_dagster.store.raw import raw_store
 
 if TYPE_CHECKING:
     from winnow_dagster.core.days import Package

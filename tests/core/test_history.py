@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.rows import Row, row, to_frame
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, winnow
+from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import CountOptions, Days, Package, describe, recount
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, normalise
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import ALL, Window, sum_counts
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def history(covered: Collection[date], count: int = 1) -> History:
     raw = [row(day, "a", downloads=count) for day in covered]
     honest = winnow(to_frame(raw).lazy()).collect()
     return history_of(
-        Tally.of([honest]).numbers.get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
+        DayCounts.of([honest]).by_package().get("a", {}), dict.fromkeys(sorted(covered), DayMark(provisional=False))
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow_dagster.core.coverage import NO_FACTS, Coverage, Request, end_of
+from winnow_dagster.core.merging import WaitingAnswer, merge_coverage
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import Gap, ReadPolicy, find_gaps, plan_requests
 
@@ -138,6 +139,7 @@ def test_a_package_is_read_again_once_if_a_wider_reading_has_a_stamp_in_the_futu
     day = ago(0)
     ahead = read(PREFIX, at=NOW + timedelta(days=2))
     assert plan_requests([day], [MEMBER], {day: ahead}, READER) == [Request(MEMBER, day, day, is_reread=True)]
-    again = ahead.with_reading({MEMBER: NO_FACTS}, NOW)
+    answer = WaitingAnswer((Request(MEMBER, day, day),), NOW, {day: {MEMBER: NO_FACTS}}, {day: dict(ahead.read)})
+    again, _ = merge_coverage(day, ahead, [answer])
     assert plan_requests([day], [MEMBER], {day: again}, READER) == []
     assert plan_requests([day], [PREFIX], {day: again}, READER) == [Request(PREFIX, day, day)]

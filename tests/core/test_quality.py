@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from tests.conftest import NOW
 from winnow_dagster.core.coverage import Coverage, ReadingFacts
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.quality import QuietDays, find_quiet_days
+from winnow_dagster.core.quality import QuietDayFinder, QuietDays
 
 DAY = date(2025, 6, 30)
 A, B = Selector("a"), Selector("b")
@@ -20,7 +20,7 @@ def read(downloads: dict[Selector, int], rows: int | None = None, at: datetime =
 
 def quiet(today: Coverage, usual: dict[Selector, int], weeks: int = 8) -> QuietDays:
     before = {DAY - timedelta(weeks=n): read(usual) for n in range(1, weeks + 1)}
-    return find_quiet_days({**before, DAY: today}, [A, B], [DAY])
+    return QuietDayFinder([A, B]).find({**before, DAY: today}, [DAY])
 
 
 def test_less_than_half_of_a_thousand_is_low_and_half_is_not() -> None:
@@ -54,3 +54,13 @@ def test_with_fewer_than_four_weeks_nothing_is_judged() -> None:
 
 def test_a_reading_with_the_number_of_rows_is_judged_by_that() -> None:
     assert quiet(read({A: 0}, rows=10**9), {A: 1000}) == QuietDays({}, {})
+
+
+def test_a_day_is_judged_again_once_it_or_a_week_before_was_read_again() -> None:
+    finder = QuietDayFinder([A])
+    coverage = {DAY - timedelta(weeks=n): read({A: 1000}) for n in range(5)}
+    assert finder.find(coverage, [DAY]) == QuietDays({}, {})
+    coverage[DAY] = read({A: 0})
+    assert finder.find(coverage, [DAY]).empty == {DAY: (0, 1000)}
+    del coverage[DAY - timedelta(weeks=4)]
+    assert finder.find(coverage, [DAY]) == QuietDays({}, {})

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.rows import Row, row, to_frame
 from winnow_dagster.core.badge import badges_of
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, MIRRORS, winnow
+from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.core.names import normalise
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
     MAX_UNLISTED,
     PackageState,
@@ -66,7 +66,7 @@ winnowed_rows = st.builds(
 
 
 def count(rows: Sequence[Row], window: Window) -> WindowCounts:
-    return Tally.of([winnow(to_frame(rows).lazy()).collect()]).total(window, [A])[A]
+    return DayCounts.of([winnow(to_frame(rows).lazy()).collect()]).total(window, [A])[A]
 
 
 def add(left: WindowCounts, right: WindowCounts, window: Window) -> WindowCounts:

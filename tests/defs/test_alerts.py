@@ -24,6 +24,7 @@ from winnow_dagster.defs.alerts import AlertError, make_alerts, post
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import SITE_TAG
+from winnow_dagster.sources.parquet.kind import ParquetSettings
 
 SECRET = "T0KEN"
 
@@ -262,7 +263,7 @@ def test_a_collect_and_the_sensor_send_each_alert_once(
     make_house: MakeHouse, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
-    source = replace(settings.source, paths=(str(settings.folder / "*.parquet"),))
+    source = ParquetSettings(settle_days=0, paths=(str(settings.folder / "*.parquet"),))
     settings = replace(settings, source=source, start_date=datetime.now(UTC).date() - timedelta(days=2))
     with report.ProgressReporter(settings) as progress:
         webhook.status = 500

@@ -45,7 +45,7 @@ def source() -> CostlySource:
 
 
 def test_a_day_notes_its_share_of_what_its_readings_cost(make_house: MakeHouse) -> None:
-    house = make_house({"a": (2,), "b": (2,)})
+    house = make_house({"a": (2,), "b": (2,)}, kind="bigquery")
     house.count(DAY - timedelta(days=1), DAY)
     found = metadata(house.instance, "raw_downloads", DAY)
     assert (found["queries"], found["rows"], found["bytes_processed"]) == (2, 1, 300)

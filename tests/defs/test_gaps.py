@@ -120,8 +120,7 @@ def test_after_a_change_of_the_key_file_a_failed_read_is_retried_at_once(
     key = tmp_path / "application_default_credentials.json"
     house = make_house({"a": (7,)})
     if where == "config":
-        source = replace(house.winnow.settings.source, credential_file=key)
-        house.winnow = replace(house.winnow, settings=replace(house.winnow.settings, source=source))
+        house.winnow = replace(house.winnow, settings=replace(house.winnow.settings, credential_file=key))
     variables = {"variable": ("GOOGLE_APPLICATION_CREDENTIALS", str(key)), "gcloud": ("CLOUDSDK_CONFIG", str(tmp_path))}
     for name, value in [variables[where]] if where in variables else []:
         monkeypatch.setenv(name, value)

@@ -300,7 +300,7 @@ def test_after_a_short_day_a_prefix_is_asked_for_once_and_its_members_are_not(
     for _ in range(2):
         for failure in winnow.fetch([DAY], [], refetch=False):
             assert isinstance(failure, Failure)
-            winnow.raw.add_failure(failure)
+            winnow.raw.add_failure(failure, winnow.clock.now())
     bring_back(source, DAY)
     list(winnow.fetch([DAY], [], refetch=False))
     assert [str(request.selector) for request in source.asked] == ["a", "a-*"]

@@ -38,9 +38,9 @@ def ago(days: int) -> date:
 @pytest.fixture(autouse=True)
 def _rows(source: RowSource) -> None:
     source.rows = [
-        row
+        counted
         for n in range(-9, 40)
-        for row in [
+        for counted in [
             row(ago(n), "a", downloads=400),
             row(ago(n), "a", ci=True, downloads=100),
             row(ago(n), "b", installer="uv", system="Darwin", downloads=50),
@@ -252,13 +252,23 @@ def test_no_installer_breaks_out_of_the_page(make_house: MakeHouse, source: RowS
 
 
 def test_the_page_gives_a_query_with_which_to_count_along_and_snippets(make_house: MakeHouse) -> None:
-    house = change(make_house({"a": (3,)}), base_url="https://badges.example.com/x")
+    house = change(make_house({"a": (3,)}, kind="bigquery"), base_url="https://badges.example.com/x")
     page = (public(published(house)) / "a" / "index.html").read_text()
+    assert "In BigQuery, with an account of your own; the honest are" in page
     assert "project = &#34;a&#34;" in page
     assert f"TIMESTAMP(&#34;{ago(2)}&#34;)" in page
     assert "image:https://badges.example.com/x/a/downloads-3d-non-ci.svg[downloads,link=" in page
     assert "url=https%3A%2F%2Fbadges.example.com%2Fx%2Fa%2Fdownloads-3d-non-ci.json" in page
     assert '<link rel="canonical" href="https://badges.example.com/x/a/">' in page
+
+
+def test_no_page_of_another_source_names_bigquery_or_gives_its_query(make_house: MakeHouse) -> None:
+    house = published(make_house({"a": (3,)}, kind="parquet"))
+    for page in ("a/index.html", "index.html"):
+        content = (public(house) / page).read_text()
+        assert "Data: PyPI's download statistics, licensed" in content
+        for word in ("bigquery", "Count along", "TIMESTAMP", "the query"):
+            assert word not in content
 
 
 def test_sample_pages_say_sample_and_give_no_query(make_house: MakeHouse) -> None:

@@ -40,14 +40,14 @@ from winnow_dagster.core.coverage import Coverage, Request
 from winnow_dagster.core.names import Selector, is_name, normalise
 from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet import ParquetSource
-from winnow_dagster.store.days import raw_store
+from winnow_dagster.sources.parquet.source import ParquetSource
+from winnow_dagster.store.raw import raw_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from winnow_dagster.files.paths import StorePath
-    from winnow_dagster.store.days import DayStore
+    from winnow_dagster.store.raw import RawStore
 
 ROOT = Path(__file__).parents[2]
 FORKING = mp.get_context("spawn")
@@ -130,7 +130,7 @@ def try_config(folder: Path, content: bytes) -> None:
     for name in [*found.spellings.values(), *map(str, found.windows), *(g.group.name for g in found.groups)]:
         assert name == "*" or safe(name.removesuffix("*")), name
     private = [found.data_dir, found.store_folder, found.local_dir, found.default_home]
-    for place in (*private, found.source.credential_file, path):
+    for place in (*private, found.credential_file, path):
         assert not is_served(place, found.output_dir), (place, found.output_dir)
 
 
@@ -265,17 +265,17 @@ def survive(folder: Path, times: int, seed: int) -> int:
     return deaths
 
 
-def a_day(folder: Path) -> tuple[DayStore, bytes, pl.DataFrame]:
+def a_day(folder: Path) -> tuple[RawStore, bytes, pl.DataFrame]:
     store = raw_store(folder)
     rows = [row(DAY, f"p{n}", downloads=n + 1) for n in range(40)]
     store.write(DAY, to_frame(rows), Coverage(read={Selector("a"): AT}))
     return store, on_disk(store.path(DAY)).read_bytes(), store.load([DAY]).counts.collect()
 
 
-def try_day(store: DayStore, content: bytes, counts: pl.DataFrame) -> None:
+def try_day(store: RawStore, content: bytes, counts: pl.DataFrame) -> None:
     """Read a day file: exactly what was written, or nothing at all and a reason."""
     on_disk(store.path(DAY)).write_bytes(content)
-    found = raw_store(store.folder.parent)
+    found = raw_store(store.files.folder.parent)
     if found.coverage(DAY) is None:
         assert found.damaged(), "not covered, and nobody says why"
     else:

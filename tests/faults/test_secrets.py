@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from tests.fake_bigquery import Service
 from winnow_dagster.cli import main
-from winnow_dagster.config.settings import BigQuerySettings
-from winnow_dagster.sources.bigquery_client import connect
+from winnow_dagster.sources.bigquery.client import connect
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 
 EXPOSED = "every user of this machine can read the key. Protect it with chmod o="
 

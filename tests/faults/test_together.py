@@ -19,7 +19,8 @@ from tests.fake_bigquery import Service, fake, hang
 from tests.rows import row
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.names import Selector
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 
 DAY = date(2025, 6, 30)
 NAMES = ("a", "b", "c", "d")

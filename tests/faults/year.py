@@ -437,7 +437,7 @@ def change(year: Year) -> None:
 
 def run(times: int, seed: int, packages: int = PACKAGES) -> Iterator[str]:
     """Live `times` days; yield what happened. Raises AssertionError at the first badge that is wrong."""
-    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery"])
+    FORKING.set_forkserver_preload(["tests.faults.year", "winnow_dagster.sources.bigquery.source"])
     world = World(seed, random.Random(seed))
     shared = Path("/dev/shm")
     with (

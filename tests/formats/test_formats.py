@@ -24,8 +24,9 @@ from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.record import format_record, parse_record
 from winnow_dagster.site.site import SiteConfig
-from winnow_dagster.store.days import DayStore, honest_store, raw_store
+from winnow_dagster.store.days import DayStore, honest_store
 from winnow_dagster.store.ledger import Ledger
+from winnow_dagster.store.raw import raw_store
 
 HERE = Path(__file__).parent
 RELEASES = sorted(path.name for path in HERE.iterdir() if (path / "data").is_dir())
@@ -123,7 +124,7 @@ def without(part: str, name: str) -> PackageState:
 
 
 def page(state: PackageState, history: History) -> str:
-    site = SiteConfig(base_url="", stale_threshold_days=3, looks={}, table="")
+    site = SiteConfig(base_url="", stale_threshold_days=3, looks={})
     return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 

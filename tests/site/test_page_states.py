@@ -16,10 +16,15 @@ from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
+from winnow_dagster.sources.interface import CountAlong
 
 AS_OF = date(2026, 11, 20)
 TODAY = AS_OF + timedelta(days=1)
-SITE = SiteConfig(3, table="project.dataset.table", looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
+SITE = SiteConfig(
+    3,
+    looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
+    count_along={"parquet": CountAlong("a.b.c", "In a database", lambda *_: "SELECT 1")},
+)
 PROBLEM = "2026-11-20 could not be read"
 
 
@@ -86,6 +91,11 @@ def test_a_day_that_failed_is_said_to_hold_back_its_windows_only() -> None:
 
 def test_other_installers_name_the_window_that_they_are_of() -> None:
     assert "Other installers, which are never counted as honest, over 30 days: conda 6" in text(READ)
+
+
+def test_the_footer_names_the_public_dataset_if_readers_have_access_to_it() -> None:
+    assert "PyPI's download statistics (a.b.c), licensed" in text(READ)
+    assert "PyPI's download statistics, licensed" in text(replace(READ, source="clickhouse"))
 
 
 def test_the_query_is_spoken_of_where_there_is_one_only() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from tests.downloads import download, write
 from tests.fake_bigquery import fake, refused
-from winnow_dagster.config.settings import BigQuerySettings
-from winnow_dagster.sources.bigquery import BigQuerySource
-from winnow_dagster.sources.bigquery_jobs import RetryPolicy
+from winnow_dagster.sources.bigquery.jobs import RetryPolicy
+from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import Source, TransientError
-from winnow_dagster.sources.parquet import ParquetSource
+from winnow_dagster.sources.parquet.source import ParquetSource
 from winnow_dagster.sources.sample import SampleSource
 from winnow_dagster.store.ledger import ledger_of
 

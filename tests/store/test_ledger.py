@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from winnow_dagster.core.billing import Entry
-from winnow_dagster.core.query import PLAIN_COLUMNS
 from winnow_dagster.store.ledger import Ledger
 
 ENTRY = Entry(
@@ -65,11 +64,11 @@ OLD_LINE = (
 )
 
 
-def test_a_line_of_the_release_before_is_read_as_one_for_the_columns_that_it_read(tmp_path: Path) -> None:
+def test_a_line_of_the_release_before_has_no_columns(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_text(OLD_LINE)
     assert Ledger(path).entries() == [ENTRY]
-    assert ENTRY.columns == PLAIN_COLUMNS
+    assert ENTRY.columns is None
 
 
 def test_a_line_has_all_keys_of_the_release_before_which_passes_over_the_others(tmp_path: Path) -> None:

@@ -94,23 +94,23 @@ class GroupSection(LookSection):
     packages: Annotated[list[SelectorText], Field(min_length=1)]
 
 
-def settle_package(section: PackageSection, defaults: LookSection) -> PackageSettings:
+def resolve_package(section: PackageSection, defaults: LookSection) -> PackageSettings:
     """Return what a sound entry of `packages:` comes to."""
     selector = Selector.parse(section.name)
-    days, look = _settle_look(section, defaults)
+    days, look = _resolve_look(section, defaults)
     if selector.is_all and section.badges is None:
         look = replace(look, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
     return PackageSettings(selector, section.name, days, look, section.min_downloads or 0, settles)
 
 
-def settle_group(section: GroupSection, defaults: LookSection) -> GroupSettings:
+def resolve_group(section: GroupSection, defaults: LookSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
-    days, look = _settle_look(section, defaults)
+    days, look = _resolve_look(section, defaults)
     return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, look)
 
 
-def _settle_look(section: LookSection, defaults: LookSection) -> tuple[tuple[int, ...], BadgeStyle]:
+def _resolve_look(section: LookSection, defaults: LookSection) -> tuple[tuple[int, ...], BadgeStyle]:
     said = _merge(_said(defaults), _said(section))
     # The order in which shields.io documents them.
     extras = {

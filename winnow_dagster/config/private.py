@@ -61,7 +61,7 @@ def _private(settings: Settings) -> Iterator[tuple[StorePath | None, str]]:
     yield _in_environment(HOME_VARIABLE), f"${HOME_VARIABLE}"
     for folder in _instance_folders(settings):
         yield folder, "the history of runs"
-    yield settings.source.credential_file, "credential_file"
+    yield settings.credential_file, "credential_file"
     yield _in_environment(FILE_VARIABLE), f"${FILE_VARIABLE}"
     yield settings.config_file, "this config file"
 

@@ -10,54 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
-from winnow_dagster.core.billing import Figures
 from winnow_dagster.core.days import PATIENCE_DAYS
 from winnow_dagster.core.window import ALL
+from winnow_dagster.sources.interface import SourceContext
 
 if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.names import Group, Selector
     from winnow_dagster.files.paths import StorePath
+    from winnow_dagster.sources.interface import SourceSettings
 
 CONFIG_NAME = "winnow.yaml"
-PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 HOME_VARIABLE = "DAGSTER_HOME"
 INSTANCE_FILE = "dagster.yaml"
 
 IDS_FOLDER = "sites"
 """The folder in `data_dir` that has a file for each config."""
-
-
-@dataclass(frozen=True)
-class BigQuerySettings:
-    """How BigQuery is asked. `project` and `location` are empty where Google's defaults hold."""
-
-    project: str = ""
-    location: str = ""
-    table: str = PUBLIC_TABLE
-    strategy: str = "auto"
-    parallel: int = 12
-    deadline_seconds: int = 600
-    maximum_bytes_billed_per_day: int | None = None
-    """The user's cap for each day of a query. None: Winnow derives it from the columns that the query reads."""
-
-    figures: Figures = field(default_factory=Figures)
-    budget_bytes: float | None = None
-
-
-@dataclass(frozen=True)
-class SourceSettings:
-    """Where raw counts come from. `paths` (files, folders or globs) are parquet's, `credential_file` BigQuery's."""
-
-    kind: str
-    paths: tuple[str, ...]
-    credential_file: Path | None
-    settle_days: int
-    table_or_files: str = ""
-    """What distinguishes two sources of one kind: the paths as written, or the table if it is not the public one."""
-
-    bigquery: BigQuerySettings = field(default_factory=BigQuerySettings)
 
 
 @dataclass(frozen=True)
@@ -97,6 +66,12 @@ class Settings:
     packages: tuple[PackageSettings, ...]
     start_date: date
     groups: tuple[GroupSettings, ...] = ()
+    credential_file: Path | None = None
+    """A file with Google credentials, for buckets and for sources that need them."""
+
+    budget_bytes: float | None = None
+    """How much the source may bill in a month (UTC)."""
+
     schedule_enabled: bool = True
     schedule_hour: int = 3
     schedule_minute: int = 30
@@ -143,6 +118,20 @@ class Settings:
         return longest
 
     @property
+    def source_context(self) -> SourceContext:
+        """What the source has to know of the rest of the config."""
+        settling = frozenset(p.selector for p in self.packages if p.settle and self.source.settle_days)
+        return SourceContext(
+            data_dir=self.data_dir,
+            local_dir=self.local_dir,
+            credential_file=self.credential_file,
+            windows=self.longest_windows,
+            settling=settling,
+            start_date=self.start_date,
+            budget_bytes=self.budget_bytes,
+        )
+
+    @property
     def spellings(self) -> dict[str, str]:
         """How the config spells each package that it spells otherwise than normalised."""
         return {
@@ -171,9 +160,9 @@ class Settings:
     @property
     def store_folder(self) -> StorePath:
         """The folder of the stored days: one for each source, so that days of two never add up to one number."""
-        if not self.source.table_or_files:
+        if not self.source.variant:
             return self.data_dir / self.source.kind
-        digest = hashlib.sha256(self.source.table_or_files.encode()).hexdigest()[:8]
+        digest = hashlib.sha256(self.source.variant.encode()).hexdigest()[:8]
         return self.data_dir / f"{self.source.kind}-{digest}"
 
 

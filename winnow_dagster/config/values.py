@@ -79,19 +79,6 @@ def _check_webhook(value: str) -> str:
     return value
 
 
-def _check_project(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
-        raise invalid(f"{shown(value)} is not a Google Cloud project. Use its id, such as my-project-123")
-    return value
-
-
-def _check_table(value: str) -> str:
-    # The name goes into the query's text, where no parameter can stand.
-    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_$-]+", value):
-        raise invalid(f"{shown(value)} is not a table. Write it as project.dataset.table")
-    return value
-
-
 def _check_path(value: str) -> str:
     if "://" in value:
         raise invalid(f"{shown(value)} is not a local path. Use a directory or file of this machine")
@@ -136,11 +123,10 @@ Whole = Annotated[int, Field(strict=True), BeforeValidator(number_in_quotes)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 SelectorText = Annotated[Text, AfterValidator(_check_selector)]
 GroupName = Annotated[Text, AfterValidator(_check_name)]
+SettleDays = Annotated[Whole, Field(ge=0, le=30)]
 StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]
 Url = Annotated[Text, AfterValidator(_check_url)]
 Webhook = Annotated[Text, AfterValidator(_check_webhook)]
-Project = Annotated[Text, AfterValidator(_check_project)]
-Table = Annotated[Text, AfterValidator(_check_table)]
 Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(one_or_list), Field(min_length=1)]

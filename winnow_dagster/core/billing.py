@@ -1,22 +1,13 @@
-"""What queries cost: figures, estimates, the month's budget. Knows nothing of how queries are sent."""
+"""What queries bill: the ledger's entries and their sums. Knows nothing of how a source prices or sends a query."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import days_between, end_of
-from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import DIMENSIONS
-from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
-from winnow_dagster.core.query import BATCHED, FILE_NAME, FIRST_COLUMNS, PER_PACKAGE, SCAN, CountQuery, plan_queries
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
-
-    from winnow_dagster.core.names import Selector
 
 TIB = 2**40
 GB = 10**9
@@ -24,92 +15,10 @@ MB = 10**6
 
 Columns = tuple[str, ...]
 
-BYTES_PER_ROW: Mapping[str, float] = {
-    "timestamp": 8.0,
-    "project": 8.4,
-    **{dimension.column: dimension.bytes_per_row for dimension in DIMENSIONS},
-    "details.ci": 0.3,
-    FILE_NAME: 33.8,
-}
-"""Derived from rows with real user agents: BigQuery bills 2 bytes and the length of a text, and nothing for a NULL."""
-
-ROWS_LEFT = 0.61
-"""Derived: the share of the log's rows that PyPI still logs since the change."""
-
-CAP_FACTOR = 2
-"""The default cap as a multiple of the expected size of whole days, which grow."""
-
-
-def relative_size(columns: Columns) -> float:
-    """Return the size of a day's columns, relative to FIRST_COLUMNS on a day since the change."""
-    width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in FIRST_COLUMNS)
-    return width / ROWS_LEFT if FILE_NAME in columns else width
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The source's sizes and prices. The config can set each, and the ledger corrects them.
-
-    Sizes are those of FIRST_COLUMNS on a day since the change of the log. `relative_size` gives the others.
-    """
-
-    package_day_bytes: float = ROWS_LEFT * 153 * MB
-    """Derived: before the change a published 30-day query for one package billed about 4.6 GB, 153 MB a day."""
-
-    scan_day_bytes: float = ROWS_LEFT * 170 * GB
-    """Derived: before the change the columns of one whole day had 63 GB in March 2025, 170 GB in May 2026."""
-
-    usd_per_tib: float = 6.25
-    """BigQuery's on-demand price list, US multi-region."""
-
-    free_tib_per_month: float = 1.0
-    """BigQuery's free tier."""
-
-    minimum_query_bytes: float = 10 * MB
-    """BigQuery bills at least so much for a query."""
-
-    learned_package_days: Mapping[Columns, float] = field(default_factory=dict)
-    """The bytes billed per package and day according to the ledger, by the columns read."""
-
-    learned_scan_days: Mapping[Columns, float] = field(default_factory=dict)
-    """The bytes billed per scan of a day according to the ledger, by the columns read."""
-
-    def package_day(self, columns: Columns) -> float:
-        """Return the bytes that a package and day is expected to bill."""
-        return self.learned_package_days.get(columns, self.package_day_bytes * relative_size(columns))
-
-    def scan_day(self, columns: Columns) -> float:
-        """Return the bytes that a scan of a day is expected to bill."""
-        return self.learned_scan_days.get(columns, self.scan_day_bytes * relative_size(columns))
-
-    def scan_above(self, columns: Columns) -> float:
-        """Return the number of packages above which one scan of a day is cheaper than a query for each."""
-        return self.scan_day(columns) / self.package_day(columns)
-
-    def estimate(self, query: CountQuery) -> float:
-        """Return the bytes that a query is expected to bill."""
-        if query.strategy == SCAN:
-            return query.days * self.scan_day(query.columns)
-        # Whether an IN list prunes clusters as `=` does is open; the ledger corrects this where it does not.
-        return max(self.minimum_query_bytes, len(query.requests) * query.days * self.package_day(query.columns))
-
-    def cap(self, query: CountQuery) -> int:
-        """Return a `maximum_bytes_billed` that lets a query run.
-
-        BigQuery compares it with the whole partitions of the columns read, and ignores clustering. A cap below that
-        refuses queries that would read little.
-        """
-        expected = self.scan_day_bytes * relative_size(query.columns)
-        return int(query.days * CAP_FACTOR * max(expected, self.scan_day(query.columns)))
-
-    def dollars(self, size: float) -> float:
-        """Return the price of so many bytes, the free ones not taken off."""
-        return size / TIB * self.usd_per_tib
-
 
 @dataclass(frozen=True)
 class Entry:
-    """One query in the ledger. `billed` is None while it is not known what the query came to."""
+    """One query in the ledger. `billed` is None until the source reports what the query billed."""
 
     job_id: str
     at: datetime
@@ -122,11 +31,11 @@ class Entry:
     processed: int | None = None
     rows: int | None = None
     cache_hit: bool = False
-    columns: Columns = FIRST_COLUMNS
-    """The columns read. Releases that did not record them read these."""
+    columns: Columns | None = None
+    """The columns read; None if the release did not record them."""
 
     project: str = ""
-    """The Google Cloud project in which the job runs; empty if the release did not record it."""
+    """The project that pays for the query; empty if the release did not record it."""
 
     @property
     def counted(self) -> float:
@@ -140,13 +49,8 @@ class Entry:
 
     @property
     def package_days(self) -> int:
-        """For how many packages and days the query asked."""
+        """The number of packages that the query asked for, times its number of days."""
         return len(self.selectors) * self.days
-
-    @property
-    def is_typical(self) -> bool:
-        """Whether later queries for the same columns bill alike. Earlier releases read old days without file names."""
-        return bool(self.billed) and not self.cache_hit and (self.first > LAST_MIXED_DAY or FILE_NAME in self.columns)
 
 
 def month_total(entries: Iterable[Entry], now: datetime) -> float:
@@ -154,70 +58,8 @@ def month_total(entries: Iterable[Entry], now: datetime) -> float:
     return sum(e.counted for e in entries if (e.at.year, e.at.month) == (now.year, now.month))
 
 
-def learn(figures: Figures, entries: Iterable[Entry]) -> Figures:
-    """Return the figures corrected by what queries really billed, for each set of columns that they read."""
-    typical = [entry for entry in entries if entry.is_typical]
-    pruned = [(e.columns, e.counted, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
-    scans = [(e.columns, e.counted, e.days) for e in typical if e.strategy == SCAN]
-    return replace(figures, learned_package_days=_average(pruned), learned_scan_days=_average(scans))
-
-
-def _average(billed: Iterable[tuple[Columns, float, int]]) -> dict[Columns, float]:
-    """Return the bytes per unit for each set of columns, from columns, bytes and units."""
-    size: dict[Columns, float] = defaultdict(float)
-    units: dict[Columns, int] = defaultdict(int)
-    for columns, more, number in billed:
-        size[columns] += more
-        units[columns] += number
-    return {columns: size[columns] / units[columns] for columns in size}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a config costs by one strategy: queries and bytes of the first fill, and of one day from then on."""
-
-    strategy: str
-    fill_queries: int
-    fill_bytes: float
-    day_queries: int
-    day_bytes: float
-    needs_file_names: bool
-    """Whether the first fill reads days that need file names."""
-
-    @property
-    def month_bytes(self) -> float:
-        """The bytes of a month of 30 days, each read once."""
-        return 30 * self.day_bytes
-
-
-def estimate_plan(
-    windows: Mapping[Selector, int], start: date, through: date, strategy: str, figures: Figures
-) -> tuple[Estimate, list[CountQuery]]:
-    """Return what a config costs by one strategy, and the queries of one day. `windows`: the longest, in days.
-
-    The first fill is what a collect would send for an empty store, with no day before `start`.
-    """
-    reader = ReadPolicy(end_of(through))
-    fill = [
-        request
-        for gap in find_gaps(windows, {}, reader, start=start, through=through)
-        for request in plan_requests(days_between(gap.first, gap.last), gap.selectors, {}, reader)
-    ]
-    day = plan_requests([through], windows, {}, reader)
-    fill_queries, day_queries = (plan_queries(r, strategy, figures.scan_above) for r in (fill, day))
-    estimate = Estimate(
-        strategy,
-        len(fill_queries),
-        sum(map(figures.estimate, fill_queries)),
-        len(day_queries),
-        sum(map(figures.estimate, day_queries)),
-        any(query.needs_file_names for query in fill_queries),
-    )
-    return estimate, day_queries
-
-
 def format_bytes(size: float) -> str:
-    """Return a size as people read it: `153 MB`, `4.6 GB`, `0.42 TiB`."""
+    """Return a size in a readable unit: `153 MB`, `4.6 GB`, `0.42 TiB`."""
     if size >= 0.1 * TIB:
         return f"{size / TIB:.2f} TiB"
     if size >= GB:

@@ -1,19 +1,26 @@
-"""Counting: honest counts to the numbers of each package and day, in columns, for any number of packages.
+"""Counting: honest counts to the numbers of each package and day, and from those of each window.
+
+In columns, so that it serves one package with all numbers and all of PyPI with two.
 
 A number is unknown, never 0, if a release that lacked its dimension read the day (R10).
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.categories import CATEGORIES
+from winnow_dagster.core.categories import CATEGORIES, HONEST_SCHEMA, printable_name
 from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.history import NUMBERS
+from winnow_dagster.core.window import WindowCounts, most_unlisted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
 
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.window import Window
@@ -22,6 +29,51 @@ LATER_NUMBERS = frozenset(number for dimension in DIMENSIONS if dimension.is_lat
 """The numbers that may be unknown."""
 
 IS_HONEST = pl.col("category") == "honest"
+
+
+@dataclass(frozen=True)
+class DayCounts:
+    """All numbers of some packages by day."""
+
+    days: pl.DataFrame
+    """Package, date and NUMBERS, of each package and day with rows."""
+
+    unlisted: pl.DataFrame
+    """Package, date, installer and downloads of category `other`."""
+
+    @classmethod
+    def of(cls, batches: Iterable[pl.DataFrame]) -> DayCounts:
+        """Add up honest counts that come some at a time; those of a day come together."""
+        days, unlisted = [], []
+        for rows in [HONEST_SCHEMA.to_frame(), *batches]:
+            days.append(sum_days(number_rows(rows.sort("date", "package").lazy(), NUMBERS).collect(), NUMBERS))
+            others = rows.filter(pl.col("category") == "other").group_by("package", "date", "installer")
+            unlisted.append(others.agg(pl.col("downloads").sum()))
+        return cls(pl.concat(days), pl.concat(unlisted))
+
+    def by_package(self) -> dict[str, dict[date, tuple[int | None, ...]]]:
+        """Return the NUMBERS of each package and day with rows."""
+        found: dict[str, dict[date, tuple[int | None, ...]]] = defaultdict(dict)
+        for package, day, *numbers in self.days.iter_rows():
+            found[package][day] = tuple(numbers)
+        return found
+
+    def total(self, window: Window, packages: Collection[str]) -> dict[str, WindowCounts]:
+        """Sum over a covered window. A package without a row has counts of 0.
+
+        The caller knows that the window is covered: a day without rows counts as a day without downloads.
+        """
+        is_wanted = pl.col("package").is_in(list(packages)), pl.col("date").is_between(window.first_day, window.as_of)
+        summed = sum_windows(self.days.lazy().filter(*is_wanted), [window], NUMBERS)
+        found = {package: dict(zip(NUMBERS, numbers, strict=True)) for package, *numbers in summed.iter_rows()}
+        unlisted: Mapping[str, Counter[str]] = defaultdict(Counter)
+        others = self.unlisted.lazy().filter(*is_wanted).group_by("package", "installer").agg(pl.col("downloads").sum())
+        for package, installer, downloads in others.collect().iter_rows():
+            unlisted[package][printable_name(installer)] += downloads
+        nothing = dict.fromkeys(NUMBERS, 0)
+        return {
+            name: WindowCounts(window, found.get(name, nothing), most_unlisted(unlisted[name])) for name in packages
+        }
 
 
 def number_rows(honest: pl.LazyFrame, numbers: Iterable[str]) -> pl.LazyFrame:

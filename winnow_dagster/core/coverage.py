@@ -15,7 +15,7 @@ import polars as pl
 from winnow_dagster.core.escaping import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from winnow_dagster.core.names import Selector
 
@@ -65,16 +65,22 @@ class Coverage:
         """The selectors that may select more than one package. A cache, since there are hundreds of other selectors."""
         return [(selector, at) for selector, at in self.read.items() if selector.is_prefix]
 
+    @cached_property
+    def newest(self) -> datetime | None:
+        """The time of the newest reading; None without one."""
+        return max(self.read.values(), default=None)
+
     def last_read(self, selector: Selector) -> datetime | None:
         """Return when `selector`, or a wider one, was last read; None if never."""
+        own = self.read.get(selector)
+        if not self._wide:
+            return own
         times = [at for other, at in self._wide if other.covers(selector)]
-        if selector in self.read:
-            times.append(self.read[selector])
-        return max(times, default=None)
+        return max([*times, own] if own else times, default=None)
 
     def covers(self, selector: Selector) -> bool:
         """Return whether the day's raw counts of `selector` were fetched, even if there were none."""
-        return self.last_read(selector) is not None
+        return selector in self.read or any(other.covers(selector) for other, _ in self._wide)
 
     def is_provisional(self, day: date, selector: Selector, settle_days: int) -> bool:
         """Return whether `selector` was last read on `day` before the day had settled."""
@@ -93,8 +99,14 @@ class Coverage:
 
     def facts_of(self, selector: Selector) -> ReadingFacts:
         """Return what is known of the newest reading that covers `selector`."""
-        covering = [other for other in self.read if other.covers(selector)]
+        covering = [other for other, _ in self._wide if other.covers(selector)]
+        covering += [selector] if selector in self.read else []
         return self.facts.get(max(covering, key=self.read.__getitem__), NO_FACTS) if covering else NO_FACTS
+
+    def own_downloads(self, selector: Selector) -> int | None:
+        """Return the downloads of a single package at its newest reading; None if they are not noted for it alone."""
+        is_own = not selector.is_prefix and self.read.get(selector) == self.last_read(selector)
+        return self.facts.get(selector, NO_FACTS).downloads if is_own else None
 
     def within(self, other: Coverage) -> Coverage:
         """Return this coverage without the readings that `other` lacks."""
@@ -103,38 +115,6 @@ class Coverage:
             read={selector: at for selector, at in self.read.items() if other.read.get(selector) == at},
             legacy={selector: at for selector, at in self.legacy.items() if other.legacy.get(selector) == at},
         )
-
-    def with_reading(self, facts: Mapping[Selector, ReadingFacts], at: datetime) -> Coverage:
-        """Return this coverage with a reading, which replaces earlier readings of the same selectors."""
-        # Two readings need different timestamps. Otherwise the honest counts of one would pass for those of the other.
-        while at in [self.read.get(selector) for selector in facts]:
-            at += timedelta(microseconds=1)
-        # A replaced reading must not look newer, even if its timestamp is of a clock that was ahead. Winnow has to
-        # repeat a wider reading with such a timestamp anyway. Until then that reading must not hide this one.
-        read = {
-            s: t
-            for s, t in self.read.items()
-            if t <= at or not any(new.covers(s) or (s.covers(new) and t > at + CLOCK_TOLERANCE) for new in facts)
-        }
-        return Coverage(
-            read={**read, **dict.fromkeys(facts, at)},
-            failed={s: why for s, why in self.failed.items() if not any(new.covers(s) for new in facts)},
-            facts={**self.facts, **{s: found for s, found in facts.items() if found != NO_FACTS}},
-            legacy={s: read for s, read in self.legacy.items() if not any(new.covers(s) for new in facts)},
-        )
-
-    def restamped(self, selectors: Iterable[Selector], at: datetime) -> Coverage:
-        """Return this coverage with another timestamp for the readings of these selectors."""
-        return replace(self, read={**self.read, **dict.fromkeys(selectors, at)})
-
-    def with_failure(self, failure: Failure) -> Coverage:
-        """Return this coverage after a failed request. What is covered stays covered.
-
-        A short day is no failure, since Winnow did not ask for it. A wider selector may still ask for it next time.
-        """
-        if failure.is_short:
-            return self
-        return replace(self, failed={**self.failed, failure.request.selector: failure.reason})
 
 
 NOTHING = Coverage()
@@ -193,6 +173,9 @@ class Reading:
 
     read_at: datetime | None = None
     """When the source read the rows, if an earlier run sent the query; None means just now."""
+
+    job_id: str = ""
+    """The id of the query at the source, if it has one."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
-from winnow_dagster.core.tally import Tally
 from winnow_dagster.core.window import (
     ALL,
     PackageState,
@@ -103,9 +103,9 @@ def describe(
     """
     names = _names(honest, windows, in_full)
     groups = {str(which): which.members for which in windows if isinstance(which, Group)}
-    tally = _tally(honest, groups, [name for found in names.values() for name in found])
+    counts = _count_days(honest, groups, [name for found in names.values() for name in found])
     newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
-    counted = _count(tally, names, newest)
+    by_day, counted = counts.by_package(), _count(counts, names, newest)
     described: dict[str, list[Package]] = {}
     for which, lengths in windows.items():
         covered = _covered(honest, which)
@@ -128,7 +128,7 @@ def describe(
                     problem,
                     _members(names, which) if isinstance(which, Group) else (),
                 ),
-                history_of(tally.numbers.get(name, {}), marks),
+                history_of(by_day.get(name, {}), marks),
             )
             for name in names[which]
         ]
@@ -147,7 +147,8 @@ def recount(
     those names each window is wanted.
     """
     groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
-    tally = _tally(honest, groups, members)
+    counts = _count_days(honest, groups, members)
+    by_day = counts.by_package()
     marks = {name: _marks(honest, parts, question) for name, parts in members.items()}
 
     def covers(day: date, name: str) -> bool:
@@ -158,10 +159,10 @@ def recount(
         days = days_between(window.first_day, window.as_of)
         known = [name for name in names if all(covers(day, name) for day in days)]
         found[window] = {
-            name: counts.with_short_days(day for day, mark in marks[name].items() if mark.is_short)
-            for name, counts in tally.total(window, known).items()
+            name: total.with_short_days(day for day, mark in marks[name].items() if mark.is_short)
+            for name, total in counts.total(window, known).items()
         }
-    return found, {name: history_of(tally.numbers.get(name, {}), marks[name]) for name in members}
+    return found, {name: history_of(by_day.get(name, {}), marks[name]) for name in members}
 
 
 def _parts(which: Selector | Group) -> Sequence[Selector]:
@@ -248,7 +249,7 @@ def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> t
     return tuple(sorted(listed | set(map(str, as_written))))
 
 
-def _tally(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> Tally:
+def _count_days(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> DayCounts:
     """Add up the counts of these packages and groups; those of each group's packages once more, under its own name."""
 
     def add_groups(rows: pl.DataFrame) -> pl.DataFrame:
@@ -260,7 +261,7 @@ def _tally(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collec
 
     parts = [part for members in groups.values() for part in members]
     chosen = honest.derive(lambda counts: _select(counts, names, parts))
-    return Tally.of(map(add_groups, chosen.batches()) if names else ())
+    return DayCounts.of(map(add_groups, chosen.batches()) if names else ())
 
 
 def _select(counts: pl.LazyFrame, names: Collection[str], parts: Collection[Selector]) -> pl.LazyFrame:
@@ -275,7 +276,7 @@ def _select(counts: pl.LazyFrame, names: Collection[str], parts: Collection[Sele
 
 
 def _count(
-    tally: Tally,
+    counts: DayCounts,
     names: Mapping[Selector | Group, Sequence[str]],
     newest: Mapping[Selector | Group, Sequence[Window | None]],
 ) -> dict[Window, dict[str, WindowCounts]]:
@@ -284,7 +285,7 @@ def _count(
     for which, windows in newest.items():
         for window in filter(None, windows):
             wanted[window].update(names[which])
-    return {window: tally.total(window, sorted(found)) for window, found in wanted.items()}
+    return {window: counts.total(window, sorted(found)) for window, found in wanted.items()}
 
 
 def _problem(

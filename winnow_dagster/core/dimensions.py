@@ -41,7 +41,7 @@ class Dimension:
     """Its key in `_health.json`."""
 
     bytes_per_row: float
-    """Derived from rows with real user agents: what BigQuery bills for the column."""
+    """The size of the column in the log, derived from rows with real user agents."""
 
     rest: str = ""
     """The key of the downloads with another value or none; without it, every honest download has one of the values."""

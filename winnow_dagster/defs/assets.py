@@ -20,13 +20,11 @@ from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.sources.kinds import KINDS
 from winnow_dagster.store.days import FORMAT
 
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()
-
-# Winnow's own pool: a run may hold its slot for hours, and other teams' runs would wait for it.
-POOL = "winnow_bigquery"
 
 OWNERS = ["team:maintainers"]
 
@@ -94,7 +92,7 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         group_name="counts",
         owners=OWNERS,
         kinds={"parquet"},
-        pool=POOL if settings.source.kind == "bigquery" else None,
+        pool=KINDS[settings.source.kind].pool,
         code_version=str(FORMAT),
         metadata=column_schema(categories.RAW_SCHEMA),
         freshness_policy=EVERY_DAY,

@@ -52,36 +52,53 @@ class Wanted:
 
 
 def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
-    """Ask for what days lack under the store's lock; release it once the last answer is stored.
+    """Ask for what days lack under the store's lock; release it once the answers are merged into the days.
 
     Short days are not read. Raises StorageError and NotOursError before it asks. If the source answers nothing at all,
     it raises SourceError after each failure is stored.
     """
     with fetching(winnow.settings.store_folder):
         winnow.raw.clean_up()
-        stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
-        requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
-        if requests:
-            # Do not pay for what cannot be stored or published.
-            for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
-                make_writable(folder)
-            winnow.ownership.claim()
-        told: set[tuple[Selector, date]] = set()
-        has_read = False
+        # The answers that a run left behind when it died.
+        winnow.raw.merge()
         try:
-            for answer in _answers(winnow, wanted, stored, requests):
-                yield answer
-                winnow.on_answer(answer)
-                has_read |= isinstance(answer, Reading)
-                told.update((request.selector, day) for request in answer.requests for day in request.days())
-                # All that is paid for is stored by now. Another process asks for the rest.
-                ensure_held()
-        except SourceError as error:
-            for request in requests:
-                if any((request.selector, day) not in told for day in request.days()):
-                    yield Failure(request, str(error))
-            if not has_read:
-                raise
+            yield from _ask(winnow, wanted)
+        except SourceError:
+            _merge(winnow)
+            raise
+        _merge(winnow)
+
+
+def _merge(winnow: Installation) -> None:
+    """Merge the answers, unless another process has taken over: then it merges them."""
+    ensure_held()
+    winnow.raw.merge()
+
+
+def _ask(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
+    stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
+    requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
+    if requests:
+        # Do not pay for what cannot be stored or published.
+        for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
+            make_writable(folder)
+        winnow.ownership.claim()
+    told: set[tuple[Selector, date]] = set()
+    has_read = False
+    try:
+        for answer in _answers(winnow, wanted, stored, requests):
+            yield answer
+            winnow.on_answer(answer)
+            has_read |= isinstance(answer, Reading)
+            told.update((request.selector, day) for request in answer.requests for day in request.days())
+            # All that is paid for is stored by now. Another process asks for the rest.
+            ensure_held()
+    except SourceError as error:
+        for request in requests:
+            if any((request.selector, day) not in told for day in request.days()):
+                yield Failure(request, str(error))
+        if not has_read:
+            raise
 
 
 def _answers(

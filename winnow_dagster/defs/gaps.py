@@ -76,8 +76,7 @@ def _parse(cursor: str | None) -> Sequence[Attempt]:
 
 
 def _paid_for(winnow: Installation, attempt: Attempt) -> set[str]:
-    is_free = winnow.settings.source.kind != "bigquery"
-    return set() if is_free else attempt.paid_for(ledger_of(winnow.settings.data_dir).entries())
+    return set() if winnow.costs is None else attempt.paid_for(ledger_of(winnow.settings.data_dir).entries())
 
 
 def _digest(winnow: Installation) -> str:
@@ -85,7 +84,7 @@ def _digest(winnow: Installation) -> str:
     settings = winnow.settings
     cloud = os.environ.get("CLOUDSDK_CONFIG") or "~/.config/gcloud"
     files = [
-        settings.source.credential_file,
+        settings.credential_file,
         os.environ.get(FILE_VARIABLE),
         f"{cloud}/application_default_credentials.json",
     ]

@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 
 class RawDaysIO(dg.IOManager):
-    """Stores what the source answers as it comes, one file a day; loads raw days."""
+    """Stores each answer of the source as it comes; loads raw days."""
 
     def __init__(self, winnow: Installation) -> None:
         """Write to and read from the installation's raw store."""
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Fetch) -> None:
-        """Top up the day files with each answer; ask to be run again later where that can mend what failed."""
+        """Store each answer; ask to be run again later where that can mend what failed."""
         costs, may_pass = DayCosts(), False
         try:
             for answer in obj:
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
-                    self._winnow.raw.add_failure(answer)
+                    self._winnow.raw.add_failure(answer, self._winnow.clock.now())
                     may_pass |= answer.is_transient
                     continue
                 read_at = answer.read_at or self._winnow.clock.now()
@@ -65,7 +65,7 @@ class RawDaysIO(dg.IOManager):
                 "selectors_failed": len(coverage.failed),
                 "rows_without_file_name": sum(facts.unnamed for facts in coverage.facts.values()),
             }
-            _note(context, str(day), numbers | costs.numbers(day, self._winnow.settings.source.bigquery.figures))
+            _note(context, str(day), numbers | costs.numbers(day, self._winnow.costs))
 
     def load_input(self, context: dg.InputContext) -> Days:
         """Return the stored raw days of these partitions. Raises RefusedError if one is missing."""

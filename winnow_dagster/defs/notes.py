@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.billing import Figures
     from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import SiteConfig
+    from winnow_dagster.sources.interface import Costs
 
 MAX_PICTURES = 30
 """How many badges of a prefix are shown."""
@@ -63,13 +63,13 @@ class DayCosts:
                 bytes_billed=reading.cost.bytes_billed // len(days),
             )
 
-    def numbers(self, day: date, figures: Figures) -> dict[str, float]:
-        """Return what a day's readings cost; late rows only for a source that costs nothing."""
+    def numbers(self, day: date, costs: Costs | None) -> dict[str, float]:
+        """Return what a day's readings cost; late rows only for a source without costs."""
         cost = self._days[day]
-        if not cost["queries"]:
+        if costs is None or not cost["queries"]:
             return {"late_rows": cost["late_rows"]}
         names = ("late_rows", "queries", "rows", "bytes_processed", "bytes_billed")
-        dollars = round(figures.dollars(cost["bytes_billed"]), 6)
+        dollars = round(costs.dollars(cost["bytes_billed"]), 6)
         return {name: cost[name] for name in names} | {"dollars": dollars}
 
 

@@ -7,14 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from winnow_dagster.config.settings import CONFIG_NAME, PUBLIC_TABLE
+from winnow_dagster.config.settings import CONFIG_NAME
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
 from winnow_dagster.core.days import CountOptions, describe, recount
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
-from winnow_dagster.core.quality import find_quiet_days
+from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
@@ -24,8 +24,9 @@ from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import SiteConfig
-from winnow_dagster.sources import open_source
-from winnow_dagster.store.days import honest_store, raw_store
+from winnow_dagster.sources.kinds import KINDS, costs_of, open_source
+from winnow_dagster.store.days import honest_store
+from winnow_dagster.store.raw import raw_store
 from winnow_dagster.store.source_rows import SourceRows
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.site.index import Row
-    from winnow_dagster.sources.interface import Source
+    from winnow_dagster.sources.interface import Costs, Source
     from winnow_dagster.store.days import DayStore
+    from winnow_dagster.store.raw import RawStore
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,15 @@ class Installation:
     @cached_property
     def source(self) -> Source:
         """The source of raw counts."""
-        return self.given_source or open_source(self.settings)
+        return self.given_source or open_source(self.settings.source, self.settings.source_context)
 
     @cached_property
-    def raw(self) -> DayStore:
+    def costs(self) -> Costs | None:
+        """The costs of the source; None if it costs nothing."""
+        return costs_of(self.settings.source, self.settings.source_context)
+
+    @cached_property
+    def raw(self) -> RawStore:
         """The store of raw counts."""
         return raw_store(self.settings.store_folder)
 
@@ -104,8 +111,9 @@ class Installation:
     def web(self) -> WebDir:
         """The web directory."""
         s = self.settings
-        table = "" if s.source.kind == "sample" else PUBLIC_TABLE
-        return WebDir(s.output_dir, SiteConfig(s.stale_threshold_days, s.base_url, table, s.looks), s.spellings)
+        count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
+        return WebDir(s.output_dir, site, s.spellings)
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -141,7 +149,11 @@ class Installation:
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
         """Return which of these days have suspiciously few downloads, or no download."""
-        return find_quiet_days(self.raw.coverages(self.raw.stored_days()), self.settings.windows, judged)
+        return self._quiet_days.find(self.raw.coverages(self.raw.stored_days()), judged)
+
+    @cached_property
+    def _quiet_days(self) -> QuietDayFinder:
+        return QuietDayFinder(self.settings.windows)
 
     def trusted(self, coverage: Mapping[date, Coverage], *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return the coverage without recent days for which the source unusually returned no rows.
@@ -299,6 +311,7 @@ class Installation:
             clock.through,
             settings.stale_threshold_days,
             self.web.wide.summary(),
+            self.web.site.dataset_of(settings.source.kind),
         )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 

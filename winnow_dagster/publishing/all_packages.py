@@ -166,7 +166,7 @@ class AllPackagesDir:
 
     def write_summary(self, summary: Summary) -> int:
         """Publish what lists the shards, with its page; return how many files changed."""
-        page = format_page(summary, self.site.stale_threshold_days)
+        page = format_page(summary, self.site.stale_threshold_days, self.site.dataset_of(summary.source))
         return replace_changed(self.shards, {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page})
 
     def judge(self, everything: Everything | None, today: date) -> Verdict:

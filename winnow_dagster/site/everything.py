@@ -210,13 +210,14 @@ def format_summary(summary: Summary) -> bytes:
     )
 
 
-def format_page(summary: Summary, stale_threshold_days: int) -> bytes:
-    """Return the page that finds any package by its name."""
+def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
+    """Return the page that finds any package by its name. `dataset`: the public dataset behind the source, or empty."""
     days, as_of = next(iter(summary.as_of.items()))
     return render(
         "everything.html",
         "../",
         sample=summary.source == "sample",
+        dataset=dataset,
         packages=summary.packages,
         days=days,
         as_of=as_of,

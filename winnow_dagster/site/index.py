@@ -77,6 +77,9 @@ class Listing:
     everything: Summary | None = None
     """What is published of `*`, which has no rows."""
 
+    dataset: str = ""
+    """The name of the public dataset behind the source; empty without one."""
+
     @property
     def as_of(self) -> date | None:
         """The newest day of any headline."""
@@ -138,6 +141,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
         comparable=len({row.window.counts.window.days for row in ordered if row.window.counts}) <= 1,
         as_of=listing.as_of,
         sample=listing.source == "sample",
+        dataset=listing.dataset,
         stale_threshold_days=listing.stale_threshold_days,
         categories=CATEGORIES,
         everything=listing.everything,

@@ -11,7 +11,6 @@ from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIR
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
-from winnow_dagster.core.query import text_to_paste
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.site import SiteConfig
+    from winnow_dagster.sources.interface import CountAlong
 
 PAGE_NAME = "index.html"
 RANGES = (30, 90, 365)
@@ -73,6 +73,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
     """Return the page as it reads on `today`. `badges`: those that are published, the headline first."""
     counted = [window.counts for window in state.windows if window.counts]
     headline = state.headline.counts
+    along = site.count_along.get(state.source)
     is_group = state.package.startswith(GROUP_FOLDER)
     root, folder, stem = site.base_url or ROOT_TO_FILL, state.package, badges[0].stem
     page = f"{root}/{folder}/"
@@ -110,7 +111,9 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         filled=ROOT_TO_FILL if not site.base_url else "",
         files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
-        query=_query(state, headline, site.table) if headline and site.table and state.source != "sample" else "",
+        dataset=site.dataset_of(state.source),
+        along=along.where if along else "",
+        query=_query(state, headline, along) if headline and along else "",
     )
 
 
@@ -164,7 +167,7 @@ def _cell(count: int | None, whole: int) -> tuple[str, str]:
     return format_exact(count), "" if count is None else format_share(count, whole)
 
 
-def _query(state: PackageState, counts: WindowCounts, table: str) -> str:
-    """Return the query that counts the headline's window; two queries for a window across the change of the log."""
+def _query(state: PackageState, counts: WindowCounts, along: CountAlong) -> str:
+    """Return the query that counts the headline's window."""
     parts = [Selector.parse(member) for member in state.members] or [Selector(state.package)]
-    return text_to_paste(parts, counts.window.first_day, counts.window.as_of, table)
+    return along.query(parts, counts.window.first_day, counts.window.as_of)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.window import PackageState
+    from winnow_dagster.sources.interface import CountAlong
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,15 @@ class SiteConfig:
 
     stale_threshold_days: int
     base_url: str = ""
-    table: str = ""
-    """The BigQuery table in which readers can count along; empty where there is none."""
-
     looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
     """How the badges of each selector and group look, by its text."""
+
+    count_along: Mapping[str, CountAlong] = field(default_factory=dict)
+    """How readers check a number themselves, by the kind of its source; no entry if they cannot."""
+
+    def dataset_of(self, source: str) -> str:
+        """Return the name of the public dataset behind a kind of source; empty without one."""
+        return self.count_along[source].dataset if source in self.count_along else ""
 
     def look_of(self, package: str) -> BadgeStyle | None:
         """Return how the badges of a package or group look; None where the config no longer has it."""

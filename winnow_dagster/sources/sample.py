@@ -6,16 +6,20 @@ The same day and package always get the same counts, and every category a believ
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
+from winnow_dagster.config.values import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import ONE_DAY, Reading
+from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
+    from pathlib import Path
 
     from winnow_dagster.core.coverage import Failure, Request
     from winnow_dagster.core.names import Selector
@@ -105,3 +109,24 @@ def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
             downloads = round(busy * share * part * chance.uniform(0.7, 1.3))
             if downloads:
                 yield day, package, installer, system, ci, downloads
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings(SourceSettings):
+    """The sample needs no settings."""
+
+    kind: ClassVar[str] = "sample"
+
+
+class SampleSection(SourceSection):
+    """`source:` with `kind: sample`."""
+
+    settle_days: SettleDays = 3
+
+    def resolve(self, folder: Path) -> SampleSettings:
+        """Return the settings."""
+        del folder
+        return SampleSettings(settle_days=self.settle_days)
+
+
+SAMPLE = Kind(name=SampleSettings.kind, section=SampleSection, open=lambda *_: SampleSource())

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
-import zlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA, RULES, stored_schema
-from winnow_dagster.core.coverage import CLOCK_TOLERANCE, NO_FACTS, Coverage, ReadingFacts
+from winnow_dagster.core.categories import HONEST_SCHEMA, RULES, stored_schema
+from winnow_dagster.core.coverage import NO_FACTS, Coverage, ReadingFacts
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.definition import Definition, needs_file_names
-from winnow_dagster.core.names import Selector, matches_any
+from winnow_dagster.core.names import Selector
 from winnow_dagster.files.operations import (
     list_names,
     local_copies,
@@ -35,11 +33,11 @@ from winnow_dagster.files.operations import (
     version_of,
 )
 from winnow_dagster.store import old_days
+from winnow_dagster.store.sealed import CORRUPT, UNREADABLE, DamagedError, encode, is_whole, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from winnow_dagster.core.coverage import Failure, Reading
     from winnow_dagster.files.operations import Version
     from winnow_dagster.files.paths import StorePath
 
@@ -47,20 +45,6 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 2
 """The version of the file format. Winnow reads older versions too, and sets newer ones aside."""
-
-METADATA_KEY = "winnow"
-CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
-CORRUPT = ".corrupt"
-
-
-UNREADABLE = (
-    pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, LookupError, TypeError, AttributeError,
-)  # fmt: skip
-"""What reading a file that is not what it should be may raise."""
-
-
-class DamagedError(ValueError):
-    """A day file cannot be trusted. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -156,10 +140,13 @@ class DayStore:
         found = {day: self.coverage(day) for day in self._at_hand(days)}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
-    def _at_hand(self, days: Collection[date]) -> Collection[date]:
-        """Return these days; the files of those not yet known are fetched side by side first, if they are elsewhere."""
+    def fetch_ahead(self, days: Collection[date]) -> None:
+        """Fetch the files of those days that are not yet known side by side, if they are in a bucket."""
         if not isinstance(self.folder, Path):
             local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
+
+    def _at_hand(self, days: Collection[date]) -> Collection[date]:
+        self.fetch_ahead(days)
         return days
 
     def load(self, days: Collection[date]) -> Days:
@@ -182,72 +169,14 @@ class DayStore:
         seen = self._known.get(day) or self._look(day)
         if self._set_aside_if_damaged(day):
             seen = None
-        ordered = counts.select(self.schema.names()).sort(self.schema.names())
+        ordered = counts.lazy().select(self.schema.names()).sort(self.schema.names()).collect()
         made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
         self._known[day] = _Known(made, coverage)
-
-    def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
-        """Store the source's answer to some requests on each of their days, in place of what was stored of it.
-
-        A reading does not replace one made when the source had more rows of the day. Returns, for each day that was
-        re-read, how many more downloads the source has now (negative: fewer).
-        """
-        late: dict[date, int] = {}
-        for day in sorted({day for request in reading.requests for day in request.days()}):
-            before = self.coverage(day) or Coverage()
-            asked = [r.selector for r in reading.requests if r.first <= day <= r.last]
-            rows = reading.source_rows.get(day)
-            selectors = [s for s in asked if not _has_more_rows(before, s, rows)]
-            # A clock that was ahead stamped these. What they counted is more than the source has now, and stays.
-            ahead = [s for s in asked if s not in selectors and before.read.get(s, at) > at + CLOCK_TOLERANCE]
-            if not selectors and not ahead:
-                continue
-            stored = self.load([day]).counts.collect()
-            fresh = reading.counts.filter(pl.col("date") == day, matches_any(selectors, "package"))
-            if again := [s for s in selectors if before.covers(s)]:
-                reread = matches_any(again, "package")
-                late[day] = _total(fresh.filter(reread)) - _total(stored.filter(reread))
-            self.write(
-                day,
-                pl.concat([stored.filter(~matches_any(selectors, "package")), fresh]),
-                before.with_reading({s: _facts(reading, day, s, fresh) for s in selectors}, at).restamped(ahead, at),
-            )
-        return late
-
-    def add_failure(self, failure: Failure) -> None:
-        """Store on each of its days why a request failed; what is covered stays covered."""
-        for day in failure.request.days():
-            before = self.coverage(day) or Coverage()
-            self.write(day, self.load([day]).counts.collect(), before.with_failure(failure))
-
-
-def _has_more_rows(before: Coverage, selector: Selector, rows: int | None) -> bool:
-    known = before.facts_of(selector).source_rows
-    return known is not None and rows is not None and known > rows
-
-
-def _facts(reading: Reading, day: date, selector: Selector, fresh: pl.DataFrame) -> ReadingFacts:
-    unnamed = reading.unnamed.filter(pl.col("date") == day, matches_any([selector], "package"))
-    return ReadingFacts(
-        source_rows=reading.source_rows.get(day),
-        downloads=_total(fresh.filter(matches_any([selector], "package"))),
-        unnamed=int(unnamed["rows"].sum()),
-        is_short=day in reading.short_days,
-    )
-
-
-def raw_store(folder: StorePath) -> DayStore:
-    """Return the store of raw counts below `folder`."""
-    return DayStore(folder / "raw_downloads", RAW_SCHEMA)
 
 
 def honest_store(folder: StorePath) -> DayStore:
     """Return the store of honest counts below `folder`: those made by the present rules only."""
     return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
-
-
-def _total(counts: pl.DataFrame) -> int:
-    return int(counts["downloads"].sum())
 
 
 def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
@@ -259,15 +188,12 @@ def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
         "read": {str(s): at.isoformat() for s, at in sorted(coverage.read.items())},
         "legacy": {str(s): at.isoformat() for s, at in sorted(coverage.legacy.items())},
         "failed": {str(s): why for s, why in sorted(coverage.failed.items())},
-        "facts": {str(s): _format_facts(coverage.facts[s]) for s in sorted(coverage.facts) if s in coverage.read},
-        "crc32": NO_CHECKSUM,
+        "facts": {str(s): format_facts(coverage.facts[s]) for s in sorted(coverage.facts) if s in coverage.read},
     }
-    buffer = io.BytesIO()
-    counts.write_parquet(buffer, metadata={METADATA_KEY: json.dumps(about)})
-    return _with_checksum(buffer.getvalue(), zlib.crc32(buffer.getvalue()))
+    return encode(counts, about)
 
 
-def _format_facts(facts: ReadingFacts) -> dict[str, object]:
+def format_facts(facts: ReadingFacts) -> dict[str, object]:
     """Return the known facts about a reading as JSON values."""
     return {key: value for key, value in asdict(facts).items() if value != getattr(NO_FACTS, key)}
 
@@ -277,7 +203,7 @@ def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverag
     if not content:
         raise DamagedError("is empty")
     try:
-        about = old_days.upgrade(json.loads(pl.read_parquet_metadata(io.BytesIO(content))[METADATA_KEY]), schema)
+        about = old_days.upgrade(read_metadata(content), schema)
         problem = _problem(content, about, schema)
         coverage = None if problem or about["rules"] != rules else _coverage(about, day)
     except UNREADABLE:
@@ -310,18 +236,4 @@ def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if (columns := pl.read_parquet_schema(io.BytesIO(content))) != stored_schema(columns, schema):
         return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
-    return None if _is_whole(content, about["crc32"]) else "is damaged: it is not what was written"
-
-
-def _is_whole(content: bytes, checksum: str | int | None) -> bool:
-    """Return whether a day file matches its checksum."""
-    if not isinstance(checksum, str):
-        return old_days.is_whole(content, checksum)
-    written = int(checksum, 16)
-    return zlib.crc32(_with_checksum(content, 0)) == written and _with_checksum(content, written) == content
-
-
-def _with_checksum(content: bytes, checksum: int) -> bytes:
-    """Return a day file with another checksum in its metadata, which comes after all counts and their statistics."""
-    before, key, after = content.rpartition(CHECKSUM_KEY)
-    return before + key + b"%08x" % checksum + after[len(NO_CHECKSUM) :]
+    return None if is_whole(content, about["crc32"]) else "is damaged: it is not what was written"

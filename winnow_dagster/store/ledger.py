@@ -101,6 +101,6 @@ def _parse(content: dict[str, object]) -> Entry:
         "first": date.fromisoformat(str(known["first"])),
         "last": date.fromisoformat(str(known["last"])),
     }
-    if "columns" in known:
+    if known.get("columns") is not None:
         parsed["columns"] = tuple(known["columns"])  # type: ignore[arg-type]
     return Entry(**known | parsed)  # type: ignore[arg-type]

@@ -1,0 +1,305 @@
+"""Merging: the source's answers become the coverage and the counts of a day.
+
+An answer can be merged twice without a change, and never replaces a later reading. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.coverage import CLOCK_TOLERANCE, Coverage, ReadingFacts
+from winnow_dagster.core.names import matches_any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from winnow_dagster.core.coverage import Failure, Reading, Request
+    from winnow_dagster.core.names import Selector
+
+
+POSITION = "answer"
+"""The column with the position of the answer that a count is from."""
+
+
+@dataclass(frozen=True)
+class WaitingAnswer:
+    """An answer of the source that is stored, but not yet merged into its days. Its counts are kept elsewhere."""
+
+    requests: tuple[Request, ...]
+    at: datetime
+    """When the source was read, or the request failed. Differs from the stamps of the readings that it replaces."""
+
+    facts: Mapping[date, Mapping[Selector, ReadingFacts]] = field(default_factory=dict)
+    """The facts about each reading, by day and selector; none if the request failed."""
+
+    superseded: Mapping[date, Mapping[Selector, datetime]] = field(default_factory=dict)
+    """Stored readings with a later stamp when this answer arrived: by a clock that was ahead."""
+
+    failure: str | None = None
+    """Why the request failed; None if it did not, or if Winnow did not ask because the day is short."""
+
+    job_id: str = ""
+
+    def days(self) -> list[date]:
+        """Return the days of the requests, oldest first."""
+        return sorted({day for request in self.requests for day in request.days()})
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Counts of a day that an answer replaces."""
+
+    answer: int
+    """The position of the answer."""
+
+    selectors: Sequence[Selector]
+    is_whole: bool
+    """Whether all that the answer has of the day is used."""
+
+    kept: Sequence[Selector] = ()
+    """Narrower selectors with a later reading, whose counts stay."""
+
+
+def reading_to_merge(
+    reading: Reading, at: datetime, stored: Mapping[date, Coverage]
+) -> tuple[WaitingAnswer, pl.DataFrame]:
+    """Return a reading as an answer to merge, and those of its counts that it was asked for.
+
+    `stored`: what is covered of its days before it.
+    """
+    asked: dict[date, list[Selector]] = defaultdict(list)
+    for request in reading.requests:
+        for day in request.days():
+            asked[day].append(request.selector)
+    counts = reading.counts.filter(_asked_for(reading.requests))
+    downloads = _sums(counts, "downloads", reading.requests)
+    unnamed = _sums(reading.unnamed, "rows", reading.requests)
+    facts = {
+        day: {
+            selector: ReadingFacts(
+                source_rows=reading.source_rows.get(day),
+                downloads=downloads.get((day, selector), 0),
+                unnamed=unnamed.get((day, selector), 0),
+                is_short=day in reading.short_days,
+            )
+            for selector in selectors
+        }
+        for day, selectors in sorted(asked.items())
+    }
+    at = _distinct(at, asked, stored)
+    superseded = _superseded(at, asked, stored)
+    return WaitingAnswer(tuple(reading.requests), at, facts, superseded, job_id=reading.job_id), counts
+
+
+def failure_to_merge(failure: Failure, at: datetime, stored: Mapping[date, Coverage]) -> WaitingAnswer:
+    """Return a failure as an answer to merge. `stored`: what is covered of its days before it."""
+    asked = {day: [failure.request.selector] for day in failure.request.days()}
+    at = _distinct(at, asked, stored)
+    reason = None if failure.is_short else failure.reason
+    return WaitingAnswer((failure.request,), at, superseded=_superseded(at, asked, stored), failure=reason)
+
+
+def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]) -> tuple[Coverage, list[Replacement]]:
+    """Return what a day covers after these answers, which are in order of arrival, and the counts to replace."""
+    merged, replacements = _Merged(before), []
+    for position, answer in enumerate(answers):
+        later = merged.later_than(answer, day)
+        if answer.facts:
+            if replacement := merged.add_reading(position, answer, day, later):
+                replacements.append(replacement)
+        elif answer.failure is not None:
+            merged.add_failure(answer, answer.failure, day, later)
+    return merged.coverage(), replacements
+
+
+def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fresh: pl.DataFrame) -> pl.DataFrame:
+    """Return the counts of a day after replacements. `fresh`: the day's counts of the answers, with POSITION."""
+    for together in _without_overlap(replacements):
+        if stored.height:
+            replaced = [_selected(each.selectors, each.kept) for each in together if each.kept]
+            replaced += [_selected([s for each in together if not each.kept for s in each.selectors])]
+            stored = stored.filter(~pl.any_horizontal(replaced))
+        whole = [each.answer for each in together if each.is_whole]
+        parts = [fresh.filter(pl.col(POSITION).is_in(whole))] if fresh.height else []
+        parts += [
+            fresh.filter(pl.col(POSITION) == each.answer, _selected(each.selectors, each.kept))
+            for each in together
+            if not each.is_whole
+        ]
+        stored = pl.concat([stored, *(part.drop(POSITION) for part in parts)])
+    return stored
+
+
+class _Merged:
+    """The coverage of a day while answers are merged into it."""
+
+    def __init__(self, before: Coverage) -> None:
+        self._read = dict(before.read)
+        self._failed = dict(before.failed)
+        self._facts = dict(before.facts)
+        self._legacy = dict(before.legacy)
+        self._wide = [selector for selector in before.read if selector.is_prefix]
+        self._newest = before.newest
+
+    def coverage(self) -> Coverage:
+        return Coverage(self._read, self._failed, self._facts, self._legacy)
+
+    def later_than(self, answer: WaitingAnswer, day: date) -> Collection[Selector]:
+        """Return the selectors with a reading that is later than an answer."""
+        if self._newest is None or self._newest <= answer.at:
+            return ()
+        superseded = answer.superseded.get(day, {})
+        return [s for s, at in self._read.items() if at > answer.at and superseded.get(s) != at]
+
+    def add_reading(
+        self, position: int, answer: WaitingAnswer, day: date, later: Collection[Selector]
+    ) -> Replacement | None:
+        """Add a reading to the coverage, and return which counts it replaces; None if it replaces none."""
+        asked: Mapping[Selector, ReadingFacts] = answer.facts.get(day, {})
+        fresh: list[Selector] = []
+        for selector, facts in asked.items():
+            last_read = self._read.get(selector)
+            if last_read == answer.at or any(other.covers(selector) for other in later):
+                continue
+            if self._has_more_rows(selector, facts.source_rows):
+                # A clock that was ahead stamped it. What it counted is more than the source has now, and stays.
+                if last_read is not None and last_read > answer.at + CLOCK_TOLERANCE:
+                    self._read[selector] = answer.at
+                continue
+            fresh.append(selector)
+        if not fresh:
+            return None
+        kept = [other for other in later if any(selector.covers(other) for selector in fresh)]
+        self._drop(fresh, answer.at, kept)
+        self._read.update(dict.fromkeys(fresh, answer.at))
+        self._facts.update({selector: asked[selector] for selector in fresh})
+        self._wide += [s for s in fresh if s.is_prefix and s not in self._wide]
+        self._newest = max(answer.at, self._newest or answer.at)
+        return Replacement(position, fresh, not kept and len(fresh) == len(asked), kept)
+
+    def add_failure(self, answer: WaitingAnswer, reason: str, day: date, later: Collection[Selector]) -> None:
+        """Add why a request failed. What is covered stays covered."""
+        for request in answer.requests:
+            # Where the clock stands still, a reading after the failure has its stamp.
+            is_read_since = self._read.get(request.selector) == answer.at
+            is_covered_since = is_read_since or any(other.covers(request.selector) for other in later)
+            if request.first <= day <= request.last and not is_covered_since:
+                self._failed[request.selector] = reason
+
+    def _has_more_rows(self, selector: Selector, rows: int | None) -> bool:
+        """Return whether the source had more rows at the newest reading that covers `selector`."""
+        if rows is None:
+            return False
+        covering = [other for other in self._wide if other.covers(selector)]
+        covering += [selector] if selector in self._read else []
+        newest = max(covering, key=self._read.__getitem__, default=None)
+        known = self._facts[newest].source_rows if newest in self._facts else None
+        return known is not None and known > rows
+
+    def _drop(self, fresh: Collection[Selector], at: datetime, kept: Collection[Selector]) -> None:
+        """Forget what a new reading replaces: failures, counts by an older definition, and later stamps."""
+        for known in (self._failed, self._legacy):
+            for selector in _covered(known, fresh):
+                del known[selector]
+        if self._newest is not None and self._newest > at:
+            # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead. Winnow has
+            # to repeat a wider reading with such a stamp anyway. Until then that reading must not hide this one.
+            replaced = [s for s in _covered(self._read, fresh) if self._read[s] > at and s not in kept]
+            hiding = [s for s in self._wide if self._read[s] > at + CLOCK_TOLERANCE and any(map(s.covers, fresh))]
+            for selector in {*replaced, *hiding}.difference(kept):
+                del self._read[selector]
+                self._facts.pop(selector, None)
+            self._wide = [selector for selector in self._wide if selector in self._read]
+
+
+def _covered(known: Mapping[Selector, object], by: Collection[Selector]) -> list[Selector]:
+    """Return those of the known selectors that any of the others covers."""
+    if not known:
+        return []
+    wide = [selector for selector in by if selector.is_prefix]
+    exact = [selector for selector in by if selector in known]
+    return [*{*exact, *(other for other in known if any(selector.covers(other) for selector in wide))}]
+
+
+def _without_overlap(replacements: Iterable[Replacement]) -> list[list[Replacement]]:
+    """Split replacements into runs, in each of which no two replace the same counts."""
+    runs: list[list[Replacement]] = []
+    exact: set[Selector] = set()
+    wide: list[Selector] = []
+    for each in replacements:
+        overlaps = any(
+            s in exact or any(w.covers(s) or s.covers(w) for w in wide) or (s.is_prefix and any(map(s.covers, exact)))
+            for s in each.selectors
+        )
+        if not runs or overlaps:
+            runs.append([])
+            exact, wide = set(), []
+        runs[-1].append(each)
+        exact.update(s for s in each.selectors if not s.is_prefix)
+        wide += [s for s in each.selectors if s.is_prefix]
+    return runs
+
+
+def _selected(selectors: Sequence[Selector], kept: Sequence[Selector] = ()) -> pl.Expr:
+    chosen = matches_any(selectors, "package")
+    return chosen & ~matches_any(kept, "package") if kept else chosen
+
+
+def _asked_for(requests: Iterable[Request]) -> pl.Expr:
+    """Return the polars condition that a count is one that these requests ask for."""
+    by_days: dict[tuple[date, date], list[Selector]] = defaultdict(list)
+    for request in requests:
+        by_days[request.first, request.last].append(request.selector)
+    return pl.any_horizontal(
+        pl.col("date").is_between(first, last) & matches_any(selectors, "package")
+        for (first, last), selectors in by_days.items()
+    )
+
+
+def _sums(counts: pl.DataFrame, column: str, requests: Iterable[Request]) -> dict[tuple[date, Selector], int]:
+    """Return the sum of a column by day and selector, where it is not 0."""
+    if counts.is_empty():
+        return {}
+    exact = {request.selector.stem: request.selector for request in requests if not request.selector.is_prefix}
+    wide = {request.selector for request in requests if request.selector.is_prefix}
+    by_package = counts.group_by("date", "package").agg(pl.col(column).sum())
+    of_exact = by_package.filter(pl.col("package").is_in(list(exact))) if wide else by_package
+    found = {(day, exact[package]): total for day, package, total in of_exact.iter_rows() if package in exact}
+    for selector in wide:
+        chosen = by_package.filter(matches_any([selector], "package"))
+        for day, total in chosen.group_by("date").agg(pl.col(column).sum()).iter_rows():
+            found[day, selector] = total
+    return found
+
+
+def _distinct(at: datetime, asked: Mapping[date, Collection[Selector]], stored: Mapping[date, Coverage]) -> datetime:
+    """Return a stamp that no reading of these selectors has.
+
+    Otherwise the honest counts of one reading pass for those of the other.
+    """
+    taken = {stored[day].read.get(s) for day, selectors in asked.items() if day in stored for s in selectors}
+    while at in taken:
+        at += timedelta(microseconds=1)
+    return at
+
+
+def _superseded(
+    at: datetime, asked: Mapping[date, Collection[Selector]], stored: Mapping[date, Coverage]
+) -> dict[date, dict[Selector, datetime]]:
+    """Return the stamps after `at` of readings that overlap with these."""
+    found: dict[date, dict[Selector, datetime]] = {}
+    for day, selectors in asked.items():
+        newest = stored[day].newest if day in stored else None
+        if newest is not None and newest > at:
+            found[day] = {
+                other: stamp
+                for other, stamp in stored[day].read.items()
+                if stamp > at and any(other.covers(s) or s.covers(other) for s in selectors)
+            }
+    return found

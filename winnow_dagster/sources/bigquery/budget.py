@@ -1,0 +1,171 @@
+"""The month's budget: which requests it pays for, and in which order. Does not know how queries are sent."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.billing import format_bytes
+from winnow_dagster.core.coverage import ONE_DAY, end_of
+from winnow_dagster.core.planning import ReadPolicy, plan_requests
+from winnow_dagster.sources.bigquery.query import plan_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from winnow_dagster.core.coverage import Request
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.sources.bigquery.billing import Figures
+
+
+@dataclass(frozen=True)
+class Configured:
+    """The config's entries and its budget. The budget reserves bytes to read them for the rest of the month."""
+
+    windows: Mapping[Selector, int] = field(default_factory=dict)
+    """The number of days that each entry needs, in the config's order."""
+
+    settling: frozenset[Selector] = frozenset()
+    """The entries whose days are re-read once they have settled."""
+
+    budget_bytes: float | None = None
+    """The month's limit; None: no limit."""
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """The bytes that the remaining days of the month need, for first readings and for re-reads."""
+
+    first: float = 0
+    second: float = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The requests to send, the first readings that the budget refuses, with the reasons, and the re-reads left out."""
+
+    chosen: Sequence[Request]
+    refused: Mapping[Request, str]
+    left_out: Sequence[Request]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The month's limit in bytes (None: no limit), the bytes billed so far, and what queries cost."""
+
+    bytes_per_month: float | None
+    spent: float
+    figures: Figures
+    strategy: str
+    configured: Configured = field(default_factory=Configured)
+
+    def choose(self, requests: Sequence[Request], now: datetime) -> Choice:
+        """Return what to read: first readings, then re-reads, then days that an older definition counted.
+
+        All first readings of an entry are chosen, or none, since half a window has no number. Entries go in the
+        config's order. Re-reads leave room for the first readings of the rest of the month.
+        """
+        entries = {selector: at for at, selector in enumerate(self.configured.windows)}
+        ordered = sorted(requests, key=lambda r: entries.get(r.selector, len(entries)))
+        first = [r for r in ordered if not r.is_reread and not r.is_recount]
+        second = [r for r in ordered if r.is_reread]
+        recounts = [r for r in ordered if r.is_recount and not r.is_reread]
+        in_windows = [r for r in recounts if not self._is_history(r, now)]
+        history = [r for r in recounts if self._is_history(r, now)]
+        chosen: list[Request] = []
+        refused = self._add(chosen, _by_selector(first), 0)
+        # What the budget does not pay for needs nothing of it for the rest of the month.
+        reserve = self.reserve(now, without={request.selector for request in refused})
+        left_out = self._add(chosen, [[request] for request in second], reserve.first)
+        refused |= self._add(chosen, _by_selector(in_windows), reserve.first + reserve.second)
+        unread = self._add_newest_days(chosen, history, reserve.first + reserve.second)
+        return Choice(chosen, refused, [*left_out, *unread])
+
+    def reserve(self, now: datetime, without: Collection[Selector] = ()) -> Reserve:
+        """Return the bytes that the remaining days of the month need, including today's reading of yesterday.
+
+        `without`: entries that are not read.
+        """
+        days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
+        yesterday = now.date() - ONE_DAY
+        windows = [selector for selector in self.configured.windows if selector not in without]
+        once = plan_requests([yesterday], windows, {}, ReadPolicy(end_of(yesterday)))
+        again = [request for request in once if request.selector in self.configured.settling]
+        return Reserve(days * self.price(once), days * self.price(again))
+
+    def price(self, requests: Iterable[Request]) -> float:
+        """Return the bytes that these requests are expected to bill together."""
+        queries = plan_queries(requests, self.strategy, self.figures.scan_above)
+        return sum(map(self.figures.estimate, queries))
+
+    def refuses(self, more: float, reserve: float = 0) -> bool:
+        """Tell whether the budget has no room for this many more bytes."""
+        return self.bytes_per_month is not None and self.spent + more + reserve > self.bytes_per_month
+
+    def _is_history(self, request: Request, now: datetime) -> bool:
+        """Tell whether no number waits for these days: they lie before the longest window that ends yesterday."""
+        longest = self.configured.windows.get(request.selector, 0)
+        return (now.date() - ONE_DAY - request.last).days >= longest
+
+    def _add(self, chosen: list[Request], units: Sequence[Sequence[Request]], reserve: float) -> dict[Request, str]:
+        """Add to `chosen` each unit that fits whole; return the requests of the others, with the reasons.
+
+        Where a wide request does not fit, this adds the narrower ones that do.
+        """
+        together = [*chosen, *(request for unit in units for request in unit)]
+        if not self.refuses(self.price(together), reserve):
+            chosen[:] = together
+            return {}
+        refused: dict[Request, str] = {}
+        for unit in units:
+            before, after = self.price(chosen), self.price([*chosen, *unit])
+            if self.refuses(after, reserve):
+                refused.update(dict.fromkeys(unit, self._sentence(unit[0].selector, before, after - before, reserve)))
+            else:
+                chosen += unit
+        narrower = _by_selector(part for request in refused for part in request.instead())
+        return refused | self._add(chosen, narrower, reserve) if narrower else refused
+
+    def _add_newest_days(self, chosen: list[Request], history: Sequence[Request], reserve: float) -> list[Request]:
+        """Add to `chosen` as many of each request's newest days as fit; return the rest."""
+        rest: list[Request] = []
+        for request in history:
+            fitting, too_many = 0, len(request.days()) + 1
+            while too_many - fitting > 1:
+                days = (fitting + too_many) // 2
+                if self.refuses(self.price([*chosen, _newest(request, days)]), reserve):
+                    too_many = days
+                else:
+                    fitting = days
+            if fitting:
+                chosen.append(_newest(request, fitting))
+            if fitting < len(request.days()):
+                rest.append(replace(request, last=request.last - fitting * ONE_DAY))
+        return rest
+
+    def _sentence(self, selector: Selector, before: float, needed: float, reserve: float) -> str:
+        needs = f", the rest of the month needs about {format_bytes(reserve)}" if reserve else ""
+        return (
+            f"the month's queries take {format_bytes(self.spent + before)}{needs}, `{selector}` needs about "
+            f"{format_bytes(needed)} more, and the budget is {format_bytes(self.bytes_per_month or 0)}. Raise "
+            "budget.tib_per_month, shorten window_days or list fewer packages, or wait for the next month"
+        )
+
+
+def _by_selector(requests: Iterable[Request]) -> list[list[Request]]:
+    units: dict[Selector, list[Request]] = {}
+    for request in requests:
+        units.setdefault(request.selector, []).append(request)
+    return list(units.values())
+
+
+def _newest(request: Request, days: int) -> Request:
+    return replace(request, first=request.last - (days - 1) * ONE_DAY)
+
+
+def days_of(requests: Iterable[Request]) -> str:
+    """Return the ranges of days of these requests in words."""
+    ranges: dict[tuple[date, date], None] = {(r.first, r.last): None for r in sorted(requests, key=lambda r: r.first)}
+    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)

@@ -1,0 +1,129 @@
+"""What Winnow says about BigQuery's costs: the estimate of a config, the price of re-reads, the sum of a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.billing import TIB, format_bytes, month_total
+from winnow_dagster.core.coverage import end_of
+from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.planning import ReadPolicy, plan_requests
+from winnow_dagster.sources.bigquery.billing import estimate_plan, learn
+from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
+from winnow_dagster.sources.interface import PriceList
+from winnow_dagster.store.ledger import ledger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from winnow_dagster.core.billing import Columns, Entry
+    from winnow_dagster.core.coverage import Cost
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.sources.bigquery.billing import Figures
+    from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+    from winnow_dagster.sources.interface import SourceContext
+
+TITLES = (
+    "strategy", "first fill", "a day", "a month", "settling", "first month", "later months", "queries: fill", "a day",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BigQueryCosts:
+    """The costs of one config."""
+
+    settings: BigQuerySettings
+    context: SourceContext
+
+    def dollars(self, size: float) -> float:
+        """Return the price of so many bytes, the free ones not taken off."""
+        return self.settings.figures.dollars(size)
+
+    def summarise(self, cost: Cost) -> str:
+        """Return the number of queries, and what they billed."""
+        return f"BigQuery: {cost.queries} queries, {format_bytes(cost.bytes_billed)} billed before the free tier"
+
+    def price_of_refetch(self, days: Sequence[date], selectors: Sequence[Selector]) -> str:
+        """Return the number of queries, their bytes and their price."""
+        figures = self._figures(self._entries())
+        requests = plan_requests(days, selectors, {}, ReadPolicy(end_of(days[-1])), refetch=True)
+        queries = plan_queries(requests, self.settings.strategy, figures.scan_above)
+        size = sum(map(figures.estimate, queries))
+        return f"{len(queries)} queries, about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"
+
+    def estimate(self, through: date) -> PriceList:
+        """Return the costs by each strategy, from the ledger's figures where it has some."""
+        entries = self._entries()
+        figures = self._figures(entries)
+        windows, start = self.context.windows, self.context.start_date
+        settling = {selector: days for selector, days in windows.items() if selector in self.context.settling}
+        rows: list[Sequence[str]] = []
+        needs_file_names = False
+        for strategy in STRATEGIES:
+            found, _ = estimate_plan(windows, start, through, strategy, figures)
+            second, _ = estimate_plan(settling, start, through, strategy, figures)
+            later = found.month_bytes + second.month_bytes
+            needs_file_names |= found.needs_file_names
+            rows.append((
+                strategy + (" (set)" if strategy == self.settings.strategy else ""),
+                format_bytes(found.fill_bytes),
+                format_bytes(found.day_bytes),
+                format_bytes(found.month_bytes),
+                format_bytes(second.month_bytes),
+                _price(found.fill_bytes + later, figures),
+                _price(later, figures),
+                str(found.fill_queries),
+                str(found.day_queries),
+            ))  # fmt: skip
+        return PriceList(TITLES, rows, list(self._notes(entries, figures, needs_file_names=needs_file_names)))
+
+    def upper_bound(self, through: date) -> str:
+        """Return BigQuery's upper bound for the queries of one day. Raises SourceError."""
+        # Google's libraries take seconds to import, and nothing else here needs them.
+        from winnow_dagster.sources.bigquery.source import open_bigquery  # noqa: PLC0415
+
+        source = open_bigquery(self.settings, self.context)
+        _, queries = estimate_plan(
+            self.context.windows, self.context.start_date, through, self.settings.strategy, source.figures()
+        )
+        bound = format_bytes(source.dry_run(queries[0]))
+        return f"BigQuery's upper bound for one of a day's {len(queries)} queries, clusters not counted in: {bound}"
+
+    def _entries(self) -> list[Entry]:
+        return ledger_of(self.context.data_dir).entries()
+
+    def _figures(self, entries: Sequence[Entry]) -> Figures:
+        return learn(self.settings.figures, entries)
+
+    def _notes(self, entries: Sequence[Entry], figures: Figures, *, needs_file_names: bool) -> Iterator[str]:
+        yield from _sizes(figures, PLAIN_COLUMNS, "")
+        if needs_file_names:
+            old_days = f" up to {LAST_MIXED_DAY}, which needs the file names"
+            yield from _sizes(figures, (*PLAIN_COLUMNS, FILE_NAME), old_days)
+        settle_days = self.settings.settle_days
+        again = f"settling reads each day again after {settle_days} days" if settle_days else "no day is settled"
+        yield f"a month is 30 days, each read once; {again}; the first month has the first fill besides"
+        yield f"dollars: {figures.usd_per_tib} a TiB above the free {figures.free_tib_per_month} TiB a month"
+        month, budget = month_total(entries, datetime.now(UTC)), self.context.budget_bytes or 0
+        yield f"this month so far: {format_bytes(month)} of a budget of {format_bytes(budget)}"
+        if any(selector.is_all for selector in self.context.windows):
+            yield "`*` is one scan of each day, by any strategy; read again only if it says `settle: true`"
+        if any(selector.is_prefix and not selector.is_all for selector in self.context.windows):
+            yield "a prefix counts as one package here, whatever it selects"
+
+
+def _sizes(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
+    """Yield the bytes that a package and a scan should bill per day for these columns, and where they come from."""
+    known = {True: "the ledger", False: "the defaults"}
+    package, scan = figures.package_day(columns), figures.scan_day(columns)
+    yield f"{format_bytes(package)} per package and day{days}: from {known[columns in figures.learned_package_days]}"
+    yield f"{format_bytes(scan)} per scan of a day{days}: from {known[columns in figures.learned_scan_days]}"
+
+
+def _price(size: float, figures: Figures) -> str:
+    """Return a month's bytes, what they cost above the free ones, and their share of those."""
+    free = figures.free_tib_per_month * TIB
+    share = f", {size / free:.0%} of free" if free else ""
+    return f"{format_bytes(size)}, ${figures.dollars(max(0.0, size - free)):,.2f}{share}"

@@ -1,0 +1,260 @@
+"""BigQuery jobs: each is entered in the ledger before it is sent, and none is paid for twice.
+
+The ledger counts a job by its estimate until BigQuery reports what the job billed. If a job may exist, Winnow looks it
+up and never sends it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import polars as pl
+from google.api_core.exceptions import Conflict, GoogleAPICallError, GoogleAPIError, NotFound
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+from requests.exceptions import RequestException
+
+from winnow_dagster.sources.bigquery.errors import Tries, fails_every_query, is_gone, is_transient
+from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from winnow_dagster.core.billing import Entry
+    from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+    from winnow_dagster.store.ledger import Ledger
+
+GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
+
+RESULTS_KEPT = timedelta(hours=24)
+"""How long BigQuery keeps the results of a job."""
+
+MAX_APPEARANCE = timedelta(minutes=10)
+"""A job that BigQuery does not find may still appear within this time."""
+
+
+class NotSentError(Exception):
+    """Winnow gave a query up before sending it. The failure of another query gives the reason."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """The retry policy of calls: jittered waits that double from `initial` to `maximum` seconds."""
+
+    tries: int = 6
+    initial: float = 1.0
+    maximum: float = 30.0
+    total: float = 300.0
+    call: float = 60.0
+    """The timeout of one call in seconds."""
+
+    def retry(self, predicate: Callable[[Exception], bool] | None = None) -> Retry:
+        """Return the retry policy of one call."""
+        predicate = predicate or Tries(self.tries, lambda: False)
+        return Retry(predicate=predicate, initial=self.initial, maximum=self.maximum, timeout=self.total)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a job runs, and its ledger entry, which has no job id yet."""
+
+    text: str
+    values: Mapping[str, datetime | str | list[str]]
+    cap: int
+    entry: Entry
+
+    def is_of(self, job: bigquery.QueryJob) -> bool:
+        """Tell whether a job runs this statement with these values."""
+        given = {
+            p.name: p.values if isinstance(p, bigquery.ArrayQueryParameter) else p.value for p in job.query_parameters
+        }
+        return bool(job.query == self.text) and given == dict(self.values)
+
+
+@dataclass
+class _Asking:
+    """Decides whether to look a job up again: BigQuery may not find an existing job for a moment."""
+
+    tries: Tries
+    may_appear: bool
+
+    def __call__(self, error: BaseException) -> bool:
+        if not isinstance(error, NotFound):
+            return self.tries(error)
+        self.tries.left -= 1
+        return self.may_appear and self.tries.left > 0 and not self.tries.given_up()
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of one run."""
+
+    client: bigquery.Client
+    settings: BigQuerySettings
+    ledger: Ledger
+    patience: RetryPolicy
+    running: dict[str, bigquery.QueryJob] = field(default_factory=dict)
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Cancel all running jobs, and start no new ones."""
+        self.given_up.set()
+        for job in list(self.running.values()):
+            with contextlib.suppress(*GOOGLE_ERRORS):
+                job.cancel(retry=None, timeout=5)
+
+    def run(self, statement: Statement) -> tuple[pl.DataFrame, Entry]:
+        """Run a statement to its end. Start it again if BigQuery failed inside."""
+        if self.given_up.is_set():
+            raise NotSentError
+        tries = Tries(self.patience.tries, self.given_up.is_set)
+        attempt = self.patience.retry(tries)(lambda: self._attempt(statement, tries))
+        try:
+            answer: tuple[pl.DataFrame, Entry] = attempt()
+        except GOOGLE_ERRORS as error:
+            if fails_every_query(error):
+                self.given_up.set()
+            raise
+        return answer
+
+    def find(self, entry: Entry) -> bigquery.QueryJob | None:
+        """Return the job of an entry without an end; None if Winnow cannot follow it.
+
+        If no job exists, the ledger books 0 bytes. If the job is over, the ledger books what it billed. Raises
+        transient errors: until BigQuery says whether the job ran, sending its query again may pay twice.
+        """
+        try:
+            job = self._get(entry)
+        except NotFound:
+            if datetime.now(UTC) - entry.at > MAX_APPEARANCE:
+                self.ledger.enter(replace(entry, billed=0))
+            return None
+        except GoogleAPICallError as error:
+            if is_transient(error):
+                raise
+            return None
+        return job if isinstance(job, bigquery.QueryJob) else None
+
+    def follow(self, job: bigquery.QueryJob, entry: Entry) -> tuple[pl.DataFrame, Entry]:
+        """Await a job's end, enter what it billed, and return its answer."""
+        return self._await(job, entry, Tries(self.patience.tries, self.given_up.is_set))
+
+    def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
+        """Enter what a job billed once it is over. An unfinished job keeps its estimate."""
+        if job.state != "DONE":
+            return entry
+        if job.total_bytes_billed is None:
+            with contextlib.suppress(*GOOGLE_ERRORS):
+                job.reload(retry=self.patience.retry(), timeout=self.patience.call)
+        ended = replace(
+            entry,
+            billed=int(job.total_bytes_billed or 0),
+            processed=int(job.total_bytes_processed or 0),
+            cache_hit=bool(job.cache_hit),
+        )
+        self.ledger.enter(ended)
+        return ended
+
+    def config(self, statement: Statement) -> bigquery.QueryJobConfig:
+        """Return the job configuration of a statement."""
+        parameters: list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter] = []
+        for name, value in statement.values.items():
+            if isinstance(value, list):
+                parameters.append(bigquery.ArrayQueryParameter(name, "STRING", value))
+            else:
+                kind = "TIMESTAMP" if isinstance(value, datetime) else "STRING"
+                parameters.append(bigquery.ScalarQueryParameter(name, kind, value))
+        return bigquery.QueryJobConfig(
+            query_parameters=parameters,
+            maximum_bytes_billed=statement.cap,
+            job_timeout_ms=self.settings.deadline_seconds * 1000,
+            labels={"app": "winnow"},
+        )
+
+    def _attempt(self, statement: Statement, tries: Tries) -> tuple[pl.DataFrame, Entry]:
+        entry = replace(
+            statement.entry, job_id=f"winnow-{uuid.uuid4()}", at=datetime.now(UTC), project=self.client.project
+        )
+        self.ledger.enter(entry)
+        return self._await(self._insert(statement, entry, tries), entry, tries)
+
+    def _insert(self, statement: Statement, entry: Entry, tries: Tries) -> bigquery.QueryJob:
+        """Send a statement with the same job id at each call: BigQuery refuses to run it a second time."""
+        tries_before = tries.left
+        try:
+            return self.client.query(
+                statement.text, job_config=self.config(statement), job_id=entry.job_id,
+                retry=self.patience.retry(tries), job_retry=None, timeout=self.patience.call,
+            )  # fmt: skip
+        except GoogleAPICallError as error:
+            if is_transient(error):
+                raise
+            # The answer to an earlier try may be lost while its job runs.
+            job = self._existing(entry, error, was_tried=tries.left < tries_before)
+            if job is None or not statement.is_of(job):
+                raise
+            if job.error_result is not None:
+                self.enter_end(entry, job)
+                raise
+            return job
+
+    def _existing(self, entry: Entry, error: Exception, *, was_tried: bool) -> bigquery.QueryJob | None:
+        """Return the job that exists although its insert was refused. If none does, the ledger books 0 bytes."""
+        may_exist = isinstance(error, Conflict) or was_tried
+        try:
+            job = self._get(entry, may_appear=may_exist)
+        except NotFound:
+            if not isinstance(error, Conflict):
+                self.ledger.enter(replace(entry, billed=0))
+            return None
+        except GOOGLE_ERRORS:
+            if not may_exist:
+                self.ledger.enter(replace(entry, billed=0))
+            return None
+        return job if isinstance(job, bigquery.QueryJob) else None
+
+    def _get(self, entry: Entry, *, may_appear: bool = False) -> object:
+        asking = _Asking(Tries(self.patience.tries, self.given_up.is_set), may_appear)
+        return self.client.get_job(
+            entry.job_id,
+            project=entry.project or None,
+            location=self._location,
+            retry=self.patience.retry(asking),
+            timeout=self.patience.call,
+        )
+
+    @cached_property
+    def _location(self) -> str | None:
+        """Where jobs run: the table's location. Outside of the US and the EU, BigQuery needs it to find a job."""
+        if self.settings.location or self.settings.table == PUBLIC_TABLE:
+            return self.settings.location or None
+        patience = self.patience
+        try:
+            table = self.client.get_table(self.settings.table, retry=patience.retry(), timeout=patience.call)
+        except GOOGLE_ERRORS:
+            return None
+        return str(table.location) if table.location else None
+
+    def _await(self, job: bigquery.QueryJob, entry: Entry, tries: Tries) -> tuple[pl.DataFrame, Entry]:
+        self.running[entry.job_id] = job
+        # A failed job stays failed however often Winnow asks. Only a new one may succeed.
+        # BigQuery does not find a lost job again either.
+        asking = self.patience.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
+        try:
+            rows = job.result(retry=asking, job_retry=None, timeout=self.settings.deadline_seconds)
+            frame = pl.DataFrame(rows.to_arrow(create_bqstorage_client=False))
+        except TimeoutError:
+            with contextlib.suppress(*GOOGLE_ERRORS):
+                job.cancel(retry=None, timeout=5)
+            raise
+        finally:
+            del self.running[entry.job_id]
+            entry = self.enter_end(entry, job)
+        return frame, entry

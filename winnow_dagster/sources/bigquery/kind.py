@@ -1,0 +1,41 @@
+"""BigQuery's entry in the table of kinds. Imports Google's libraries only when it opens the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from winnow_dagster.sources.bigquery.costs import BigQueryCosts
+from winnow_dagster.sources.bigquery.query import text_to_paste
+from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE, BigQuerySection, BigQuerySettings
+from winnow_dagster.sources.interface import CountAlong, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.sources.interface import Source, SourceContext
+
+
+def _open(settings: BigQuerySettings, context: SourceContext) -> Source:
+    # Google's libraries take seconds to import, and no other source needs them.
+    from winnow_dagster.sources.bigquery.source import open_bigquery  # noqa: PLC0415
+
+    return open_bigquery(settings, context)
+
+
+def _query_for_readers(selectors: Sequence[Selector], first: date, last: date) -> str:
+    # Readers have access to the public table, and not always to the table of the config.
+    return text_to_paste(selectors, first, last, PUBLIC_TABLE)
+
+
+BIGQUERY = Kind(
+    name=BigQuerySettings.kind,
+    section=BigQuerySection,
+    open=_open,
+    costs=BigQueryCosts,
+    # A pool of its own: a run may keep its slot for hours, and must not make other teams' runs wait.
+    pool="winnow_bigquery",
+    needs_google=True,
+    count_along=CountAlong(PUBLIC_TABLE, "In BigQuery, with an account of your own", _query_for_readers),
+)

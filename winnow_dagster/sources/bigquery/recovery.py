@@ -1,0 +1,99 @@
+"""Jobs that an interrupted run left behind. Winnow fetches their paid answers before it sends a query."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
+from winnow_dagster.core.names import Selector
+from winnow_dagster.core.planning import without_answered
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, narrow, read_answer
+from winnow_dagster.sources.bigquery.billing import columns_of
+from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
+from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
+from winnow_dagster.sources.bigquery.query import CountQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from google.cloud import bigquery
+
+    from winnow_dagster.core.billing import Entry
+    from winnow_dagster.store.ledger import Ledger
+
+Answers = Generator[Reading | Failure, None, list[Request]]
+
+
+def find_unfinished(ledger: Ledger) -> list[Entry]:
+    """Return the entries of jobs whose end the ledger lacks, and whose answer or bill still matters."""
+    now = datetime.now(UTC)
+    return [
+        replace(entry, columns=columns_of(entry))
+        for entry in ledger.entries()
+        if entry.billed is None
+        and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULTS_KEPT)
+    ]
+
+
+def recover(jobs: Jobs, unfinished: Sequence[Entry], requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+    """Answer requests from unfinished jobs.
+
+    For a job that Winnow cannot fetch, the ledger books what it billed. Raises transient errors, since Winnow has to
+    know whether a job ran before it sends the query again.
+    """
+    left = list(requests)
+    for entry in unfinished:
+        job = jobs.find(entry)
+        if job is not None:
+            left = yield from _answer_from(job, entry, jobs, left)
+
+
+def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: list[Request]) -> Answers:
+    are_results_kept = datetime.now(UTC) - entry.at < RESULTS_KEPT
+    query = _query_of(entry) if are_results_kept else None
+    wanted = _asked_for(query, requests) if query else []
+    statement = Statement(query.text(jobs.settings.table), query.parameters(), 0, entry) if query else None
+    has_failed = job.state == "DONE" and job.error_result is not None
+    if not query or not statement or not wanted or has_failed or not statement.is_of(job):
+        jobs.enter_end(entry, job)
+        return requests
+    try:
+        frame, ended = jobs.follow(job, entry)
+        counts, unnamed = read_answer(frame, query)
+    except TimeoutError as error:
+        yield from (Failure(request, describe(error)) for request in wanted)
+        return without_answered(requests, wanted)
+    except InvalidResponseError:
+        return requests
+    except GOOGLE_ERRORS as error:
+        if is_transient(error) and not is_gone(error):
+            raise
+        return requests
+    jobs.ledger.enter(replace(ended, rows=frame.height))
+    cost = Cost(1, ended.processed or 0, ended.billed or 0)
+    yield Reading(wanted, narrow(counts, wanted), cost, narrow(unnamed, wanted), read_at=entry.at)
+    return without_answered(requests, wanted)
+
+
+def _query_of(entry: Entry) -> CountQuery | None:
+    """Return the query of an entry; None if no count query of this release has that entry."""
+    try:
+        requests = [Request(Selector.parse(text), entry.first, entry.last) for text in entry.selectors]
+        query = CountQuery(requests, entry.strategy)
+    except (ValueError, IndexError):
+        return None
+    return query if query.columns == entry.columns else None
+
+
+def _asked_for(query: CountQuery, requests: Sequence[Request]) -> list[Request]:
+    """Return the parts of these requests that a query answers."""
+    selectors = {request.selector for request in query.requests}
+    parts = [
+        replace(r, first=max(r.first, query.first), last=min(r.last, query.last))
+        for r in requests
+        if r.selector in selectors
+    ]
+    return [part for part in parts if part.first <= part.last]

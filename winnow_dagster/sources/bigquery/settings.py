@@ -1,0 +1,114 @@
+"""The keys of `source:` that `kind: bigquery` has, and the settings that they resolve to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from winnow_dagster.config.errors import shown
+from winnow_dagster.config.values import LocalPath, Section, SettleDays, Text, Whole, invalid
+from winnow_dagster.core.billing import GB, MB
+from winnow_dagster.sources.bigquery.billing import Figures
+from winnow_dagster.sources.interface import SourceSection, SourceSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BigQuerySettings(SourceSettings):
+    """How BigQuery is asked. `project` and `location` are empty where Google's defaults apply."""
+
+    kind: ClassVar[str] = "bigquery"
+    project: str = ""
+    location: str = ""
+    table: str = PUBLIC_TABLE
+    strategy: str = "auto"
+    parallel: int = 12
+    deadline_seconds: int = 600
+    maximum_bytes_billed_per_day: int | None = None
+    """The user's cap for each day of a query. None: Winnow derives it from the columns that the query reads."""
+
+    figures: Figures = field(default_factory=Figures)
+
+    @property
+    def variant(self) -> str:
+        """The table, unless it is the public one."""
+        return "" if self.table == PUBLIC_TABLE else self.table
+
+
+def _check_project(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+", value):
+        raise invalid(f"{shown(value)} is not a Google Cloud project. Use its id, such as my-project-123")
+    return value
+
+
+def _check_table(value: str) -> str:
+    # The name goes into the query's text, where BigQuery accepts no parameter.
+    if not re.fullmatch(r"[a-z0-9.:-]*[a-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_$-]+", value):
+        raise invalid(f"{shown(value)} is not a table. Write it as project.dataset.table")
+    return value
+
+
+class FiguresSection(Section):
+    """`source.figures:`: BigQuery's sizes and prices. Figures says where they come from.
+
+    Sizes are those of days since PyPI's change of its log.
+    """
+
+    package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
+    scan_day_gb: Annotated[float, Field(gt=0)] = Figures.scan_day_bytes / GB
+    usd_per_tib: Annotated[float, Field(ge=0)] = Figures.usd_per_tib
+    free_tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
+
+    def resolve(self) -> Figures:
+        """Return the figures in bytes."""
+        return Figures(
+            package_day_bytes=self.package_day_mb * MB,
+            scan_day_bytes=self.scan_day_gb * GB,
+            usd_per_tib=self.usd_per_tib,
+            free_tib_per_month=self.free_tib_per_month,
+        )
+
+
+class BigQuerySection(SourceSection):
+    """`source:` with `kind: bigquery`."""
+
+    located_by: ClassVar[frozenset[str]] = frozenset({"table"})
+
+    settle_days: SettleDays = 3
+    credential_file: LocalPath = ""
+    project: Annotated[Text, AfterValidator(_check_project)] = ""
+    location: Text = ""
+    table: Annotated[Text, AfterValidator(_check_table)] = PUBLIC_TABLE
+    strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
+    parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
+    deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
+    # None: Winnow derives it from the columns that a query reads. A cap that the user sets holds for every day.
+    maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] | None = None
+    figures: FiguresSection = FiguresSection()
+
+    @property
+    def key_file(self) -> str:
+        """The path of the credential file, as written; empty without one."""
+        return self.credential_file
+
+    def resolve(self, folder: Path) -> BigQuerySettings:
+        """Return the settings."""
+        del folder
+        return BigQuerySettings(
+            settle_days=self.settle_days,
+            project=self.project,
+            location=self.location,
+            table=self.table,
+            strategy=self.strategy,
+            parallel=self.parallel,
+            deadline_seconds=self.deadline_seconds,
+            maximum_bytes_billed_per_day=self.maximum_bytes_billed_per_day,
+            figures=self.figures.resolve(),
+        )

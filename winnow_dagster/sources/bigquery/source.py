@@ -1,0 +1,234 @@
+"""Raw counts from BigQuery's file_downloads: whole days, few queries side by side, within the month's budget."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.billing import Entry, month_total
+from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, end_of
+from winnow_dagster.core.planning import contiguous
+from winnow_dagster.google_access import FIRST_SECONDS
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
+from winnow_dagster.sources.bigquery.billing import Figures, learn
+from winnow_dagster.sources.bigquery.budget import Budget, Configured, days_of
+from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
+from winnow_dagster.sources.bigquery.errors import FirstTries, describe, fails_every_query, is_transient, source_error
+from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, Jobs, NotSentError, RetryPolicy, Statement
+from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
+from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
+from winnow_dagster.sources.bigquery.rows import PartitionRows
+from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.store.ledger import ledger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from google.cloud import bigquery
+
+    from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+    from winnow_dagster.sources.interface import SourceContext
+    from winnow_dagster.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+MAX_SCANS = 2
+"""How many scans for everything are sent, or answered and not yet stored, at a time."""
+
+
+def open_bigquery(settings: BigQuerySettings, context: SourceContext) -> BigQuerySource:
+    """Return the source of a config. Connects to nothing yet."""
+    configured = Configured(context.windows, context.settling, context.budget_bytes)
+    ledger = ledger_of(context.data_dir)
+    return BigQuerySource(settings, context.credential_file, ledger, configured=configured)
+
+
+class BigQuerySource:
+    """The table of the settings, read with the credentials of the user."""
+
+    def __init__(
+        self,
+        settings: BigQuerySettings,
+        credential_file: Path | None,
+        ledger: Ledger,
+        patience: RetryPolicy | None = None,
+        configured: Configured | None = None,
+    ) -> None:
+        """Connect to nothing yet."""
+        self._settings = settings
+        self._credential_file = credential_file
+        self._ledger = ledger
+        self._patience = patience or RetryPolicy()
+        self._configured = configured or Configured()
+
+    def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Yield answers as queries end. Re-reads that the budget does not allow stay unanswered.
+
+        Raises SourceError if nothing can be read, and NotThereYetError if none of the days is complete yet.
+        """
+        if not requests:
+            return
+        with connect(self._settings, self._credential_file) as client:
+            modified = self._last_modified(client)
+            there = [part for r in requests for part in _split(r, modified, there=True)]
+            absent = [part for r in requests for part in _split(r, modified, there=False)]
+            why = f"PyPI's log reaches to {modified:%Y-%m-%d %H:%M} UTC only. Run again later" if modified else ""
+            if absent and not there:
+                raise NotThereYetError(why)
+            yield from (Failure(request, why) for request in absent)
+            yield from self._read_what_fits(self._jobs(client), there)
+
+    def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Yield the answers of jobs without an end in the ledger. Raises SourceError."""
+        jobs_without_end = find_unfinished(self._ledger)
+        if not jobs_without_end:
+            return
+        with connect(self._settings, self._credential_file) as client:
+            try:
+                yield from recover(self._jobs(client), jobs_without_end, requests)
+            except GOOGLE_ERRORS as error:
+                raise source_error(error) from None
+
+    def figures(self) -> Figures:
+        """Return what queries cost, from the ledger where it knows."""
+        return learn(self._settings.figures, self._ledger.entries())
+
+    def newest_day(self, today: date) -> date | None:
+        """Return the newest day before `today` that was over when the table was last written to. Asks for no row."""
+        with connect(self._settings, self._credential_file) as client:
+            modified = self._last_modified(client)
+        return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
+
+    def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        """Return the table's number of rows on each day that it reaches; nothing if that cannot be known."""
+        with connect(self._settings, self._credential_file) as client:
+            table = self._look_up(client)
+            try:
+                return PartitionRows(self._jobs(client), table).count(first, last, self._budget()) if table else {}
+            except GOOGLE_ERRORS as error:
+                raise source_error(error) from None
+
+    def dry_run(self, query: CountQuery) -> int:
+        """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""
+        with connect(self._settings, self._credential_file) as client:
+            statement = self._statement(query, self.figures())
+            config = self._jobs(client).config(statement)
+            config.dry_run = True
+            try:
+                job = client.query(statement.text, job_config=config, job_retry=None)
+            except GOOGLE_ERRORS as error:
+                raise source_error(error) from None
+            return int(job.total_bytes_processed or 0)
+
+    def _jobs(self, client: bigquery.Client) -> Jobs:
+        return Jobs(client, self._settings, self._ledger, self._patience)
+
+    def _last_modified(self, client: bigquery.Client) -> datetime | None:
+        """Return when the table was last written to; None where the account may not know."""
+        return last_modified(self._look_up(client))
+
+    def _look_up(self, client: bigquery.Client) -> bigquery.Table | None:
+        p = self._patience
+        # The first request of all notices a missing network.
+        retry = p.retry(FirstTries(p.tries, lambda: False))
+        return look_up_table(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
+
+    def _budget(self) -> Budget:
+        entries = self._ledger.entries()
+        return Budget(
+            self._configured.budget_bytes,
+            month_total(entries, datetime.now(UTC)),
+            learn(self._settings.figures, entries),
+            self._settings.strategy,
+            self._configured,
+        )
+
+    def _read_what_fits(self, jobs: Jobs, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Read what the budget pays for. Raises SourceError if it pays for nothing that is missing."""
+        budget = self._budget()
+        choice = budget.choose(requests, datetime.now(UTC))
+        if choice.left_out:
+            logger.warning(
+                "re-reads of %s are left out: the month's budget does not allow them", days_of(choice.left_out)
+            )
+        missing = [why for request, why in choice.refused.items() if not request.is_recount]
+        if missing and not choice.chosen:
+            raise SourceError(f"nothing was sent: {missing[0]}")
+        yield from (Failure(request, why) for request, why in choice.refused.items())
+        queries = plan_queries(choice.chosen, budget.strategy, budget.figures.scan_above)
+        yield from self._answer(jobs, queries, budget.figures)
+
+    def _answer(self, jobs: Jobs, queries: Sequence[CountQuery], figures: Figures) -> Iterator[Reading | Failure]:
+        """Run queries side by side; stop sending where what failed for one fails for all, and raise SourceError."""
+        # Each scan answers with a million rows or two: those of a month would not fit in memory.
+        scans = [query for query in queries if query.asks_for_all]
+        with ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="bigquery") as pool:
+            try:
+                for some, most in (
+                    ([query for query in queries if not query.asks_for_all], 2 * self._settings.parallel),
+                    (scans, MAX_SCANS),
+                ):
+                    yield from self._answer_some(pool, jobs, some, most, figures)
+            finally:
+                # Also where a run was cancelled, or its reader wants no more: what still runs would be paid for.
+                pool.shutdown(wait=False, cancel_futures=True)
+                jobs.cancel()
+
+    def _answer_some(
+        self, pool: Executor, jobs: Jobs, queries: Sequence[CountQuery], most: int, figures: Figures
+    ) -> Iterator[Reading | Failure]:
+        """Run queries, of which only so many are sent, or answered and not yet taken, at a time."""
+        waiting: dict[Future[Reading], CountQuery] = {}
+        left = iter(queries)
+        while True:
+            for query in islice(left, most - len(waiting)):
+                waiting[pool.submit(self._run, jobs, query, figures)] = query
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                query = waiting.pop(future)
+                yield from _answer_of(future, query)
+
+    def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> Reading:
+        frame, entry = jobs.run(self._statement(query, figures))
+        counts, unnamed = read_answer(frame, query)
+        self._ledger.enter(replace(entry, rows=frame.height))
+        return Reading(query.requests, counts, Cost(1, entry.processed or 0, entry.billed or 0), unnamed)
+
+    def _statement(self, query: CountQuery, figures: Figures) -> Statement:
+        cap = self._settings.maximum_bytes_billed_per_day
+        entry = Entry(
+            "", datetime.now(UTC), query.first, query.last, query.names, query.strategy, figures.estimate(query),
+            columns=query.columns,
+        )  # fmt: skip
+        return Statement(
+            query.text(self._settings.table),
+            query.parameters(),
+            figures.cap(query) if cap is None else query.days * cap,
+            entry,
+        )
+
+
+def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading | Failure]:
+    """Give what a query came to. Raises SourceError where it failed of something that fails every query."""
+    try:
+        yield future.result()
+    except NotSentError:
+        return
+    except (*GOOGLE_ERRORS, InvalidResponseError) as error:
+        if fails_every_query(error):
+            raise source_error(error) from None
+        yield from (Failure(request, describe(error), is_transient(error)) for request in query.requests)
+
+
+def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:
+    """Split off a request the days that the table holds whole, or those that it does not."""
+    days = (d for d in request.days() if (modified is None or end_of(d) <= modified) is there)
+    for run in contiguous(days):
+        yield replace(request, first=run[0], last=run[-1])

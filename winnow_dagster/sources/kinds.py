@@ -1,0 +1,89 @@
+"""The table of the kinds of sources. The config, the assets, the commands and the pages look a kind up here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import create_model
+
+from winnow_dagster.config.values import Section
+from winnow_dagster.sources.bigquery.kind import BIGQUERY
+from winnow_dagster.sources.parquet.kind import PARQUET
+from winnow_dagster.sources.sample import SAMPLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from winnow_dagster.sources.interface import Costs, Kind, Source, SourceContext, SourceSettings
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (PARQUET, BIGQUERY, SAMPLE)}
+
+KIND_WITHOUT_SOURCE = SAMPLE.name
+"""The kind of a config without `source:`."""
+
+KIND_WITH_KEY_ONLY = BIGQUERY.name
+"""The kind of a config without `source:` and with service.credential_file, as pypi-winnow-downloads has it."""
+
+
+def _any_kind() -> type[Section]:
+    """Return the section with the keys of all kinds, so that all wrong values in a file are found at once."""
+    fields: dict[str, Any] = {"kind": (Literal.__getitem__(tuple(sorted(KINDS))), ...)}
+    for kind in KINDS.values():
+        for name, field in kind.section.model_fields.items():
+            fields.setdefault(name, (field.annotation, field))
+    return create_model("SourceSection", __base__=Section, **fields)
+
+
+AnySourceSection = _any_kind()
+
+
+def source_keys() -> dict[str, list[str]]:
+    """Return the keys of `source:` and of each section in it, by the section's name."""
+    fields = AnySourceSection.model_fields
+    sections = {name: field.annotation for name, field in fields.items()}
+    inner = {name: type_ for name, type_ in sections.items() if isinstance(type_, type) and issubclass(type_, Section)}
+    return {"source": list(fields)} | {name: list(section.model_fields) for name, section in inner.items()}
+
+
+def find_key_problems(given: Mapping[str, object]) -> Iterator[str]:
+    """Find keys of `source:` that are missing, or that its kind does not have."""
+    name = given.get("kind")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        return
+    for key, fix in kind.section.required.items():
+        if key not in given:
+            yield f"source.{key}: missing. {fix}"
+    known = set(kind.section.model_fields)
+    for other in KINDS.values():
+        for key in sorted(given.keys() & other.section.model_fields.keys() - known):
+            yield f"source.{key}: has no use with kind {kind.name}. Remove it, or set `kind: {other.name}`"
+        known |= other.section.model_fields.keys()
+
+
+def open_source(settings: SourceSettings, context: SourceContext) -> Source:
+    """Return the configured source. Opens no file and no connection: the first request does."""
+    return KINDS[settings.kind].open(settings, context)
+
+
+def costs_of(settings: SourceSettings, context: SourceContext) -> Costs | None:
+    """Return what a source says about its costs; None if it costs nothing."""
+    costs = KINDS[settings.kind].costs
+    return costs(settings, context) if costs else None
+
+
+def costs_or_usual(settings: SourceSettings, context: SourceContext) -> tuple[str, Costs]:
+    """Return what a source says about its costs, and its kind.
+
+    For a source without costs: what the usual kind with costs would say instead.
+    """
+    costs = costs_of(settings, context)
+    if costs:
+        return settings.kind, costs
+    kind = KINDS[KIND_WITH_KEY_ONLY]
+    usual = replace(kind.section().resolve(context.local_dir), settle_days=settings.settle_days)
+    costs = costs_of(usual, context)
+    if costs is None:
+        raise ValueError(f"kind {kind.name} has no costs")
+    return kind.name, costs

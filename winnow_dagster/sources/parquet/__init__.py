@@ -1,0 +1,1 @@
+"""Raw counts from Parquet files in the schema of `file_downloads`."""

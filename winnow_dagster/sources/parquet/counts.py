@@ -1,0 +1,124 @@
+"""Rows of one Parquet file to raw counts: which rows are downloads, and of which package."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from winnow_dagster.core.categories import RAW_SCHEMA
+from winnow_dagster.core.coverage import UNNAMED_SCHEMA, end_of
+from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
+from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.names import is_name, matches_any, normalise
+from winnow_dagster.sources.parquet.schema import FILE_NAME
+from winnow_dagster.sources.parquet.survey import UNREADABLE, UnusableFileError, damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+    from datetime import date
+
+    from winnow_dagster.core.dimensions import Dimension
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.sources.parquet.survey import Survey
+
+
+class Counted(NamedTuple):
+    """Raw counts (RAW_SCHEMA), and the rows without a file name on days on which it matters (UNNAMED_SCHEMA)."""
+
+    counts: pl.DataFrame
+    unnamed: pl.DataFrame
+
+
+def count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet[date]) -> Counted:
+    """Count the downloads of these days in a file. Raises UnusableFileError."""
+    try:
+        return _count_rows(survey, selectors, days)
+    except UNREADABLE as error:
+        raise UnusableFileError(damage(error)) from None
+
+
+def add_up(counted: Iterable[Counted]) -> Counted:
+    """Add up the counts of several files."""
+    found = [Counted(pl.DataFrame(schema=RAW_SCHEMA), pl.DataFrame(schema=UNNAMED_SCHEMA)), *counted]
+    counts = pl.concat(one.counts for one in found).group_by(RAW_SCHEMA.names()[:-1]).agg(pl.col("downloads").sum())
+    unnamed = pl.concat(one.unnamed for one in found).group_by(UNNAMED_SCHEMA.names()[:-1]).agg(pl.col("rows").sum())
+    return Counted(counts, unnamed)
+
+
+def _count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet[date]) -> Counted:
+    values = survey.columns.values
+    first, last = min(days), max(days)
+    start = datetime.combine(first, time.min, tzinfo=end_of(first).tzinfo)
+    rows = (
+        survey.scan()
+        .filter(values["timestamp"] >= start, values["timestamp"] < end_of(last))
+        .select(
+            date=values["timestamp"].dt.date(),
+            package=_normalised(survey),
+            ci=values["details.ci"],
+            is_unnamed=_is_unnamed(survey),
+            is_download=_is_download(survey),
+            **{dimension.name: _value(survey, dimension) for dimension in DIMENSIONS},
+        )
+        .filter(pl.col("is_download") | pl.col("is_unnamed"), pl.col("date").is_in(sorted(days)))
+        .filter(matches_any(selectors, "package"))
+        .group_by(*RAW_SCHEMA.names()[:-1], "is_unnamed")
+        .agg(downloads=pl.len().cast(pl.Int64))
+        .collect()
+    )
+    unnamed = rows.filter("is_unnamed").group_by("date", "package").agg(rows=pl.col("downloads").sum())
+    return Counted(rows.filter(~pl.col("is_unnamed")).select(RAW_SCHEMA.names()), unnamed)
+
+
+def _value(survey: Survey, dimension: Dimension) -> pl.Expr:
+    """Return the value of a dimension as stored counts have it."""
+    value = survey.columns.values.get(dimension.column)
+    if value is None:
+        return pl.lit(None, pl.String)
+    if dimension.pattern:
+        value = value.str.extract(dimension.pattern, 0)
+    return value.fill_null("") if dimension.is_later else value
+
+
+def _is_unnamed(survey: Survey) -> pl.Expr:
+    """Return the condition that a row has no file name, on a day on which only the name identifies a download."""
+    name = survey.columns.values.get(FILE_NAME)
+    return pl.lit(value=False) if name is None else name.is_null() & _is_old(survey)
+
+
+def _is_download(survey: Survey) -> pl.Expr:
+    """Return the condition that a row is a download (R9).
+
+    Since the change PyPI logs downloads only, so each row of such a day is one, even without a file name.
+    """
+    name = survey.columns.values.get(FILE_NAME)
+    if name is None:
+        return pl.lit(value=True)
+    is_file = pl.any_horizontal(name.str.ends_with(ending) for ending in FILE_ENDINGS)
+    return is_file.fill_null(~_is_old(survey))
+
+
+def _is_old(survey: Survey) -> pl.Expr:
+    return survey.columns.values["timestamp"] < end_of(LAST_MIXED_DAY)
+
+
+def _normalised(survey: Survey) -> pl.Expr:
+    """Return the normalised names of packages. Only names that are not normalised cost time."""
+    project = survey.columns.values["project"]
+    names = survey.scan().select(name=project).unique().drop_nulls()
+    odd = names.filter(~is_name("name")).collect()["name"].to_list()
+    if not odd and names.select(pl.len()).collect().item() == 0:
+        raise UnusableFileError("column project is NULL in every row. Export it with the names of the packages")
+    spellings = {name: _normalise(name) for name in odd}
+    return project.replace(spellings) if spellings else project
+
+
+def _normalise(name: str) -> str:
+    """Return the normalised name. Text that is not a name stays as it is, and no selector selects it."""
+    try:
+        return normalise(name)
+    except ValueError:
+        return name

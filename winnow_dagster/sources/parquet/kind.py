@@ -1,0 +1,77 @@
+"""Parquet's entry in the table of kinds: the keys of `source:` that `kind: parquet` has, and its settings."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from winnow_dagster.config.values import LocalPaths, SettleDays  # noqa: TC001 - pydantic reads them
+from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
+from winnow_dagster.sources.parquet.files import find_files
+from winnow_dagster.sources.parquet.source import ParquetSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from winnow_dagster.sources.interface import SourceContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetSettings(SourceSettings):
+    """Where the files are: absolute paths of files or folders, or globs."""
+
+    kind: ClassVar[str] = "parquet"
+    paths: tuple[str, ...] = ()
+    written_paths: tuple[str, ...] = ()
+    """The paths as the config has them, so that moving the config's folder keeps the stored days."""
+
+    @property
+    def variant(self) -> str:
+        """The paths as written, in any order."""
+        return "\n".join(sorted(self.written_paths))
+
+    def __str__(self) -> str:
+        """Return the kind and the paths."""
+        return f"{self.kind} {', '.join(self.paths)}".strip()
+
+
+class ParquetSection(SourceSection):
+    """`source:` with `kind: parquet`."""
+
+    located_by: ClassVar[frozenset[str]] = frozenset({"path"})
+    required: ClassVar[Mapping[str, str]] = {
+        "path": "Say where the Parquet files are: `path: exports/*.parquet`",
+    }
+
+    path: LocalPaths = ()
+    settle_days: SettleDays = 3
+
+    def resolve(self, folder: Path) -> ParquetSettings:
+        """Return the settings, with absolute paths."""
+        return ParquetSettings(
+            settle_days=self.settle_days,
+            paths=tuple(_resolve_glob(folder, path) for path in self.path),
+            written_paths=self.path,
+        )
+
+
+def _resolve_glob(folder: Path, path: str) -> str:
+    """Return an absolute glob. Wildcards in the name of `folder` itself are escaped."""
+    expanded = str(Path(path).expanduser())
+    return os.path.normpath(os.path.join(glob.escape(str(folder)), expanded))  # noqa: PTH118 - a glob is no Path
+
+
+def _open(settings: ParquetSettings, context: SourceContext) -> ParquetSource:
+    return ParquetSource(settings.paths, context.local_dir / ".reading-exports")
+
+
+def _find_problems(settings: ParquetSettings) -> list[str]:
+    if find_files(settings.paths):
+        return []
+    return [f"source.path: no file at {', '.join(settings.paths)}. Correct the path, or export the files there"]
+
+
+PARQUET = Kind(name=ParquetSettings.kind, section=ParquetSection, open=_open, problems=_find_problems)

@@ -1,0 +1,206 @@
+"""Raw counts from Parquet files in the schema of `file_downloads`: one row per row of the log, in files split anyhow.
+
+Reads lazily, only the columns and days needed. A day without any row is missing, not a day without downloads. A file
+that cannot be used makes its own days fail, and no others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
+from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.planning import contiguous
+from winnow_dagster.files.disk import make_folder, replace_file
+from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.parquet.counts import Counted, add_up, count_rows
+from winnow_dagster.sources.parquet.files import find_copies, find_files
+from winnow_dagster.sources.parquet.repeats import find_repeats
+from winnow_dagster.sources.parquet.schema import FILE_NAME
+from winnow_dagster.sources.parquet.survey import Survey, UnusableFileError, find_early_end, survey_file
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping, Sequence
+    from datetime import date
+
+logger = logging.getLogger(__name__)
+
+_READ = "import sys; from winnow_dagster.sources.parquet.source import read_all; read_all(sys.argv[1])"
+
+
+class ParquetSource:
+    """Files at one or several paths."""
+
+    def __init__(self, path: str | Sequence[str], marker: Path | None = None) -> None:
+        """Take absolute paths of files or folders, or globs. Each reading looks the files up.
+
+        `marker`: a file that exists while Winnow reads. If it is left over, a process died while it read.
+        """
+        self._paths = (path,) if isinstance(path, str) else tuple(path)
+        self._marker = marker
+        self._surveys: dict[tuple[str, int, int], Survey] = {}
+        self._warned: set[str] = set()
+
+    def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
+        """Answer all requests from one pass over the files. Raises SourceError that names file and column."""
+        if not requests:
+            return
+        wanted = {day for request in requests for day in request.days()}
+        with self._reading():
+            surveys = self._survey()
+            self._warn_of_early_end(surveys, wanted)
+            failed = self._find_problems(surveys, wanted)
+            held = {day for survey in surveys for day in survey.spans} & wanted
+            counted, damaged = _count(surveys, requests, held - failed.keys())
+        failed |= damaged
+        missing = f"{self} has no row of that day. Add the file that does"
+        failed |= dict.fromkeys(wanted - held - failed.keys(), missing)
+        answered = wanted - failed.keys()
+        parts = [part for request in requests for part in _parts(request, answered)]
+        if parts:
+            is_answered = pl.col("date").is_in(sorted(answered))
+            yield Reading(parts, counted.counts.filter(is_answered), unnamed=counted.unnamed.filter(is_answered))
+        for request in requests:
+            for reason in dict.fromkeys(failed.values()):
+                for part in _parts(request, {day for day, why in failed.items() if why == reason}):
+                    yield Failure(part, reason)
+
+    def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
+        """Yield nothing: no answer of this source is paid for."""
+        return iter(())
+
+    def newest_day(self, today: date) -> date | None:
+        """Return the newest day before `today` for which the files have, or may have, a row."""
+        with self._reading():
+            days = [day for survey in self._survey() for day in (*survey.spans, *survey.refused)]
+        return max((day for day in days if day < today), default=None)
+
+    def day_rows(self, first: date, last: date) -> Mapping[date, int]:
+        """Return the rows of each day in all files. Days without a row, or with an unusable file, are absent."""
+        with self._reading():
+            surveys = self._survey()
+        refused = {day for survey in surveys for day in survey.refused}
+        rows: dict[date, int] = {}
+        for survey in surveys:
+            for day, span in survey.spans.items():
+                if first <= day <= last and day not in refused:
+                    rows[day] = rows.get(day, 0) + span.rows
+        return rows
+
+    def __str__(self) -> str:
+        """Return the paths."""
+        return ", ".join(self._paths)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Keep a marker file while Winnow reads.
+
+        Some damaged files end the process inside the Parquet library without an error. If that happened, Winnow first
+        tries each file in a process of its own. Raises SourceError.
+        """
+        if self._marker and self._marker.exists():
+            for file in self._files():
+                _check_that_one_survives(file)
+        if self._marker:
+            make_folder(self._marker.parent)
+            replace_file(self._marker, b"")
+        try:
+            yield
+        finally:
+            if self._marker:
+                self._marker.unlink(missing_ok=True)
+
+    def _files(self) -> list[str]:
+        files = find_files(self._paths)
+        if not files:
+            raise SourceError(f"source.path: no file at {self}. Correct the path, or export the files there")
+        return files
+
+    def _survey(self) -> list[Survey]:
+        """Return what each file holds, without copies of other files. Reads only files that have changed."""
+        files = self._files()
+        copies = find_copies(files)
+        known = self._surveys
+        self._surveys = {}
+        for file in files:
+            stat = Path(file).stat()
+            key = file, stat.st_size, stat.st_mtime_ns
+            if file not in copies:
+                self._surveys[key] = known.get(key) or survey_file(file)
+        surveys = list(self._surveys.values())
+        with_rows = {survey.file for survey in surveys if survey.spans}
+        for file, original in copies.items():
+            if original in with_rows:
+                self._warn(f"{file}: is a copy of {original}, and its rows are not counted again. Remove one of them")
+        return surveys
+
+    def _find_problems(self, surveys: Sequence[Survey], wanted: set[date]) -> dict[date, str]:
+        """Return the wanted days that cannot be counted, each with the reason."""
+        failed: dict[date, str] = {}
+        for survey in surveys:
+            failed |= dict.fromkeys(wanted & survey.refused, survey.problem)
+            if not survey.columns.has_file_names:
+                old = {day for day in wanted & survey.spans.keys() if needs_file_names(day)}
+                failed |= dict.fromkeys(old, _no_file_names(survey.file))
+        failed |= find_repeats(surveys, sorted(wanted - failed.keys()))
+        return failed
+
+    def _warn_of_early_end(self, surveys: Sequence[Survey], wanted: set[date]) -> None:
+        end = find_early_end(surveys)
+        if end and end.date() in wanted:
+            self._warn(
+                f"{self}: the rows of {end.date()} end at {end:%H:%M} UTC. If the day is cut off, export it again"
+            )
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            logger.warning("%s", message)
+
+
+def read_all(file: str) -> None:
+    """Read all that Winnow needs of a file, as it does for a new file."""
+    survey = survey_file(file)
+    if survey.spans:
+        count_rows(survey, [EVERYTHING], survey.spans.keys())
+
+
+def _count(surveys: Sequence[Survey], requests: Sequence[Request], days: set[date]) -> tuple[Counted, dict[date, str]]:
+    """Count these days in all files. Returns the counts, and the days of damaged files with the reason."""
+    selectors = {request.selector for request in requests}
+    counted: list[Counted] = []
+    failed: dict[date, str] = {}
+    for survey in surveys:
+        if survey.spans.keys() & days:
+            try:
+                counted.append(count_rows(survey, selectors, survey.spans.keys() & days))
+            except UnusableFileError as error:
+                failed |= dict.fromkeys(survey.spans.keys() & days, f"{survey.file}: {error}")
+    return add_up(counted), failed
+
+
+def _parts(request: Request, days: Container[date]) -> Iterator[Request]:
+    """Yield the parts of a request for contiguous days that are among `days`."""
+    for run in contiguous(day for day in request.days() if day in days):
+        yield Request(request.selector, run[0], run[-1])
+
+
+def _no_file_names(file: str) -> str:
+    return (
+        f"{file}: has no column {FILE_NAME}, which tells downloads from other requests up to {LAST_MIXED_DAY}. "
+        "Export it with that column"
+    )
+
+
+def _check_that_one_survives(file: str) -> None:
+    """Raise SourceError if a process that reads a file dies of it; what it says of the file is for another to hear."""
+    if subprocess.run([sys.executable, "-c", _READ, file], capture_output=True, check=False).returncode < 0:  # noqa: S603 - no shell
+        raise SourceError(f"{file}: is damaged: whatever reads it dies. Remove it from source.path, or export it again")

@@ -1,0 +1,150 @@
+"""What one Parquet file holds: its days, how many rows each has, and whether the file can be used at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.coverage import days_between, end_of
+from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.parquet.schema import Columns, understand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What polars may raise for a damaged Parquet file. Some files make it panic."""
+
+
+class UnusableFileError(Exception):
+    """A file cannot be used. The message says why, and the fix, without the file's name."""
+
+
+@dataclass(frozen=True)
+class DaySpan:
+    """The rows of one day in one file: how many, and the first and last moment."""
+
+    rows: int
+    first: datetime
+    last: datetime
+
+    def overlaps(self, other: DaySpan) -> bool:
+        """Return whether some moment lies within both."""
+        return self.first <= other.last and other.first <= self.last
+
+
+EARLY = timedelta(hours=2)
+"""How much earlier than on other days the rows of the newest day must end for a warning."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a file. `problem`: why it cannot be used, which makes the days in `refused` unknown."""
+
+    file: str
+    schema: pl.Schema = field(default_factory=pl.Schema)
+    columns: Columns = field(default_factory=lambda: Columns({}, {}, {}))
+    spans: Mapping[date, DaySpan] = field(default_factory=dict)
+    problem: str = ""
+    refused: frozenset[date] = frozenset()
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the file's rows."""
+        return pl.scan_parquet(self.file, glob=False, hive_partitioning=False)
+
+
+def survey_file(file: str) -> Survey:
+    """Read what a file holds. Raises SourceError if Winnow cannot even tell the days of an unusable file."""
+    try:
+        # read_parquet_schema takes `x[1].parquet` for a glob.
+        schema = Survey(file).scan().collect_schema()
+    except UNREADABLE as error:
+        problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
+        return refuse(Survey(file), problem)
+    found = Survey(file, schema, understand(schema))
+    try:
+        return _survey_rows(found)
+    except UNREADABLE as error:
+        return refuse(found, damage(error))
+
+
+def _survey_rows(found: Survey) -> Survey:
+    scan, columns = found.scan(), found.columns
+    rows = scan.select(pl.len()).collect().item()
+    if rows == 0:
+        return found
+    problems = list(columns.wrong.values())
+    for value, complaint in columns.null_or_wrong.values():
+        if scan.select(value.null_count()).collect().item() < rows:
+            problems.append(complaint)
+    if "timestamp" not in columns.values or isinstance(found.schema["timestamp"], pl.Null):
+        return refuse(found, problems[0])
+    if not isinstance(found.schema["timestamp"], pl.Datetime):
+        return refuse(found, columns.wrong["timestamp"])
+    moment = columns.values["timestamp"].alias("moment")
+    days = (
+        scan.select(moment)
+        .group_by(pl.col("moment").dt.date().alias("date"))
+        .agg(rows=pl.len(), first=pl.col("moment").min(), last=pl.col("moment").max())
+        .collect()
+    )
+    spans = {day: DaySpan(*rest) for day, *rest in days.sort("date").iter_rows() if day}
+    if len(spans) < days.height:
+        problems.append("column timestamp is NULL in some rows. Export it again without them")
+    found = Survey(found.file, found.schema, columns, spans)
+    return refuse(found, problems[0]) if problems else found
+
+
+def find_early_end(surveys: Iterable[Survey]) -> datetime | None:
+    """Return the last moment of the newest day, if its rows end hours before those of every other day do."""
+    ends: dict[date, datetime] = {}
+    for day, span in ((day, span) for survey in surveys for day, span in survey.spans.items()):
+        ends[day] = max(span.last, ends.get(day, span.last))
+    missing = {day: end_of(day) - end for day, end in ends.items()}
+    newest = max(missing, default=None)
+    if newest is None or len(missing) == 1:
+        return None
+    longest_of_others = max(gap for day, gap in missing.items() if day != newest)
+    return ends[newest] if missing[newest] >= longest_of_others + EARLY else None
+
+
+def refuse(found: Survey, problem: str) -> Survey:
+    """Return a file as unusable, with the days between its smallest and largest timestamp. Raises SourceError."""
+    first_and_last = (min(found.spans), max(found.spans)) if found.spans else _days_by_footer(found.file)
+    problem = f"{found.file}: {problem}"
+    if first_and_last is None:
+        raise SourceError(problem)
+    return Survey(found.file, found.schema, found.columns, {}, problem, frozenset(days_between(*first_and_last)))
+
+
+def damage(error: BaseException) -> str:
+    """Return the problem of a file whose rows cannot be read."""
+    return f"is damaged ({reason_of(error)}). Remove it from source.path, or export it again"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what the library says."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _days_by_footer(file: str) -> tuple[date, date] | None:
+    """Return the first and last day by the statistics in the footer, for a file whose rows cannot be read."""
+    # Importing it takes a third of a second, and only damaged files need it.
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        footer = parquet.read_metadata(file)
+        groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+        columns = [group.column(n) for group in groups for n in range(group.num_columns)]
+        found = [column.statistics for column in columns if column.path_in_schema == "timestamp"]
+    except (pa.ArrowException, OSError):
+        return None
+    moments = [moment for bounds in found if bounds for moment in (bounds.min, bounds.max)]
+    if not moments or len(moments) < 2 * len(groups) or not all(isinstance(moment, datetime) for moment in moments):
+        return None
+    days = [moment.astimezone(UTC).date() if moment.tzinfo else moment.date() for moment in moments]
+    return min(days), max(days)

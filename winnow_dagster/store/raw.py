@@ -1,0 +1,217 @@
+"""The store of raw counts: the day files, and the answers of the source that still have to be merged into them.
+
+Every answer is stored at once, as one file, and all of them are merged into the day files together: a first fill would
+otherwise write each day once for each package. An answer that waits is covered as if it were merged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.categories import RAW_SCHEMA
+from winnow_dagster.core.coverage import NOTHING
+from winnow_dagster.core.days import Days
+from winnow_dagster.core.merging import POSITION, failure_to_merge, merge_counts, merge_coverage, reading_to_merge
+from winnow_dagster.core.names import matches_any
+from winnow_dagster.store.answers import AnswerStore
+from winnow_dagster.store.days import DayStore
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import date, datetime
+
+    from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
+    from winnow_dagster.core.merging import WaitingAnswer
+    from winnow_dagster.files.paths import StorePath
+
+MAX_ROWS = 3_000_000
+"""How many rows of waiting answers a merge holds in memory, unless a day has more."""
+
+
+class RawStore:
+    """The raw counts below one folder."""
+
+    def __init__(self, folder: StorePath) -> None:
+        """Use the store in `folder`, which need not exist yet."""
+        self.files = DayStore(folder / "raw_downloads", RAW_SCHEMA)
+        self._answers = AnswerStore(folder / "answers", RAW_SCHEMA)
+        self._known: dict[date, tuple[Coverage | None, int, Coverage | None]] = {}
+
+    def path(self, day: date) -> StorePath:
+        """Return where the file of a day is, whether or not there is one."""
+        return self.files.path(day)
+
+    def stored_days(self) -> list[date]:
+        """Return the days that have a file or an answer that waits, oldest first."""
+        # Before the day files: another process may merge the answers in between.
+        self._answers.refresh()
+        return sorted({*self.files.stored_days(), *self._answers.days()})
+
+    def coverage(self, day: date) -> Coverage | None:
+        """Return what a day covers, answers that wait included; None without a sound file and an answer."""
+        self._answers.refresh()
+        return self._merged_coverage(day)
+
+    def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
+        """Return the coverage of each of these days that has a sound file or an answer."""
+        self._answers.refresh()
+        self.files.fetch_ahead(days)
+        found = {day: self._merged_coverage(day) for day in days}
+        return {day: coverage for day, coverage in found.items() if coverage is not None}
+
+    def load(self, days: Collection[date]) -> Days:
+        """Return what is stored of these days, answers that wait included."""
+        while True:
+            self._answers.refresh()
+            waiting = set(days).intersection(self._answers.days())
+            try:
+                merged = {day: (coverage, counts) for day, coverage, counts in self._merge(sorted(waiting))}
+                break
+            except FileNotFoundError:
+                # Another process has merged an answer since. Its day file has the counts.
+                continue
+        stored = self.files.load([day for day in days if day not in waiting])
+        if not merged:
+            return stored
+        lazy = {day: counts.lazy() for day, (_, counts) in merged.items()}
+        coverage = {**stored.coverage, **{day: coverage for day, (coverage, _) in merged.items()}}
+        return Days(
+            pl.concat([stored.counts, *lazy.values()]),
+            dict(sorted(coverage.items())),
+            dict(sorted({**stored.by_day, **lazy}.items())),
+        )
+
+    def damaged(self) -> dict[str, str]:
+        """Return the files that are damaged or were set aside, and what is wrong with each."""
+        self._answers.refresh()
+        return {**self.files.damaged(), **self._answers.damaged()}
+
+    def clean_up(self) -> None:
+        """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
+        self.files.clean_up()
+        self._answers.clean_up()
+
+    def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
+        """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
+        self.files.write(day, counts, coverage)
+
+    def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
+        """Store the source's answer to some requests. Call it under the fetch lock. Raises StorageError.
+
+        A scan for `*` goes into the day files at once: it has millions of rows, and no other answer has its days.
+        Other answers wait for `merge`. Returns, for each day that was re-read, how many more downloads the source has
+        now (negative: fewer).
+        """
+        is_scan = any(request.selector.is_all for request in reading.requests)
+        if is_scan:
+            self.merge()
+        before = self._before(reading.requests)
+        answer, counts = reading_to_merge(reading, at, before)
+        late = self._late(answer, counts, before)
+        if is_scan:
+            self._write_scan(answer, counts)
+        else:
+            self._answers.add(answer, counts)
+        return late
+
+    def add_failure(self, failure: Failure, at: datetime) -> None:
+        """Store why a request failed; what is covered stays covered. Call it under the fetch lock."""
+        answer = failure_to_merge(failure, at, self._before(failure.requests))
+        self._answers.add(answer, RAW_SCHEMA.to_frame())
+
+    def merge(self) -> None:
+        """Merge the answers that wait into the day files, and remove them. Call it under the fetch lock.
+
+        A merge that was interrupted can be repeated. Raises StorageError.
+        """
+        is_merged = False
+        while not is_merged:
+            self._answers.refresh()
+            names = self._answers.names()
+            try:
+                for day, coverage, counts in self._merge(sorted(self._answers.days()), changed_only=True):
+                    self.files.write(day, counts, coverage)
+                self._answers.remove(names)
+                is_merged = True
+            except FileNotFoundError:
+                # A worker that was overtaken has merged an answer meanwhile.
+                continue
+
+    def _merged_coverage(self, day: date) -> Coverage | None:
+        waiting, before = self._answers.of_day(day), self.files.coverage(day)
+        if not waiting:
+            return before
+        known, changes, merged = self._known.get(day, (None, -1, None))
+        if changes != self._answers.changes or known is not before:
+            merged, _ = merge_coverage(day, before or NOTHING, self._answers.get(waiting))
+            self._known[day] = before, self._answers.changes, merged
+        return merged
+
+    def _merge(
+        self, days: Sequence[date], *, changed_only: bool = False
+    ) -> Iterator[tuple[date, Coverage, pl.DataFrame]]:
+        """Yield the coverage and counts of days after the answers that wait.
+
+        Raises FileNotFoundError if another process has merged an answer meanwhile.
+        """
+        for some in self._batches(days):
+            names = self._answers.names_of(some)
+            answers, rows = self._answers.get(names), self._answers.rows(names, some[0], some[-1])
+            for day in some:
+                stored = self.files.load([day])
+                before, fresh = stored.coverage.get(day), rows.get(day, self._answers.no_rows())
+                coverage, replacements = merge_coverage(day, before or NOTHING, answers)
+                if not changed_only or replacements or coverage != before:
+                    yield day, coverage, merge_counts(stored.counts.collect(), replacements, fresh)
+
+    def _batches(self, days: Sequence[date]) -> list[list[date]]:
+        """Split days so that the counts of the answers for each part fit in memory."""
+        total = self._answers.height(self._answers.names_of(days))
+        size = max(1, len(days) * MAX_ROWS // max(total, MAX_ROWS))
+        return [list(days[n : n + size]) for n in range(0, len(days), size)]
+
+    def _before(self, requests: Iterable[Request]) -> dict[date, Coverage]:
+        """Return what the days of requests cover, as far as it concerns their selectors."""
+        asked = list(requests)
+        waiting = self._answers.get(self._answers.related({request.selector for request in asked}))
+        found = {}
+        for day in {day for request in asked for day in request.days()}:
+            before = self.files.coverage(day) or NOTHING
+            found[day] = merge_coverage(day, before, waiting)[0] if waiting else before
+        return found
+
+    def _late(self, answer: WaitingAnswer, counts: pl.DataFrame, before: Mapping[date, Coverage]) -> dict[date, int]:
+        """Return how many more downloads an answer has than those that it replaces, by day."""
+        late: dict[date, int] = {}
+        for day, facts in answer.facts.items():
+            again = [selector for selector in facts if before[day].covers(selector)]
+            replaced = merge_coverage(day, before[day], [answer])[1] if again else []
+            again = [s for s in again if any(s in each.selectors for each in replaced)]
+            if not again:
+                continue
+            known = [before[day].own_downloads(selector) for selector in again]
+            if all(downloads is not None for downloads in known):
+                late[day] = sum((facts[s].downloads or 0) - (n or 0) for s, n in zip(again, known, strict=True))
+            else:
+                selected = matches_any(again, "package")
+                stored = self.load([day]).counts.filter(selected).collect()
+                late[day] = _total(counts.filter(pl.col("date") == day, selected)) - _total(stored)
+        return late
+
+    def _write_scan(self, answer: WaitingAnswer, counts: pl.DataFrame) -> None:
+        for day in answer.facts:
+            coverage, replacements = merge_coverage(day, self.files.coverage(day) or NOTHING, [answer])
+            rows = counts.filter(pl.col("date") == day).with_columns(pl.lit(0, pl.Int64).alias(POSITION))
+            stored = self.files.load([day]).counts.collect()
+            self.files.write(day, merge_counts(stored, replacements, rows), coverage)
+
+
+def raw_store(folder: StorePath) -> RawStore:
+    """Return the store of raw counts below `folder`."""
+    return RawStore(folder)
+
+
+def _total(counts: pl.DataFrame) -> int:
+    return int(counts["downloads"].sum())
