@@ -1,4 +1,4 @@
-"""With Dagster on PostgreSQL and both directories in buckets, a worker has nothing of its own to lose."""
+"""With Dagster on PostgreSQL and both directories in buckets, workers keep no state on their machine."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def empty(service: Service) -> None:
 
 
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
-def test_of_two_workers_that_share_an_instance_one_may_die(service: Service, tmp_path: Path) -> None:
+def test_if_one_of_two_workers_dies_the_other_finishes_its_work(service: Service, tmp_path: Path) -> None:
     with running_postgres() as database:
         variables = {**database, **service.environment}
         alone = start(tmp_path / "alone", service, variables)

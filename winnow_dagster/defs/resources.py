@@ -91,7 +91,7 @@ class Installation:
 
     @cached_property
     def costs(self) -> Costs | None:
-        """What the source says about its costs; None if it costs nothing."""
+        """The costs of the source; None if it costs nothing."""
         return costs_of(self.settings.source, self.settings.source_context)
 
     @cached_property
