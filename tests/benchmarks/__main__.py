@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import daily, events, everything, latency, month, pages, share
+from tests.benchmarks import daily, events, everything, fill, latency, month, pages, share
 
 CASES = {
     "daily": daily.run,
     "events": events.run,
     "everything": everything.run,
+    "fill": fill.run,
     "latency": latency.run,
     "month": month.run,
     "pages": pages.run,

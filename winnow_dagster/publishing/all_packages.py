@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import SLUGS, parse_name
 from winnow_dagster.core.names import EVERYTHING, GROUP_FOLDER, Selector
-from winnow_dagster.core.shard import shard_of
+from winnow_dagster.core.shard import SHARD_LENGTH, shard_of
 from winnow_dagster.files.operations import (
     exists,
-    hand_over,
+    list_ahead,
     list_names,
     read_ahead,
     read_if_there,
@@ -23,7 +23,6 @@ from winnow_dagster.files.operations import (
     replace_changed,
     version_of,
 )
-from winnow_dagster.files.paths import ObjectPath, part_of
 from winnow_dagster.publishing.publication import refuse_sample_over_real
 from winnow_dagster.site.all_packages import (
     FOLDER,
@@ -66,7 +65,11 @@ class AllPackagesDir:
 
     def home(self, package: str) -> StorePath:
         """Return the folder of a package."""
-        return part_of(self.folder, shard_of(package)) / package
+        return self.shard_folder(shard_of(package)) / package
+
+    def shard_folder(self, key: str) -> StorePath:
+        """Return the web directory for work on the packages of a shard: in a bucket, their folders are listed ahead."""
+        return list_ahead(self.folder, key) if len(key) == SHARD_LENGTH else self.folder
 
     def summary(self) -> Summary | None:
         """Return what lists the shards; None where nothing is published."""
@@ -74,11 +77,8 @@ class AllPackagesDir:
 
     def shard(self, key: str) -> Shard | None:
         """Return what is published of a shard, without packages that have an entry of their own by now."""
-        shard = self._read(key)
+        shard = parse_shard(read_if_there(self.shards / f"{key}.json"))
         return shard and replace(shard, packages={n: c for n, c in shard.packages.items() if not self._has_entry(n)})
-
-    def _read(self, key: str) -> Shard | None:
-        return parse_shard(read_if_there(self.shards / f"{key}.json"))
 
     def names(self) -> frozenset[str]:
         """Return the packages that are published."""
@@ -88,8 +88,7 @@ class AllPackagesDir:
         if version not in self._names:
             summary = self.summary()
             keys = summary.shards if summary else ()
-            if isinstance(self.shards, ObjectPath):
-                read_ahead(self.shards / f"{key}.json" for key in keys)
+            read_ahead(self.shards, (self.shards / f"{key}.json" for key in keys))
             shards = map(self.shard, keys)
             self._names.clear()
             self._names[version] = frozenset(name for shard in shards if shard for name in shard.packages)
@@ -138,10 +137,8 @@ class AllPackagesDir:
         with failures.collect():
             numbers = dict(summary.shards)
             for key in sorted(keys):
-                published, kept = self._read(key), self.shard(key)
-                if published and kept:
-                    for name in published.packages.keys() - kept.packages.keys():
-                        hand_over(self.home(name), self.folder / name)
+                kept = self.shard(key)
+                if kept:
                     self.write_shard(key, kept)
                 numbers[key] = len(kept.packages) if kept else 0
             self.write_summary(replace(summary, shards={key: number for key, number in numbers.items() if number}))

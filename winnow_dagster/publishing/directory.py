@@ -18,10 +18,11 @@ from winnow_dagster.files.operations import (
     list_names,
     read_ahead,
     read_if_there,
+    remember_folders,
     remove_staged,
     replace_changed,
 )
-from winnow_dagster.files.paths import ObjectPath, below
+from winnow_dagster.files.paths import below
 from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
 from winnow_dagster.publishing.publication import Publication, refuse_sample_over_real
@@ -94,9 +95,17 @@ class WebDir:
 
     def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
         """Read the files of packages whose names end so in parallel, if the directory is in a bucket."""
-        if isinstance(self.folder, ObjectPath):
-            folders = [self.folder / name for name in packages]
-            read_ahead(folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
+        folders = (self.folder / name for name in packages)
+        files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
+        read_ahead(self.folder, files)
+
+    def _remember(self, packages: Iterable[str]) -> None:
+        """Note the folders with a record, with those of these packages, before they are written. Raises StorageError.
+
+        In a bucket it takes long to find them among a million folders of `*`.
+        """
+        names = {folder for package in packages for folder in self._names(package)}
+        remember_folders(self.folder, lambda: {name for name in (*self._folders(), *names) if "/" not in name})
 
     def refuse_sample_over_real(self, source: str) -> None:
         """Raise SampleOverRealError if `source` is the sample source and any real number is published."""
@@ -116,10 +125,11 @@ class WebDir:
         All reads as on the day after `through`. Of `*`, packages with `min_downloads` are published. What cannot be
         written is noted in `failures`. Raises SampleOverRealError.
         """
-        self.all_packages.release(failures)
-        publication = Publication(through, failures, Batch(failures))
         in_full = {key: packages_in_full(packages) for key, packages in found.items()}
         names = [package.state.package for packages in in_full.values() for package in packages]
+        self._remember(names)
+        self.all_packages.release(failures)
+        publication = Publication(through, failures, Batch(failures))
         self.read_ahead(names)
         changed: dict[str, int] = {}
         for key, packages in in_full.items():

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from winnow_dagster.files.operations import Batch, read_if_there
-from winnow_dagster.files.paths import ObjectPath, part_of
+from winnow_dagster.files.paths import joiner
 from winnow_dagster.publishing.publication import Publication, mixes_sample
 from winnow_dagster.site.all_packages import Summary
 from winnow_dagster.site.badges import ShardRenderer
@@ -104,9 +104,8 @@ class ShardWriter:
 
     def write(self, key: str, shard: Shard, counts: ShardCounts | None = None) -> None:
         """Write a shard and the badges of its packages, and their days if they were counted. Raises StorageError."""
-        folder = part_of(self._web.folder, key)
-        # As text: to join a million Path takes as long as the disk.
-        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
+        folder = self._web.shard_folder(key)
+        join = joiner(folder)
         self.renderer.start(shard, self.publication.today)
         folders = ((join(name), partial(self._files, folder, name, shard, counts)) for name in shard.packages)
         self.publication.write(folders, partial(self._web.write_shard, key, shard))
