@@ -1,4 +1,4 @@
-"""`winnow collect` as a process, against a BigQuery that is not well: the rest is published, and nothing is lost."""
+"""`winnow collect` as a process, against a failing BigQuery: it publishes the rest and loses nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_one_package_that_fails_is_named_and_the_others_are_published(tmp_path: 
     assert service.operations().count("insert") == 4
 
 
-def test_over_the_budget_nothing_is_sent_and_what_is_published_stays(tmp_path: Path, service: Service) -> None:
+def test_over_the_budget_nothing_is_sent_and_published_files_stay(tmp_path: Path, service: Service) -> None:
     configure(tmp_path)
     assert collect(tmp_path).returncode == 0
     before = {path: path.read_bytes() for path in (tmp_path / "public").rglob("*non-ci.json")}
@@ -78,7 +78,7 @@ def test_over_the_budget_nothing_is_sent_and_what_is_published_stays(tmp_path: P
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_interrupting_a_collect_cancels_the_query_that_runs(tmp_path: Path, service: Service) -> None:
+def test_interrupting_a_collect_cancels_its_running_query(tmp_path: Path, service: Service) -> None:
     configure(tmp_path)
     service.script("results", healthy(), healthy(), hang(), hang())
     command = [*COLLECT, str(DAY)]

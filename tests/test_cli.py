@@ -1,4 +1,4 @@
-"""The command: what it publishes, what it says, how it exits, and what it leaves alone."""
+"""The `winnow` command: its files, output and exit codes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_collect_publishes_and_a_second_one_reads_nothing_and_touches_nothing(
     assert Path("public/_health.json").read_bytes() != health
 
 
-def test_the_table_tells_package_headline_honest_of_raw_as_of_and_what_is_wrong() -> None:
+def test_the_table_shows_package_headline_honest_of_raw_as_of_and_errors() -> None:
     configure(["a", "b"], days=30)
     result = winnow("collect", "--through", str(DAY))
     assert result.exit_code == 1
@@ -113,7 +113,7 @@ def test_the_table_tells_package_headline_honest_of_raw_as_of_and_what_is_wrong(
     assert row.split() == ["a", "pip*/uv/poetry/pdm", "(2d)", "20", "2", "days", "20", "20", str(DAY)]
 
 
-def test_a_package_that_is_incomplete_does_not_hold_the_others_back() -> None:
+def test_an_incomplete_package_does_not_stop_the_others() -> None:
     configure(["a", "b"])
     config = json.loads(Path("winnow.yaml").read_text())
     config["packages"][1]["window_days"] = 30
@@ -129,7 +129,7 @@ def test_a_replay_of_old_days_is_not_stale() -> None:
     assert message("a") == "30"
 
 
-def test_collecting_an_older_day_later_takes_nothing_back() -> None:
+def test_collecting_an_older_day_later_replaces_no_number() -> None:
     configure(["a"])
     winnow("collect", "--through", str(DAY))
     before = published()
@@ -145,7 +145,7 @@ def test_one_package_can_be_collected_by_itself() -> None:
     assert "collecting" not in result.stdout
 
 
-def test_a_prefix_that_could_not_be_read_is_told_though_it_lists_no_package() -> None:
+def test_a_prefix_that_could_not_be_read_has_a_line_although_it_lists_no_package() -> None:
     configure(["x-*"], days=30)
     for file in Path("rows").iterdir():
         file.unlink()
@@ -154,7 +154,7 @@ def test_a_prefix_that_could_not_be_read_is_told_though_it_lists_no_package() ->
     assert "x-*: 30 days, 2025-06-01 to 2025-06-30: source.path: no file at" in result.stdout
 
 
-def test_a_name_without_a_download_gets_a_remark_and_is_no_failure() -> None:
+def test_a_name_without_a_download_gets_a_remark_and_does_not_fail() -> None:
     configure(["a", "reqests", "reqests-*"])
     result = winnow("collect", "--through", str(DAY))
     assert result.exit_code == 0
@@ -164,7 +164,7 @@ def test_a_name_without_a_download_gets_a_remark_and_is_no_failure() -> None:
     assert result.stdout.count("right?") == 2
 
 
-def test_a_group_that_is_named_as_a_package_takes_no_reason_from_it() -> None:
+def test_a_group_with_the_name_of_a_package_does_not_show_its_error() -> None:
     configure(["a"], days=30)
     config = json.loads(Path("winnow.yaml").read_text()) | {"groups": [{"name": "a", "packages": ["a"]}]}
     Path("winnow.yaml").write_text(json.dumps(config))
@@ -175,14 +175,14 @@ def test_a_group_that_is_named_as_a_package_takes_no_reason_from_it() -> None:
     assert "2025-06-20 could not be read" in group
 
 
-def test_a_package_that_only_a_prefix_selects_and_nobody_downloads_is_told() -> None:
+def test_a_package_of_a_prefix_without_a_download_has_a_line() -> None:
     configure(["x-*"])
     result = winnow("collect", "--through", str(DAY), "--package", "x-yy")
     assert result.exit_code == 1
     assert "x-yy: not one download in the days read" in result.stdout
 
 
-def test_a_dagster_home_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_missing_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(["a"])
     monkeypatch.setenv(HOME_VARIABLE, "nowhere")
     result = winnow("collect", "--through", str(DAY))
@@ -190,7 +190,7 @@ def test_a_dagster_home_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPat
     assert "nowhere: $DAGSTER_HOME is not a directory. Make it, or unset the variable" in result.stderr
 
 
-def test_a_file_that_lacks_a_column_is_named_and_what_was_published_stays() -> None:
+def test_the_error_names_a_file_that_lacks_a_column_and_published_files_stay() -> None:
     import polars as pl  # noqa: PLC0415 - one test's file
 
     configure(["a"])
@@ -248,7 +248,7 @@ def test_sample_data_over_real_numbers_is_refused_before_anything_is_written() -
     assert published() == before
 
 
-def test_the_predecessors_command_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_winnow_collect_of_the_predecessor_works(monkeypatch: pytest.MonkeyPatch) -> None:
     config = configure(["a"])
     monkeypatch.setattr(sys, "argv", ["winnow-collect", "--config", str(config), "--through", str(DAY)])
     with pytest.raises(SystemExit) as ended:
@@ -257,7 +257,7 @@ def test_the_predecessors_command_is_the_same(monkeypatch: pytest.MonkeyPatch) -
     assert message("a") == "30"
 
 
-def test_runs_are_recorded_in_data_dir_where_there_is_no_other_instance() -> None:
+def test_runs_are_recorded_in_data_dir_if_there_is_no_other_instance() -> None:
     configure(["a"])
     winnow("collect", "--through", str(DAY))
     assert recorded_runs(Path("data/dagster")) == 3
@@ -289,7 +289,7 @@ def test_runs_are_recorded_in_dagster_home_if_it_is_set(
     assert not Path("data/dagster").exists()
 
 
-def test_check_prints_what_the_config_comes_to_and_writes_nothing() -> None:
+def test_check_lists_what_the_config_publishes_and_writes_nothing() -> None:
     configure(["A.b", "x-*"], days=7)
     result = winnow("check")
     assert result.exit_code == 0
@@ -299,7 +299,7 @@ def test_check_prints_what_the_config_comes_to_and_writes_nothing() -> None:
     assert not Path("data").exists()
 
 
-def test_estimate_tells_what_a_config_costs_from_the_defaults_and_then_from_the_ledger() -> None:
+def test_estimate_prices_a_config_by_the_defaults_and_then_by_the_ledger() -> None:
     packages = [{"name": f"p{n}"} for n in range(100)]
     Path("winnow.yaml").write_text(json.dumps({"source": {"kind": "bigquery"}, "packages": packages}))
     result = winnow("estimate")
@@ -318,7 +318,7 @@ def test_estimate_tells_what_a_config_costs_from_the_defaults_and_then_from_the_
     assert not Path("public").exists()
 
 
-def test_an_output_dir_that_cannot_be_made_is_one_line_that_names_it() -> None:
+def test_one_line_names_an_output_dir_that_cannot_be_made() -> None:
     configure(["a"])
     Path("public").write_text("a file where a directory should be")
     result = winnow("collect", "--through", str(DAY))
@@ -327,7 +327,7 @@ def test_an_output_dir_that_cannot_be_made_is_one_line_that_names_it() -> None:
     assert len(result.output.splitlines()) == 1
 
 
-def test_as_a_process_it_keeps_dagsters_log_to_itself_and_exits_with_1_where_it_is_incomplete() -> None:
+def test_the_process_hides_dagsters_log_and_exits_with_1_if_a_package_is_incomplete() -> None:
     configure(["a"], days=30)
     command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(DAY)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
@@ -391,13 +391,13 @@ def test_a_second_config_neither_publishes_nor_prunes_in_the_directory_of_the_fi
     assert published() == before
 
 
-def test_a_second_config_takes_over_if_it_is_told_to(other: Path) -> None:
+def test_a_second_config_takes_over_with_adopt(other: Path) -> None:
     assert winnow("collect", "--config", str(other), "--adopt", "--through", str(DAY)).exit_code == 0
     assert "b/downloads" in " ".join(published())
     assert winnow("collect", "--through", str(DAY)).exit_code == 2
 
 
-def test_after_its_store_was_lost_a_config_goes_on_if_it_is_told_to() -> None:
+def test_a_config_that_lost_its_store_goes_on_with_adopt() -> None:
     configure(["a"])
     winnow("collect", "--through", str(DAY))
     Path("data").rename("lost")

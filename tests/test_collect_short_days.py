@@ -52,7 +52,7 @@ def honest(package: str) -> int | None:
     return found
 
 
-def test_a_short_day_ends_with_1_and_has_one_line_for_all_packages() -> None:
+def test_after_a_short_day_collect_exits_with_1_and_prints_one_line_for_all_packages() -> None:
     export(NEWEST, 1)
     result = collect()
     assert result.exit_code == 1
@@ -75,7 +75,7 @@ def test_once_the_rows_are_back_the_next_collect_is_whole() -> None:
     assert honest("a") == 3 * PER_DAY
 
 
-def test_a_day_in_doubt_is_read_again_after_its_cost_is_said() -> None:
+def test_refetch_prints_the_cost_and_re_reads_the_day() -> None:
     collect()
     export(NEWEST, PER_DAY + 5)
     assert collect().exit_code == 0
@@ -86,7 +86,7 @@ def test_a_day_in_doubt_is_read_again_after_its_cost_is_said() -> None:
     assert honest("a") == 3 * PER_DAY + 5
 
 
-def test_a_range_of_days_can_be_read_again() -> None:
+def test_refetch_re_reads_a_range_of_days() -> None:
     collect()
     before = NEWEST - timedelta(days=1)
     for day in (before, NEWEST):

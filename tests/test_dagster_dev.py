@@ -1,4 +1,4 @@
-"""Winnow in a real `dagster dev`: it runs by itself, makes up for what was missed, and survives what is done to it."""
+"""Winnow in a real `dagster dev`: it publishes by itself, catches up on missed days, and survives kills."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def entries(*names: str, days: int = 30) -> list[dict[str, object]]:
     return [{"name": name, "window_days": days} for name in names]
 
 
-def test_badges_come_without_a_click_and_packages_come_and_go(dev: Dev) -> None:
+def test_badges_appear_without_a_click_and_packages_are_added_and_removed(dev: Dev) -> None:
     with dev.running():
         dev.wait(lambda: all_there(dev))
         dev.configure(packages=[*entries(*SAMPLES), *entries("new-one", days=7)])
@@ -107,7 +107,7 @@ def tags(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["tags"]}
 
 
-def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
+def test_missed_days_are_caught_up_on_and_each_kind_of_run_leaves_the_store_whole(
     dev: Dev, bigquery: Service, log: Log
 ) -> None:
     tick = datetime.now(UTC) + TICK_IN
@@ -178,7 +178,7 @@ def test_days_off_are_made_up_for_and_each_kind_of_run_leaves_the_store_whole(
     }
 
 
-def test_after_a_key_failed_and_was_mended_the_days_are_read_without_a_click(dev: Dev, bigquery: Service) -> None:
+def test_after_a_key_is_repaired_the_days_are_read_without_a_click(dev: Dev, bigquery: Service) -> None:
     dev.environment = {"BIGQUERY_EMULATOR_HOST": bigquery.url}
     source = {"kind": "bigquery", "settle_days": 0, "credential_file": "key.json"}
     dev.configure(source=source, packages=entries("good", days=3))

@@ -1,4 +1,4 @@
-"""Dagster loads what is in the checkout, without a word of warning."""
+"""Dagster loads the definitions of the checkout without a warning."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def warnings_of_ours(output: str, folder: Path) -> list[str]:
     return [line for line in warnings if "winnow" in outside.sub("", line)]
 
 
-def test_a_warning_is_ours_by_its_text_or_its_file_wherever_the_checkout_lies() -> None:
+def test_warnings_of_winnow_are_recognised_by_text_or_file() -> None:
     site_packages = f"{sys.prefix}/lib/python3.11/site-packages"
     theirs = f"{site_packages}/click/core.py:911: DeprecationWarning: Function `validate` is superseded"
     ours = [

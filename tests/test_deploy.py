@@ -1,4 +1,4 @@
-"""deploy/: Caddy serves as `winnow serve` does, the units are sound and hardened, the container files agree."""
+"""deploy/: Caddy serves like `winnow serve`, the units are valid and hardened, the container files agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNITS = sorted((DEPLOY / "systemd").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 PASSWORD = "a long password"
 HASH = "$2a$14$QUv/CR9yWImVPevwV2evCOutd4q0aPkBvSK1oSHLBEK4CEE6wQfSO"
-"""What `caddy hash-password` makes of it."""
+"""The output of `caddy hash-password` for it."""
 
 needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="Caddy is not installed: apt install caddy")
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -100,7 +100,7 @@ def test_caddy_sends_the_headers_that_winnow_serve_sends(caddy: Caddy, path: str
 
 
 @needs_caddy
-def test_caddy_compresses_for_those_who_take_it(caddy: Caddy) -> None:
+def test_caddy_compresses_for_clients_that_accept_it(caddy: Caddy) -> None:
     packed = httpx.get(f"{caddy.site}/a/", headers={"Accept-Encoding": "gzip"})
     plain = httpx.get(f"{caddy.site}/a/", headers={"Accept-Encoding": "identity"})
     assert packed.headers["content-encoding"] == "gzip"
@@ -108,7 +108,7 @@ def test_caddy_compresses_for_those_who_take_it(caddy: Caddy) -> None:
 
 
 @needs_caddy
-def test_caddy_answers_readers_only_and_leads_to_the_page(caddy: Caddy) -> None:
+def test_caddy_refuses_write_methods_and_redirects_to_the_page(caddy: Caddy) -> None:
     head = httpx.head(f"{caddy.site}/a/badge.json")
     assert (head.status_code, head.headers["content-length"], head.content) == (200, "2", b"")
     for method in ("POST", "PUT", "DELETE"):
@@ -118,7 +118,7 @@ def test_caddy_answers_readers_only_and_leads_to_the_page(caddy: Caddy) -> None:
 
 
 @needs_caddy
-def test_caddy_serves_nothing_that_is_not_published(caddy: Caddy) -> None:
+def test_caddy_serves_published_files_only(caddy: Caddy) -> None:
     host, port = caddy.site.removeprefix("http://").split(":")
     for path in (
         "/a/.winnow-1-aa", "/a/%2ewinnow-1-aa", "/empty/", "/nothing", "/../secret.txt", "/..%2fsecret.txt",
@@ -135,7 +135,7 @@ def test_caddy_serves_nothing_that_is_not_published(caddy: Caddy) -> None:
 
 
 @needs_caddy
-def test_the_dagster_ui_asks_for_a_password_and_is_not_there_unless_imported(caddy: Caddy) -> None:
+def test_the_dagster_ui_asks_for_a_password_and_is_served_only_if_imported(caddy: Caddy) -> None:
     text = (DEPLOY / "Caddyfile").read_text()
     assert re.search(r"^# import Caddyfile\.ui$", text, re.MULTILINE)
     assert "reverse_proxy" not in text
@@ -147,7 +147,7 @@ def test_the_dagster_ui_asks_for_a_password_and_is_not_there_unless_imported(cad
 
 @needs_caddy
 @pytest.mark.parametrize("name", ["Caddyfile", "Caddyfile.ui"])
-def test_caddy_finds_each_file_valid_as_it_is(name: str, tmp_path: Path) -> None:
+def test_caddy_accepts_each_file_unchanged(name: str, tmp_path: Path) -> None:
     command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / name)]
     homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(tmp_path))
     environment = homes | {"PATH": "/usr/bin:/bin", "WINNOW_UI_HASH": HASH}
@@ -168,7 +168,7 @@ def directives(unit: Path) -> dict[str, list[str]]:
 
 
 @needs_systemd
-def test_systemd_finds_the_units_sound(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for unit in UNITS:
         # The programs are where the README puts them; here any program will do.
         (tmp_path / unit.name).write_text(re.sub(r"(?<=ExecStart=)\S+", "/bin/true", unit.read_text()))
@@ -225,7 +225,7 @@ def test_the_compose_file_declares_what_its_services_use(compose: dict[str, Any]
         assert wanted <= set(services[name]["environment"])
 
 
-def test_of_the_containers_only_caddy_can_be_reached_from_elsewhere(compose: dict[str, Any]) -> None:
+def test_only_caddys_container_can_be_reached_from_other_machines(compose: dict[str, Any]) -> None:
     ports = {name: service.get("ports", []) for name, service in compose["services"].items()}
     assert ports["webserver"] == ["127.0.0.1:3000:3000"]
     assert ports["caddy"] == ["80:80", "443:443"]
@@ -241,7 +241,7 @@ def cluster() -> dict[tuple[str, str], dict[str, Any]]:
 LAUNCHER: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster.kubernetes.yaml").read_text())["run_launcher"]["config"]
 
 
-def test_what_is_deployed_on_kubernetes_names_only_what_is_there(
+def test_kubernetes_objects_refer_only_to_objects_that_exist(
     cluster: dict[tuple[str, str], dict[str, Any]],
 ) -> None:
     maps = {name for kind, name in cluster if kind == "ConfigMap"} | {LAUNCHER["instance_config_map"]}
@@ -263,7 +263,7 @@ def test_what_is_deployed_on_kubernetes_names_only_what_is_there(
     assert ("ServiceAccount", LAUNCHER["service_account_name"]) in cluster
 
 
-def test_dagsters_launcher_takes_its_config(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagsters_launcher_accepts_its_config(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WINNOW_IMAGE", "WINNOW_NAMESPACE"):
         monkeypatch.setenv(name, "x")
     schema = Shape(K8sRunLauncher.config_type())  # type: ignore[no-untyped-call]
@@ -271,7 +271,7 @@ def test_dagsters_launcher_takes_its_config(monkeypatch: pytest.MonkeyPatch) -> 
     assert checked.success, checked.errors
 
 
-def test_the_config_on_kubernetes_is_sound(cluster: dict[tuple[str, str], dict[str, Any]], tmp_path: Path) -> None:
+def test_the_config_on_kubernetes_is_valid(cluster: dict[tuple[str, str], dict[str, Any]], tmp_path: Path) -> None:
     text = cluster["ConfigMap", "winnow-config"]["data"]["winnow.yaml"]
     for name in ("PUBLIC-BUCKET", "DATA-BUCKET", "PROJECT"):
         text = text.replace(name, "my-" + name.lower())
@@ -281,7 +281,7 @@ def test_the_config_on_kubernetes_is_sound(cluster: dict[tuple[str, str], dict[s
     assert str(settings.store_folder) == "gs://my-data-bucket/winnow/bigquery"
 
 
-def test_the_image_holds_what_is_in_the_checkout_and_runs_as_nobody_in_particular() -> None:
+def test_the_image_holds_the_checkout_and_runs_as_an_unprivileged_user() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     for line in lines:
         if line.startswith("COPY"):

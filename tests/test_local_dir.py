@@ -1,4 +1,4 @@
-"""With both directories in buckets, a worker whose config lies where nothing can be written works all the same."""
+"""With both directories in buckets, a worker works even if the folder of its config is read only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import make_settings
 from winnow_dagster.config.settings import Settings
+from winnow_dagster.files.opening import open_path
 from winnow_dagster.files.operations import StorageError
-from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.instance.opening import open_instance
 
 
@@ -29,10 +29,10 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         return not Path(path).is_relative_to(tmp_path / "config") and may(path, mode)
 
     monkeypatch.setattr(os, "access", access)
-    return replace(make_settings(tmp_path / "config", {"a": (1,)}), data_dir=ObjectPath("data-bucket"))
+    return replace(make_settings(tmp_path / "config", {"a": (1,)}), data_dir=open_path("gs://data-bucket"))
 
 
-def test_nothing_is_made_beside_a_config_where_nothing_can_be_written(mounted: Settings, tmp_path: Path) -> None:
+def test_nothing_is_created_in_a_read_only_folder(mounted: Settings, tmp_path: Path) -> None:
     with open_instance(mounted) as instance:
         assert instance.get_runs() == []
     assert list((tmp_path / "config").iterdir()) == []
@@ -45,7 +45,7 @@ def test_two_configs_share_no_folder(mounted: Settings) -> None:
     assert replace(mounted, folder=mounted.folder / "another").local_dir != mounted.local_dir
 
 
-def test_what_another_user_put_there_is_not_used(mounted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_is_refused(mounted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = mounted.local_dir
     folder.mkdir()
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
@@ -54,6 +54,6 @@ def test_what_another_user_put_there_is_not_used(mounted: Settings, monkeypatch:
         pass
 
 
-def test_a_folder_that_can_be_written_is_used_beside_the_config(tmp_path: Path) -> None:
-    settings = replace(make_settings(tmp_path, {"a": (1,)}), data_dir=ObjectPath("data-bucket"))
+def test_a_writable_folder_of_the_config_is_used(tmp_path: Path) -> None:
+    settings = replace(make_settings(tmp_path, {"a": (1,)}), data_dir=open_path("gs://data-bucket"))
     assert settings.local_dir == tmp_path / "data"

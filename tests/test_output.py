@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("to", ["> /dev/full", ">&-", "| true", ">&- 2>&- <&-"])
-def test_everything_is_published_and_the_exit_code_is_the_usual_one(folder: Path, to: str) -> None:
+def test_a_collect_publishes_and_exits_as_usual(folder: Path, to: str) -> None:
     # The code of the collect, not that of what reads from it.
     command = f"set -o pipefail; {COLLECT} {to}"
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}

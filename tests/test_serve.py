@@ -1,4 +1,4 @@
-"""Serving: published files with what browsers and caches need, on loopback, and nothing else."""
+"""`winnow serve` serves published files only, with headers for browsers and caches, on loopback."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_files_are_served_with_their_types_and_for_five_minutes(client: httpx.Cl
         assert found.headers.get("access-control-allow-origin") == (None if is_page else "*")
 
 
-def test_the_page_of_a_package_that_is_called_like_a_file_is_a_page(client: httpx.Client) -> None:
+def test_the_page_of_a_package_with_a_dot_in_its_name_is_html(client: httpx.Client) -> None:
     for package in ("discord.py", "web.js", "badge.json"):
         found = client.get(f"/{package}/")
         assert found.headers["content-type"] == PAGE_TYPE
@@ -89,7 +89,7 @@ def test_the_page_of_a_package_that_is_called_like_a_file_is_a_page(client: http
         assert (again.status_code, again.headers["content-security-policy"]) == (304, PAGE_POLICY)
 
 
-def test_a_redirect_to_a_page_leaves_the_reader_on_the_host_that_was_asked(client: httpx.Client) -> None:
+def test_a_redirect_to_a_page_stays_on_the_requested_host(client: httpx.Client) -> None:
     for path, page in (("/a", "./a/"), ("//discord.py", "./discord.py/"), ("/%64iscord.py?x=//evil", "./discord.py/")):
         head, _, _ = answer_to(client, f"GET {path} HTTP/1.1\r\nHost: evil.example").partition(b"\r\n\r\n")
         fields = dict(line.lower().split(": ", 1) for line in head.decode().splitlines()[1:])
@@ -110,7 +110,7 @@ def test_what_has_not_changed_is_not_sent_again(client: httpx.Client) -> None:
     assert client.get("/a/", headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_a_file_that_is_replaced_is_served_as_it_is_now(client: httpx.Client, tmp_path: Path) -> None:
+def test_a_replaced_file_is_served_with_its_new_content(client: httpx.Client, tmp_path: Path) -> None:
     badge = tmp_path / "public" / "a" / "badge.json"
     for n in (1, 10, 2):
         staged = tmp_path / "staged"
@@ -119,7 +119,7 @@ def test_a_file_that_is_replaced_is_served_as_it_is_now(client: httpx.Client, tm
         assert client.get("/a/badge.json").json() == {"n": n}
 
 
-def test_a_file_that_is_replaced_while_it_is_looked_up_is_served_whole(
+def test_a_file_that_is_replaced_during_a_request_is_served_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     badge = tmp_path / "badge.json"
@@ -146,7 +146,7 @@ def test_a_part_of_a_file_and_a_large_file_are_served(client: httpx.Client, tmp_
     assert client.get("/a/large.csv").content == large
 
 
-def test_nothing_is_compressed_whatever_the_client_takes(client: httpx.Client) -> None:
+def test_no_response_is_compressed(client: httpx.Client) -> None:
     for encodings in ("gzip", "gzip;q=0", "identity"):
         assert "content-encoding" not in client.get("/a/", headers={"Accept-Encoding": encodings}).headers
 
@@ -157,12 +157,12 @@ def test_a_head_is_answered_as_a_get_without_its_body(client: httpx.Client) -> N
     assert found.headers["content-length"] == "2"
 
 
-def test_nobody_can_write(client: httpx.Client) -> None:
+def test_write_methods_are_refused(client: httpx.Client) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert client.request(method, "/a/badge.json").status_code == 405
 
 
-def test_nothing_that_is_not_published_is_served(client: httpx.Client) -> None:
+def test_only_published_files_are_served(client: httpx.Client) -> None:
     for path in (
         "/a/.winnow-1-aa",
         "/a/%2ewinnow-1-aa",
@@ -191,7 +191,7 @@ def test_it_listens_on_loopback_unless_told_otherwise(tmp_path: Path) -> None:
             server.terminate()
 
 
-def test_ctrl_c_ends_it_at_once_and_without_a_word(tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_at_once_without_output(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "large.csv").write_bytes(bytes(30_000_000))
     # A terminal sends the signal to the whole group. In the background of a shell it would be ignored.
@@ -204,7 +204,7 @@ def test_ctrl_c_ends_it_at_once_and_without_a_word(tmp_path: Path) -> None:
         assert server.returncode == 0
 
 
-def test_an_unknown_or_taken_address_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unknown_or_taken_address(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
     with serving(tmp_path) as (_, port):
         for host, asked, why in (
@@ -217,7 +217,7 @@ def test_an_unknown_or_taken_address_is_named(tmp_path: Path) -> None:
             assert f"{host}, port {asked}: {why}. Choose another address with --host" in done.stderr
 
 
-def test_without_anything_published_it_says_what_to_do_first(tmp_path: Path) -> None:
+def test_before_the_first_collect_the_error_says_to_collect(tmp_path: Path) -> None:
     done = subprocess.run(SERVE, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "nothing is published yet. Run `winnow collect` first" in done.stderr

@@ -1,4 +1,4 @@
-"""Serving clients that are slow, endless or eager: each within bounds, and never at the cost of others."""
+"""`winnow serve` limits slow, endless and eager clients, so that they do not slow others down."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE_SECOND = "from winnow_dagster import cli, serve; serve.HEADER_SECONDS = 1; cli.main(['serve', '--port', '0'])"
-"""`winnow serve` that waits for a second only."""
+"""`winnow serve` with a deadline of one second."""
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: "
 ASK_FOR_ALL = b"GET /a/large.csv HTTP/1.1\r\nHost: a\r\n"
@@ -44,7 +44,7 @@ def connect(client: httpx.Client) -> socket.socket:
     return socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=30)
 
 
-def test_half_sent_requests_lock_nobody_out_and_leave_no_line(tmp_path: Path) -> None:
+def test_unfinished_requests_do_not_block_others_and_log_nothing(tmp_path: Path) -> None:
     publish(tmp_path)
     with contextlib.ExitStack() as stack:
         server, port = stack.enter_context(serving(tmp_path))
@@ -56,7 +56,7 @@ def test_half_sent_requests_lock_nobody_out_and_leave_no_line(tmp_path: Path) ->
         assert server.communicate(timeout=30) == ("", "")
 
 
-def test_more_clients_than_the_process_has_files_for_wait_until_it_has_some(tmp_path: Path) -> None:
+def test_clients_beyond_the_limit_of_open_files_wait(tmp_path: Path) -> None:
     publish(tmp_path)
     with contextlib.ExitStack() as stack:
         command = ["prlimit", "--nofile=128:128", sys.executable, "-c", ONE_SECOND]
@@ -80,7 +80,7 @@ def test_the_limit_of_connections_follows_from_the_limit_of_open_files(
 
 
 @pytest.mark.parametrize("begun", [b"", HALF, ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL])
-def test_a_client_that_sends_no_request_is_hung_up_on(tmp_path: Path, begun: bytes) -> None:
+def test_a_client_that_sends_no_request_is_disconnected(tmp_path: Path, begun: bytes) -> None:
     publish(tmp_path)
     command = [sys.executable, "-c", ONE_SECOND]
     with serving(tmp_path, command) as (_, port), socket.create_connection(("127.0.0.1", port), timeout=0.3) as slow:
@@ -101,7 +101,7 @@ def test_a_client_that_sends_no_request_is_hung_up_on(tmp_path: Path, begun: byt
 
 
 @pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nHost: a\r\n", ASK_FOR_ALL + b"\r\n" + ASK_FOR_ALL])
-def test_headers_without_end_are_not_read_to_the_end(client: httpx.Client, begun: bytes) -> None:
+def test_endless_headers_are_refused(client: httpx.Client, begun: bytes) -> None:
     with connect(client) as endless:
         endless.settimeout(1)
         sent = 0
@@ -113,7 +113,7 @@ def test_headers_without_end_are_not_read_to_the_end(client: httpx.Client, begun
     assert client.get("/").status_code == 200
 
 
-def test_requests_may_wait_for_those_before_them(client: httpx.Client) -> None:
+def test_pipelined_requests_are_answered_in_order(client: httpx.Client) -> None:
     ask = b"GET /a/badge.json HTTP/1.1\r\nHost: a\r\n\r\n"
     with connect(client) as eager:
         eager.sendall(ask * 9 + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -121,7 +121,7 @@ def test_requests_may_wait_for_those_before_them(client: httpx.Client) -> None:
     assert found.count(b"HTTP/1.1 200") == 10
 
 
-def test_a_client_that_sends_requests_and_reads_no_response_is_hung_up_on(client: httpx.Client) -> None:
+def test_a_client_that_reads_no_response_is_disconnected(client: httpx.Client) -> None:
     with connect(client) as eager:
         eager.settimeout(1)
         sent = 0
@@ -133,7 +133,7 @@ def test_a_client_that_sends_requests_and_reads_no_response_is_hung_up_on(client
 
 
 @pytest.mark.parametrize("length", [b"100", b"100000000"])
-def test_a_request_that_comes_with_a_body_is_answered_without_it(client: httpx.Client, length: bytes) -> None:
+def test_the_body_of_a_request_is_ignored(client: httpx.Client, length: bytes) -> None:
     for method, status in ((b"POST", b"405"), (b"GET", b"200")):
         with connect(client) as half:
             half.sendall(method + b" /a/badge.json HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + b"\r\n\r\nabc")
@@ -143,7 +143,7 @@ def test_a_request_that_comes_with_a_body_is_answered_without_it(client: httpx.C
                     pass
 
 
-def test_what_clients_do_not_take_is_not_held_for_them(tmp_path: Path) -> None:
+def test_unread_responses_take_little_memory(tmp_path: Path) -> None:
     publish(tmp_path)
     with contextlib.ExitStack() as stack:
         server, port = stack.enter_context(serving(tmp_path))
@@ -159,7 +159,7 @@ def test_what_clients_do_not_take_is_not_held_for_them(tmp_path: Path) -> None:
         assert resident(server.pid) < before + 20
 
 
-def test_a_client_that_takes_its_time_gets_all_of_a_file(tmp_path: Path) -> None:
+def test_a_slow_client_gets_the_whole_file(tmp_path: Path) -> None:
     publish(tmp_path)
     command = [sys.executable, "-c", ONE_SECOND]
     with serving(tmp_path, command) as (_, port), socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
@@ -174,7 +174,7 @@ def test_a_client_that_takes_its_time_gets_all_of_a_file(tmp_path: Path) -> None
     assert found > 20_000_000
 
 
-def test_requests_that_are_none_leave_no_line_each(tmp_path: Path) -> None:
+def test_malformed_requests_do_not_fill_the_log(tmp_path: Path) -> None:
     publish(tmp_path)
     with serving(tmp_path) as (server, port):
         for _ in range(10):

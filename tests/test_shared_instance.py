@@ -1,4 +1,4 @@
-"""A Dagster instance that other teams use too: their old, running and queued runs stay as they are."""
+"""In a Dagster instance that other teams share, their old, running and queued runs stay as they are."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def more(dev: Dev, line: str, times: int) -> Callable[[], bool]:
     return lambda: dev.log().count(line) >= before + times
 
 
-def test_beside_the_daemon_and_a_collect_the_runs_of_others_stay_as_they_are(
+def test_the_daemon_and_a_collect_leave_the_runs_of_others_alone(
     tmp_path: Path, database: tuple[str, dict[str, str]]
 ) -> None:
     kind, variables = database

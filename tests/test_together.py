@@ -1,4 +1,4 @@
-"""Two at work on one store: no query is sent twice, and nothing of either is lost."""
+"""Two collects on one store send no query twice, and lose no answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return dict(os.environ)
 
 
-def test_two_collects_at_once_send_each_query_once_and_both_end_well(
+def test_two_collects_at_once_send_each_query_once_and_both_succeed(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     config = {"source": {"kind": "bigquery"}, "packages": [{"name": name, "window_days": 3} for name in PACKAGES]}

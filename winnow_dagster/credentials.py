@@ -25,11 +25,11 @@ KEY_TYPES = (
 )
 NOT_BASE64 = f"${ENCODED_VARIABLE} is not a key in base64. Set it to `base64 -w0 key.json`"
 EXPOSED = "every user of this machine can read the key. Protect it with chmod o="
-"""What is said of a credential file that others can read."""
+"""The warning about a credential file that others can read."""
 
 
 class CredentialsError(Exception):
-    """No credentials can be had. The message says why, and never what is in them."""
+    """There are no usable credentials. The message says why, and never quotes them."""
 
 
 def others_can_read(path: Path) -> bool:
@@ -67,7 +67,7 @@ def _say(problem: str) -> str:
 
 
 def encoded_key() -> dict[str, object] | None:
-    """Return the key that the environment holds in base64, if it does. Raises CredentialsError."""
+    """Return the key that the environment holds in base64; None without one. Raises CredentialsError."""
     encoded = os.environ.get(ENCODED_VARIABLE)
     if not encoded:
         return None

@@ -1,4 +1,4 @@
-"""Alerts: told once per change, to a webhook whose address is told to nobody."""
+"""Alerts: one for each change, to a webhook whose address no message shows."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def fail(house: House) -> str:
     return failed.run_id
 
 
-def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
+def test_a_check_that_turns_red_alerts_once_and_once_more_when_it_recovers(
     house: House, source: RowSource, webhook: Webhook
 ) -> None:
     source.failing = {"a"}
@@ -126,9 +126,7 @@ def test_a_check_that_turns_red_is_told_once_and_again_once_it_is_well(
     assert well == ["```Winnow: check every_package_covered of raw_downloads has recovered```"]
 
 
-def test_an_installer_name_mentions_nobody_and_links_to_nothing(
-    house: House, source: RowSource, webhook: Webhook
-) -> None:
+def test_an_installer_name_cannot_make_mentions_or_links(house: House, source: RowSource, webhook: Webhook) -> None:
     evil = "<!channel> ```<https://evil.example|see> ![x](https://evil.example)"
     source.rows = [row(DAY, "a", installer=evil, system=None, downloads=500)]
     house.count(DAY, DAY)
@@ -148,7 +146,9 @@ def test_an_installer_name_mentions_nobody_and_links_to_nothing(
     assert "`" not in description[1:-1]
 
 
-def test_an_older_evaluation_of_another_instance_is_no_news(house: House, source: RowSource, webhook: Webhook) -> None:
+def test_an_older_evaluation_of_another_instance_does_not_alert(
+    house: House, source: RowSource, webhook: Webhook
+) -> None:
     with dg.DagsterInstance.ephemeral() as another:
         source.failing = {"a"}
         house.count(DAY, DAY)
@@ -178,7 +178,7 @@ def test_an_alert_that_failed_is_sent_later_and_no_error_shows_the_address(house
     assert "public" in told[0]
 
 
-def test_an_alert_without_an_answer_is_sent_twice_and_the_rest_once(house: House, webhook: Webhook) -> None:
+def test_an_alert_whose_answer_is_lost_is_sent_twice_and_the_others_once(house: House, webhook: Webhook) -> None:
     runs = [fail(house), fail(house)]
     webhook.loses_answers = 1
     with pytest.raises(AlertError):
@@ -202,13 +202,13 @@ def test_two_processes_that_alert_at_once_send_each_alert_once(house: House, web
 
 
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "[x"])
-def test_a_host_that_cannot_be_one_is_an_error_without_the_address(host: str) -> None:
+def test_the_error_of_an_invalid_host_does_not_show_the_address(host: str) -> None:
     with pytest.raises(AlertError) as caught:
         post(f"https://{host}/T00/5ec2e7", "text")
     assert "5ec2e7" not in str(caught.value)
 
 
-def test_a_webhook_that_cannot_be_reached_is_an_error_without_its_address(house: House, webhook: Webhook) -> None:
+def test_the_error_of_an_unreachable_webhook_does_not_show_the_address(house: House, webhook: Webhook) -> None:
     fail(house)
     webhook.url = f"http://127.0.0.1:1/{SECRET}"
     with pytest.raises(AlertError, match="cannot be reached") as caught:
@@ -234,7 +234,7 @@ ORIGIN = RemoteJobOrigin(
     ],
     ids=["ours", "tried again", "tried again by nobody", "another team's", "another site's"],
 )
-def test_a_run_is_told_that_is_ours_and_is_not_tried_again(
+def test_only_own_failed_runs_that_dagster_does_not_retry_alert(
     house: House, webhook: Webhook, changes: dict[str, Any], *, is_told: bool
 ) -> None:
     tick(house)
@@ -259,7 +259,7 @@ def test_failures_before_the_first_alert_are_not_sent(make_house: MakeHouse, web
     assert not any("failed. badges" in text for text in texts(webhook))
 
 
-def test_a_collect_sends_the_sensors_alerts_and_neither_sends_them_again(
+def test_a_collect_and_the_sensor_send_each_alert_once(
     make_house: MakeHouse, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
@@ -282,7 +282,7 @@ def test_a_collect_sends_the_sensors_alerts_and_neither_sends_them_again(
     assert len(texts(webhook)) == len(told) + 1
 
 
-def test_without_a_webhook_nothing_alerts(make_house: MakeHouse) -> None:
+def test_without_a_webhook_there_is_no_sensor_and_no_alert(make_house: MakeHouse) -> None:
     house = make_house({"a": (1,)})
     names = {sensor.name for sensor in build(house.winnow).sensors or ()}
     assert names == {"gaps", "publish", "tidy"}

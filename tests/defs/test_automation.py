@@ -1,4 +1,4 @@
-"""What runs by itself: each day once, and the badges after it."""
+"""Schedules and conditions: each day is read once, and the badges follow."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def daemon(make_house: MakeHouse) -> Daemon:
     return Daemon(make_house.instance)
 
 
-def test_from_nothing_placeholders_come_at_once_and_numbers_once_after_the_days(
+def test_in_an_empty_instance_placeholders_come_at_once_and_numbers_once_after_the_days(
     make_house: MakeHouse, daemon: Daemon
 ) -> None:
     house = make_house({"a": (3,), "b": (3,)})
@@ -105,7 +105,7 @@ def test_from_nothing_placeholders_come_at_once_and_numbers_once_after_the_days(
     assert daemon.settle(house) == [{"badges": {"a", "b"}}, {"index": {None}}]
 
 
-def test_a_new_day_asks_for_all_badges_once(make_house: MakeHouse, daemon: Daemon) -> None:
+def test_a_new_day_requests_all_badges_once(make_house: MakeHouse, daemon: Daemon) -> None:
     house = make_house({"a": (3,), "b": (3,)})
     daemon.settle(house)
     house.count(DAY, DAY)
@@ -128,7 +128,7 @@ def test_an_added_package_has_its_placeholder_although_days_are_being_read(
     assert daemon.settle(house) == [{"index": {None}}]
 
 
-def test_a_changed_config_asks_once_and_so_does_each_day(make_house: MakeHouse, daemon: Daemon) -> None:
+def test_a_changed_config_and_each_day_request_all_badges_once(make_house: MakeHouse, daemon: Daemon) -> None:
     daemon.settle(make_house({"a": (3,)}))
     changed = make_house({"a": (3, 7)})
     assert [set(asked) for asked in daemon.settle(changed)] == [{"badges"}, {"index"}]
@@ -157,7 +157,7 @@ def test_a_config_that_changes_while_badges_are_being_published_reaches_them(
     assert (changed.output_dir / "a/downloads-7d-non-ci.json").exists()
 
 
-def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house: MakeHouse, daemon: Daemon) -> None:
+def test_a_failed_run_is_requested_every_hour_until_it_succeeds(make_house: MakeHouse, daemon: Daemon) -> None:
     house = make_house({"a": (3,)})
     daemon.settle(house)
     output_dir, away = house.output_dir, house.winnow.settings.folder / "away"
@@ -177,7 +177,7 @@ def test_a_failed_run_is_asked_for_again_every_hour_until_it_succeeds(make_house
 
 
 @pytest.mark.parametrize(("kind", "pool"), [("bigquery", "winnow_bigquery"), ("parquet", None)])
-def test_only_runs_that_ask_bigquery_share_a_pool(make_house: MakeHouse, kind: str, pool: str | None) -> None:
+def test_only_runs_that_query_bigquery_share_a_pool(make_house: MakeHouse, kind: str, pool: str | None) -> None:
     definitions = build(make_house({"a": (7,)}, kind=kind).winnow)
     pools = {
         asset.key.path[0]: asset.op.pool for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)
@@ -188,7 +188,7 @@ def test_only_runs_that_ask_bigquery_share_a_pool(make_house: MakeHouse, kind: s
 
 @pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
 @pytest.mark.parametrize(("how", "asked"), [(lambda condition: condition, {"b"}), (of_existing_partitions, set())])
-def test_a_partition_that_has_left_the_config_is_not_asked_for(
+def test_a_partition_that_the_config_no_longer_has_is_not_requested(
     how: Callable[[Any], Any], asked: set[str], make_house: MakeHouse
 ) -> None:
     def definitions(names: list[str], condition: Any) -> dg.Definitions:

@@ -1,4 +1,4 @@
-"""The sensor that fills gaps: when it asks, when it waits, and which reasons it gives."""
+"""The sensor that fills gaps: when it requests runs, when it waits, and the reasons that it gives."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def days(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
     return [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in requests]
 
 
-def test_a_gap_is_asked_for_as_one_run(make_house: MakeHouse) -> None:
+def test_a_gap_is_requested_as_one_run(make_house: MakeHouse) -> None:
     (request,) = Sensor(make_house({"a": (7,)})).asks()
     assert days([request]) == [(str(DAY - timedelta(days=6)), str(DAY))]
     assert request.run_config == {"ops": {"raw_downloads": {"config": {"packages": ["a"]}}}}
 
 
-def test_days_off_and_a_new_package_are_gaps(make_house: MakeHouse) -> None:
+def test_missed_days_and_a_new_package_are_gaps(make_house: MakeHouse) -> None:
     make_house({"a": (7,)}).count(DAY - timedelta(days=6), DAY - timedelta(days=3))
     assert days(Sensor(make_house({"a": (7,), "b": (7,)})).asks()) == [
         (str(DAY - timedelta(days=6)), str(DAY - timedelta(days=3))),
@@ -72,13 +72,13 @@ def test_days_off_and_a_new_package_are_gaps(make_house: MakeHouse) -> None:
     ]
 
 
-def test_a_full_store_asks_for_nothing_and_says_so(make_house: MakeHouse) -> None:
+def test_with_a_complete_store_the_sensor_requests_nothing_and_says_so(make_house: MakeHouse) -> None:
     house = make_house({"a": (7,)})
     house.count(DAY - timedelta(days=6), DAY)
     assert Sensor(house).says() == f"nothing is missing up to {DAY}"
 
 
-def test_what_failed_is_asked_for_at_growing_intervals_and_the_reason_says_when(make_house: MakeHouse) -> None:
+def test_a_failed_read_is_retried_at_growing_intervals_and_the_reason_says_when(make_house: MakeHouse) -> None:
     make_house.source.failing = {"a"}
     house = make_house({"a": (7,)})
     sensor = Sensor(house)
@@ -94,7 +94,7 @@ def test_what_failed_is_asked_for_at_growing_intervals_and_the_reason_says_when(
     assert sensor.asks(minutes=30)
 
 
-def test_a_new_config_is_asked_with_at_once(make_house: MakeHouse) -> None:
+def test_after_a_change_of_the_config_a_failed_read_is_retried_at_once(make_house: MakeHouse) -> None:
     house = make_house({"a": (7,)})
     sensor = Sensor(house)
     sensor.asks()
@@ -105,7 +105,7 @@ def test_a_new_config_is_asked_with_at_once(make_house: MakeHouse) -> None:
     assert sensor.says(seconds=90)
 
 
-def test_definitions_that_were_loaded_again_ask_at_once(make_house: MakeHouse) -> None:
+def test_after_a_reload_of_the_definitions_a_failed_read_is_retried_at_once(make_house: MakeHouse) -> None:
     sensor = Sensor(make_house({"a": (7,)}))
     sensor.asks()
     sensor.loaded = NOW + timedelta(seconds=20)
@@ -114,7 +114,7 @@ def test_definitions_that_were_loaded_again_ask_at_once(make_house: MakeHouse) -
 
 
 @pytest.mark.parametrize("where", ["config", "variable", "gcloud"])
-def test_a_key_that_was_mended_is_asked_with_at_once(
+def test_after_a_change_of_the_key_file_a_failed_read_is_retried_at_once(
     make_house: MakeHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     key = tmp_path / "application_default_credentials.json"
@@ -176,7 +176,7 @@ def now_house(make_house: MakeHouse) -> House:
 @pytest.mark.parametrize(
     ("job", "selection"), [("read_days", None), ("__ASSET_JOB", frozenset({dg.AssetKey("raw_downloads")}))]
 )
-def test_nothing_is_asked_for_while_days_are_being_read(
+def test_nothing_is_requested_while_days_are_being_read(
     make_house: MakeHouse, job: str, selection: frozenset[dg.AssetKey] | None
 ) -> None:
     house = now_house(make_house)
@@ -190,7 +190,7 @@ def test_nothing_is_asked_for_while_days_are_being_read(
     assert Sensor(house).asks()
 
 
-def test_another_teams_run_does_not_hold_the_gaps_back(make_house: MakeHouse) -> None:
+def test_another_teams_run_does_not_delay_the_gaps(make_house: MakeHouse) -> None:
     house = now_house(make_house)
     finished = house.instance.get_runs()[0]
     for name, tags in (("one", {}), ("two", {SITE_TAG: "of another"})):
@@ -199,7 +199,7 @@ def test_another_teams_run_does_not_hold_the_gaps_back(make_house: MakeHouse) ->
     assert Sensor(house).asks()
 
 
-def test_a_run_whose_process_died_does_not_hold_the_gaps_back(make_house: MakeHouse) -> None:
+def test_a_run_whose_process_died_does_not_delay_the_gaps(make_house: MakeHouse) -> None:
     house = now_house(make_house)
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass

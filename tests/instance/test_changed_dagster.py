@@ -159,6 +159,15 @@ def test_a_run_has_the_tables_that_dagster_has_whatever_these_are(tmp_path: Path
     assert layout("second") == layout("first") == layout("index")
 
 
+def test_without_the_private_log_manager_each_step_would_start_two_processes(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with open_instance(make_settings(tmp_path, {"a": (1,)})) as instance:
+        assert isinstance(instance.compute_log_manager, noop_compute_log_manager.NoOpComputeLogManager)
+
+
 def test_without_the_exact_tag_the_runs_of_the_daemon_would_not_be_found_as_winnows() -> None:
     from dagster._core.storage.tags import REPOSITORY_LABEL_TAG  # noqa: PLC0415 - what the package must not import
 

@@ -1,4 +1,4 @@
-"""Errors of a Dagster instance: one line with file, key and fix, and all is published that can be."""
+"""Errors of a Dagster instance: one line with file, key and fix. Winnow publishes what it can."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FILES = {
 
 @pytest.mark.parametrize(("content", "says"), FILES.values(), ids=FILES)
 @pytest.mark.parametrize("home", ["$DAGSTER_HOME", ""])
-def test_a_file_that_cannot_be_used_is_named_with_key_and_fix(
+def test_without_private_errors_a_wrong_dagster_yaml_would_end_in_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, says: str, home: str
 ) -> None:
     monkeypatch.delenv("WINNOW_NOT_SET", raising=False)
@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_used_is_named_with_key_and_fix(
     ],
     ids=["not text", "a directory"],
 )
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], object], says: str) -> None:
+def test_the_error_names_an_unreadable_file(tmp_path: Path, make: Callable[[Path], object], says: str) -> None:
     make(tmp_path / "dagster.yaml")
     with pytest.raises(ConfigError) as caught, open_instance(make_settings(tmp_path, {"a": (1,)})):
         pass
@@ -99,7 +99,7 @@ def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return run
 
 
-def test_a_collect_ends_with_a_line_before_anything_is_read(collect: Callable[[str], Result]) -> None:
+def test_a_collect_ends_with_one_line_before_it_reads_anything(collect: Callable[[str], Result]) -> None:
     done = collect("storagee: {}")
     assert done.exit_code == 2
     assert done.stderr.splitlines() == [f"winnow: {Path('dagster.yaml').absolute()}: storagee: unknown key. {CORRECT}"]
@@ -113,7 +113,7 @@ def test_a_collect_ends_with_a_line_before_anything_is_read(collect: Callable[[s
         ("hostname: no-such-host.invalid, port: 5432", "could not translate host name"),
     ],
 )
-def test_a_postgresql_that_is_away_is_one_line_and_all_is_published(
+def test_without_postgresql_a_collect_prints_one_line_and_publishes_all(
     collect: Callable[[str], Result], database: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("dagster_postgres")
@@ -130,7 +130,7 @@ def test_a_postgresql_that_is_away_is_one_line_and_all_is_published(
     assert os.environ["PGCONNECT_TIMEOUT"] == "3"
 
 
-def test_relative_paths_are_relative_to_the_folder_of_the_config_and_the_user_stays_where_the_user_was(
+def test_without_the_private_reference_relative_folders_would_follow_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").mkdir()

@@ -1,4 +1,4 @@
-"""The history of runs is what Dagster would have written, whichever of the two wrote it, and each reads the other's."""
+"""Winnow writes the same history of runs as Dagster. Each can read what the other wrote."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.instance.ref import InstanceRef
+from sqlalchemy import Engine, event
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
@@ -73,7 +74,7 @@ def _rows(source: RowSource) -> None:
 
 
 @pytest.mark.parametrize("batch", ["0", "1000"])
-def test_what_is_kept_of_runs_is_what_dagster_keeps(
+def test_the_tables_hold_the_same_rows_as_dagsters(
     make_house: MakeHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: str
 ) -> None:
     monkeypatch.setenv(BATCH_VARIABLE, batch)
@@ -84,7 +85,7 @@ def test_what_is_kept_of_runs_is_what_dagster_keeps(
     assert rows(tmp_path / "ours") == rows(tmp_path / "dagsters")
 
 
-def test_each_reads_what_the_other_wrote_and_goes_on(make_house: MakeHouse, tmp_path: Path) -> None:
+def test_winnow_and_dagster_continue_each_others_history(make_house: MakeHouse, tmp_path: Path) -> None:
     for kept in (True, False, True):
         with dg.DagsterInstance.from_ref(reference(tmp_path / "home", kept=kept)) as instance:
             live(make_house, instance)
@@ -96,7 +97,7 @@ def test_each_reads_what_the_other_wrote_and_goes_on(make_house: MakeHouse, tmp_
         assert all(instance.all_logs(run.run_id) for run in runs)
 
 
-def test_few_databases_stay_open_however_many_runs_there_are(make_house: MakeHouse, tmp_path: Path) -> None:
+def test_few_databases_stay_open_after_many_runs(make_house: MakeHouse, tmp_path: Path) -> None:
     with dg.DagsterInstance.from_ref(reference(tmp_path / "home", kept=True)) as instance:
         for _ in range(3):
             live(make_house, instance)
@@ -107,10 +108,24 @@ def test_few_databases_stay_open_however_many_runs_there_are(make_house: MakeHou
         assert len(storage._engines) <= 5  # noqa: SLF001 - nothing else shows it
 
 
-def test_another_database_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_instance_on_another_database_keeps_dagsters_storage(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text(
         "storage:\n  postgres:\n    postgres_url: postgresql://nobody@localhost/nothing\n"
     )
     found = InstanceRef.from_dir(str(tmp_path))
     assert keep_connections(found) == found
     assert SqliteStorage.__name__ not in str(found.storage_data)
+
+
+def test_without_the_private_storage_every_event_would_open_a_database(make_house: MakeHouse, tmp_path: Path) -> None:
+    opened = {False: 0, True: 0}
+    for kept in opened:
+        with dg.DagsterInstance.from_ref(reference(tmp_path / str(kept), kept=kept)) as instance:
+
+            def count(*_: object, kept: bool = kept) -> None:
+                opened[kept] += 1
+
+            event.listen(Engine, "connect", count)
+            live(make_house, instance)
+            event.remove(Engine, "connect", count)
+    assert 20 * opened[True] < opened[False]

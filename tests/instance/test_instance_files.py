@@ -19,7 +19,7 @@ def settings(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["dagster.yaml", "deploy/dagster.postgres.yaml", "deploy/dagster.kubernetes.yaml"])
-def test_every_instance_retries_monitors_queues_and_tidies_alike(name: str) -> None:
+def test_every_instance_file_has_the_same_retries_monitoring_queue_and_retention(name: str) -> None:
     default = settings(Path(winnow_dagster.__file__).parent / "instance/instance.yaml")
     assert settings(ROOT / name) == default
     assert {"concurrency", "run_retries", "run_monitoring", "retention"} <= set(default)

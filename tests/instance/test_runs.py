@@ -63,7 +63,7 @@ def test_a_run_whose_process_id_went_to_another_process_is_closed(house: House) 
 @pytest.mark.parametrize(
     "before", ["/0badb007/4026531836", ""], ids=["before it was started anew", "before an upgrade"]
 )
-def test_a_run_of_this_machine_from_before_is_closed(house: House, before: str) -> None:
+def test_a_run_from_before_a_restart_of_this_machine_is_closed(house: House, before: str) -> None:
     host = this_machine().partition("/")[0]
     run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"1.1@{host}{before}")
     own_runs(house).close_dead()
@@ -73,7 +73,7 @@ def test_a_run_of_this_machine_from_before_is_closed(house: House, before: str) 
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere", "nobody says"])
-def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, where: str) -> None:
+def test_a_live_run_and_a_run_of_another_machine_are_left_alone(house: House, where: str) -> None:
     tags = {
         "here": this_process(),
         "elsewhere": f"{dead_process()}.1@another-machine",
@@ -85,7 +85,7 @@ def test_a_run_that_lives_or_is_elsewhere_is_left_alone(house: House, where: str
     assert left.status is dg.DagsterRunStatus.STARTED
 
 
-def test_a_run_that_is_executed_again_is_not_taken_for_its_dead_parent(house: House) -> None:
+def test_a_re_executed_run_is_not_closed_for_its_dead_parent(house: House) -> None:
     run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{dead_process()}.1@{this_machine()}")
     parent = house.instance.get_run_by_id(run_id)
     assert parent is not None
@@ -97,12 +97,12 @@ def test_a_run_that_is_executed_again_is_not_taken_for_its_dead_parent(house: Ho
     )
 
 
-def test_every_run_says_which_process_it_is_in(house: House) -> None:
+def test_every_run_has_the_tag_of_its_process(house: House) -> None:
     house.publish()
     assert all(run.tags[PROCESS_TAG] == f"{this_process()} {run.run_id}" for run in house.instance.get_runs())
 
 
-def test_old_runs_are_forgotten_but_for_those_that_read_days(
+def test_without_the_path_of_a_runs_database_deleted_runs_would_leave_files(
     make_house: MakeHouse, source: RowSource, tmp_path: Path
 ) -> None:
     (tmp_path / "home").mkdir()
@@ -126,9 +126,7 @@ def test_old_runs_are_forgotten_but_for_those_that_read_days(
         assert instance.get_materialized_partitions(key) == {str(DAY)}
 
 
-def test_a_run_that_nobody_ever_submitted_is_closed_after_a_while(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_never_submitted_is_closed_after_a_while(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = add_run(house, dg.DagsterRunStatus.NOT_STARTED, "")
     own_runs(house).close_dead()
     assert status_of(house, run_id) is dg.DagsterRunStatus.NOT_STARTED
@@ -137,7 +135,7 @@ def test_a_run_that_nobody_ever_submitted_is_closed_after_a_while(
     assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_died_before_it_could_name_its_process_is_closed_after_a_while(
+def test_a_run_that_died_before_its_tag_was_set_is_closed_after_a_while(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = build(house.winnow).resolve_implicit_global_asset_job_def()

@@ -175,7 +175,7 @@ class Reading:
     """When the source read the rows, if an earlier run sent the query; None means just now."""
 
     job_id: str = ""
-    """The id of the query at the source, where it has one."""
+    """The id of the query at the source, if it has one."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ HIDDEN_ADDRESS = "https://…"
 
 
 def hide(text: str) -> str:
-    """Return a text of the config, with what may be a secret masked."""
+    """Return a text of the config. Masks a text that may be a secret."""
     if "PRIVATE KEY" in text:
         return "…PRIVATE KEY…"
     if ADDRESS.search(text):
@@ -20,7 +20,7 @@ def hide(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a wrong value as a message quotes it: short, and with what may be a secret masked."""
+    """Return a wrong value as messages quote it: shortened, and masked if it may be a secret."""
     if isinstance(value, dict | list):
         return "a section" if isinstance(value, dict) else "a list"
     text = repr(hide(value) if isinstance(value, str) else value)

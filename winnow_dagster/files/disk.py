@@ -289,7 +289,7 @@ def _holds(path: str, content: bytes) -> bool:
         raise to_storage_error(error, path) from None
 
 
-def read_if_there(path: Path) -> bytes | None:
+def read_if_there(path: Path | str) -> bytes | None:
     """Return the content of a file, or None where there is no such file. Raises StorageError."""
     return _read(str(path))
 

@@ -101,9 +101,10 @@ class EventLog(SqliteEventLogStorage):
         """Create the tables of a database. Dagster creates the first one; each new one is a copy, which takes less."""
         is_new = not for_index_shard and not inspect_database(engine).get_table_names()
         if is_new and self._empty_database:
-            with _raw(engine) as connection:
+            # If another process creates the tables at the same time, Dagster's own code waits for it.
+            with contextlib.suppress(sqlite3.OperationalError), _raw(engine) as connection:
                 connection.executescript(self._empty_database)
-            return
+                return
         super()._initdb(engine, for_index_shard)
         if is_new:
             with _raw(engine) as connection:

@@ -1,6 +1,6 @@
-"""Made-up raw counts, so that Winnow can be tried without an account; everything published of them says `sample`.
+"""Made-up raw counts, to try Winnow without an account. All that Winnow publishes from them says `sample`.
 
-The same day and package always get the same counts, and every category a believable share.
+The same day and package always have the same counts. Each category has a believable share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = (("Linux", 0.7), ("Darwin", 0.16), ("Windows", 0.13), ("FreeBSD", 0.01))
 
-# Shares of a package's downloads, by what the source says of them: near what popular packages show.
+# Shares of a package's downloads by installer and CI, similar to those of popular packages.
 INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
     ("pip", True, 0.26),
     ("uv", True, 0.09),

@@ -91,9 +91,9 @@ class PartitionRows:
         reference = bigquery.TableReference(
             bigquery.DatasetReference(self.table.project, self.table.dataset_id), f"{self.table.table_id}${day:%Y%m%d}"
         )
-        patience = self.jobs.patience
+        retry_policy = self.jobs.retry_policy
         try:
-            rows = self.jobs.client.get_table(reference, retry=patience.retry(), timeout=patience.call).num_rows
+            rows = self.jobs.client.get_table(reference, retry=retry_policy.retry(), timeout=retry_policy.call).num_rows
         except NotFound:
             return None
         return None if rows is None else int(rows)
