@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from winnow_dagster.site.svg import COLORS, draw
+from winnow_dagster.core.colors import COLORS
+from winnow_dagster.site.svg import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 CSS_NAMES = {name: COLORS[name] for name in ("blueviolet", "white", "black")}

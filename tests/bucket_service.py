@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import google_crc32c
@@ -51,6 +51,7 @@ class Asked:
 class Service:
     """What a test may ask of the service."""
 
+    scheme: ClassVar[str] = "gs"
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     most_at_once: int = 0
@@ -67,6 +68,9 @@ class Service:
     garbled: set[str] = field(default_factory=set)
     """Objects whose content is damaged on the way to who reads it."""
 
+    ignores_preconditions: bool = False
+    """Whether it takes every write, as some services with the API of another do."""
+
     backend: tuple[str, int] = ("", 0)
     under_way: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -82,7 +86,12 @@ class Service:
 
     def written(self) -> list[str]:
         """The objects that were written, in order."""
-        return [each.name for each in self.asked if each.what == "write" and each.status == 200]
+        return [each.name for each in self.asked if each.what == "write" and 200 <= each.status < 300]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which a client finds the service."""
+        return {"STORAGE_EMULATOR_HOST": self.url}
 
     def forget(self) -> None:
         self.asked.clear()
@@ -92,6 +101,11 @@ class Service:
         """What is in a bucket, by name, as the emulator has it."""
         _, _, content = self.ask("GET", f"/storage/v1/b/{bucket}/o?maxResults=100000")
         return {item["name"]: item for item in json.loads(content).get("items", ())}
+
+    def headers(self, bucket: str, name: str) -> dict[str, Any]:
+        """The headers that an object was written with."""
+        found = self.objects(bucket)[name]
+        return {"Content-Type": found["contentType"], "Cache-Control": found.get("cacheControl")}
 
     def content(self, bucket: str) -> dict[str, bytes]:
         """The content of each object of a bucket."""
@@ -140,27 +154,39 @@ def bucket_service() -> Iterator[Service]:
     service.backend = emulator._api._httpd.server_address  # noqa: SLF001 - it tells its port nowhere else
     for name in BUCKETS:
         service.make(name)
+    try:
+        with serving(service, Handler):
+            yield service
+    finally:
+        emulator.stop()
 
-    class Handler(_Handler):
-        behind = service
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+@contextmanager
+def serving(service: Service, handler: type[Handler]) -> Iterator[None]:
+    """Pass requests on to a service's backend until the end."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (handler,), {"behind": service}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     service.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        yield service
+        yield
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
-        emulator.stop()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers requests: remembers them, refuses some, and passes the others on."""
+
     behind: Service
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    @property
+    def dropped(self) -> set[str]:
+        """The headers that are not passed on."""
+        return HOP | ({"if-match", "if-none-match"} if self.behind.ignores_preconditions else set())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the library has it
         pass
@@ -177,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         with service.lock:
             refused = self._refusal(what, bucket, name)
             if not refused or name in service.obeyed:
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in self.dropped}
                 answered = service.ask(self.command, self.path, body, headers)
             status, headers, content = refused or answered
             if what == "read" and name in service.garbled:
@@ -190,13 +216,14 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in headers.items():
             if key.lower() not in HOP:
                 self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
+        size = next((v for k, v in headers.items() if k.lower() == "content-length"), "0")
+        self.send_header("Content-Length", size if self.command == "HEAD" else str(len(content)))
         self.end_headers()
         self.wfile.write(content)
         if what == "write":
             service.on_write.set()
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - as the library has it
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - as the library has it
 
     def _what(self, body: bytes) -> tuple[str, str, str]:
         url = urlsplit(self.path)
@@ -223,9 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
         if left:
             reason, message = self.behind.words.get((what, name), ("refused by the test",) * 2)
             return self._error(left.pop(), reason, message)
+        return self._check(bucket, name)
+
+    def _check(self, bucket: str, name: str) -> tuple[int, dict[str, str], bytes] | None:
+        """Refuse what names a generation that is not there."""
         asked = parse_qs(urlsplit(self.path).query)
         wanted = asked.get("ifGenerationMatch") or asked.get("ifSourceGenerationMatch")
-        if wanted and int(wanted[0]) != self.behind.generation(bucket, name):
+        if wanted and not self.behind.ignores_preconditions and int(wanted[0]) != self.behind.generation(bucket, name):
             return self._error(412, "conditionNotMet")
         return None
 

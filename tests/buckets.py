@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from tests.bucket_service import Service, bucket_service
 from tests.conftest import DAY, House, MakeHouse
+from tests.object_services import azure_service, azurite, s3_service
 from tests.rows import row
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.files import gcs
+from winnow_dagster.files.opening import open_path
 from winnow_dagster.files.paths import ObjectPath
 
 MakeInBuckets = Callable[[Sequence[tuple[str, int]]], House]
 
 PUBLIC, DATA = "public-bucket", "data-bucket"
+SCHEME = "WINNOW_TESTS_BUCKETS"
+"""The variable that says which service the buckets of a test are of."""
+
 A_FEW = [("a", 10), ("b", 20), ("c", 30)]
 
 
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with bucket_service() as found:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", found.url)
-        gcs.open_bucket.cache_clear()
+@pytest.fixture(scope="session")
+def azure_backend() -> Iterator[tuple[str, int]]:
+    with azurite() as found:
         yield found
-    gcs.open_bucket.cache_clear()
+
+
+on_every_store = pytest.mark.parametrize("service", ["gs", "s3", "az"], indirect=True)
+"""For tests of what holds in a bucket of every service."""
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    kind = getattr(request, "param", "gs")
+    with ExitStack() as stack:
+        if kind == "gs":
+            found = stack.enter_context(bucket_service())
+        elif kind == "s3":
+            found = stack.enter_context(s3_service())
+        else:
+            found = stack.enter_context(azure_service(request.getfixturevalue("azure_backend")))
+        monkeypatch.setenv(SCHEME, found.scheme)
+        for name, value in found.environment.items():
+            monkeypatch.setenv(name, value)
+        yield found
 
 
 def place(name: str = DATA, key: str = "winnow") -> ObjectPath:
-    return ObjectPath(name, key)
+    return open_path(f"{os.environ[SCHEME]}://{name}/{key}")
 
 
 def public_folder() -> ObjectPath:
-    """The directory that is published, which a manifest lists."""
-    return place(PUBLIC, "badges").listed_in(place() / "manifest")
+    """The directory that is published."""
+    return place(PUBLIC, "badges")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.kinds import KINDS
 
@@ -103,8 +104,9 @@ class FixedClock(Clock):
 
 def on_disk(place: StorePath) -> Path:
     """Return a place that is known to be no bucket."""
-    assert isinstance(place, Path)
-    return place
+    found = local_path(place)
+    assert found
+    return found
 
 
 @dataclass

@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import make_settings
 from winnow_dagster.config.settings import Settings
+from winnow_dagster.files.opening import open_path
 from winnow_dagster.files.operations import StorageError
-from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.instance.opening import open_instance
 
 
@@ -29,7 +29,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         return not Path(path).is_relative_to(tmp_path / "config") and may(path, mode)
 
     monkeypatch.setattr(os, "access", access)
-    return replace(make_settings(tmp_path / "config", {"a": (1,)}), data_dir=ObjectPath("data-bucket"))
+    return replace(make_settings(tmp_path / "config", {"a": (1,)}), data_dir=open_path("gs://data-bucket"))
 
 
 def test_nothing_is_created_in_a_read_only_folder(mounted: Settings, tmp_path: Path) -> None:
@@ -55,5 +55,5 @@ def test_a_folder_of_another_user_is_refused(mounted: Settings, monkeypatch: pyt
 
 
 def test_a_writable_folder_of_the_config_is_used(tmp_path: Path) -> None:
-    settings = replace(make_settings(tmp_path, {"a": (1,)}), data_dir=ObjectPath("data-bucket"))
+    settings = replace(make_settings(tmp_path, {"a": (1,)}), data_dir=open_path("gs://data-bucket"))
     assert settings.local_dir == tmp_path / "data"

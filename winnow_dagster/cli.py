@@ -10,6 +10,7 @@ import difflib
 import gc
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import NormalizedName, normalise
 from winnow_dagster.files.errors import NotOursError, StorageError
+from winnow_dagster.files.paths import local_path
 from winnow_dagster.output import open_streams
 
 if TYPE_CHECKING:
@@ -183,12 +185,13 @@ def serve(config_path: Path | None, host: str, port: int) -> None:
     settings = _load(config_path)
     from winnow_dagster.serve import run  # noqa: PLC0415 - see above
 
-    if not isinstance(settings.output_dir, Path):
-        raise Failure(f"{settings.output_dir}: Google serves a bucket. deploy/README.md says how", UNUSABLE)
-    if not settings.output_dir.is_dir():
-        raise Failure(f"{settings.output_dir}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
+    folder = local_path(settings.output_dir)
+    if folder is None:
+        raise Failure(f"{settings.output_dir}: the bucket's service serves it. deploy/README.md says how", UNUSABLE)
+    if not folder.is_dir():
+        raise Failure(f"{folder}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:
-        run(settings.output_dir, host, port)
+        run(folder, host, port)
     except OSError as error:
         # The text in brackets repeats the address.
         why = str(error.strerror).partition(" (")[0]
@@ -210,7 +213,7 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
     if settings.config_file is None:
         raise Failure("there is no config to say which files to keep. Give its path with --config", UNUSABLE)
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - see above
-    from winnow_dagster.files.locks import publishing  # noqa: PLC0415
+    from winnow_dagster.files.session import publishing  # noqa: PLC0415
     from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans  # noqa: PLC0415
 
     winnow = Installation(settings)
@@ -224,8 +227,9 @@ def prune(config_path: Path | None, *, yes: bool) -> None:
         click.echo(for_terminal(f"{web.folder / folder}: {', '.join(files)}"))
     number = count_orphans(web, orphans)
     if yes or click.confirm(f"Remove these {number} files for good?"):
-        with publishing(settings.data_dir):
+        with publishing(settings.data_dir, web.folder) as session:
             winnow.ownership.claim()
+            web = replace(web, folder=session.folder)
             # A run may have published while the user decided. Files that the user was not asked about stay.
             now = find_orphans(web, settings.published_windows)
             agreed = {

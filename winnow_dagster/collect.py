@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
-from winnow_dagster.core.days import lacks_rows
 from winnow_dagster.core.names import selector_of
+from winnow_dagster.core.packages import lacks_rows
 from winnow_dagster.core.planning import Gap
 from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short

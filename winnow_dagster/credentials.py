@@ -7,9 +7,8 @@ import contextlib
 import json
 import logging
 import os
+import stat
 from pathlib import Path
-
-from winnow_dagster.files.disk import others_can_read
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +25,16 @@ KEY_TYPES = (
 )
 NOT_BASE64 = f"${ENCODED_VARIABLE} is not a key in base64. Set it to `base64 -w0 key.json`"
 EXPOSED = "every user of this machine can read the key. Protect it with chmod o="
-"""What is said of a credential file that others can read."""
+"""The warning about a credential file that others can read."""
 
 
 class CredentialsError(Exception):
-    """No credentials can be had. The message says why, and never what is in them."""
+    """There are no usable credentials. The message says why, and never quotes them."""
+
+
+def others_can_read(path: Path) -> bool:
+    """Tell whether every user of this machine can read a file. Raises OSError."""
+    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def read_key_file(path: Path | str) -> dict[str, object]:
@@ -63,7 +67,7 @@ def _say(problem: str) -> str:
 
 
 def encoded_key() -> dict[str, object] | None:
-    """Return the key that the environment holds in base64, if it does. Raises CredentialsError."""
+    """Return the key that the environment holds in base64; None without one. Raises CredentialsError."""
     encoded = os.environ.get(ENCODED_VARIABLE)
     if not encoded:
         return None

@@ -1,4 +1,4 @@
-"""Access to Google: credentials in memory, and a session with time limits that explains refused credentials.
+"""Access to Google: credentials in memory, and a session with timeouts that explains refused credentials.
 
 BigQuery and buckets share this module.
 """
@@ -65,7 +65,7 @@ class AccessError(exceptions.GoogleAuthError):
 
 
 class _Adapter(HTTPAdapter):
-    """Gives up on an address that takes no connection, and on an answer that takes longer than `longest`."""
+    """An adapter with timeouts for each connection and, by `longest`, for each answer."""
 
     def __init__(self, pool_maxsize: int, longest: float) -> None:
         super().__init__(pool_maxsize=pool_maxsize)

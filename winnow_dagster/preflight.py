@@ -1,15 +1,15 @@
-"""Checks that a config works on this machine, before anything is read: keys, directories, files."""
+"""Check that a config works on this machine before Winnow reads anything: keys, directories, files."""
 
 from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.credentials import FILE_VARIABLE, CredentialsError, encoded_key, parse_key_file
 from winnow_dagster.files.errors import StorageError, to_storage_error
 from winnow_dagster.files.operations import make_writable
+from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def find_problems(settings: Settings) -> list[str]:
 
 def _credentials(settings: Settings) -> Iterator[str]:
     key, folders = settings.credential_file, (settings.output_dir, settings.data_dir)
-    is_google = KINDS[settings.source.kind].needs_google or not all(isinstance(folder, Path) for folder in folders)
+    is_google = KINDS[settings.source.kind].needs_google or any(str(folder).startswith("gs://") for folder in folders)
     try:
         if key:
             parse_key_file(key)
@@ -45,10 +45,11 @@ def _directories(settings: Settings) -> Iterator[str]:
             yield str(error)
 
 
-def _check(folder: StorePath) -> None:
+def _check(place: StorePath) -> None:
     """Raise StorageError unless a folder can be written or created. Creates none on a disk."""
-    if not isinstance(folder, Path):
-        make_writable(folder)
+    folder = local_path(place)
+    if folder is None:
+        make_writable(place)
         return
     existing = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     if not existing.is_dir():

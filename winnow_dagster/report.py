@@ -1,4 +1,4 @@
-"""What the user sees of a command on a terminal, or in a log: progress, the table, the plan."""
+"""Print progress, results, estimates and plans of commands, on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from winnow_dagster.core.coverage import Cost, Failure, days_between
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
-from winnow_dagster.credentials import EXPOSED
+from winnow_dagster.credentials import EXPOSED, others_can_read
 from winnow_dagster.defs.resources import Clock
-from winnow_dagster.files.disk import others_can_read
 from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from winnow_dagster.defs.resources import Installation
 
 LOG_WIDTH = 240
-"""The width of a table in a log, which has none of its own."""
+"""The width of a table in a log."""
 
 
 def _console() -> Console:
@@ -49,10 +48,10 @@ def _console_that_may_fail() -> Console:
 
 
 class ProgressReporter:
-    """Tells how far a collect is: a bar on a terminal, plain lines elsewhere."""
+    """Shows the progress of a collect: a bar on a terminal, lines elsewhere."""
 
     def __init__(self, settings: Settings) -> None:
-        """Show nothing until a collect begins."""
+        """Take the config. Shows nothing until a collect begins."""
         self._settings = settings
         self._console = _console_that_may_fail()
         self.cost = Cost()
@@ -177,7 +176,7 @@ def print_dry_run(settings: Settings) -> None:
 
 
 def print_plan(winnow: Installation) -> None:
-    """Print what a config comes to: source, packages, windows, days to fetch, files to publish."""
+    """Print the plan of a config: source, packages, windows, days to fetch, files to publish."""
     settings, console = winnow.settings, _console()
     gaps = winnow.gaps()
     folders = {which: _folders(settings, which) for which in settings.published_windows}
@@ -212,5 +211,5 @@ def print_plan(winnow: Installation) -> None:
 
 
 def _folders(settings: Settings, which: Selector | Group) -> list[str]:
-    """Return the folders in which something is published: a prefix stands for those of its packages."""
+    """Return the folders that an entry publishes to. A prefix stands for the folders of its packages."""
     return list(dict.fromkeys([str(which), settings.spellings.get(str(which), str(which))]))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
-from tests.benchmarks import daily, events, everything, latency, month, pages, share
+from tests.benchmarks import daily, events, everything, fill, latency, month, pages, share
 
 CASES = {
     "daily": daily.run,
     "events": events.run,
     "everything": everything.run,
+    "fill": fill.run,
     "latency": latency.run,
     "month": month.run,
     "pages": pages.run,
@@ -18,9 +20,11 @@ CASES = {
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(CASES)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"by default all: {', '.join(CASES)}")
+    chosen = parser.parse_args().cases or list(CASES)
     if unknown := set(chosen) - set(CASES):
-        sys.exit(f"no such case: {', '.join(sorted(unknown))}. There are {', '.join(CASES)}")
+        parser.error(f"no such case: {', '.join(sorted(unknown))}. There are {', '.join(CASES)}")
     for name in chosen:
         print(f"\n{name}: {sys.modules[CASES[name].__module__].__doc__}")
         for line in CASES[name]():

@@ -373,8 +373,8 @@ def test_a_number_that_people_read_otherwise_than_yaml_is_refused(number: str) -
         ("packages: [{name: a}]\nsource: {kind: sample, path: x}", "source.path: has no use with kind sample"),
         ("packages: [{name: a}]\nservice: {output_dir: .}", "is served to the world and holds this config file"),
         (
-            "packages: [{name: a}]\nservice: {output_dir: 's3://x'}",
-            "service.output_dir: 's3://x' is not a place that Winnow can use",
+            "packages: [{name: a}]\nservice: {output_dir: 'ftp://x'}",
+            "service.output_dir: 'ftp://x' is not a place that Winnow can use",
         ),
         (
             "packages: [{name: a}]\nservice: {output_dir: gs://public}",

@@ -33,9 +33,10 @@ from winnow_dagster.config.packages import LookSection
 from winnow_dagster.core.badge import BadgeStyle, badges_of, parse_name
 from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage, Reading, Request
-from winnow_dagster.core.days import CountOptions, Days, describe
+from winnow_dagster.core.days import CountOptions, Days
 from winnow_dagster.core.everything import describe_everything
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
+from winnow_dagster.core.packages import describe
 from winnow_dagster.site.chart import Series, plot
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page

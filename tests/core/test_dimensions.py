@@ -17,9 +17,10 @@ from tests.rows import row, to_frame
 from winnow_dagster.core.badge import SLUGS
 from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Reading, Request
-from winnow_dagster.core.days import CountOptions, describe
+from winnow_dagster.core.days import CountOptions
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.packages import describe
 from winnow_dagster.core.shard import ALL_COLUMNS
 from winnow_dagster.site.history import format_json
 from winnow_dagster.site.record import format_record

@@ -13,9 +13,10 @@ from tests.rows import Row, row, to_frame
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS, winnow
 from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import Coverage
-from winnow_dagster.core.days import CountOptions, Days, Package, describe, recount
+from winnow_dagster.core.days import CountOptions, Days, Package
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, normalise
+from winnow_dagster.core.packages import describe, recount
 from winnow_dagster.core.window import ALL, Window, sum_counts
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ before or publishes now. After each kill one ordinary run ends with exactly that
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import multiprocessing as mp
 import os
@@ -167,7 +169,7 @@ def look(path: Path, name: str, seen: Seen, last: dict[str, str], moments: list[
             seen.versions.setdefault(name, []).append(version)
 
 
-class ReadPolicy:
+class PublishedReader:
     """A reader in a process of its own."""
 
     def __init__(self, public: Path) -> None:
@@ -200,8 +202,18 @@ def undisturbed(days: int) -> Iterator[tuple[date, float, dict[str, str], dict[s
 
 def wait_for_publishing(folder: Path, process: ForkServerProcess) -> None:
     """Wait until a collect has begun to publish, or has ended."""
-    while process.exitcode is None and not (folder / "data" / ".publishing.pid").exists():
+    while process.exitcode is None and not is_locked(folder / "data" / ".publishing.lock"):
         process.join(0.002)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether another process holds a lock."""
+    with contextlib.suppress(FileNotFoundError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def judge(seen: Seen, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
@@ -240,7 +252,7 @@ def run(times: int, seed: int, days: int = DAYS_A_ROUND) -> Iterator[str]:
         parent = Path(tempfile.mkdtemp(prefix="winnow-crash-"))
         shaken = make_folder(parent, "shaken")
         (shaken / "public").mkdir()
-        reader, before = ReadPolicy(shaken / "public"), dict[str, str]()
+        reader, before = PublishedReader(shaken / "public"), dict[str, str]()
         for through, seconds, after, expected in calm:
             process = start(shaken, through)
             if chance.random() < AIMED:

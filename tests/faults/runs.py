@@ -41,7 +41,7 @@ def run(times: int, seed: int) -> Iterator[str]:
             patience = [12.0, 12.0]
             while killed < times:
                 undisturbed.clear()
-                reader, hit = crash.ReadPolicy(dev.folder / "public"), 0
+                reader, hit = crash.PublishedReader(dev.folder / "public"), 0
                 for at, (partitions, assets) in enumerate(undisturbed.work):
                     launched += 1
                     hit += kill_after(dev, dev.launch(partitions, *assets), chance.uniform(0, patience[at]))

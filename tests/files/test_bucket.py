@@ -10,13 +10,12 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from tests.bucket_service import Service
-from tests.buckets import A_FEW, DATA, PUBLIC, MakeInBuckets, place
+from tests.buckets import A_FEW, DATA, PUBLIC, SCHEME, MakeInBuckets, on_every_store, place
 from tests.conftest import DAY
 from tests.rows import row, to_frame
 from winnow_dagster.cli import main
@@ -24,14 +23,12 @@ from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.names import Selector
-from winnow_dagster.files import disk, gcs, paths, sync
+from winnow_dagster.files import disk, paths
+from winnow_dagster.files.bucket import PROBE
 from winnow_dagster.files.errors import StorageError
-from winnow_dagster.files.locks import publishing
+from winnow_dagster.files.operations import read_if_there
 from winnow_dagster.store.days import DayStore
 from winnow_dagster.store.ledger import ledger_of
-
-if TYPE_CHECKING:
-    pass
 
 CONFIG = f"""
 service: {{output_dir: gs://{PUBLIC}/badges, data_dir: gs://{DATA}/winnow}}
@@ -42,14 +39,14 @@ groups: [{{name: cereals, packages: [sample-oat, sample-rye]}}]
 
 def write_config(folder: Path, text: str = CONFIG) -> Path:
     path = folder / "winnow.yaml"
-    path.write_text(text)
+    path.write_text(text.replace("gs://", f"{os.environ[SCHEME]}://"))
     return path
 
 
 def start(config: Path, service: Service, *options: str) -> subprocess.Popen[str]:
     """Start `winnow` in a folder of its own."""
     command = [sys.executable, "-m", "winnow_dagster.cli", options[0], "--config", str(config), *options[1:]]
-    env = {**os.environ, "STORAGE_EMULATOR_HOST": service.url, "DAGSTER_DISABLE_TELEMETRY": "1"}
+    env = {**os.environ, **service.environment, "DAGSTER_DISABLE_TELEMETRY": "1"}
     return subprocess.Popen(
         command, cwd=config.parent, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -79,48 +76,49 @@ def on_a_disk(folder: Path, config: str, service: Service) -> dict[str, bytes]:
     return {str(path.relative_to(folder / "public")): path.read_bytes() for path in paths}
 
 
+@on_every_store
 def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
     config = write_config(tmp_path / "bucket")
     winnow(config, service, "collect")
     without_service = "packages" + CONFIG.split("packages", 1)[1]
     assert published(service) == on_a_disk(tmp_path / "disk", without_service, service)
-    objects = service.objects(PUBLIC)
-    kinds = {name.rpartition(".")[2]: item["contentType"] for name, item in objects.items()}
+    headers = {name: service.headers(PUBLIC, name) for name in service.objects(PUBLIC)}
+    kinds = {name.rpartition(".")[2]: found["Content-Type"] for name, found in headers.items()}
     assert kinds["html"] == "text/html; charset=utf-8"
     assert kinds["svg"] == "image/svg+xml; charset=utf-8"
     assert kinds["json"] == "application/json; charset=utf-8"
-    cached = {item["cacheControl"] for name, item in objects.items() if not name.endswith("_site.json")}
+    cached = {found["Cache-Control"] for name, found in headers.items() if not name.endswith("_site.json")}
     assert cached == {"public, max-age=300"}
 
     service.forget()
     winnow(config, service, "collect")
-    written = {name for name in service.written() if not name.endswith((".lease", gcs.PROBE))}
-    assert written == {"badges/_health.json", "winnow/manifest/named.json"}
-    # What is published is known from the manifest.
-    assert not [each for each in service.asked if each.what == "list" and each.name.startswith("badges/_")]
-    assert not [each for each in service.asked if each.what == "list" and each.name.startswith("badges/s")]
+    written = {name for name in service.written() if not name.endswith((".lease", PROBE, "/hashes.json"))}
+    assert written == {"badges/_health.json"}
+    # All that is published is listed at once, by each publication and by those who read meanwhile.
+    assert {each.name for each in service.asked if each.what == "list" and each.name.startswith("badges")} == {
+        "badges/"
+    }
     # Nothing of a worker's own is needed but its config.
     assert not (tmp_path / "bucket/public").exists()
 
     winnow(write_config(tmp_path / "bucket", CONFIG.replace("sample-oat", "sample-barley")), service, "prune", "-y")
     assert not [name for name in service.objects(PUBLIC) if name.startswith("badges/sample-oat/")]
     said = winnow(config, service, "serve", code=2)
-    assert "gs://public-bucket/badges: Google serves a bucket" in said
+    assert f"{service.scheme}://public-bucket/badges: the bucket's service serves it" in said
 
 
+@on_every_store
 def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, tmp_path: Path) -> None:
     packages = 'packages: [{name: "*"}, {name: sample-oat}]'
     (tmp_path / "bucket").mkdir()
     config = write_config(tmp_path / "bucket", CONFIG.split("packages", 1)[0] + packages)
     winnow(config, service, "collect")
     assert published(service) == on_a_disk(tmp_path / "disk", packages, service)
-    manifests = [name for name in service.objects(DATA) if "/manifest/" in name]
-    assert sorted(manifests) == ["winnow/manifest/named.json", "winnow/manifest/part-sa.json"]
     service.forget()
     winnow(config, service, "collect")
-    written = {name for name in service.written() if not name.endswith((".lease", gcs.PROBE))}
-    assert written == {"badges/_health.json", "winnow/manifest/named.json"}
+    written = {name for name in service.written() if not name.endswith((".lease", PROBE, "/hashes.json"))}
+    assert written == {"badges/_health.json"}
     # `*` leaves the config, and what it published goes.
     winnow(write_config(tmp_path / "bucket", config.read_text().replace('{name: "*"}, ', "")), service, "prune", "-y")
     left = {name.split("/")[1] for name in service.objects(PUBLIC)}
@@ -134,6 +132,7 @@ def headline(service: Service, package: str) -> str:
     return str(json.loads(service.content(PUBLIC)[name])["message"])
 
 
+@on_every_store
 def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: MakeInBuckets) -> None:
     house = house_of([(f"package-{n}", n + 1) for n in range(40)])
     house.count(DAY, DAY)
@@ -143,6 +142,7 @@ def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: Mak
     assert paths.AT_ONCE // 2 < service.most_at_once <= paths.AT_ONCE + 1
 
 
+@on_every_store
 def test_a_failed_upload_leaves_the_old_object_and_the_next_run_finishes(
     service: Service, house_of: MakeInBuckets
 ) -> None:
@@ -194,10 +194,11 @@ def test_a_bucket_that_refuses_is_named_once_and_the_rest_is_left(
     assert len([each for each in service.asked if each.status == status]) <= paths.AT_ONCE
 
 
+@on_every_store
 def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
     config = write_config(tmp_path, CONFIG.replace(DATA, "no-such-bucket"))
     said = winnow(config, service, "collect", code=1)
-    assert "gs://no-such-bucket/winnow: " in said
+    assert "://no-such-bucket/winnow: " in said
     assert "There is no such bucket. Create it, or choose another" in said
     assert "Traceback" not in said
 
@@ -216,20 +217,7 @@ def test_every_command_ends_with_a_line_on_what_is_wrong_with_a_bucket(
     assert "There is no such bucket" in said.stderr
 
 
-def test_without_its_manifest_a_directory_is_listed_once_and_nothing_is_written_again(
-    service: Service, house_of: MakeInBuckets
-) -> None:
-    house = house_of(A_FEW)
-    house.count(DAY, DAY)
-    house.publish()
-    service.remove(DATA, "winnow/manifest/named.json")
-    service.forget()
-    house.publish()
-    listed = [each for each in service.asked if each.what == "list" and each.name == "badges/"]
-    assert len(listed) == 1
-    assert not [name for name in service.written() if name.startswith("badges/")]
-
-
+@on_every_store
 def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_of: MakeInBuckets) -> None:
     house = house_of(A_FEW)
     house.count(DAY, DAY)
@@ -238,11 +226,10 @@ def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_o
     service.remove(PUBLIC, "badges/a/downloads-1d-non-ci.json")
     service.put(PUBLIC, "badges/b/counts.json", b"{}")
     house.publish()
-    service.remove(DATA, "winnow/manifest/named.json")
-    house.publish()
     assert published(service) == before
 
 
+@on_every_store
 def test_a_collect_that_is_killed_at_any_write_is_finished_by_the_next(service: Service, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     killed = 0
@@ -272,6 +259,7 @@ def day_store() -> DayStore:
     return DayStore(place() / "raw_downloads", RAW_SCHEMA)
 
 
+@on_every_store
 def test_a_day_that_another_has_written_since_is_not_lost(service: Service) -> None:
     slow, quick = day_store(), day_store()
     slow.write(DAY, COUNTS, READ)
@@ -284,6 +272,7 @@ def test_a_day_that_another_has_written_since_is_not_lost(service: Service) -> N
     assert Selector("b") in found.read
 
 
+@on_every_store
 def test_a_damaged_day_in_a_bucket_is_set_aside(service: Service) -> None:
     day_store().write(DAY, COUNTS, READ)
     name = f"winnow/raw_downloads/{DAY}.parquet"
@@ -294,6 +283,7 @@ def test_a_damaged_day_in_a_bucket_is_set_aside(service: Service) -> None:
     assert "was set aside" in next(iter(day_store().damaged().values()))
 
 
+@on_every_store
 def test_half_a_local_copy_is_never_taken_for_the_object(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     day_store().write(DAY, COUNTS, READ)
     store = day_store()
@@ -311,6 +301,7 @@ def test_half_a_local_copy_is_never_taken_for_the_object(service: Service, monke
     assert list(service.objects(DATA)) == [f"winnow/raw_downloads/{DAY}.parquet"]
 
 
+@on_every_store
 def test_what_is_set_aside_is_what_was_found_damaged(service: Service) -> None:
     day_store().write(DAY, COUNTS, READ)
     name = f"winnow/raw_downloads/{DAY}.parquet"
@@ -324,12 +315,12 @@ def test_what_is_set_aside_is_what_was_found_damaged(service: Service) -> None:
     assert service.content(DATA) == {name: whole}
 
 
+@on_every_store
 def test_a_day_that_goes_between_the_listing_and_the_reading_is_not_there(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     day_store().write(DAY, COUNTS, READ)
     store = day_store()
-    gcs.open_bucket.cache_clear()
     assert store.stored_days() == [DAY]
     service.remove(DATA, f"winnow/raw_downloads/{DAY}.parquet")
     assert store.coverage(DAY) is None
@@ -340,7 +331,7 @@ def test_what_is_damaged_on_its_way_is_no_answer(service: Service) -> None:
     service.put(DATA, "winnow/a", b"content")
     service.garbled.add("winnow/a")
     with pytest.raises(StorageError, match="gs://data-bucket/winnow/a: it was damaged on its way"):
-        gcs.open_bucket(DATA, None).read(place() / "a")
+        read_if_there(place() / "a")
 
 
 def entry(job: str, at: datetime, selectors: list[str], billed: int | None = None) -> Entry:
@@ -359,13 +350,3 @@ def test_the_ledger_in_a_bucket_tells_each_query_once_oldest_first(service: Serv
     assert [(each.job_id, each.billed, len(each.selectors)) for each in found] == [("one", None, 1), ("two", 7, 1000)]
     # One listing; only what does not fit into it is read.
     assert [each.what for each in service.asked if each.what != "bucket"] == ["list", "read"]
-
-
-def test_what_was_read_ahead_and_replaced_since_is_read_again(service: Service) -> None:
-    folder = place(PUBLIC, "badges").listed_in(place() / "manifest") / "a"
-    with publishing(place()):
-        sync.put([(folder / "counts.json", b"older")])
-    sync.read_ahead([folder / "counts.json"])
-    with publishing(place()):
-        sync.put([(folder / "counts.json", b"newer")])
-    assert sync.read(folder / "counts.json") == b"newer"

@@ -6,8 +6,6 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,16 +13,18 @@ from click.testing import CliRunner
 
 from tests import google_answers as google
 from tests.bucket_service import Service
-from tests.buckets import A_FEW, DATA, PUBLIC, MakeInBuckets, place, public_folder
+from tests.buckets import A_FEW, DATA, PUBLIC, MakeInBuckets, place
 from tests.conftest import DAY, RowSource
 from tests.fake_bigquery import fake
 from winnow_dagster.cli import main
-from winnow_dagster.files import gcs, held, manifest, sync
+from winnow_dagster.files import bucket, gcs
 from winnow_dagster.files.errors import LeaseLostError, StorageError, UnreachableError
-from winnow_dagster.files.locks import publishing
+from winnow_dagster.files.gcs import GcsStore
+from winnow_dagster.files.held import Lock
+from winnow_dagster.files.listed import ListedStore
 from winnow_dagster.files.operations import make_writable
 
-PROBE = f"badges/{gcs.PROBE}"
+PROBE = f"badges/{bucket.PROBE}"
 CAUSES = {
     "no right to write": (403, "write", ("forbidden", google.NO_OBJECT_RIGHT), "Storage Object User on the bucket"),
     "no right to replace": (
@@ -77,9 +77,9 @@ def test_unusable_credentials_are_named_with_the_bucket(
     key.write_text('{"type": "service_account", "private_key": "SECRET"}')
     if way == "GCP_CREDENTIALS":
         monkeypatch.setenv(way, base64.b64encode(key.read_bytes()).decode())
-    found = gcs.Bucket(PUBLIC, key if way == "credential_file" else None)
+    found = GcsStore(PUBLIC, key if way == "credential_file" else None)
     with pytest.raises(UnreachableError, match=r"gs://public-bucket: .*no usable Google credentials in it") as caught:
-        found.read(place(PUBLIC, "a"))
+        found.read("a")
     assert "SECRET" not in str(caught.value)
 
 
@@ -92,9 +92,9 @@ def test_a_token_that_is_refused_is_told_in_the_services_words(
         refused = google.refused_token("invalid_grant", "Invalid JWT Signature.")
         google_service.script("token", *[refused] * 9)
         key.write_text(json.dumps(google_service.key()))
-        found = gcs.Bucket(PUBLIC, key)
+        found = GcsStore(PUBLIC, key)
         with pytest.raises(UnreachableError, match=r"invalid_grant: Invalid JWT Signature\)\. Make a new key"):
-            found.read(place(PUBLIC, "a"))
+            found.read("a")
         # Google's client may ask for the bucket beside the object. Each asks for a token once, and does not retry.
         assert google_service.operations() in (["token"], ["token", "token"])
 
@@ -120,8 +120,8 @@ def test_the_probe_leaves_nothing_behind_even_if_two_probe_at_once(service: Serv
     assert service.objects(PUBLIC) == {}
 
 
-def test_what_somebody_removed_is_put_back_on_the_next_day_at_the_latest(
-    service: Service, house_of: MakeInBuckets, monkeypatch: pytest.MonkeyPatch
+def test_what_somebody_removed_or_changed_is_put_back_by_the_next_publication(
+    service: Service, house_of: MakeInBuckets
 ) -> None:
     house = house_of(A_FEW)
     house.count(DAY, DAY)
@@ -130,82 +130,86 @@ def test_what_somebody_removed_is_put_back_on_the_next_day_at_the_latest(
     for name in ("badges/a/downloads-1d-non-ci.svg", "badges/b/counts.json", "badges/index.html"):
         service.remove(PUBLIC, name)
     service.put(PUBLIC, "badges/c/index.html", b"somebody was here")
-    monkeypatch.setattr(manifest, "_today", lambda: "2100-01-01")
-    service.forget()
     house.publish()
     after = service.content(PUBLIC)
     assert {n: c for n, c in after.items() if "health" not in n} == {
         n: c for n, c in before.items() if "health" not in n
     }
-    # Once a day, and no more than what it knows: beside it there may be a million folders of `*`.
-    listed = [each.name for each in service.asked if each.what == "list" and each.name.startswith("badges")]
-    assert sorted(listed) == [f"badges/{folder}/" for folder in ("_static", "a", "b", "c")]
 
 
-@dataclass(eq=False)
-class Right:
-    """A right that another process may have once its time is over."""
+class Right(Lock):
+    """A lock that another process may have once its time is over."""
 
-    seconds_left: float
-    place: str = "gs://data-bucket/winnow/.publishing.lease"
+    seconds = 60.0
+
+    @property
+    def seconds_left(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
-def right() -> Iterator[Right]:
-    right = Right(3.0)
-    held.held.add(right)
-    yield right
-    held.held.discard(right)
+def right(service: Service) -> Right:
+    return Right("gs://data-bucket/winnow/.publishing.lease")
+
+
+@pytest.fixture
+def listed(right: Right) -> ListedStore:
+    """The published directory with one file, and three seconds left."""
+    found = ListedStore(GcsStore(PUBLIC, None), "badges", place() / "published", right)
+    found.put([("badges/a/counts.json", b"1")])
+    right.seconds = 3
+    return found
 
 
 @pytest.mark.parametrize("what", ["write", "remove"])
-def test_no_retry_begins_once_another_may_have_taken_over(service: Service, right: Right, what: str) -> None:
-    folder = public_folder() / "a"
-    with publishing(place()):
-        right.seconds_left = 60
-        sync.put([(folder / "counts.json", b"1")])
-        right.seconds_left = 3
-        service.refuse("badges/a/counts.json", 503, what=what)
-        began = time.monotonic()
-        with pytest.raises(StorageError):
-            sync.put([(folder / "counts.json", b"2")]) if what == "write" else sync.remove(folder / "counts.json")
-        assert time.monotonic() - began < 3
-        right.seconds_left = 60
-        service.refusals.clear()
+def test_no_retry_begins_once_another_may_have_taken_over(service: Service, listed: ListedStore, what: str) -> None:
+    service.refuse("badges/a/counts.json", 503, what=what)
+    began = time.monotonic()
+    with pytest.raises(StorageError):
+        listed.put([("badges/a/counts.json", b"2")]) if what == "write" else listed.delete("badges/a/counts.json")
+    assert time.monotonic() - began < 3
+    service.refusals.clear()
     assert len([each for each in service.asked if each.what == what and each.status == 503]) >= 1
     assert service.content(PUBLIC) == {"badges/a/counts.json": b"1"}
 
 
-def test_a_request_is_given_up_while_the_lease_surely_holds(service: Service, right: Right) -> None:
+def test_a_request_is_given_up_while_the_lease_surely_holds(service: Service, listed: ListedStore) -> None:
     service.seconds = 2.5
     with pytest.raises(UnreachableError, match="cannot be reached"):
-        gcs.open_bucket(PUBLIC, None).write(place(PUBLIC, "a"), b"1", 0, seconds=held.seconds_for_request())
+        listed.put([("badges/a/counts.json", b"2")])
     service.seconds = 0
 
 
-def test_with_too_little_time_left_no_write_and_no_delete_begins(service: Service, right: Right) -> None:
-    folder = public_folder() / "a"
-    with publishing(place()):
-        sync.put([(folder / "counts.json", b"1")])
-        right.seconds_left = 1.0
-        service.forget()
-        with pytest.raises(LeaseLostError):
-            sync.put([(folder / "counts.json", b"2")])
-        with pytest.raises(LeaseLostError):
-            sync.remove(folder / "counts.json")
-        assert [each.what for each in service.asked if each.what != "list"] == []
-        right.seconds_left = 60.0
+def test_with_too_little_time_left_no_write_and_no_delete_begins(
+    service: Service, listed: ListedStore, right: Right
+) -> None:
+    right.seconds = 1.0
+    service.forget()
+    with pytest.raises(LeaseLostError):
+        listed.put([("badges/a/counts.json", b"2")])
+    with pytest.raises(LeaseLostError):
+        listed.delete("badges/a/counts.json")
+    assert service.asked == []
 
 
-def test_a_delete_names_the_version_that_it_removes(service: Service) -> None:
-    folder = public_folder() / "a"
-    with publishing(place()):
-        sync.put([(folder / "counts.json", b"1")])
-        service.put(PUBLIC, "badges/a/counts.json", b"newer")
-        service.forget()
-        sync.remove(folder / "counts.json")
-    deletes = [each.status for each in service.asked if each.what == "remove" and each.name.startswith("badges")]
+def test_a_delete_names_the_version_that_it_removes(service: Service, listed: ListedStore, right: Right) -> None:
+    right.seconds = 60
+    service.put(PUBLIC, "badges/a/counts.json", b"newer")
+    service.forget()
+    listed.delete("badges/a/counts.json")
+    deletes = [each.status for each in service.asked if each.what == "remove"]
     # Refused; then looked at, and removed as what it is now.
     assert deletes[0] == 412
     assert len(deletes) == 2
     assert service.content(PUBLIC) == {}
+
+
+def test_an_endpoint_that_ignores_preconditions_is_refused_before_anything_is_written(
+    service: Service, house_of: MakeInBuckets, source: RowSource
+) -> None:
+    service.ignores_preconditions = True
+    house = house_of(A_FEW)
+    with pytest.raises(UnreachableError, match="gs://public-bucket/badges: the endpoint takes a write that names a"):
+        list(house.winnow.fetch([DAY], (), refetch=False))
+    assert source.asked == []
+    assert service.objects(PUBLIC) == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from winnow_dagster.files.gcs import Bucket
+from winnow_dagster.files.gcs import GcsStore
 from winnow_dagster.files.processes import this_machine, this_process
 
 
@@ -29,7 +29,11 @@ def test_only_the_copies_of_a_dead_process_of_this_machine_are_removed(
         folder.mkdir()
         if process:
             (folder / "process").write_text(process)
-    assert Bucket("it", None)._copies.is_dir()  # noqa: SLF001 - nothing else shows it
+    store = GcsStore("it", None)
+    own = store._copies  # noqa: SLF001 - nothing else shows it
+    assert own.is_dir()
     left = {path.name.removeprefix("winnow-copies-") for path in tmp_path.iterdir()}
     assert {"alive", "of-another-container", "of-somebody-else"} < left
     assert "dead" not in left
+    del store
+    assert not own.exists()

@@ -11,8 +11,7 @@ import pytest
 
 from tests.buckets import place, public_folder
 from winnow_dagster.files.errors import NotOursError, StorageError
-from winnow_dagster.files.opening import bucket_of
-from winnow_dagster.files.operations import exists, read_if_there
+from winnow_dagster.files.operations import exists, make_folder, overwrite_file, read_if_there
 from winnow_dagster.files.paths import StorePath
 from winnow_dagster.publishing.ownership import ID_NAME, Ownership
 
@@ -39,11 +38,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
 
 def put(folder: StorePath, name: str, content: bytes) -> None:
-    if isinstance(folder, Path):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    else:
-        bucket_of(folder).write(folder / name, content, None)
+    make_folder(folder)
+    overwrite_file(folder / name, content)
 
 
 def test_a_config_claims_its_directory_once_and_for_all(make: Make) -> None:

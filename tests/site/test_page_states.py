@@ -11,12 +11,12 @@ import pytest
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.core.dimensions import SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
-from winnow_dagster.sources.interface import CountAlong
 
 AS_OF = date(2026, 11, 20)
 TODAY = AS_OF + timedelta(days=1)

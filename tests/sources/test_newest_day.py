@@ -64,7 +64,7 @@ def test_bigquery_that_is_down_may_be_asked_later(tmp_path: Path, monkeypatch: p
     with fake() as service:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
         service.script("table", *[refused(503, "backendError")] * 3)
-        patience = RetryPolicy(tries=2, initial=0.01, maximum=0.01)
-        source = BigQuerySource(BigQuerySettings(), None, ledger_of(tmp_path), patience)
+        retry_policy = RetryPolicy(tries=2, initial=0.01, maximum=0.01)
+        source = BigQuerySource(BigQuerySettings(), None, ledger_of(tmp_path), retry_policy)
         with pytest.raises(TransientError):
             source.newest_day(TODAY)

@@ -1,6 +1,6 @@
-"""What is wrong with a config file, in sentences that name file, place, culprit and fix.
+"""Errors of a config file, in sentences that name file, place, culprit and fix.
 
-Reads YAML strictly and words pydantic's errors; what a key means is config.py's business.
+This module reads YAML strictly and turns pydantic's errors into sentences. Other modules define what a key means.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from winnow_dagster.core.escaping import visible
+from winnow_dagster.core.masking import ADDRESS, HIDDEN_ADDRESS, hide, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,43 +28,22 @@ class ConfigError(Exception):
     """A config file cannot be used. The message has one line per problem."""
 
     def __init__(self, path: Path, problems: Iterable[str]) -> None:
-        """Say of the file at `path` everything that is wrong with it."""
+        """Take the file's path, and its problems."""
         super().__init__("\n".join(f"{path}: {_on_one_line(problem)}" for problem in problems))
 
 
 def _on_one_line(problem: str) -> str:
     """Return a problem on one line, without web addresses and control characters."""
     # The address may be a misplaced alerts.webhook, and anyone who knows it can post to it.
-    hidden = _ADDRESS.sub(HIDDEN_ADDRESS, problem)
+    hidden = ADDRESS.sub(HIDDEN_ADDRESS, problem)
     return visible(hidden)
 
 
-_ADDRESS = re.compile(r"https?:/+[^\s'\"`/][^\s'\"`]*", re.IGNORECASE)
-_HOST = re.compile(r"[\s!]*[\w.-]+\.[a-z]{2,}(:\d+)?(?=[/?#])", re.IGNORECASE)
 _QUOTED = re.compile("'([^']+)'")
-HIDDEN_ADDRESS = "https://…"
-
-
-def hide(text: str) -> str:
-    """Return a text of the config, with what may be a secret masked."""
-    if "PRIVATE KEY" in text:
-        return "…PRIVATE KEY…"
-    if _ADDRESS.search(text):
-        return HIDDEN_ADDRESS
-    host = _HOST.match(text)
-    return f"{host[0]}/…" if host else text
-
-
-def shown(value: object) -> str:
-    """Return a wrong value as a message quotes it: short, and with what may be a secret masked."""
-    if isinstance(value, dict | list):
-        return "a section" if isinstance(value, dict) else "a list"
-    text = repr(hide(value) if isinstance(value, str) else value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - what fits a line
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key stands once, and text is text."""
+    """A YAML loader that refuses duplicate keys, and reads only unambiguous numbers as numbers."""
 
 
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -100,7 +80,7 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _m
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file of keys. Raises ConfigError where it is not readable or not that."""
+    """Return the content of a YAML file with keys at its top level. Raises ConfigError."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
@@ -125,13 +105,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def describe(error: ValidationError, content: Mapping[str, Any], keys: Mapping[str, list[str]]) -> list[str]:
     """Return a sentence per problem that pydantic found in `content`.
 
-    `keys`: for each section (`''` is the top, `packages` its entries) the keys that it may have.
+    `keys`: the keys of each section. `''` is the top level, and `packages` an entry of `packages:`.
     """
     return list(dict.fromkeys(_sentence(e, content, keys) for e in error.errors(include_url=False)))
 
 
 def place(location: Location, content: object) -> str:
-    """Return where a problem is, as `packages[2].name`; no deeper than `content`, which has no index for a scalar."""
+    """Return a location as `packages[2].name`, without steps that `content` does not have."""
     text = ""
     for step in location:
         if isinstance(step, int):
@@ -139,7 +119,7 @@ def place(location: Location, content: object) -> str:
                 break
             text += f"[{step}]"
             content = content[step]
-        elif step != "[key]":  # pydantic's word for a key of a mapping, which the step before has named
+        elif step != "[key]":  # pydantic adds it after the name of a mapping's key
             text += f".{hide(step)}" if text else hide(step)
             content = content.get(step) if isinstance(content, dict) else None
     return text
@@ -189,7 +169,7 @@ def _wrong_value(error: ErrorDetails) -> str:
             return f"{value} is not a section. Write `name: {name}`"
         # Text in place of a whole section may be a secret, such as the token of a webhook.
         value = "text"
-    # The sentences of Winnow's own validators come as they are, under a type of their own.
+    # Errors of Winnow's own validators have another type, and already are sentences.
     sentence = _SENTENCES.get(error["type"])
     return error["msg"] if sentence is None else sentence.format(value=value, **context)
 

@@ -23,7 +23,8 @@ from winnow_dagster.config.packages import (
 )
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
-from winnow_dagster.config.values import (
+from winnow_dagster.core.billing import TIB
+from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
     LocalPath,
@@ -33,8 +34,8 @@ from winnow_dagster.config.values import (
     Webhook,
     Whole,
 )
-from winnow_dagster.core.billing import TIB
-from winnow_dagster.files.paths import MANIFEST, SCHEME, ObjectPath
+from winnow_dagster.files.opening import open_path
+from winnow_dagster.files.paths import is_address
 from winnow_dagster.sources.kinds import (
     KIND_WITH_KEY_ONLY,
     KIND_WITHOUT_SOURCE,
@@ -57,7 +58,7 @@ SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
 
 class ServiceSection(Section):
-    """`service:`: where things are, and when a number is stale."""
+    """`service:`: paths, the site's address, and when a number is stale."""
 
     output_dir: Directory = "public"
     data_dir: Directory = ""
@@ -73,7 +74,7 @@ class BudgetSection(Section):
 
 
 class ScheduleSection(Section):
-    """`schedule:`: when Dagster reads the day that is over, in UTC."""
+    """`schedule:`: when Dagster reads yesterday, in UTC."""
 
     enabled: Annotated[bool, Field(strict=True)] = True
     hour: Annotated[Whole, Field(ge=0, le=23)] = 3
@@ -82,7 +83,7 @@ class ScheduleSection(Section):
 
 
 class AlertsSection(Section):
-    """`alerts:`: who is told of failed runs and red checks."""
+    """`alerts:`: where Winnow reports failed runs and checks."""
 
     webhook: Webhook
 
@@ -143,12 +144,12 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
-    """Find paths that would be served to the world, in a config whose other keys may have wrong values."""
+    """Find private paths that the web server would publish, even if other keys have wrong values."""
     service, source = (found if isinstance(found := content.get(k), dict) else {} for k in ("service", "source"))
     paths = {key: service[key] for key in ("output_dir", "data_dir", "credential_file") if key in service}
     if "credential_file" in source:
         paths["credential_file"] = source["credential_file"]
-    if str(paths.get("output_dir")).startswith(SCHEME) and "data_dir" not in paths:
+    if is_address(str(paths.get("output_dir"))) and "data_dir" not in paths:
         return ["service.data_dir: missing. Say where: beside output_dir, in a bucket, it would be served to the world"]
     named: dict[str, Any] = {"service": paths, "packages": [{"name": "a"}]}
     if source:
@@ -169,8 +170,6 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
     output_dir = _place(folder, service.output_dir, credential_file)
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
-    if isinstance(output_dir, ObjectPath):
-        output_dir = output_dir.listed_in(data_dir / MANIFEST)
     return Settings(
         config_file=path,
         folder=folder,
@@ -200,7 +199,7 @@ def _source_section(given: Mapping[str, Any] | None, service: ServiceSection) ->
 
 
 def _place(folder: Path, text: str, key_file: Path | None) -> StorePath:
-    return ObjectPath.parse(text, key_file) if text.startswith(SCHEME) else _absolute(folder, text)
+    return open_path(text, key_file) if is_address(text) else _absolute(folder, text)
 
 
 def _absolute(folder: Path, path: str) -> Path:

@@ -10,9 +10,11 @@ from xml.etree import ElementTree as ET
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from winnow_dagster.config.errors import shown
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
-from winnow_dagster.config.values import (
+from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
+from winnow_dagster.core.masking import shown
+from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
+from winnow_dagster.fields import (
     Color,
     GroupName,
     Section,
@@ -24,8 +26,6 @@ from winnow_dagster.config.values import (
     number_in_quotes,
     one_or_list,
 )
-from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
-from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

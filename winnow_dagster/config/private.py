@@ -1,4 +1,4 @@
-"""Private files and folders: none may lie in `output_dir`, which is served to the world."""
+"""Find private files and folders in `output_dir`, which web servers publish."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from winnow_dagster.config.settings import HOME_VARIABLE, IDS_FOLDER, INSTANCE_FILE
 from winnow_dagster.credentials import FILE_VARIABLE
-from winnow_dagster.files.paths import ObjectPath
+from winnow_dagster.files.paths import bucket_of, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,18 +25,19 @@ DAGSTER_FOLDERS = ("history", "schedules", "storage", "logs")
 
 def find_exposed(settings: Settings) -> Iterator[str]:
     """Find private paths that lie in `output_dir`, and an `output_dir` that lies in a private folder."""
-    served = settings.output_dir
-    if isinstance(served, ObjectPath):
-        if isinstance(settings.data_dir, ObjectPath) and settings.data_dir.bucket == served.bucket:
+    served = local_path(settings.output_dir)
+    if served is None:
+        if bucket_of(settings.data_dir) == bucket_of(settings.output_dir):
             yield (
-                f"service.data_dir: {settings.data_dir} is in the bucket of output_dir, {served}. Public access is "
-                "granted per bucket, so all may read it too. Use another bucket"
+                f"service.data_dir: {settings.data_dir} is in the bucket of output_dir, {settings.output_dir}. "
+                "Public access is granted per bucket, so all may read it too. Use another bucket"
             )
         return
     found: list[Path] = []
     for place, what in _private(settings):
-        path = _resolve(place) if isinstance(place, Path) else None
-        is_served = isinstance(place, Path) and any(_is_within(step, served) for step in _steps(place))
+        local = local_path(place) if place else None
+        path = _resolve(local) if local else None
+        is_served = local is not None and any(_is_within(step, served) for step in _steps(local))
         if path and is_served and not any(path.is_relative_to(other) for other in found):
             found.append(path)
             yield (
@@ -53,7 +54,7 @@ def find_exposed(settings: Settings) -> Iterator[str]:
 
 
 def _private(settings: Settings) -> Iterator[tuple[StorePath | None, str]]:
-    """Yield the private places, each folder before its content."""
+    """Yield private paths with a description, each folder before the paths in it."""
     yield settings.data_dir, "data_dir"
     yield settings.store_folder, "the stored days"
     yield settings.local_dir, "the history of runs"
@@ -67,16 +68,16 @@ def _private(settings: Settings) -> Iterator[tuple[StorePath | None, str]]:
 
 
 def _private_throughout(settings: Settings) -> Iterator[Path]:
-    """Yield the folders in which everything is private, so that `output_dir` may not lie in them either."""
+    """Yield the folders in which everything is private. `output_dir` may not lie in them."""
     places = [settings.store_folder, settings.data_dir / IDS_FOLDER, settings.default_home]
-    yield from (place for place in places if isinstance(place, Path))
+    yield from filter(None, map(local_path, places))
     for home in (_in_environment(HOME_VARIABLE), *_instance_folders(settings)):
         if home:
             yield from (home / name for name in DAGSTER_FOLDERS)
 
 
 def _instance_folders(settings: Settings) -> Iterator[Path]:
-    """Yield the folders that the dagster.yaml in use names. Another part of Winnow says what is wrong with the file."""
+    """Yield the folders that dagster.yaml names. Skips a file that is not valid: winnow_dagster.instance reports it."""
     home = _in_environment(HOME_VARIABLE) or settings.folder
     with suppress(OSError, ValueError, yaml.YAMLError):
         left = [yaml.safe_load((home / INSTANCE_FILE).read_text(encoding="utf-8"))]
@@ -98,7 +99,7 @@ def _resolve(path: Path) -> Path:
 
 
 def _steps(path: Path) -> Iterator[Path]:
-    """Yield the resolved path, and the links on the way to it: web servers follow a link in the served folder."""
+    """Yield the resolved path, and each link on the way to it. Web servers follow links in the served folder."""
     yield _resolve(path)
     left, known = [path.absolute()], set[Path]()
     while left:
@@ -112,6 +113,6 @@ def _steps(path: Path) -> Iterator[Path]:
 
 
 def _is_within(path: Path, folder: Path) -> bool:
-    """Tell whether a resolved path is in a folder, or would be where file names ignore case."""
+    """Return whether a resolved path is in a folder. Ignores case, as some file systems do."""
     inner, outer = str(path).casefold(), str(_resolve(folder)).casefold()
     return Path(inner).is_relative_to(outer)

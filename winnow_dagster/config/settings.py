@@ -1,4 +1,4 @@
-"""What a sound config comes to: frozen values that everything else is built from. Reads no file."""
+"""The settings: frozen values that a valid config resolves to. Reads no file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
 from winnow_dagster.core.days import PATIENCE_DAYS
 from winnow_dagster.core.window import ALL
+from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
 
 if TYPE_CHECKING:
@@ -31,21 +32,22 @@ IDS_FOLDER = "sites"
 
 @dataclass(frozen=True)
 class PackageSettings:
-    """One selector, as the config spells it, its windows in days, the headline's first, and its badges' look."""
+    """One entry of `packages:`. `window_days` has the headline's window first."""
 
     selector: Selector
     spelling: str
     window_days: tuple[int, ...]
     look: BadgeStyle = DEFAULT_STYLE
     min_downloads: int = 0
-    """From how many honest downloads over the headline's window on a selected package is published at all."""
+    """Packages with fewer honest downloads over the headline's window are not published."""
+
     settle: bool = True
-    """Whether days are read again once they have settled."""
+    """Whether Winnow re-reads days once they have settled."""
 
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """One group, its windows in days, the headline's first, and its badges' look."""
+    """One entry of `groups:`. `window_days` has the headline's window first."""
 
     group: Group
     window_days: tuple[int, ...]
@@ -54,7 +56,7 @@ class GroupSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A sound config: paths are absolute, names normalised. `config_file` is None without a config."""
+    """A valid config, with absolute paths and normalised names. `config_file` is None without a config."""
 
     config_file: Path | None
     folder: Path
@@ -80,22 +82,22 @@ class Settings:
 
     @property
     def cron(self) -> str:
-        """When the daily schedule ticks, in UTC, as cron writes it."""
+        """The cron expression of the daily schedule, in UTC."""
         return f"{self.schedule_minute} {self.schedule_hour} * * *"
 
     @property
     def everything(self) -> PackageSettings | None:
-        """What is said of `*`, if there is such an entry."""
+        """The entry `*`; None without one."""
         return next((package for package in self.packages if package.selector.is_all), None)
 
     @property
     def windows(self) -> dict[Selector, tuple[int, ...]]:
-        """The lengths of each selector's windows in days, the headline's first, in the config's order."""
+        """Each selector's window lengths in days, in the config's order. The headline's window is first."""
         return {package.selector: package.window_days for package in self.packages}
 
     @property
     def published_windows(self) -> dict[Selector | Group, tuple[int, ...]]:
-        """As `windows`, with those of the groups after them: all that is published."""
+        """The window lengths of all selectors, then of all groups."""
         found: dict[Selector | Group, tuple[int, ...]] = {}
         found.update((package.selector, package.window_days) for package in self.packages)
         found.update((group.group, group.window_days) for group in self.groups)
@@ -103,13 +105,13 @@ class Settings:
 
     @property
     def looks(self) -> dict[str, BadgeStyle]:
-        """How the badges of each selector and group look, by its text."""
+        """The badge style of each selector and group, by its text."""
         selectors = {str(package.selector): package.look for package in self.packages}
         return selectors | {str(group.group): group.look for group in self.groups}
 
     @property
     def longest_windows(self) -> dict[Selector, int]:
-        """How many days have to be read of each selector: its longest window, or that of a group that it is in."""
+        """The number of days that each selector needs: its longest window, or that of a group that it belongs to."""
         longest = {package.selector: _longest(package.window_days) for package in self.packages}
         for group in self.groups:
             for member in group.group.members:
@@ -133,7 +135,7 @@ class Settings:
 
     @property
     def spellings(self) -> dict[str, str]:
-        """How the config spells each package that it spells otherwise than normalised."""
+        """The config's spelling of each package whose spelling is not the normalised name."""
         return {
             package.selector.stem: package.spelling
             for package in self.packages
@@ -142,13 +144,13 @@ class Settings:
 
     @property
     def local_dir(self) -> Path:
-        """The folder of what is nobody else's business: this machine's own history of runs, if it keeps one."""
-        if isinstance(self.data_dir, Path):
-            return self.data_dir
+        """The folder for files of this machine only, such as its own history of runs."""
+        if folder := local_path(self.data_dir):
+            return folder
         beside = self.folder / "data"
         if os.access(beside if beside.exists() else self.folder, os.W_OK):
             return beside
-        # Of this user and this config: a config that is mounted has no place beside it, as a ConfigMap has none.
+        # Next to a mounted config, such as a ConfigMap, nothing can be written.
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()) / f"winnow-{os.getuid()}-{digest}"
 
@@ -159,7 +161,7 @@ class Settings:
 
     @property
     def store_folder(self) -> StorePath:
-        """The folder of the stored days: one for each source, so that days of two never add up to one number."""
+        """The folder of the stored days. Each source has its own, so that no number mixes days of two sources."""
         if not self.source.variant:
             return self.data_dir / self.source.kind
         digest = hashlib.sha256(self.source.variant.encode()).hexdigest()[:8]
@@ -167,5 +169,5 @@ class Settings:
 
 
 def _longest(window_days: tuple[int, ...]) -> int:
-    """Return how many days have to be read for these windows; over all days, those in which a gap is filled."""
+    """Return how many days these windows need. A window over all days needs those in which Winnow fills gaps."""
     return max(*window_days, PATIENCE_DAYS if ALL in window_days else 0)

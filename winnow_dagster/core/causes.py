@@ -74,9 +74,40 @@ CREDENTIALS: Mapping[str, Cause] = {
 }
 
 BUCKETS: Mapping[str, Cause] = {
-    "no_bucket": Cause("404: no such bucket", "There is no such bucket. Create it, or choose another"),
-    "forbidden": Cause("403", "Give this account the role Storage Object User on the bucket"),
-    "unauthorized": Cause("401", "Check the credentials: service.credential_file, or those of the environment"),
+    "no_bucket": Cause(
+        "404: no such bucket, `NoSuchBucket`, `ContainerNotFound`",
+        "There is no such bucket. Create it, or choose another",
+    ),
+    "forbidden": Cause("GCS: 403", "Give this account the role Storage Object User on the bucket"),
+    "unauthorized": Cause("GCS: 401", "Check the credentials: service.credential_file, or those of the environment"),
+    "s3_forbidden": Cause(
+        "S3: 403 `AccessDenied`",
+        "Allow this account s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on its "
+        "objects",
+    ),
+    "s3_credentials": Cause(
+        "S3: no credentials, `InvalidAccessKeyId`, `SignatureDoesNotMatch`, `ExpiredToken`",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary ones), or attach a role "
+        "to the machine; for another service than AWS, set AWS_ENDPOINT_URL too",
+    ),
+    "s3_region": Cause(
+        "S3: `PermanentRedirect`, `AuthorizationHeaderMalformed`: the bucket is in another region",
+        "Set AWS_REGION to the region of the bucket",
+    ),
+    "az_forbidden": Cause(
+        "Azure: 403 `AuthorizationPermissionMismatch`",
+        "Give this account the role Storage Blob Data Contributor on the container",
+    ),
+    "az_credentials": Cause(
+        "Azure: no credentials, `AuthenticationFailed`, `AuthorizationFailure`",
+        "Set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or attach a managed "
+        "identity to the machine",
+    ),
+    "no_preconditions": Cause(
+        "an endpoint that ignores `If-Match` or `If-None-Match`",
+        "Two workers could overwrite each other there. Use a service, or a release of it, with conditional writes, "
+        "such as S3, R2 or MinIO",
+    ),
     "scopes": Cause(
         "403 `insufficientPermissions`, `ACCESS_TOKEN_SCOPE_INSUFFICIENT`",
         "Give the machine the scope https://www.googleapis.com/auth/devstorage.read_write, or set "

@@ -12,7 +12,6 @@ from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judg
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.planning import contiguous, plan_requests, without_answered
 from winnow_dagster.core.verdicts import describe_short
-from winnow_dagster.files.held import ensure_held
 from winnow_dagster.files.locks import fetching
 from winnow_dagster.files.operations import make_writable
 from winnow_dagster.sources.interface import NotThereYetError, SourceError
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.names import Selector
     from winnow_dagster.defs.resources import Installation
+    from winnow_dagster.files.held import Lock
 
 logger = logging.getLogger(__name__)
 
@@ -57,25 +57,25 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
     Short days are not read. Raises StorageError and NotOursError before it asks. If the source answers nothing at all,
     it raises SourceError after each failure is stored.
     """
-    with fetching(winnow.settings.store_folder):
+    with fetching(winnow.settings.store_folder) as lease:
         winnow.raw.clean_up()
         # The answers that a run left behind when it died.
         winnow.raw.merge()
         try:
-            yield from _ask(winnow, wanted)
+            yield from _ask(winnow, wanted, lease)
         except SourceError:
-            _merge(winnow)
+            _merge(winnow, lease)
             raise
-        _merge(winnow)
+        _merge(winnow, lease)
 
 
-def _merge(winnow: Installation) -> None:
+def _merge(winnow: Installation, lease: Lock) -> None:
     """Merge the answers, unless another process has taken over: then it merges them."""
-    ensure_held()
+    lease.ensure_held()
     winnow.raw.merge()
 
 
-def _ask(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
+def _ask(winnow: Installation, wanted: Wanted, lease: Lock) -> Iterator[Answer]:
     stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
     requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
     if requests:
@@ -92,7 +92,7 @@ def _ask(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
             has_read |= isinstance(answer, Reading)
             told.update((request.selector, day) for request in answer.requests for day in request.days())
             # All that is paid for is stored by now. Another process asks for the rest.
-            ensure_held()
+            lease.ensure_held()
     except SourceError as error:
         for request in requests:
             if any((request.selector, day) not in told for day in request.days()):

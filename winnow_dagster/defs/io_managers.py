@@ -5,6 +5,7 @@ Each handles one partition or a range of them, and notes numbers per partition f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -14,8 +15,9 @@ from winnow_dagster.core.everything import Everything
 from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
-from winnow_dagster.files.locks import counting, publishing
+from winnow_dagster.files.locks import counting
 from winnow_dagster.files.operations import Batch, Failures
+from winnow_dagster.files.session import publishing
 from winnow_dagster.sources.interface import TransientError
 
 if TYPE_CHECKING:
@@ -108,11 +110,13 @@ class BadgesIO(dg.IOManager):
 
         Raises StorageError in the end if some could not be published, and NotOursError.
         """
-        settings, web, clock = self._winnow.settings, self._winnow.web, self._winnow.clock
+        settings, clock = self._winnow.settings, self._winnow.clock
         failures = Failures()
-        with publishing(settings.data_dir):
+        with publishing(settings.data_dir, self._winnow.web.folder) as session:
+            web = replace(self._winnow.web, folder=session.folder)
             self._winnow.ownership.claim()
             web.clean_up()
+            web.remember(package.state.package for found in obj.values() for package in _in_full(found))
             web.wide.release(failures)
             batch, changed = Batch(failures), dict.fromkeys(obj, 0)
             web.read_ahead(package.state.package for found in obj.values() for package in _in_full(found))
@@ -152,9 +156,10 @@ class SiteIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, bytes]) -> None:
         """Publish files by name: changed ones only."""
-        with publishing(self._winnow.settings.data_dir):
+        with publishing(self._winnow.settings.data_dir, self._winnow.web.folder) as session:
             self._winnow.ownership.claim()
-            context.add_output_metadata({"files_changed": self._winnow.web.publish_files(obj)})
+            web = replace(self._winnow.web, folder=session.folder)
+            context.add_output_metadata({"files_changed": web.publish_files(obj)})
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: nothing is made from a page."""

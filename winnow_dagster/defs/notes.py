@@ -1,4 +1,4 @@
-"""Notes: what a materialisation says of itself in the Dagster UI, numbers to plot and badges to look at."""
+"""Metadata of materialisations in the Dagster UI: numbers to plot, and badges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from winnow_dagster.sources.interface import Costs
 
 MAX_PICTURES = 30
-"""How many badges of a prefix are shown."""
+"""The maximum number of badges that a prefix shows."""
 
 
 def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
@@ -41,14 +41,14 @@ def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
 
 
 class DayCosts:
-    """What the readings of a run cost each of its days, and how many rows came late."""
+    """The cost of a run for each of its days, and the number of late rows."""
 
     def __init__(self) -> None:
-        """Start with nothing read."""
+        """Start without readings."""
         self._days: dict[date, Counter[str]] = defaultdict(Counter)
 
     def add_late(self, day: date, rows: int) -> None:
-        """Add downloads that a second reading found more than the first (less is negative)."""
+        """Add the difference that a re-read found, which may be negative."""
         self._days[day]["late_rows"] += rows
 
     def add(self, reading: Reading) -> None:
@@ -74,7 +74,7 @@ class DayCosts:
 
 
 def sum_by(counts: pl.LazyFrame, column: str) -> dict[Any, int]:
-    """Return the downloads by what a column holds."""
+    """Return the downloads by the values of a column."""
     return dict(counts.group_by(column).agg(pl.col("downloads").sum()).collect().iter_rows())
 
 
@@ -88,7 +88,7 @@ def category_numbers(counts: pl.DataFrame) -> dict[str, float]:
 
 
 def package_notes(states: Sequence[PackageState], settings: Settings, site: SiteConfig, today: date) -> dict[str, Any]:
-    """Return what to show of the packages of one selector: numbers of one package, the badges of several."""
+    """Return the metadata of one selector's packages: numbers for one package, badges for several."""
     shown = {state.package: _picture(site.badges(state, today)[0]) for state in states[:MAX_PICTURES]}
     if len(states) != 1:
         table = ["| package | badge |", "|---|---|", *(f"| {name} | {badge} |" for name, badge in shown.items())]

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from winnow_dagster.config.settings import CONFIG_NAME
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
-from winnow_dagster.core.days import CountOptions, describe, recount
+from winnow_dagster.core.days import CountOptions
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
+from winnow_dagster.core.packages import describe, recount
 from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
+from winnow_dagster.files.session import listed
 from winnow_dagster.publishing.audit import Recount, windows_of
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
@@ -113,7 +115,7 @@ class Installation:
         s = self.settings
         count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
         site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
-        return WebDir(s.output_dir, site, s.spellings)
+        return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
     def ownership(self) -> Ownership:

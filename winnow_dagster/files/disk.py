@@ -8,7 +8,6 @@ import errno
 import os
 import secrets
 import shutil
-import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -290,7 +289,7 @@ def _holds(path: str, content: bytes) -> bool:
         raise to_storage_error(error, path) from None
 
 
-def read_if_there(path: Path) -> bytes | None:
+def read_if_there(path: Path | str) -> bytes | None:
     """Return the content of a file, or None where there is no such file. Raises StorageError."""
     return _read(str(path))
 
@@ -310,11 +309,6 @@ def make_folder(folder: Path | str) -> bool:
             each.mkdir(exist_ok=True)
             each.chmod(0o755)
     return True
-
-
-def others_can_read(path: Path) -> bool:
-    """Tell whether every user of this machine can read a file. Raises OSError."""
-    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def make_writable(folder: Path) -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from winnow_dagster.core.causes import Cause
-    from winnow_dagster.files.paths import ObjectPath
 
 MAX_WORDS = 300
 CAUSES_OF_REASONS = {
@@ -42,7 +41,7 @@ CAUSES_OF_WORDS = {
 
 
 @contextlib.contextmanager
-def translating_gcs_errors(place: ObjectPath) -> Iterator[None]:
+def translating_gcs_errors(place: str) -> Iterator[None]:
     """Turn what Google's client raises into a StorageError of `place`; NotFound of an object is the caller's."""
     try:
         yield
@@ -65,7 +64,7 @@ def translating_gcs_errors(place: ObjectPath) -> Iterator[None]:
         ) from None
 
 
-def _named(error: GoogleAPICallError, place: ObjectPath) -> StorageError:
+def _named(error: GoogleAPICallError, place: str) -> StorageError:
     reasons, words = _told(error)
     cause = _cause(error, reasons, words)
     if cause is BUCKETS["changed"]:

@@ -1,13 +1,14 @@
 """Leases: locks in a bucket, for processes that share no disk.
 
-Whoever holds one renews it; a lease that is not renewed for a while is anybody's again, and so is, at once, one whose
-process was on this machine and has died. A holder that slept through the end of its lease finds out before it writes
-over what another has written.
+The holder renews its lease. Another process takes a lease that is not renewed for a while, and at once one that was
+given back or whose process was on this machine and has died. A holder that slept through the end of its lease finds out
+before it writes over what another has written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import secrets
 import threading
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.files.errors import PreconditionFailedError, StorageError
 from winnow_dagster.files.file_lock import MAX_WAIT_SECONDS
-from winnow_dagster.files.held import held, now
-from winnow_dagster.files.opening import bucket_of
+from winnow_dagster.files.held import Lock, now
 from winnow_dagster.files.processes import is_dead, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from winnow_dagster.files.paths import ObjectPath, ObjectVersion
+    from winnow_dagster.files.bucket import BucketStore
+    from winnow_dagster.files.store import Version
 
 logger = logging.getLogger(__name__)
 
@@ -34,28 +35,27 @@ SURE_SHARE = 0.9
 """The share of END_SECONDS for which the holder relies on the lease."""
 
 ASK_SECONDS = 1.0
-"""How often those ask who wait; a bucket tells nobody by itself."""
+"""How often a waiting process asks; a bucket tells nobody by itself."""
+
+FREE = b"free"
+"""The content of a lease that was given back. It is not removed: not every client can remove only its own version."""
 
 
-class Lease:
+class Lease(Lock):
     """One lock, as this process sees it."""
 
-    def __init__(self, place: ObjectPath) -> None:
-        """Use an object that is there while somebody holds the lease."""
-        self._place = place
-        self._bucket = bucket_of(place)
-        # Told apart from what another thread of this process writes, and from what it wrote itself before.
-        self._text = f"{this_process()} {secrets.token_hex(4)}"
-        self._generation = 0
+    def __init__(self, store: BucketStore, key: str) -> None:
+        """Use the object with this key."""
+        super().__init__(f"{store.address}/{key}")
+        self._store, self._key = store, key
+        # Unlike what another thread of this process writes.
+        self._name = f"{this_process()} {secrets.token_hex(4)}"
+        # Unlike what this one wrote before: where versions are hashes, a lease that is renewed has to change.
+        self._renewals = itertools.count()
+        self._version: Version | None = None
         self._good_until = 0.0
-        self.was_left = False
         self._is_over = threading.Event()
         self._renewing = threading.Thread(target=self._renew, daemon=True)
-
-    @property
-    def place(self) -> ObjectPath:
-        """Where the lease is."""
-        return self._place
 
     @property
     def seconds_left(self) -> float:
@@ -63,68 +63,66 @@ class Lease:
         return self._good_until - now()
 
     def acquire(self, what: str) -> None:
-        """Take it; wait, and say for whom, while another holds it. Raises StorageError."""
-        _in_use.add(self._text)
+        """Take it; wait, and log for which process, while another holds it. Raises StorageError."""
         seen, since, said, began = None, 0.0, False, now()
-        while not self._take():
-            known, holder = self._look()
-            if known is None:
+        while True:
+            known = self._store.head(self._key)
+            content = self._store.read(self._key) if known else None
+            if known and content is None:
                 continue
-            if known != seen:
-                seen, since = known, now()
-            if is_dead(holder) or self._is_left(holder) or now() - since > END_SECONDS:
-                logger.warning("process %s, which was %s, has died or given up", holder, what)
-                # In one write: a process between two writes would not learn that the lease was left.
-                self._generation = known.generation
+            holder = (content or FREE).decode(errors="replace")
+            if known and known.version != seen:
+                seen, since = known.version, now()
+            has_ended = is_dead(holder) or now() - since > END_SECONDS
+            if holder == FREE.decode() or has_ended:
+                if known and has_ended and content != FREE:
+                    logger.warning("process %s, which was %s, has died or given up", holder, what)
+                self._version = known.version if known else None
                 if self._take():
-                    self.was_left = True
                     break
                 # Another process was faster.
-                self._generation = 0
                 continue
             if now() - began > MAX_WAIT_SECONDS:
                 raise StorageError(
-                    f"{self._place}: process {holder}, which is {what}, does not finish. End it, and run again"
+                    f"{self.place}: process {holder}, which is {what}, does not finish. End it, and run again"
                 )
             if not said:
                 logger.warning("waiting for process %s, which is %s", holder, what)
                 said = True
             self._is_over.wait(ASK_SECONDS)
-        # Whoever held it before may have written since.
-        self._bucket.forget()
+        # The previous holder may have written since.
+        self._store.forget()
         self._renewing.start()
 
-    def end(self, *, give_back: bool) -> None:
-        """Renew it no more, and let others have it at once, or not before they find that it has ended."""
+    def end(self) -> None:
+        """Renew it no more, and give it back."""
         self._is_over.set()
         self._renewing.join()
-        if give_back:
-            # One that cannot be given back ends by itself.
-            with contextlib.suppress(StorageError):
-                self._bucket.remove(self._place, self._generation)
-        _in_use.discard(self._text)
+        # One that cannot be given back ends by itself; one that another process has is not this one's to give.
+        with contextlib.suppress(StorageError):
+            self._store.write(self._key, FREE, self._version)
 
     def _take(self) -> bool:
         asked = now()
         try:
-            self._generation = self._bucket.write(self.place, self._text.encode(), self._generation)
+            self._write()
         except PreconditionFailedError:
             # It may be what this process wrote, when the answer was lost on the way.
-            known, holder = self._look()
-            if known is None or holder != self._text:
+            known = self._store.head(self._key)
+            if known is None or not (self._store.read(self._key) or b"").startswith(f"{self._name} ".encode()):
                 return False
-            self._generation = known.generation
+            self._version = known.version
+            try:
+                self._write()
+            except PreconditionFailedError:
+                return False
         # Other processes start to count later, and a clock may be a little slow.
         self._good_until = asked + END_SECONDS * SURE_SHARE
         return True
 
-    def _is_left(self, holder: str) -> bool:
-        """Tell whether this process held it, and did not give it back."""
-        return holder.startswith(f"{this_process()} ") and holder not in _in_use
-
-    def _look(self) -> tuple[ObjectVersion | None, str]:
-        known = self._bucket.look_closely(self.place)
-        return known, (self._bucket.read(self.place) or b"unknown").decode(errors="replace")
+    def _write(self) -> None:
+        content = f"{self._name} {next(self._renewals)}".encode()
+        self._version = self._store.write(self._key, content, self._version)
 
     def _renew(self) -> None:
         while not self._is_over.wait(RENEW_SECONDS):
@@ -133,28 +131,16 @@ class Lease:
                     self._good_until = 0.0
                     return
             except StorageError as error:
-                # In passing, it may be: the lease holds for a while yet.
+                # It may be transient: the lease holds for a while yet.
                 logger.warning("%s", error)
 
 
-_in_use: set[str] = set()
-"""What the leases of this process say of their holder."""
-
-
 @contextlib.contextmanager
-def leased(place: ObjectPath, what: str) -> Iterator[bool]:
-    """Hold a lease; wait while another process does. Raises StorageError.
-
-    Yields whether the last who held it gave it back. It is not given back after an exception, be it Ctrl-C, for whoever
-    comes next to know.
-    """
-    lease = Lease(place)
+def leased(store: BucketStore, key: str, what: str) -> Iterator[Lease]:
+    """Hold a lease; wait while another process does. Raises StorageError."""
+    lease = Lease(store, key)
     lease.acquire(what)
-    held.add(lease)
-    is_whole = False
     try:
-        yield not lease.was_left
-        is_whole = True
+        yield lease
     finally:
-        held.remove(lease)
-        lease.end(give_back=is_whole)
+        lease.end()

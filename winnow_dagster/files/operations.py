@@ -1,42 +1,44 @@
-"""Files wherever they are: read, replaced and removed on a disk or in a bucket, in one way for all who use them.
+"""Files wherever they are: read, replaced and removed in one way on a disk and in a bucket.
 
-A path is on a disk, an ObjectPath in a bucket. Everything here raises StorageError, and nothing else.
+Everything here raises StorageError, and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winnow_dagster.files import disk, sync
-from winnow_dagster.files.errors import Failures, StorageError, translating_os_errors
-from winnow_dagster.files.manifest import manifest_of
-from winnow_dagster.files.opening import bucket_of
-from winnow_dagster.files.paths import ObjectPath
+from winnow_dagster.files import disk
+from winnow_dagster.files.bucket import BucketStore
+from winnow_dagster.files.errors import Failures, StorageError
+from winnow_dagster.files.listed import ListedStore
+from winnow_dagster.files.local import LocalStore
+from winnow_dagster.files.opening import key_of, store_of
+from winnow_dagster.files.paths import local_path
+from winnow_dagster.files.store import Version
+from winnow_dagster.files.sync import ParallelUploader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from winnow_dagster.files.paths import ObjectVersion, StorePath
+    from winnow_dagster.files.paths import StorePath
 
-__all__ = ["Batch", "Failures", "StorageError"]
-
-Version = tuple[int, int] | int
-"""What tells one version of a file from another."""
+__all__ = ["Batch", "Failures", "StorageError", "Version"]
 
 
 def read_if_there(place: StorePath) -> bytes | None:
     """Return the content of a file, or None where there is no such file."""
-    if isinstance(place, Path):
-        return disk.read_if_there(place)
-    return sync.read(place) if place.manifest else bucket_of(place).read(place)
+    return store_of(place).read(key_of(place))
 
 
-def read_ahead(places: Iterable[ObjectPath]) -> None:
-    """Let files be read side by side that are about to be read."""
-    sync.read_ahead(places)
+def read_ahead(folder: StorePath, places: Iterable[StorePath]) -> None:
+    """Read files below a folder side by side for the next who reads them, where each read takes a request."""
+    store_of(folder).read_ahead(key_of(place) for place in places)
+
+
+def copy_ahead(folder: StorePath, places: Iterable[StorePath]) -> None:
+    """Copy files below a folder side by side for the next who asks for copies, where each takes a request."""
+    store_of(folder).copy_ahead(key_of(place) for place in places)
 
 
 def local_copies(places: Sequence[StorePath]) -> list[Path]:
@@ -44,41 +46,35 @@ def local_copies(places: Sequence[StorePath]) -> list[Path]:
 
     Of what is gone there is no file.
     """
-    objects = [place for place in places if isinstance(place, ObjectPath)]
-    copies = iter(bucket_of(objects[0]).copies(objects) if objects else ())
-    return [place if isinstance(place, Path) else next(copies) for place in places]
+    return store_of(places[0]).copies([key_of(place) for place in places]) if places else []
 
 
 def version_of(place: StorePath) -> Version | None:
     """Return what tells this version of a file from another; None where there is no such file."""
-    if isinstance(place, Path):
-        with translating_os_errors(place):
-            try:
-                return _version(place.stat())
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-    known = _look(place)
-    return known.generation if known else None
+    return store_of(place).look(key_of(place))
 
 
 def exists(place: StorePath) -> bool:
     """Tell whether there is such a file."""
-    return os.path.isfile(place) if isinstance(place, Path) else _look(place) is not None  # noqa: PTH113
-
-
-def _look(place: ObjectPath) -> ObjectVersion | None:
-    return manifest_of(place).get(place.key) if place.manifest else bucket_of(place).look(place)
+    return store_of(place).exists(key_of(place))
 
 
 def list_names(folder: StorePath) -> list[str]:
     """Return the names of what is directly in a folder; none where there is no such folder."""
-    if isinstance(folder, ObjectPath):
-        return manifest_of(folder).names(folder.key) if folder.manifest else list(bucket_of(folder).listing(folder))
-    with translating_os_errors(folder):
-        try:
-            return os.listdir(folder)  # noqa: PTH208 - a million Path take seconds
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+    return store_of(folder).names(key_of(folder))
+
+
+def list_ahead(folder: StorePath, beginning: str) -> StorePath:
+    """Announce that many folders in `folder` whose names begin so will be looked at. Returns `folder`."""
+    store_of(folder).list_ahead(f"{key_of(folder)}/{beginning}".lstrip("/"))
+    return folder
+
+
+def remember_folders(folder: StorePath, find: Callable[[], Collection[str]]) -> None:
+    """Note which folders in `folder` are not `*`'s, if there are so many folders that listing them takes long."""
+    store = store_of(folder)
+    if isinstance(store, ListedStore):
+        store.remember_folders(find)
 
 
 def replace_file(place: StorePath, content: bytes, replaces: Version | None = None) -> Version:
@@ -86,9 +82,17 @@ def replace_file(place: StorePath, content: bytes, replaces: Version | None = No
 
     `replaces`: the version that is there, as far as is known. In a bucket, no other is replaced.
     """
-    if isinstance(place, Path):
-        return _version(disk.replace_file(place, content))
-    return bucket_of(place).write(place, content, replaces if isinstance(replaces, int) else 0)
+    return store_of(place).write(key_of(place), content, replaces)
+
+
+def overwrite_file(place: StorePath, content: bytes) -> None:
+    """Put `content` at a place, whatever version is there now."""
+    store_of(place).overwrite(key_of(place), content)
+
+
+def create_file(place: StorePath, content: bytes) -> None:
+    """Create a file unless there is one. Of two processes, one succeeds."""
+    store_of(place).create(key_of(place), content)
 
 
 def replace_changed(folder: StorePath, files: Mapping[str, bytes]) -> int:
@@ -96,76 +100,50 @@ def replace_changed(folder: StorePath, files: Mapping[str, bytes]) -> int:
 
     They take their places in the order given.
     """
-    if isinstance(folder, Path):
-        return disk.replace_changed(folder, files)
-    changed = sync.changed(folder, files)
-    sync.put(changed)
-    return len(changed)
+    return store_of(folder).replace_changed(key_of(folder), files)
 
 
-def put_tagged(place: ObjectPath, text: str) -> None:
-    """Put a text at a place of a bucket, whatever is there, so that `read_tags` finds it."""
-    bucket_of(place).put_tagged(place, text)
+def put_tagged(place: StorePath, text: str) -> None:
+    """Put a text at a place of a bucket, in place of what is there, so that `read_tags` finds it."""
+    _bucket_of(place).overwrite(key_of(place), text.encode(), tag=text)
 
 
-def read_tags(folder: ObjectPath) -> list[str]:
+def read_tags(folder: StorePath) -> list[str]:
     """Return the texts that were put so below a folder of a bucket, ordered by their places."""
-    return bucket_of(folder).read_tags(folder)
-
-
-def hand_over(folder: StorePath, to: StorePath) -> None:
-    """Let the files of a folder be looked for where `to` lists them: the same folder, in another part of a manifest."""
-    if isinstance(folder, ObjectPath) and isinstance(to, ObjectPath):
-        for name in list_names(folder):
-            sync.hand_over(folder / name, to / name)
+    store = _bucket_of(folder)
+    found = list(store.scan(f"{key_of(folder)}/"))
+    contents = iter(store.read_many([known.key for known in found if known.tag is None]))
+    return [(next(contents) or b"").decode() if known.tag is None else known.tag for known in found]
 
 
 def remove(place: StorePath) -> None:
     """Remove a file, if it is there."""
-    if isinstance(place, Path):
-        with translating_os_errors(place):
-            place.unlink(missing_ok=True)
-    elif place.manifest:
-        sync.remove(place)
-    elif known := bucket_of(place).look_closely(place):
-        bucket_of(place).remove(place, known.generation)
+    store_of(place).delete(key_of(place))
 
 
 def remove_folder(folder: StorePath) -> None:
     """Remove a folder that is empty; leave one that is not. A bucket has none."""
-    if isinstance(folder, Path):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    store_of(folder).remove_folder(key_of(folder))
 
 
 def rename(place: StorePath, name: str, version: Version | None) -> None:
     """Give a file another name in its folder, in place of what is called so. In a bucket, only this version of it."""
-    if isinstance(place, ObjectPath):
-        if isinstance(version, int):
-            bucket_of(place).rename(place, name, version)
-        return
-    with translating_os_errors(place):
-        place.replace(place.with_name(name))
+    store_of(place).rename(key_of(place), name, version)
 
 
 def make_folder(folder: StorePath) -> None:
     """Make a folder and those above it, 0755 whatever the umask. A bucket needs none."""
-    if isinstance(folder, Path):
-        disk.make_folder(folder)
+    store_of(folder).make_folder(key_of(folder))
 
 
 def make_writable(folder: StorePath) -> None:
     """Make a folder if there is none. Check that files can be created and replaced in it, and that it has space."""
-    if isinstance(folder, Path):
-        disk.make_writable(folder)
-    else:
-        bucket_of(folder).probe(folder)
+    store_of(folder).make_writable(key_of(folder))
 
 
 def remove_staged(folder: StorePath, passed_over: Collection[str] = ()) -> None:
     """Remove what runs that died left half-written in `folder` and below it, but for those folders passed over."""
-    if isinstance(folder, Path):
-        disk.remove_staged(folder, passed_over)
+    store_of(folder).remove_staged(key_of(folder), passed_over)
 
 
 class Batch:
@@ -176,18 +154,34 @@ class Batch:
 
         On a disk, files wait beside their places, or in `staging`, a folder of the same file system.
         """
-        self._disk = disk.Batch(failures, most, staging if isinstance(staging, Path) else None)
-        self._uploads = sync.ParallelUploader(failures, most)
+        self._failures, self._most = failures, most
+        self._disk = disk.Batch(failures, most, local_path(staging) if staging else None)
+        self._uploads: dict[int, ParallelUploader] = {}
 
     def add(self, folder: StorePath | str, files: Mapping[str, bytes]) -> int:
-        """Take those of `files` (name -> content) that `folder` does not have yet; return how many."""
-        return self._uploads.add(folder, files) if isinstance(folder, ObjectPath) else self._disk.add(folder, files)
+        """Take those of `files` (name -> content) that `folder` does not have yet; return how many.
+
+        A text is the path of a folder on a disk.
+        """
+        if isinstance(folder, str):
+            return self._disk.add(folder, files)
+        store = store_of(folder)
+        if isinstance(store, LocalStore):
+            return self._disk.add(key_of(folder), files)
+        if not isinstance(store, ListedStore):
+            raise TypeError(f"{folder} is not the directory of a publication")
+        uploads = self._uploads.setdefault(id(store), ParallelUploader(store, self._failures, self._most))
+        return uploads.add(key_of(folder), files)
 
     def put(self) -> None:
         """Put what was taken in its place, folder by folder."""
         self._disk.put()
-        self._uploads.put()
+        for uploads in self._uploads.values():
+            uploads.put()
 
 
-def _version(stat: os.stat_result) -> tuple[int, int]:
-    return stat.st_mtime_ns, stat.st_ino
+def _bucket_of(place: StorePath) -> BucketStore:
+    store = store_of(place)
+    if not isinstance(store, BucketStore):
+        raise TypeError(f"{place} is in no bucket")
+    return store

@@ -1,54 +1,49 @@
-"""Places: where a directory or a file is, on a disk or in a bucket of object storage. Reads and writes nothing."""
+"""Paths of files and folders: on a disk, or in a bucket of object storage. Reads and writes nothing."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-SCHEME = "gs://"
-MANIFEST = "manifest"
-"""The folder of a manifest, in that of the data."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from winnow_dagster.files.store import Store
 
 AT_ONCE = 16
 """How many requests to buckets are under way at the same time."""
 
-NAMED = "named.json"
-"""The part of a manifest that lists all that no other part does."""
-
-_WRITTEN = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?P<key>(/[^/\x00-\x1f\x7f#?*\[\]]+)*)/?")
+_ADDRESS = re.compile(
+    r"(?P<bucket>(?:gs|s3|az)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?P<key>(/[^/\x00-\x1f\x7f#?*\[\]]+)*)/?"
+)
+EXAMPLES = "gs://bucket/prefix, s3://bucket/prefix or az://container/prefix"
 
 
 @dataclass(frozen=True, order=True)
 class ObjectPath:
-    """An object in a bucket, or all those whose keys begin with this one and a slash: `gs://bucket/key`."""
+    """An object in a bucket, or all objects whose keys begin with this one and a slash: `gs://bucket/key`."""
 
     bucket: str
-    key: str = ""
-    key_file: Path | None = field(default=None, compare=False, repr=False)
-    """A service account's key; None where the credentials come from the environment."""
+    """The address of the bucket: `gs://bucket`."""
 
-    manifest: StorePath | None = field(default=None, compare=False, repr=False)
-    """What lists the objects below `root`; None where the bucket itself is asked."""
+    key: str
+    connect: Callable[[], Store] = field(compare=False, repr=False)
+    """Returns the store that the object is in: always the same one."""
 
-    root: str = field(default="", compare=False, repr=False)
-
-    @classmethod
-    def parse(cls, text: str, key_file: Path | None = None) -> ObjectPath:
-        """Read `gs://bucket/prefix`. Raises ValueError."""
-        found = _WRITTEN.fullmatch(text)
-        if not found or {".", ".."} & set(found["key"].split("/")):
-            raise ValueError(f"{text!r} is not a directory of a bucket. Write it as gs://bucket/prefix")
-        return cls(found["bucket"], found["key"].lstrip("/"), key_file)
+    @property
+    def store(self) -> Store:
+        """The store that the object is in."""
+        return self.connect()
 
     def __truediv__(self, name: str) -> ObjectPath:
         """Return what is called so below this one."""
         return replace(self, key=f"{self.key}/{name}".strip("/"))
 
     def __str__(self) -> str:
-        """Return the address that Google's own tools take."""
-        return f"{SCHEME}{self.bucket}/{self.key}".rstrip("/")
+        """Return the address that the service's own tools take."""
+        return f"{self.bucket}/{self.key}".rstrip("/")
 
     @property
     def name(self) -> str:
@@ -65,31 +60,37 @@ class ObjectPath:
         below = not other.key or self.key == other.key or self.key.startswith(f"{other.key}/")
         return self.bucket == other.bucket and below
 
-    def listed_in(self, manifest: StorePath) -> ObjectPath:
-        """Return this directory, the objects of which are listed in a file of the folder `manifest`."""
-        return replace(self, manifest=manifest / NAMED, root=self.key)
-
 
 StorePath = Path | ObjectPath
+"""A file or folder: on a disk a plain path, in a bucket a store with a key. Both have `/`, `name` and `parent`."""
 
 
-class ObjectVersion(NamedTuple):
-    """What tells one version of an object from another: the MD5 of its content, in base64, and its generation."""
-
-    md5: str
-    generation: int
-
-
-def part_of(folder: StorePath, part: str) -> StorePath:
-    """Return the same folder, the files of which are listed in another part of the manifest, if it has one."""
-    if isinstance(folder, Path) or folder.manifest is None:
-        return folder
-    return replace(folder, manifest=folder.manifest.parent / f"part-{part}.json")
+def parse_address(text: str) -> tuple[str, str]:
+    """Return the bucket and the key of `s3://bucket/prefix`. Raises ValueError."""
+    found = _ADDRESS.fullmatch(text)
+    if not found or {".", ".."} & set(found["key"].split("/")):
+        raise ValueError(f"{text!r} is not a directory of a bucket. Write it as {EXAMPLES}")
+    return found["bucket"], found["key"].lstrip("/")
 
 
-def shard_in(name: str) -> str:
-    """Return what `part_of` was given, from the name of the part."""
-    return name.removeprefix("part-").removesuffix(".json")
+def is_address(text: str) -> bool:
+    """Tell whether a text is meant to be the address of a bucket."""
+    return text.startswith(("gs://", "s3://", "az://"))
+
+
+def local_path(place: StorePath) -> Path | None:
+    """Return the path on this machine; None for a bucket."""
+    return place if isinstance(place, Path) else None
+
+
+def bucket_of(place: StorePath) -> str | None:
+    """Return the address of the bucket that a place is in; None for a disk."""
+    return place.bucket if isinstance(place, ObjectPath) else None
+
+
+def joiner(folder: StorePath) -> Callable[[str], StorePath | str]:
+    """Return what joins a name to a folder: on a disk as text, since a million Path take as long as the disk."""
+    return folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
 
 
 def below(folder: StorePath, path: str) -> StorePath:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import SLUGS, Badge, parse_name
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import EVERYTHING, GROUP_FOLDER, Selector
-from winnow_dagster.core.shard import shard_of
+from winnow_dagster.core.shard import SHARD_LENGTH, shard_of
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.files.errors import SampleOverRealError
 from winnow_dagster.files.operations import (
     Failures,
-    hand_over,
+    list_ahead,
     list_names,
     read_ahead,
     read_if_there,
@@ -28,7 +28,6 @@ from winnow_dagster.files.operations import (
     replace_changed,
     version_of,
 )
-from winnow_dagster.files.paths import ObjectPath, part_of
 from winnow_dagster.publishing.audit import judge_everything
 from winnow_dagster.publishing.publication import Publication
 from winnow_dagster.site.everything import (
@@ -105,8 +104,7 @@ class AllPackagesDir:
             return frozenset()
         if version not in self._known:
             summary = self.summary()
-            if isinstance(self.shards, ObjectPath):
-                read_ahead(self.shards / f"{key}.json" for key in (summary.shards if summary else ()))
+            read_ahead(self.shards, (self.shards / f"{key}.json" for key in (summary.shards if summary else ())))
             found = [self.shard(key) for key in summary.shards] if summary else []
             self._known.clear()
             self._known[version] = frozenset(name for shard in found if shard for name in shard.packages)
@@ -148,8 +146,6 @@ class AllPackagesDir:
                 shard = self.shard(key)
                 kept = {name: n for name, n in shard.packages.items() if self._owns(name)} if shard else {}
                 if shard and len(kept) < len(shard.packages):
-                    for name in shard.packages.keys() - kept.keys():
-                        hand_over(self.home(name), self.folder / name)
                     self.write_shard(key, replace(shard, packages=kept))
                 listed[key] = len(kept)
             self.write_summary(replace(summary, shards={key: number for key, number in listed.items() if number}))
@@ -184,7 +180,11 @@ class AllPackagesDir:
 
     def home(self, package: str) -> StorePath:
         """Return the folder of a package."""
-        return part_of(self.folder, shard_of(package)) / package
+        return self.shard_folder(shard_of(package)) / package
+
+    def shard_folder(self, key: str) -> StorePath:
+        """Return the web directory, the folders of a shard in which are about to be looked at."""
+        return list_ahead(self.folder, key) if len(key) == SHARD_LENGTH else self.folder
 
     def dropped(self, lengths: Collection[int]) -> list[str]:
         """Return the badges that each package has and the config does not ask for, if it asks for these windows."""

@@ -19,10 +19,11 @@ from winnow_dagster.files.operations import (
     list_names,
     read_ahead,
     read_if_there,
+    remember_folders,
     remove_staged,
     replace_changed,
 )
-from winnow_dagster.files.paths import ObjectPath, below
+from winnow_dagster.files.paths import below
 from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
 from winnow_dagster.site.folder import format_folder
@@ -66,9 +67,9 @@ class WebDir:
 
     def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
         """Let the files of packages whose names end so be read side by side, where each takes a request."""
-        if isinstance(self.folder, ObjectPath):
-            folders = [self.folder / name for name in packages]
-            read_ahead(folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
+        folders = (self.folder / name for name in packages)
+        files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
+        read_ahead(self.folder, files)
 
     def read_all(self) -> dict[str, PackageState]:
         """Return what is published in each folder of a package or group, by the folder, be it configured or not.
@@ -95,6 +96,14 @@ class WebDir:
             for name in list_names(folder):
                 if name not in wide and exists(folder / name / FILE_NAME):
                     yield prefix + name
+
+    def remember(self, packages: Iterable[str]) -> None:
+        """Note which folders are published in full, with those of these packages, before they are. Raises StorageError.
+
+        In a bucket it takes long to find them among a million folders of `*`.
+        """
+        names = {spelling for name in packages for spelling in (name, self.spellings.get(name, name))}
+        remember_folders(self.folder, lambda: {name for name in (*self._folders(), *names) if "/" not in name})
 
     @cached_property
     def wide(self) -> AllPackagesDir:

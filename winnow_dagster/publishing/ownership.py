@@ -11,16 +11,13 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.config.settings import IDS_FOLDER
-from winnow_dagster.files import disk
-from winnow_dagster.files.errors import NotOursError, PreconditionFailedError, StorageError
-from winnow_dagster.files.opening import bucket_of
-from winnow_dagster.files.operations import list_names, read_if_there, remove, replace_file
-from winnow_dagster.files.paths import ObjectPath
+from winnow_dagster.files.errors import NotOursError, StorageError
+from winnow_dagster.files.operations import create_file, list_names, overwrite_file, read_if_there, remove
 from winnow_dagster.site.index import PACKAGES_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.template import STATIC_FOLDER
@@ -98,9 +95,7 @@ class Ownership:
 
     @property
     def _id_file(self) -> StorePath:
-        place = self.output_dir / ID_NAME
-        # What a manifest lists may be older than what another config wrote.
-        return replace(place, manifest=None) if isinstance(place, ObjectPath) else place
+        return self.output_dir / ID_NAME
 
     @property
     def _own_file(self) -> StorePath:
@@ -127,7 +122,7 @@ class Ownership:
 
         A site that an older version published has no id. It belongs to a config that has days in its store.
         """
-        is_published = self._refuse_page_of_others() or _read_bytes(self.output_dir / PACKAGES_NAME) is not None
+        is_published = self._refuse_page_of_others() or read_if_there(self.output_dir / PACKAGES_NAME) is not None
         if is_published and not own and not self._has_days():
             raise NotOursError(
                 f"{self.output_dir}: a site is published there, and {self.data_dir} has no day of it. Give each config "
@@ -136,7 +131,7 @@ class Ownership:
 
     def _refuse_page_of_others(self) -> bool:
         """Tell whether a first page of Winnow's is published. Raises NotOursError for another's page."""
-        page = _read_bytes(self.output_dir / PAGE_NAME)
+        page = read_if_there(self.output_dir / PAGE_NAME)
         if page is not None and not is_own_page(page):
             raise NotOursError(
                 f"{self.output_dir / PAGE_NAME}: Winnow did not make this page, and does not replace it. Give Winnow "
@@ -163,10 +158,6 @@ def _is_same(other: str, config: Path) -> bool:
     return False
 
 
-def _read_bytes(place: StorePath) -> bytes | None:
-    return read_if_there(replace(place, manifest=None) if isinstance(place, ObjectPath) else place)
-
-
 def _read(place: StorePath) -> dict[str, str]:
     """Return the content of an id's file; nothing if there is none. Raises StorageError."""
     content = read_if_there(place)
@@ -180,22 +171,12 @@ def _read(place: StorePath) -> dict[str, str]:
 
 
 def _write(place: StorePath, about: dict[str, str]) -> None:
-    if isinstance(place, ObjectPath):
-        known = bucket_of(place).look_closely(place)
-        bucket_of(place).write(place, _format(about), known.generation if known else 0)
-    else:
-        replace_file(place, _format(about))
+    overwrite_file(place, _format(about))
 
 
 def _create(place: StorePath, site: str, **about: str) -> str:
     """Write an id if there is none; return the one in the file. Of two processes, one succeeds."""
-    content = _format({"site": site, **about})
-    if isinstance(place, ObjectPath):
-        with suppress(PreconditionFailedError):
-            bucket_of(place).write(place, content, 0)
-    else:
-        disk.make_folder(place.parent)
-        disk.create_file(place, content)
+    create_file(place, _format({"site": site, **about}))
     return _read(place).get("site", "")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.files.operations import Batch, read_if_there
-from winnow_dagster.files.paths import ObjectPath, part_of
+from winnow_dagster.files.paths import joiner
 from winnow_dagster.site.everything import PackageDays, Summary, format_days, merge_days
 from winnow_dagster.site.history import JSON_NAME
 
@@ -103,11 +103,10 @@ class Publication:
             # The record first: it may name a day that the badges do not show yet, never the other way round.
             if shard.packages or (self._before and key in self._before.shards):
                 self.changed += self._wide.write_shard(key, shard)
-            self._show_packages(shard, found, part_of(self._wide.folder, key))
+            self._show_packages(shard, found, self._wide.shard_folder(key))
 
     def _show_packages(self, shard: Shard, found: ShardCounts | None, folder: StorePath) -> None:
-        # As text: to join a million Path takes as long as the disk.
-        join = folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
+        join = joiner(folder)
         counted = found.shard.windows if found else ()
         for name, numbers in shard.packages.items():
             with self._failures.collect():

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.site import SiteConfig
-    from winnow_dagster.sources.interface import CountAlong
 
 PAGE_NAME = "index.html"
 RANGES = (30, 90, 365)

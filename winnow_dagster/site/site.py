@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.sources.interface import CountAlong
 
 
 @dataclass(frozen=True)

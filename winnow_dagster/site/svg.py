@@ -8,6 +8,8 @@ import unicodedata
 from html import escape
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.colors import COLORS, LABEL_COLOR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,17 +19,8 @@ LOGO_SIZE = 14
 LOGO_ROOM = 3
 """What is left free between a logo and the label."""
 
-LABEL_COLOR = "#555"
 BRIGHT = 0.69
 """From this brightness of what is behind it up, a text is dark."""
-
-COLORS = {
-    "brightgreen": "#4b0", "green": "#67ac09", "yellowgreen": "#95991a", "yellow": "#d8b800", "orange": "#ea7233",
-    "red": "#dd4343", "blue": "#007ec6", "grey": LABEL_COLOR, "gray": LABEL_COLOR, "lightgrey": "#939393",
-    "lightgray": "#939393", "blueviolet": "#8a2be2", "success": "#4b0", "important": "#ea7233", "critical": "#dd4343",
-    "informational": "#007ec6", "inactive": "#939393", "white": "#fff", "black": "#000",
-}  # fmt: skip
-"""The values that shields.io, which draws with badge-maker 6, gives to names of colours. See .ci/check_colors.py."""
 
 # How far each character of Verdana at 11 px moves on, in hundredths of a pixel, characters of one width together.
 _WIDTHS = {

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from winnow_dagster.config.values import Section
 from winnow_dagster.core.escaping import visible
+from winnow_dagster.fields import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
+    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
     from winnow_dagster.core.names import Selector
     from winnow_dagster.files.paths import StorePath
@@ -130,20 +131,6 @@ class SourceSection(Section):
     def resolve(self, folder: Path) -> SourceSettings:
         """Return the settings. Relative paths start at `folder`."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class CountAlong:
-    """How readers check a published number themselves."""
-
-    dataset: str
-    """The name of the public dataset."""
-
-    where: str
-    """Where they run the query, as the first words of a sentence."""
-
-    query: Callable[[Sequence[Selector], date, date], str]
-    """Returns the text of the query that counts these selectors from the first day to the last."""
 
 
 @dataclass(frozen=True)

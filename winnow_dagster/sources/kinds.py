@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import create_model
 
-from winnow_dagster.config.values import Section
+from winnow_dagster.fields import Section
 from winnow_dagster.sources.bigquery.kind import BIGQUERY
 from winnow_dagster.sources.parquet.kind import PARQUET
 from winnow_dagster.sources.sample import SAMPLE

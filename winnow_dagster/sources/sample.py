@@ -1,6 +1,6 @@
-"""Made-up raw counts, so that Winnow can be tried without an account; everything published of them says `sample`.
+"""Made-up raw counts, to try Winnow without an account. All that Winnow publishes from them says `sample`.
 
-The same day and package always get the same counts, and every category a believable share.
+The same day and package always have the same counts. Each category has a believable share.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
-from winnow_dagster.config.values import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import ONE_DAY, Reading
+from winnow_dagster.fields import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = (("Linux", 0.7), ("Darwin", 0.16), ("Windows", 0.13), ("FreeBSD", 0.01))
 
-# Shares of a package's downloads, by what the source says of them: near what popular packages show.
+# Shares of a package's downloads by installer and CI, similar to those of popular packages.
 INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
     ("pip", True, 0.26),
     ("uv", True, 0.09),

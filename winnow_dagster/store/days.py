@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -23,6 +22,7 @@ from winnow_dagster.core.days import Days
 from winnow_dagster.core.definition import Definition, needs_file_names
 from winnow_dagster.core.names import Selector
 from winnow_dagster.files.operations import (
+    copy_ahead,
     list_names,
     local_copies,
     make_folder,
@@ -36,7 +36,8 @@ from winnow_dagster.store import old_days
 from winnow_dagster.store.sealed import CORRUPT, UNREADABLE, DamagedError, encode, is_whole, read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from winnow_dagster.files.operations import Version
     from winnow_dagster.files.paths import StorePath
@@ -142,8 +143,11 @@ class DayStore:
 
     def fetch_ahead(self, days: Collection[date]) -> None:
         """Fetch the files of those days that are not yet known side by side, if they are in a bucket."""
-        if not isinstance(self.folder, Path):
-            local_copies([self.path(day) for day in sorted(set(days) & set(self.stored_days()) - self._known.keys())])
+
+        def unknown() -> Iterator[StorePath]:
+            yield from map(self.path, sorted(set(days) & set(self.stored_days()) - self._known.keys()))
+
+        copy_ahead(self.folder, unknown())
 
     def _at_hand(self, days: Collection[date]) -> Collection[date]:
         self.fetch_ahead(days)
@@ -195,7 +199,7 @@ def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
 
 def format_facts(facts: ReadingFacts) -> dict[str, object]:
     """Return the known facts about a reading as JSON values."""
-    return {key: value for key, value in asdict(facts).items() if value != getattr(NO_FACTS, key)}
+    return {key: value for key, value in vars(facts).items() if value != getattr(NO_FACTS, key)}
 
 
 def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverage | None:

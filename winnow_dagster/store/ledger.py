@@ -13,23 +13,24 @@ import json
 import os
 from dataclasses import MISSING, asdict, fields
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.billing import Entry
 from winnow_dagster.files.errors import translating_os_errors
 from winnow_dagster.files.operations import make_folder, put_tagged, read_if_there, read_tags
+from winnow_dagster.files.paths import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    from winnow_dagster.files.paths import ObjectPath, StorePath
+    from winnow_dagster.files.paths import StorePath
 
 
 def ledger_of(data_dir: StorePath) -> Ledger:
     """Return the ledger in `data_dir`."""
-    if isinstance(data_dir, Path):
-        return Ledger(data_dir / "ledger.jsonl")
+    if folder := local_path(data_dir):
+        return Ledger(folder / "ledger.jsonl")
     return BucketLedger(data_dir / "ledger")
 
 
@@ -65,7 +66,7 @@ class Ledger:
 class BucketLedger(Ledger):
     """The ledger in a folder of a bucket: an object for each query, which is tagged with what it holds."""
 
-    def __init__(self, folder: ObjectPath) -> None:
+    def __init__(self, folder: StorePath) -> None:
         """Use `folder`, in which there need not be anything yet."""
         self.folder = folder
 

@@ -243,8 +243,8 @@ def test_without_a_network_there_is_an_answer_in_time(
     key = service.key(**({"token_uri": f"http://127.0.0.1:{deaf}/token"} if what == "the token service" else {}))
     if what == "BigQuery":
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://127.0.0.1:{deaf}")
-    patience = RetryPolicy(tries=100, initial=0.01, maximum=0.1, total=60, call=0.3)
-    source = BigQuerySource(BigQuerySettings(), write(key), Ledger(tmp_path / "ledger.jsonl"), patience)
+    retry_policy = RetryPolicy(tries=100, initial=0.01, maximum=0.1, total=60, call=0.3)
+    source = BigQuerySource(BigQuerySettings(), write(key), Ledger(tmp_path / "ledger.jsonl"), retry_policy)
     began = time.monotonic()
     with pytest.raises(TransientError, match=r"^BigQuery cannot be reached\. Check the network and run again$"):
         list(source.read([ask()]))

@@ -163,6 +163,20 @@ def test_the_answer_to_an_interrupted_run_is_fetched_and_nothing_is_sent(
     assert len(inserted(service)) == 2
 
 
+def test_an_answer_that_a_run_had_and_did_not_store_is_fetched_by_the_next_and_nothing_is_sent(
+    make_source: Make, service: Service, ledger: Ledger
+) -> None:
+    # A caller asks for the next answer once it has stored the last one.
+    next(make_source().read([ask()]))
+    assert [entry.billed for entry in ledger.entries()] == [None]
+    recovered = make_source().recover([ask()])
+    assert downloads([next(recovered)]) == 7
+    assert [entry.billed for entry in ledger.entries()] == [None]
+    assert list(recovered) == []
+    assert [(entry.billed, entry.rows) for entry in ledger.entries()] == [(BILLED, 1)]
+    assert len(inserted(service)) == 1
+
+
 def test_only_what_an_interrupted_run_did_not_ask_is_sent(make_source: Make, service: Service, ledger: Ledger) -> None:
     killed(make_source, ledger, ask("a", NEW, NEW + ONE_DAY), ask("b", NEW, NEW + ONE_DAY), strategy="batched")
     service.rows_for = lambda given: [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery.query import BATCH, FILE_NAME, CountQuery, plan_queries, text_to_paste
+from winnow_dagster.sources.bigquery.query import BATCH, FILE_NAME, CountQuery, inlined_queries, plan_queries
 
 DAY = date(2025, 6, 30)
 LATER = LAST_MIXED_DAY + timedelta(days=30)
@@ -111,12 +111,12 @@ def test_all_requests_of_a_query_ask_for_the_same_days() -> None:
 
 
 def test_a_reader_gets_two_queries_for_a_window_across_the_change_and_one_for_any_other() -> None:
-    before, after = text_to_paste([Selector("a")], DAY, LAST_MIXED_DAY + ONE_DAY, "t").split(";\n\n")
+    before, after = inlined_queries([Selector("a")], DAY, LAST_MIXED_DAY + ONE_DAY, "t").split(";\n\n")
     assert 'timestamp < TIMESTAMP("2026-08-25")' in before
     assert 'ENDS_WITH(file.filename, ".whl")' in before
     assert 'timestamp >= TIMESTAMP("2026-08-25")' in after
     assert "filename" not in after
-    assert ";" not in text_to_paste([Selector("a")], DAY, LAST_MIXED_DAY, "t")
+    assert ";" not in inlined_queries([Selector("a")], DAY, LAST_MIXED_DAY, "t")
 
 
 def test_whether_a_scan_is_cheaper_depends_on_the_columns() -> None:

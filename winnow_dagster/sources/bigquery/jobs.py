@@ -79,7 +79,7 @@ class Statement:
 
 
 @dataclass
-class _Asking:
+class _JobRetry:
     """Decides whether to look a job up again: BigQuery may not find an existing job for a moment."""
 
     tries: Tries
@@ -99,7 +99,7 @@ class Jobs:
     client: bigquery.Client
     settings: BigQuerySettings
     ledger: Ledger
-    patience: RetryPolicy
+    retry_policy: RetryPolicy
     running: dict[str, bigquery.QueryJob] = field(default_factory=dict)
     given_up: threading.Event = field(default_factory=threading.Event)
 
@@ -111,11 +111,15 @@ class Jobs:
                 job.cancel(retry=None, timeout=5)
 
     def run(self, statement: Statement) -> tuple[pl.DataFrame, Entry]:
-        """Run a statement to its end. Start it again if BigQuery failed inside."""
+        """Run a statement to its end. Start it again if BigQuery failed inside.
+
+        Returns its answer and what to enter once that is stored: until then, a run that dies leaves a job without an
+        end, whose answer the next run fetches.
+        """
         if self.given_up.is_set():
             raise NotSentError
-        tries = Tries(self.patience.tries, self.given_up.is_set)
-        attempt = self.patience.retry(tries)(lambda: self._attempt(statement, tries))
+        tries = Tries(self.retry_policy.tries, self.given_up.is_set)
+        attempt = self.retry_policy.retry(tries)(lambda: self._attempt(statement, tries))
         try:
             answer: tuple[pl.DataFrame, Entry] = attempt()
         except GOOGLE_ERRORS as error:
@@ -143,24 +147,27 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def follow(self, job: bigquery.QueryJob, entry: Entry) -> tuple[pl.DataFrame, Entry]:
-        """Await a job's end, enter what it billed, and return its answer."""
-        return self._await(job, entry, Tries(self.patience.tries, self.given_up.is_set))
+        """Await a job's end; return its answer and what to enter once that is stored."""
+        return self._await(job, entry, Tries(self.retry_policy.tries, self.given_up.is_set))
 
-    def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
+    def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> None:
         """Enter what a job billed once it is over. An unfinished job keeps its estimate."""
+        ended = self._end_of(entry, job)
+        if ended != entry:
+            self.ledger.enter(ended)
+
+    def _end_of(self, entry: Entry, job: bigquery.QueryJob) -> Entry:
         if job.state != "DONE":
             return entry
         if job.total_bytes_billed is None:
             with contextlib.suppress(*GOOGLE_ERRORS):
-                job.reload(retry=self.patience.retry(), timeout=self.patience.call)
-        ended = replace(
+                job.reload(retry=self.retry_policy.retry(), timeout=self.retry_policy.call)
+        return replace(
             entry,
             billed=int(job.total_bytes_billed or 0),
             processed=int(job.total_bytes_processed or 0),
             cache_hit=bool(job.cache_hit),
         )
-        self.ledger.enter(ended)
-        return ended
 
     def config(self, statement: Statement) -> bigquery.QueryJobConfig:
         """Return the job configuration of a statement."""
@@ -191,7 +198,7 @@ class Jobs:
         try:
             return self.client.query(
                 statement.text, job_config=self.config(statement), job_id=entry.job_id,
-                retry=self.patience.retry(tries), job_retry=None, timeout=self.patience.call,
+                retry=self.retry_policy.retry(tries), job_retry=None, timeout=self.retry_policy.call,
             )  # fmt: skip
         except GoogleAPICallError as error:
             if is_transient(error):
@@ -221,13 +228,13 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def _get(self, entry: Entry, *, may_appear: bool = False) -> object:
-        asking = _Asking(Tries(self.patience.tries, self.given_up.is_set), may_appear)
+        asking = _JobRetry(Tries(self.retry_policy.tries, self.given_up.is_set), may_appear)
         return self.client.get_job(
             entry.job_id,
             project=entry.project or None,
             location=self._location,
-            retry=self.patience.retry(asking),
-            timeout=self.patience.call,
+            retry=self.retry_policy.retry(asking),
+            timeout=self.retry_policy.call,
         )
 
     @cached_property
@@ -235,9 +242,9 @@ class Jobs:
         """Where jobs run: the table's location. Outside of the US and the EU, BigQuery needs it to find a job."""
         if self.settings.location or self.settings.table == PUBLIC_TABLE:
             return self.settings.location or None
-        patience = self.patience
+        retry_policy = self.retry_policy
         try:
-            table = self.client.get_table(self.settings.table, retry=patience.retry(), timeout=patience.call)
+            table = self.client.get_table(self.settings.table, retry=retry_policy.retry(), timeout=retry_policy.call)
         except GOOGLE_ERRORS:
             return None
         return str(table.location) if table.location else None
@@ -246,7 +253,8 @@ class Jobs:
         self.running[entry.job_id] = job
         # A failed job stays failed however often Winnow asks. Only a new one may succeed.
         # BigQuery does not find a lost job again either.
-        asking = self.patience.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
+        asking = self.retry_policy.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
+        frame = None
         try:
             rows = job.result(retry=asking, job_retry=None, timeout=self.settings.deadline_seconds)
             frame = pl.DataFrame(rows.to_arrow(create_bqstorage_client=False))
@@ -256,5 +264,6 @@ class Jobs:
             raise
         finally:
             del self.running[entry.job_id]
-            entry = self.enter_end(entry, job)
-        return frame, entry
+            if frame is None:
+                self.enter_end(entry, job)
+        return frame, replace(self._end_of(entry, job), rows=frame.height)

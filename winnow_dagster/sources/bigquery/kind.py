@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.sources.bigquery.costs import BigQueryCosts
-from winnow_dagster.sources.bigquery.query import text_to_paste
+from winnow_dagster.sources.bigquery.query import inlined_queries
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE, BigQuerySection, BigQuerySettings
-from winnow_dagster.sources.interface import CountAlong, Kind
+from winnow_dagster.sources.interface import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def _open(settings: BigQuerySettings, context: SourceContext) -> Source:
 
 def _query_for_readers(selectors: Sequence[Selector], first: date, last: date) -> str:
     # Readers have access to the public table, and not always to the table of the config.
-    return text_to_paste(selectors, first, last, PUBLIC_TABLE)
+    return inlined_queries(selectors, first, last, PUBLIC_TABLE)
 
 
 BIGQUERY = Kind(

@@ -1,4 +1,4 @@
-"""The count query: its text and its parameters. Values go in as parameters, never into the text."""
+"""The count query: its text and its parameters. Values are always parameters, never text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FIRST_COLUMNS = ("timestamp", "project", "details.installer.name", "details.syst
 
 @dataclass(frozen=True)
 class CountQuery:
-    """One query. Its requests are all for the same days, on one side of the change of the log."""
+    """One query. All its requests are for the same days, either before or after the change of the log."""
 
     requests: Sequence[Request]
     strategy: str
@@ -154,7 +154,7 @@ def _value(dimension: Dimension) -> str:
     return f"{text} AS {dimension.name}"
 
 
-def text_to_paste(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:
+def inlined_queries(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:
     """Return the query that counts these selectors; two queries if the days span the change of the log."""
     parts = list(selectors)
     queries = [

@@ -62,19 +62,22 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
         return requests
     try:
         frame, ended = jobs.follow(job, entry)
-        counts, unnamed = read_answer(frame, query)
     except TimeoutError as error:
         yield from (Failure(request, describe(error)) for request in wanted)
         return without_answered(requests, wanted)
-    except InvalidResponseError:
-        return requests
     except GOOGLE_ERRORS as error:
         if is_transient(error) and not is_gone(error):
             raise
         return requests
-    jobs.ledger.enter(replace(ended, rows=frame.height))
+    try:
+        counts, unnamed = read_answer(frame, query)
+    except InvalidResponseError:
+        jobs.ledger.enter(replace(ended, rows=None))
+        return requests
     cost = Cost(1, ended.processed or 0, ended.billed or 0)
-    yield Reading(wanted, narrow(counts, wanted), cost, narrow(unnamed, wanted), read_at=entry.at)
+    counts, unnamed = narrow(counts, wanted), narrow(unnamed, wanted)
+    yield Reading(wanted, counts, cost, unnamed, read_at=entry.at, job_id=entry.job_id)
+    jobs.ledger.enter(ended)
     return without_answered(requests, wanted)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -91,9 +91,9 @@ class PartitionRows:
         reference = bigquery.TableReference(
             bigquery.DatasetReference(self.table.project, self.table.dataset_id), f"{self.table.table_id}${day:%Y%m%d}"
         )
-        patience = self.jobs.patience
+        retry_policy = self.jobs.retry_policy
         try:
-            rows = self.jobs.client.get_table(reference, retry=patience.retry(), timeout=patience.call).num_rows
+            rows = self.jobs.client.get_table(reference, retry=retry_policy.retry(), timeout=retry_policy.call).num_rows
         except NotFound:
             return None
         return None if rows is None else int(rows)
@@ -114,6 +114,7 @@ class PartitionRows:
         }
         size = budget.figures.minimum_query_bytes
         entry = Entry("", datetime.now(UTC), days[0], days[-1], [], PARTITIONS, size, columns=())
-        frame, _ = self.jobs.run(Statement(text, values, PARTITIONS_CAP, entry))
+        frame, ended = self.jobs.run(Statement(text, values, PARTITIONS_CAP, entry))
+        self.jobs.ledger.enter(replace(ended, rows=None))
         found = dict(frame.select(pl.col("partition_id").str.to_date("%Y%m%d", strict=False), "total_rows").iter_rows())
         return {day: int(found.get(day) or 0) for day in days}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from winnow_dagster.config.errors import shown
-from winnow_dagster.config.values import LocalPath, Section, SettleDays, Text, Whole, invalid
 from winnow_dagster.core.billing import GB, MB
+from winnow_dagster.core.masking import shown
+from winnow_dagster.fields import LocalPath, Section, SettleDays, Text, Whole, invalid
 from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 

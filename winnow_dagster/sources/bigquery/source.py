@@ -1,4 +1,4 @@
-"""Raw counts from BigQuery's file_downloads: whole days, few queries side by side, within the month's budget."""
+"""Raw counts from BigQuery's file_downloads: whole days, a few queries in parallel, within the month's budget."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_SCANS = 2
-"""How many scans for everything are sent, or answered and not yet stored, at a time."""
+"""The maximum number of scans for `*` that run, or whose answers wait to be stored."""
 
 
 def open_bigquery(settings: BigQuerySettings, context: SourceContext) -> BigQuerySource:
@@ -57,14 +57,14 @@ class BigQuerySource:
         settings: BigQuerySettings,
         credential_file: Path | None,
         ledger: Ledger,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         configured: Configured | None = None,
     ) -> None:
         """Connect to nothing yet."""
         self._settings = settings
         self._credential_file = credential_file
         self._ledger = ledger
-        self._patience = patience or RetryPolicy()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._configured = configured or Configured()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
@@ -96,7 +96,7 @@ class BigQuerySource:
                 raise source_error(error) from None
 
     def figures(self) -> Figures:
-        """Return what queries cost, from the ledger where it knows."""
+        """Return the sizes and prices of queries, corrected by the ledger."""
         return learn(self._settings.figures, self._ledger.entries())
 
     def newest_day(self, today: date) -> date | None:
@@ -106,7 +106,7 @@ class BigQuerySource:
         return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return the table's number of rows on each day that it reaches; nothing if that cannot be known."""
+        """Return the table's number of rows on each day that it holds; nothing if BigQuery does not report it."""
         with connect(self._settings, self._credential_file) as client:
             table = self._look_up(client)
             try:
@@ -127,14 +127,14 @@ class BigQuerySource:
             return int(job.total_bytes_processed or 0)
 
     def _jobs(self, client: bigquery.Client) -> Jobs:
-        return Jobs(client, self._settings, self._ledger, self._patience)
+        return Jobs(client, self._settings, self._ledger, self._retry_policy)
 
     def _last_modified(self, client: bigquery.Client) -> datetime | None:
         """Return when the table was last written to; None where the account may not know."""
         return last_modified(self._look_up(client))
 
     def _look_up(self, client: bigquery.Client) -> bigquery.Table | None:
-        p = self._patience
+        p = self._retry_policy
         # The first request of all notices a missing network.
         retry = p.retry(FirstTries(p.tries, lambda: False))
         return look_up_table(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
@@ -150,7 +150,7 @@ class BigQuerySource:
         )
 
     def _read_what_fits(self, jobs: Jobs, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Read what the budget pays for. Raises SourceError if it pays for nothing that is missing."""
+        """Read what fits the budget. Raises SourceError if no missing day fits."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
         if choice.left_out:
@@ -165,41 +165,46 @@ class BigQuerySource:
         yield from self._answer(jobs, queries, budget.figures)
 
     def _answer(self, jobs: Jobs, queries: Sequence[CountQuery], figures: Figures) -> Iterator[Reading | Failure]:
-        """Run queries side by side; stop sending where what failed for one fails for all, and raise SourceError."""
-        # Each scan answers with a million rows or two: those of a month would not fit in memory.
+        """Run queries in parallel. If an error fails every query, send no more and raise SourceError."""
+        # Each scan answers with one or two million rows. The answers of a month do not fit in memory.
         scans = [query for query in queries if query.asks_for_all]
         with ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="bigquery") as pool:
             try:
-                for some, most in (
+                for batch, limit in (
                     ([query for query in queries if not query.asks_for_all], 2 * self._settings.parallel),
                     (scans, MAX_SCANS),
                 ):
-                    yield from self._answer_some(pool, jobs, some, most, figures)
+                    yield from self._answer_batch(pool, jobs, batch, limit, figures)
             finally:
-                # Also where a run was cancelled, or its reader wants no more: what still runs would be paid for.
+                # Also if a run is cancelled or its caller stops reading: running queries cost money.
                 pool.shutdown(wait=False, cancel_futures=True)
                 jobs.cancel()
 
-    def _answer_some(
-        self, pool: Executor, jobs: Jobs, queries: Sequence[CountQuery], most: int, figures: Figures
+    def _answer_batch(
+        self, pool: Executor, jobs: Jobs, queries: Sequence[CountQuery], limit: int, figures: Figures
     ) -> Iterator[Reading | Failure]:
-        """Run queries, of which only so many are sent, or answered and not yet taken, at a time."""
-        waiting: dict[Future[Reading], CountQuery] = {}
+        """Run queries, at most `limit` at a time. A query counts until its answer is taken."""
+        waiting: dict[Future[tuple[Reading, Entry]], CountQuery] = {}
         left = iter(queries)
         while True:
-            for query in islice(left, most - len(waiting)):
+            for query in islice(left, limit - len(waiting)):
                 waiting[pool.submit(self._run, jobs, query, figures)] = query
             if not waiting:
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 query = waiting.pop(future)
-                yield from _answer_of(future, query)
+                yield from _answer_of(future, query, self._ledger)
 
-    def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> Reading:
-        frame, entry = jobs.run(self._statement(query, figures))
-        counts, unnamed = read_answer(frame, query)
-        self._ledger.enter(replace(entry, rows=frame.height))
-        return Reading(query.requests, counts, Cost(1, entry.processed or 0, entry.billed or 0), unnamed)
+    def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> tuple[Reading, Entry]:
+        """Return an answer, and what to enter once it is stored."""
+        frame, ended = jobs.run(self._statement(query, figures))
+        try:
+            counts, unnamed = read_answer(frame, query)
+        except InvalidResponseError:
+            self._ledger.enter(replace(ended, rows=None))
+            raise
+        cost = Cost(1, ended.processed or 0, ended.billed or 0)
+        return Reading(query.requests, counts, cost, unnamed, job_id=ended.job_id), ended
 
     def _statement(self, query: CountQuery, figures: Figures) -> Statement:
         cap = self._settings.maximum_bytes_billed_per_day
@@ -215,20 +220,26 @@ class BigQuerySource:
         )
 
 
-def _answer_of(future: Future[Reading], query: CountQuery) -> Iterator[Reading | Failure]:
-    """Give what a query came to. Raises SourceError where it failed of something that fails every query."""
+def _answer_of(future: Future[tuple[Reading, Entry]], query: CountQuery, ledger: Ledger) -> Iterator[Reading | Failure]:
+    """Yield a query's reading or its failures, and enter its end once that is stored.
+
+    Raises SourceError if the error fails every query.
+    """
     try:
-        yield future.result()
+        reading, ended = future.result()
     except NotSentError:
         return
     except (*GOOGLE_ERRORS, InvalidResponseError) as error:
         if fails_every_query(error):
             raise source_error(error) from None
         yield from (Failure(request, describe(error), is_transient(error)) for request in query.requests)
+        return
+    yield reading
+    ledger.enter(ended)
 
 
 def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:
-    """Split off a request the days that the table holds whole, or those that it does not."""
+    """Yield the parts of a request for days that the table holds whole, or else for the other days."""
     days = (d for d in request.days() if (modified is None or end_of(d) <= modified) is there)
     for run in contiguous(days):
         yield replace(request, first=run[0], last=run[-1])

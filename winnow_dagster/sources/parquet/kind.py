@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from winnow_dagster.config.values import LocalPaths, SettleDays  # noqa: TC001 - pydantic reads them
+from winnow_dagster.fields import LocalPaths, SettleDays  # noqa: TC001 - pydantic reads them
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource

@@ -1,7 +1,7 @@
-"""Raw counts from Parquet files in the schema of `file_downloads`: one row per row of the log, in files split anyhow.
+"""Raw counts from Parquet files in the schema of `file_downloads`, with one row per row of the log.
 
-Reads lazily, only the columns and days needed. A day without any row is missing, not a day without downloads. A file
-that cannot be used makes its own days fail, and no others.
+The files may split the rows in any way. Winnow reads only the columns and days that it needs. A day without rows is
+missing; it is not a day without downloads. An unusable file fails its own days only.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class ParquetSource:
             surveys = self._survey()
             self._warn_of_early_end(surveys, wanted)
             failed = self._find_problems(surveys, wanted)
-            held = {day for survey in surveys for day in survey.spans} & wanted
-            counted, damaged = _count(surveys, requests, held - failed.keys())
+            present = {day for survey in surveys for day in survey.spans} & wanted
+            counted, damaged = _count(surveys, requests, present - failed.keys())
         failed |= damaged
         missing = f"{self} has no row of that day. Add the file that does"
-        failed |= dict.fromkeys(wanted - held - failed.keys(), missing)
+        failed |= dict.fromkeys(wanted - present - failed.keys(), missing)
         answered = wanted - failed.keys()
         parts = [part for request in requests for part in _parts(request, answered)]
         if parts:
@@ -201,6 +201,6 @@ def _no_file_names(file: str) -> str:
 
 
 def _check_that_one_survives(file: str) -> None:
-    """Raise SourceError if a process that reads a file dies of it; what it says of the file is for another to hear."""
+    """Raise SourceError if reading a file kills the process. Other errors of the file are found when it is read."""
     if subprocess.run([sys.executable, "-c", _READ, file], capture_output=True, check=False).returncode < 0:  # noqa: S603 - no shell
         raise SourceError(f"{file}: is damaged: whatever reads it dies. Remove it from source.path, or export it again")

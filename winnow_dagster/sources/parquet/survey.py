@@ -42,7 +42,7 @@ EARLY = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a file. `problem`: why it cannot be used, which makes the days in `refused` unknown."""
+    """What a file holds. `problem`: why the file is unusable; the days in `refused` then have no counts."""
 
     file: str
     schema: pl.Schema = field(default_factory=pl.Schema)

@@ -1,4 +1,4 @@
-"""Values of the config: what each kind of value may be, and the sentence that refuses another."""
+"""Types for values of the config. Each validates a value, and describes a wrong one in a sentence."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from winnow_dagster.config.errors import hide, shown
+from winnow_dagster.core.colors import COLORS
+from winnow_dagster.core.masking import hide, shown
 from winnow_dagster.core.names import Selector, normalise
 from winnow_dagster.core.window import ALL
-from winnow_dagster.files.paths import SCHEME, ObjectPath
-from winnow_dagster.site.svg import COLORS
+from winnow_dagster.files.paths import EXAMPLES, is_address, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,17 +26,17 @@ MAX_WINDOW_DAYS = 3660
 
 
 def invalid(why: str) -> PydanticCustomError:
-    """Return the error for a wrong value: a whole sentence, without pydantic's own words before it."""
+    """Return the error for a wrong value. `why` is the whole message."""
     return PydanticCustomError("winnow", "{why}", {"why": why})
 
 
 def number_in_quotes(value: object) -> object:
-    """Let `"30"` pass for 30, as pypi-winnow-downloads does."""
+    """Return 30 for `"30"`, as pypi-winnow-downloads does."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
 
 
 def one_or_list(value: object) -> object:
-    """Let one value pass for a list of one."""
+    """Return a value that is not a list as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -73,7 +73,7 @@ def _check_url(value: str) -> str:
 
 
 def _check_webhook(value: str) -> str:
-    # Not shown: whoever knows the address can post to it.
+    # The message does not quote the address: it allows anyone to post.
     if not value.startswith(("https://", "http://")):
         raise invalid("is not a web address. Start it with https://")
     return value
@@ -98,10 +98,10 @@ def _check_path(value: str) -> str:
 def _check_directory(value: str) -> str:
     if "://" not in value:
         return _check_path(value)
-    if not value.startswith(SCHEME):
-        raise invalid(f"{shown(value)} is not a place that Winnow can use. Write a local path, or gs://bucket/prefix")
+    if not is_address(value):
+        raise invalid(f"{shown(value)} is not a place that Winnow can use. Write a local path, {EXAMPLES}")
     try:
-        ObjectPath.parse(value)
+        parse_address(value)
     except ValueError as error:
         raise invalid(str(error)) from None
     return value
@@ -142,10 +142,10 @@ WindowDays = Annotated[
     BeforeValidator(one_or_list),
     Field(min_length=1),
 ]
-"""The lengths of windows in days, or ALL, the headline's first; a single one need not be a list."""
+"""The lengths of windows in days, or ALL. The headline's window is first. One length need not be a list."""
 
 
 class Section(BaseModel):
-    """A section of the config: known keys only."""
+    """A section of the config. It refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,26 @@
+"""How a reader can count the downloads of a window for themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from winnow_dagster.core.names import Selector
+
+
+@dataclass(frozen=True)
+class CountAlong:
+    """How readers check a published number themselves."""
+
+    dataset: str
+    """The name of the public dataset."""
+
+    where: str
+    """Where they run the query, as the first words of a sentence."""
+
+    query: Callable[[Sequence[Selector], date, date], str]
+    """Returns the text of the query that counts these selectors from the first day to the last."""

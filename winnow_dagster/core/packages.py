@@ -1,0 +1,252 @@
+"""Packages: what the stored days say of each package and group: its windows, its days, and what is wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.counting import DayCounts
+from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
+from winnow_dagster.core.days import PATIENCE_DAYS, CountOptions, Days, Package
+from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.history import DayMark, History, history_of
+from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
+from winnow_dagster.core.window import (
+    ALL,
+    PackageState,
+    Window,
+    WindowCounts,
+    WindowState,
+    count_covered,
+    newest_window,
+    whole_window,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import date
+
+
+def describe(
+    honest: Days,
+    windows: Mapping[Selector | Group, Sequence[int]],
+    raw_coverage: Mapping[date, Coverage],
+    question: CountOptions,
+    in_full: Collection[str] = (),
+) -> dict[str, list[Package]]:
+    """Return what the stored honest days say of each package, by its selector's text, and of each group, by its own.
+
+    `windows` has the lengths of the windows in days, the headline's first. A package that has a selector of its own
+    is left out of the prefixes that select it too. `raw_coverage` tells which days could not be read. Of `*` only the
+    packages `in_full` are described.
+    """
+    names = _names(honest, windows, in_full)
+    groups = {str(which): which.members for which in windows if isinstance(which, Group)}
+    counts = _count_days(honest, groups, [name for found in names.values() for name in found])
+    newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
+    by_day, counted = counts.by_package(), _count(counts, names, newest)
+    described: dict[str, list[Package]] = {}
+    for which, lengths in windows.items():
+        covered = _covered(honest, which)
+        problem = _problem(raw_coverage, which, max(*lengths, PATIENCE_DAYS * (ALL in lengths)), question)
+        marks = _marks(honest, _parts(which), question)
+        short = [day for day, mark in marks.items() if mark.is_short]
+        described[str(which)] = [
+            Package(
+                PackageState(
+                    name,
+                    question.source,
+                    tuple(
+                        WindowState(
+                            days,
+                            counted[window][name].with_short_days(short) if window else None,
+                            count_covered(days, covered, question.through),
+                        )
+                        for days, window in zip(lengths, newest[which], strict=True)
+                    ),
+                    problem,
+                    _members(names, which) if isinstance(which, Group) else (),
+                ),
+                history_of(by_day.get(name, {}), marks),
+            )
+            for name in names[which]
+        ]
+    return described
+
+
+def recount(
+    honest: Days,
+    members: Mapping[str, Sequence[Selector]],
+    windows: Mapping[Window, Collection[str]],
+    question: CountOptions,
+) -> tuple[dict[Window, dict[str, WindowCounts]], dict[str, History]]:
+    """Return what the stored honest days say of these windows and of each day, where they cover them.
+
+    `members`: by the name under which something is published, the packages that it adds up. `windows`: of which of
+    those names each window is wanted.
+    """
+    groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
+    counts = _count_days(honest, groups, members)
+    by_day = counts.by_package()
+    marks = {name: _marks(honest, parts, question) for name, parts in members.items()}
+
+    def covers(day: date, name: str) -> bool:
+        return all(map(honest.coverage.get(day, NOTHING).covers, members[name]))
+
+    found: dict[Window, dict[str, WindowCounts]] = {}
+    for window, names in windows.items():
+        days = days_between(window.first_day, window.as_of)
+        known = [name for name in names if all(covers(day, name) for day in days)]
+        found[window] = {
+            name: total.with_short_days(day for day, mark in marks[name].items() if mark.is_short)
+            for name, total in counts.total(window, known).items()
+        }
+    return found, {name: history_of(by_day.get(name, {}), marks[name]) for name in members}
+
+
+def _parts(which: Selector | Group) -> Sequence[Selector]:
+    """Return the selectors that all have to be covered."""
+    return which.members if isinstance(which, Group) else [which]
+
+
+def _covered(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
+    return lambda day: all(map(honest.coverage.get(day, NOTHING).covers, _parts(which)))
+
+
+def _held(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
+    return lambda day: all(map(honest.coverage.get(day, NOTHING).holds, _parts(which)))
+
+
+def _marks(honest: Days, parts: Sequence[Selector], question: CountOptions) -> dict[date, DayMark]:
+    """Return the mark of each day that has counts of all parts by one definition."""
+    found: dict[date, DayMark] = {}
+    for day, coverage in honest.coverage.items():
+        if day > question.through:
+            continue
+        if all(map(coverage.covers, parts)):
+            is_short = day in question.empty_days or any(coverage.facts_of(part).is_short for part in parts)
+            provisional = any(coverage.is_provisional(day, part, question.settle_days) for part in parts)
+            found[day] = DayMark(provisional, Definition.FILES, is_short)
+        elif all(coverage.holds(part) and not _has_some_of(coverage, part) for part in parts):
+            found[day] = DayMark(provisional=False, definition=Definition.REQUESTS)
+    return found
+
+
+def _has_some_of(coverage: Coverage, part: Selector) -> bool:
+    """Return whether a day has counts by the present definition of anything that `part` selects."""
+    return coverage.covers(part) or any(part.covers(read) for read in coverage.read)
+
+
+def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> Window | None:
+    start, covered = min(honest.coverage, default=through), _covered(honest, which)
+    if days == ALL:
+        # Winnow will re-read days counted by another definition. Until then they keep their place.
+        window = whole_window(_held(honest, which), start=start, through=through, patience=PATIENCE_DAYS)
+        is_covered = window and all(map(covered, days_between(window.first_day, window.as_of)))
+        return window if is_covered else None
+    return newest_window(days, covered, start=start, through=through)
+
+
+def _names(
+    honest: Days, windows: Collection[Selector | Group], in_full: Collection[str]
+) -> dict[Selector | Group, list[str]]:
+    """Return what is published of each: a package, for a prefix each that was ever downloaded, a group."""
+    selectors = [s for s in windows if isinstance(s, Selector)]
+    names: dict[Selector | Group, list[str]] = {which: [] for which in windows}
+    for which in windows:
+        if isinstance(which, Group):
+            names[which] = [str(which)]
+        elif which.is_all:
+            names[which] = sorted(in_full)
+        elif not which.is_prefix:
+            names[which] = [which.stem]
+    prefixes = [s for s in selectors if s.is_prefix and not s.is_all]
+    if prefixes:
+        seen = honest.counts.filter(matches_any(prefixes, "package")).select("package").unique().collect()
+        for package in sorted(seen["package"]):
+            selector = selector_of(package, selectors)
+            if selector and selector.is_prefix and not selector.is_all:
+                names[selector].append(package)
+    return names
+
+
+def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> tuple[str, ...]:
+    """Return the published packages of a group, in order.
+
+    Members that only `*` selects, and members without a download, appear as the config spells them.
+    """
+    selectors = [which for which in names if isinstance(which, Selector)]
+    published = {n for which in selectors for n in names[which]}
+    covered = [which for which in selectors if not which.is_all]
+    as_written = {
+        part
+        for part in group.members
+        if not any(which.covers(part) for which in covered) or not any(map(part.matches, published))
+    }
+    chosen = {n for n in published if any(part.matches(n) for part in group.members)}
+    listed = {n for n in chosen if not any(part.matches(n) for part in as_written)}
+    return tuple(sorted(listed | set(map(str, as_written))))
+
+
+def _count_days(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> DayCounts:
+    """Add up the counts of these packages and groups; those of each group's packages once more, under its own name."""
+
+    def add_groups(rows: pl.DataFrame) -> pl.DataFrame:
+        added = [
+            rows.filter(matches_any(members, "package")).with_columns(package=pl.lit(name))
+            for name, members in groups.items()
+        ]
+        return pl.concat([rows, *added]).filter(pl.col("package").is_in(list(names)))
+
+    parts = [part for members in groups.values() for part in members]
+    chosen = honest.derive(lambda counts: _select(counts, names, parts))
+    return DayCounts.of(map(add_groups, chosen.batches()) if names else ())
+
+
+def _select(counts: pl.LazyFrame, names: Collection[str], parts: Collection[Selector]) -> pl.LazyFrame:
+    """Return the counts of these packages, and of those that these selectors select."""
+    # Joined: up to a hundred names in a filter are compared one by one with each name in a file.
+    exact = pl.LazyFrame({"package": [*names, *(part.stem for part in parts if not part.is_prefix)]})
+    found = counts.join(exact, on="package", how="semi")
+    prefixes = [part for part in parts if part.is_prefix]
+    if not prefixes:
+        return found
+    return pl.concat([found, counts.filter(matches_any(prefixes, "package")).join(exact, on="package", how="anti")])
+
+
+def _count(
+    counts: DayCounts,
+    names: Mapping[Selector | Group, Sequence[str]],
+    newest: Mapping[Selector | Group, Sequence[Window | None]],
+) -> dict[Window, dict[str, WindowCounts]]:
+    """Sum each window once, for all the packages and groups that need it."""
+    wanted: dict[Window, set[str]] = defaultdict(set)
+    for which, windows in newest.items():
+        for window in filter(None, windows):
+            wanted[window].update(names[which])
+    return {window: counts.total(window, sorted(found)) for window, found in wanted.items()}
+
+
+def _problem(
+    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, question: CountOptions
+) -> str | None:
+    """Return which day of the longest window could not be read, the newest; None if each asked for could.
+
+    Not why: this is published, and reasons name accounts and paths.
+    """
+    through = question.through
+    for day in reversed(days_between(Window(longest, through).first_day, through)):
+        coverage = raw_coverage.get(day, NOTHING)
+        missing = [part for part in _parts(which) if not coverage.covers(part)]
+        if missing and day in question.short_days:
+            return lacks_rows(day)
+        if any(coverage.failure(part) is not None for part in missing):
+            return f"{day} could not be read"
+    return None
+
+
+def lacks_rows(day: date) -> str:
+    """Return why a package waits for a short day."""
+    return f"PyPI's log lacks rows of {day}"
