@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse
 from tests.rows import row
+from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.definitions import build
-from winnow_dagster.defs.automation import make_automation, of_existing_partitions
+from winnow_dagster.defs.automation import make_automation, of_existing_partitions, publishing_version
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
@@ -206,3 +208,17 @@ def test_a_partition_that_the_config_no_longer_has_is_not_requested(
     later = definitions(["a", "c"], how(dg.AutomationCondition.newly_requested()))
     found = dg.evaluate_automation_conditions(later, make_house.instance, cursor=before.cursor)
     assert found.get_requested_partitions(dg.AssetKey("it")) == asked
+
+
+def test_the_version_that_decides_about_publishing_ignores_the_names_of_classes(
+    make_house: MakeHouse,
+) -> None:
+    @dataclass(frozen=True)
+    class Renamed(BadgeStyle):
+        pass
+
+    settings = make_house({"a": (7,)}).winnow.settings
+    (package, *_) = settings.packages
+    same = replace(settings, packages=(replace(package, look=Renamed()),))
+    other = replace(settings, packages=(replace(package, look=BadgeStyle(labels={"downloads": "people"})),))
+    assert publishing_version(same) == publishing_version(settings) != publishing_version(other)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator  # noqa: TC003 - Dagster reads annotations
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -88,8 +90,27 @@ def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
 
 def publishing_version(s: Settings) -> str:
     """Return a code version that changes with Winnow's version and with the settings that affect published files."""
-    said = repr((__version__, s.packages, s.groups, s.stale_threshold_days, s.source.kind, s.output_dir, s.base_url))
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    published = (
+        __version__,
+        s.packages,
+        s.groups,
+        s.stale_threshold_days,
+        s.source.kind,
+        str(s.output_dir),
+        s.base_url,
+    )
+    return hashlib.sha256(json.dumps(_values(published)).encode()).hexdigest()[:16]
+
+
+def _values(value: object) -> object:
+    """Return a setting as JSON values, without the names of classes and fields: renaming one publishes nothing."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [_values(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, Mapping):
+        return [[str(key), _values(each)] for key, each in value.items()]
+    if isinstance(value, tuple | list):
+        return [_values(each) for each in value]
+    return value if isinstance(value, int | float | None) else str(value)
 
 
 def _daily(winnow: Installation) -> dg.ScheduleDefinition:
