@@ -182,7 +182,7 @@ def _not_listed(
     for selector in selectors:
         if selector.is_prefix and str(selector) in missing:
             yield f"{selector}: {missing[str(selector)]}"
-    for package in sorted(set(packages) - set(listed) - winnow.web.wide.names()):
+    for package in sorted(set(packages) - set(listed) - winnow.web.all_packages.names()):
         yield f"{package}: not one download in the days read, and no entry of its own. Check the spelling"
 
 

@@ -26,6 +26,7 @@ from winnow_dagster.core.shard import HEADLINE_COLUMNS, Shard, shard_of
 from winnow_dagster.core.window import Window
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.publishing.all_packages import AllPackagesDir
+from winnow_dagster.publishing.shards import publish_everything
 from winnow_dagster.site.site import SiteConfig
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +157,7 @@ def put(public: Path, numbers: Mapping[str, tuple[int, ...]], days: str) -> None
     }
     object.__setattr__(made, "given", given)
     failures = Failures()
-    AllPackagesDir(public, SITE).publish(made, 0, DAY, failures)
+    publish_everything(AllPackagesDir(public, SITE), made, 0, DAY, failures)
     failures.raise_any()
 
 

@@ -21,6 +21,7 @@ from tests.serving import serving
 from winnow_dagster.core import categories
 from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.files.operations import Failures
 from winnow_dagster.sources.sample import SampleSource
 
 DAY = date(2025, 6, 30)
@@ -57,12 +58,9 @@ def _publish(house: House, days: int) -> Iterator[str]:
         started = time.perf_counter()
         packages = house.winnow.packages(keys)
         described = time.perf_counter()
-        changed = sum(
-            house.winnow.web.publish(package, DAY)
-            for found in packages.values()
-            if isinstance(found, list)
-            for package in found
-        )
+        failures = Failures()
+        changed = sum(house.winnow.web.publish(packages, 0, DAY, failures).values())
+        failures.raise_any()
         ended = time.perf_counter()
         yield (
             f"{days} days stored, {what}: {1000 * (ended - described) / PACKAGES:.1f} ms a package, "

@@ -156,11 +156,6 @@ def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does(
     assert keep_newest(state_of(new, length=9), state_of(None, length=9)).headline.counts == new
 
 
-def test_a_sample_number_is_never_kept_for_a_real_one() -> None:
-    sample = count([row(LAST, "a", downloads=5)], Window(10, LAST))
-    assert keep_newest(state_of(sample, source="sample"), state_of(None)).headline.counts is None
-
-
 def test_an_unlisted_installer_that_calls_itself_others_keeps_its_count() -> None:
     named = {f"installer-{n}": 10 for n in range(MAX_UNLISTED)}
     assert most_unlisted({**named, "x": 1, "y": 2}) == {**named, "others": 3}

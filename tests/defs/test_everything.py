@@ -25,7 +25,8 @@ from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans
-from winnow_dagster.site import everything as drawing
+from winnow_dagster.publishing.shards import publish_everything
+from winnow_dagster.site import badges as drawing
 
 NAMES = ("requests", "req", "r", "0x", "zz-top", "numpy", "py-a", "py-b")
 INSTALLERS = ("pip", "uv", "bandersnatch", "Browser", None)
@@ -84,7 +85,7 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         # However many rows are counted at a time.
         patch.setattr(counting, "MAX_ROWS_COUNTED", most)
-        patch.setattr(drawing, "MAX_DRAWN", most)
+        patch.setattr(drawing, "MAX_CACHED", most)
         make_house = MakeHouse(tmp_path_factory.mktemp("house"), RowSource(rows=found), instance)
         house = everything(make_house, (3, 2))
         store(house, found)
@@ -96,7 +97,7 @@ def test_every_package_has_the_badge_and_the_days_that_a_recount_of_its_rows_giv
         )
         assert with_days == without
         failures = Failures()
-        house.winnow.web.wide.publish(described, 0, DAY, failures)
+        publish_everything(house.winnow.web.all_packages, described, 0, DAY, failures)
         failures.raise_any()
         honest, raw = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
         of_days: dict[str, dict[str, list[int]]] = {}
@@ -133,8 +134,8 @@ def test_a_package_with_an_entry_of_its_own_is_published_as_that_says(make_house
     assert {"index.html", "counts.json", "installer-uv-3d-non-ci.json"} <= {
         p.name for p in (public / "numpy").iterdir()
     }
-    assert "numpy" not in house.winnow.web.wide.names()
-    assert house.winnow.web.wide.names() == {"requests", "req", "mirrored"}
+    assert "numpy" not in house.winnow.web.all_packages.names()
+    assert house.winnow.web.all_packages.names() == {"requests", "req", "mirrored"}
 
 
 def test_what_is_no_name_gets_no_folder(make_house: MakeHouse) -> None:
@@ -148,12 +149,12 @@ def test_packages_with_too_few_downloads_are_left_out_until_they_have_enough_and
     make_house: MakeHouse, source: RowSource
 ) -> None:
     house = live(everything(make_house, min_downloads=13))
-    assert house.winnow.web.wide.names() == {"requests"}
+    assert house.winnow.web.all_packages.names() == {"requests"}
     source.rows = [*source.rows, row(DAY + timedelta(days=1), "req", installer="uv")]
     later = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=1)), min_downloads=1)
     live(later, DAY + timedelta(days=1), DAY + timedelta(days=1))
     assert told(later, "req") == "1"
-    assert later.winnow.web.wide.names() == {"requests", "req"}
+    assert later.winnow.web.all_packages.names() == {"requests", "req"}
     last = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=4)), min_downloads=13)
     live(last, DAY + timedelta(days=2), DAY + timedelta(days=4))
     assert (told(last, "req"), told(last, "requests")) == ("0", "0")
@@ -161,7 +162,7 @@ def test_packages_with_too_few_downloads_are_left_out_until_they_have_enough_and
 
 def test_nothing_is_published_of_a_window_that_is_not_whole(make_house: MakeHouse) -> None:
     house = live(everything(make_house, (4,)))
-    assert house.winnow.web.wide.names() == frozenset()
+    assert house.winnow.web.all_packages.names() == frozenset()
     live(house, DAY - timedelta(days=3), DAY - timedelta(days=3))
     assert told(house, "requests", "downloads-4d-non-ci.json") == "1.2k"
 
@@ -201,7 +202,7 @@ def test_a_lost_store_takes_no_number_back(make_house: MakeHouse) -> None:
 def test_an_older_day_that_is_published_again_changes_nothing(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
     before = files(house)
-    assert live(everything(make_house), DAY - timedelta(days=4), DAY).winnow.web.wide.names()
+    assert live(everything(make_house), DAY - timedelta(days=4), DAY).winnow.web.all_packages.names()
     replay = everything(make_house, clock=FixedClock.after(DAY - timedelta(days=1)))
     assert replay.run("badges").success
     assert {path: content for path, content in files(replay).items() if path.startswith("re")} == {
@@ -213,10 +214,10 @@ def test_an_entry_that_comes_and_goes_leaves_one_publisher_of_each_folder(make_h
     live(everything(make_house))
     named = make_house({"requests": (3,), "numpy": (3,), "*": (3,)})
     assert named.run("badges").success
-    assert "requests" not in named.winnow.web.wide.names()
+    assert "requests" not in named.winnow.web.all_packages.names()
     assert told(named, "requests", "installer-uv-3d-non-ci.json") == "0"
     house = live(everything(make_house))
-    assert "requests" not in house.winnow.web.wide.names()
+    assert "requests" not in house.winnow.web.all_packages.names()
     assert [p.state.package for p in house.winnow.packages(["*"])["*"].packages] == ["requests"]  # type: ignore[union-attr]
     assert told(house, "requests") == "1.2k"
 
@@ -296,7 +297,7 @@ def test_the_check_names_a_number_that_the_store_does_not_say_and_a_badge_that_i
     assert check.judge(house.winnow).bad["requests"] == "is [1235, 1241]; the store says [1234, 1241]"
     assert house.run("badges").success
     assert check.judge(house.winnow).bad == {}
-    for name in house.winnow.web.wide.names():
+    for name in house.winnow.web.all_packages.names():
         (house.output_dir / name / "downloads-3d-non-ci.json").unlink()
     assert set(check.judge(house.winnow).bad.values()) == {"is missing"}
 

@@ -119,7 +119,7 @@ def test_sample_data_says_so_until_real_numbers_take_its_place_and_is_gone_then(
     house.publish()
     assert "Sample data" not in (house.output_dir / "_packages/index.html").read_text()
     assert told(house, "requests", "downloads-1d-non-ci.json") == "1"
-    assert house.winnow.web.wide.names() == {"requests"}
+    assert house.winnow.web.all_packages.names() == {"requests"}
     assert not (house.output_dir / "made-up").exists()
     live(house)
     assert read(house, "requests/downloads-3d-non-ci.json")["label"] == "pip*/uv/poetry/pdm (3d)"
@@ -127,7 +127,7 @@ def test_sample_data_says_so_until_real_numbers_take_its_place_and_is_gone_then(
 
 def test_what_was_not_counted_is_not_said_to_be_0(make_house: MakeHouse, source: RowSource) -> None:
     house = live(everything(make_house, min_downloads=100))
-    assert house.winnow.web.wide.names() == {"requests"}
+    assert house.winnow.web.all_packages.names() == {"requests"}
     source.rows = [*source.rows, row(DAY, "req", downloads=3)]
     # Another window, more badges, more packages: of the window before, only the headline of `requests` is known.
     house = everything(make_house, (2,), look=ALL_BADGES)
@@ -250,7 +250,7 @@ def test_what_the_version_before_listed_is_still_known(make_house: MakeHouse) ->
     path = house.output_dir / "_packages" / "index.json"
     listed = json.loads(path.read_bytes())
     path.write_text(json.dumps({k: v for k, v in listed.items() if k not in {"former", "look"}} | {"stale": False}))
-    assert house.winnow.web.wide.names() == {"requests", "req", "q"}
+    assert house.winnow.web.all_packages.names() == {"requests", "req", "q"}
     later = make_house({"numpy": (3,)}, FixedClock.after(DAY + timedelta(days=4)))
     assert later.run("badges").success
     assert told(later, "req") == f"12 to {DAY}"

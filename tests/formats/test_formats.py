@@ -18,8 +18,8 @@ from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
+from winnow_dagster.site.all_packages import parse_shard, parse_summary
 from winnow_dagster.site.chart import plot, share_bar, spark
-from winnow_dagster.site.everything import parse_shard, parse_summary
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.record import format_record, parse_record

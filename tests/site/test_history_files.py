@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.definition import LAST_MIXED_DAY, Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.window import PackageState, Window
-from winnow_dagster.site.everything import format_days, merge_days
-from winnow_dagster.site.history import format_csv, format_json, parse_json
+from winnow_dagster.site.history import format_csv, format_json, format_short_json, merge_short_histories, parse_json
 
 FIRST = date(2025, 6, 1)
 NEW = date(2026, 9, 10)
@@ -89,9 +88,15 @@ def test_the_days_of_a_package_that_all_of_pypi_publishes_state_their_definition
     shown = [Window(30, NEW)]
     without_definition = f'{{"format": 2, "days": {{"{old}":[1,2],"{new}":[3,4]}}}}'.encode()
 
-    first = format_days("parquet", "demo", merge_days(f'"{new}":[5,6]', without_definition, [Window(1, NEW)], shown))
-    second = format_days("parquet", "demo", merge_days(f'"{new}":[7,8]', first, [Window(1, NEW)], shown))
-    third = format_days("parquet", "demo", merge_days(f'"{old}":[1,1],"{new}":[7,8]', second, shown, shown))
+    first = format_short_json(
+        "parquet", "demo", merge_short_histories(f'"{new}":[5,6]', without_definition, [Window(1, NEW)], shown)
+    )
+    second = format_short_json(
+        "parquet", "demo", merge_short_histories(f'"{new}":[7,8]', first, [Window(1, NEW)], shown)
+    )
+    third = format_short_json(
+        "parquet", "demo", merge_short_histories(f'"{old}":[1,1],"{new}":[7,8]', second, shown, shown)
+    )
 
     for content in (first, second):
         assert [day.definition for day in parse_json(content).days] == [Definition.REQUESTS, Definition.FILES]

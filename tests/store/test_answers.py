@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -252,3 +253,19 @@ def test_a_short_day_that_was_not_asked_for_is_there_and_covers_nothing(store: R
     assert state(tmp_path) == {DAYS[0]: (Coverage(), [])}
     store.merge()
     assert state(tmp_path) == {DAYS[0]: (Coverage(), [])}
+
+
+def test_threads_that_read_while_answers_come_and_are_merged_see_each_at_once(tmp_path: Path) -> None:
+    writer, reader = raw_store(tmp_path), raw_store(tmp_path)
+    writer.add_reading(reading(A, 1), AT)
+
+    def look(_: int) -> set[bool]:
+        return {coverage.covers(A) for coverage in reader.coverages(DAYS).values()} | {len(reader.stored_days()) == 3}
+
+    with ThreadPoolExecutor(4) as pool:
+        looks = [pool.submit(look, n) for n in range(100)]
+        for n in range(10):
+            writer.add_reading(reading(Selector(f"p{n}"), 1), AT)
+            if n % 3 == 0:
+                writer.merge()
+        assert {seen for each in looks for seen in each.result()} == {True}

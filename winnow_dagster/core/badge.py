@@ -14,7 +14,7 @@ from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import ALL, name_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date
 
     from winnow_dagster.core.dimensions import Dimension
@@ -148,9 +148,14 @@ def format_share(part: int, whole: int) -> str:
 
 
 def badges_of(
-    state: PackageState, look: BadgeStyle = DEFAULT_STYLE, *, today: date, stale_threshold_days: int
+    state: PackageState,
+    look: BadgeStyle = DEFAULT_STYLE,
+    *,
+    today: date,
+    stale_threshold_days: int,
+    slugs: Collection[str] = SLUGS,
 ) -> list[Badge]:
-    """Return all badges of a package, the headline first, as they read on `today`.
+    """Return the badges of a package, the headline first, as they read on `today`. `slugs`: only these kinds of badge.
 
     A window that has no counts yet has placeholders; one whose as-of is older than the threshold says so (R6).
     """
@@ -168,6 +173,7 @@ def badges_of(
         )
         for window in (*state.windows, *state.former)
         for kind in BADGE_KINDS
+        if kind.slug in slugs
     ]
 
 

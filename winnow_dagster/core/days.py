@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.window import keep_newest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import date
@@ -59,6 +61,20 @@ class Package:
 
     state: PackageState
     history: History
+
+    @property
+    def source(self) -> str:
+        """The kind of source that the numbers come from."""
+        return self.state.source
+
+    @property
+    def as_of(self) -> set[date]:
+        """The newest day of each window that has numbers, configured or not."""
+        return {w.counts.window.as_of for w in (*self.state.windows, *self.state.former) if w.counts}
+
+    def keep_newest(self, published: Package) -> Package:
+        """Return this with the published windows where they are newer, and with the published days that it lacks."""
+        return Package(keep_newest(published.state, self.state), self.history.keep(published.history))
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,6 @@ class Everything:
     short_days: tuple[date, ...] = ()
     """Short days of the windows, which Winnow counts as they are."""
 
-    def selects(self, package: str) -> bool:
-        """Tell whether nothing else publishes a package."""
-        return package not in self.named and not package.startswith(self.prefixes)
-
     def shards(self, *, with_days: bool = True) -> Iterator[dict[str, ShardCounts]]:
         """Count what `*` selects; yield shards by name, a part of the names at a time if there are many rows.
 

@@ -29,7 +29,7 @@ POSITION = "answer"
 
 @dataclass(frozen=True)
 class WaitingAnswer:
-    """An answer of the source that is stored, but not yet merged into its days. Its counts are kept elsewhere."""
+    """An answer that is stored, but not yet merged into its days. Its counts are kept elsewhere."""
 
     requests: tuple[Request, ...]
     at: datetime
@@ -80,15 +80,11 @@ def reading_to_merge(
     counts = reading.counts.filter(_asked_for(reading.requests))
     downloads = _sums(counts, "downloads", reading.requests)
     unnamed = _sums(reading.unnamed, "rows", reading.requests)
+    rows, short = reading.source_rows, reading.short_days
     facts = {
         day: {
-            selector: ReadingFacts(
-                source_rows=reading.source_rows.get(day),
-                downloads=downloads.get((day, selector), 0),
-                unnamed=unnamed.get((day, selector), 0),
-                is_short=day in reading.short_days,
-            )
-            for selector in selectors
+            s: ReadingFacts(rows.get(day), downloads.get((day, s), 0), unnamed.get((day, s), 0), day in short)
+            for s in selectors
         }
         for day, selectors in sorted(asked.items())
     }
@@ -210,21 +206,19 @@ class _Merged:
         if self._newest is not None and self._newest > at:
             # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead. Winnow has
             # to repeat a wider reading with such a stamp anyway. Until then that reading must not hide this one.
-            replaced = [s for s in _covered(self._read, fresh) if self._read[s] > at and s not in kept]
             hiding = [s for s in self._wide if self._read[s] > at + CLOCK_TOLERANCE and any(map(s.covers, fresh))]
-            for selector in {*replaced, *hiding}.difference(kept):
+            replaced = {s for s in _covered(self._read, fresh) if self._read[s] > at}
+            for selector in replaced.union(hiding).difference(kept):
                 del self._read[selector]
                 self._facts.pop(selector, None)
             self._wide = [selector for selector in self._wide if selector in self._read]
 
 
-def _covered(known: Mapping[Selector, object], by: Collection[Selector]) -> list[Selector]:
+def _covered(known: Mapping[Selector, object], by: Collection[Selector]) -> set[Selector]:
     """Return those of the known selectors that any of the others covers."""
-    if not known:
-        return []
     wide = [selector for selector in by if selector.is_prefix]
-    exact = [selector for selector in by if selector in known]
-    return [*{*exact, *(other for other in known if any(selector.covers(other) for selector in wide))}]
+    found = {other for other in known if any(selector.covers(other) for selector in wide)} if wide else set()
+    return found.union(selector for selector in by if selector in known)
 
 
 def _without_overlap(replacements: Iterable[Replacement]) -> list[list[Replacement]]:

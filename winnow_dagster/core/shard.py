@@ -14,6 +14,7 @@ from winnow_dagster.core.window import PackageState, Window, WindowCounts, Windo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import date
 
     from winnow_dagster.core.badge import BadgeStyle
 
@@ -46,6 +47,11 @@ class Shard:
     """How many days each was asked for; the order is that of `windows`."""
 
     packages: Mapping[str, Numbers]
+
+    @property
+    def as_of(self) -> set[date]:
+        """The newest day of each window."""
+        return {window.as_of for window in self.windows}
 
     def state(self, numbers: Numbers) -> PackageState:
         """Return what is known of a package with these numbers, of whatever name."""

@@ -169,13 +169,8 @@ def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(ordered[:MAX_UNLISTED])) | ({others: rest} if rest else {})
 
 
-def keep_newest(published: PackageState | None, computed: PackageState) -> PackageState:
-    """Return `computed` with each window whose published counts are newer kept as published (R5).
-
-    Counts of another kind of source are never mixed in: what the sample source published is no number.
-    """
-    if published is None or (published.source == "sample") != (computed.source == "sample"):
-        return computed
+def keep_newest(published: PackageState, computed: PackageState) -> PackageState:
+    """Return `computed` with each window whose published counts are newer kept as published (R5)."""
     before = {state.days: state for state in (*published.windows, *published.former)}
     configured = {state.days for state in computed.windows}
     return replace(

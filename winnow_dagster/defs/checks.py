@@ -81,7 +81,7 @@ def _unlisted(winnow: Installation) -> Verdict:
 
 def _as_of(winnow: Installation) -> Verdict:
     states = [state for found in winnow.published().values() for state in found]
-    summary = winnow.web.wide.summary()
+    summary = winnow.web.all_packages.summary()
     states += [summary.state()] if summary else []
     return verdicts.judge_as_of(states, winnow.clock.today, winnow.settings.stale_threshold_days)
 
@@ -101,7 +101,7 @@ def _published(winnow: Installation) -> Verdict:
         lambda folder, name: read_if_there(winnow.web.folder / folder / name),
         winnow.clock.today,
     )
-    wide = winnow.web.wide.judge(winnow.everything(), winnow.clock.today)
+    wide = audit.judge_all_packages(winnow.web.all_packages, winnow.everything(), winnow.clock.today)
     return Verdict({**in_full.bad, **wide.bad}, in_full.looked_at + wide.looked_at, {**in_full.facts, **wide.facts})
 
 

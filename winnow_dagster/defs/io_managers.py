@@ -16,14 +16,15 @@ from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes,
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
 from winnow_dagster.files.locks import counting
-from winnow_dagster.files.operations import Batch, Failures
+from winnow_dagster.files.operations import Failures
 from winnow_dagster.files.session import publishing
+from winnow_dagster.publishing.directory import packages_in_full
 from winnow_dagster.sources.interface import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from winnow_dagster.core.days import Days, Package
+    from winnow_dagster.core.days import Days
     from winnow_dagster.core.everything import PackagesBySelector
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Fetch
@@ -116,29 +117,16 @@ class BadgesIO(dg.IOManager):
             web = replace(self._winnow.web, folder=session.folder)
             self._winnow.ownership.claim()
             web.clean_up()
-            web.remember(package.state.package for found in obj.values() for package in _in_full(found))
-            web.wide.release(failures)
-            batch, changed = Batch(failures), dict.fromkeys(obj, 0)
-            web.read_ahead(package.state.package for found in obj.values() for package in _in_full(found))
+            min_downloads = settings.everything.min_downloads if settings.everything else 0
+            changed = web.publish(obj, min_downloads, clock.through, failures)
             for key, found in obj.items():
-                for package in _in_full(found):
-                    with failures.collect():
-                        changed[key] += web.publish(package, clock.through, batch)
-            batch.put()
-            for key, found in obj.items():
-                packages = _in_full(found)
-                numbers = {"packages": len(packages)}
-                if isinstance(found, Everything) and settings.everything:
-                    least = settings.everything.min_downloads
-                    changed[key] += web.wide.publish(found, least, clock.through, failures)
-                    numbers["packages"] += len(web.wide.names())
+                packages = packages_in_full(found)
+                of_all = len(web.all_packages.names()) if isinstance(found, Everything) else 0
                 with failures.collect():
                     shown = [web.read(package.state.package) or package.state for package in packages]
-                    notes = package_notes(shown, settings, web.site, clock.today)
-                    _note(context, key, numbers | {"files_changed": changed[key]} | notes)
-            published = [p.state.package for found in obj.values() for p in _in_full(found)]
-            web.refresh(clock.through, published, failures)
-        # It may be held until all of the run is over; who needs it reads what is published.
+                    numbers = {"packages": len(packages) + of_all, "files_changed": changed[key]}
+                    _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
+        # Dagster may keep it until the run ends; later steps read what is published.
         obj.clear()
         failures.raise_any()
 
@@ -171,11 +159,6 @@ class SiteIO(dg.IOManager):
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
     """Attach numbers to one partition of a run that may cover many; add_output_metadata would give all the same."""
     context.step_context.add_asset_metadata(numbers, partition_key=partition)
-
-
-def _in_full(found: list[Package] | Everything) -> list[Package]:
-    """Return the packages that have a page of their own."""
-    return found.packages if isinstance(found, Everything) else found
 
 
 def _culprit(failure: Failure) -> tuple[str, str, str]:

@@ -258,7 +258,7 @@ class Installation:
             return None
         windows = self.settings.published_windows
         return describe_everything(
-            self._stored(), windows, self.web.wide.look, self._question(self.clock.through), in_full
+            self._stored(), windows, self.web.all_packages.style, self._question(self.clock.through), in_full
         )
 
     def _stored(self) -> Days:
@@ -290,9 +290,7 @@ class Installation:
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""
-        self.web.wide.check_source(self.settings.source.kind)
-        for state in self.web.read_all().values():
-            self.web.check_source(state, self.settings.source.kind)
+        self.web.refuse_sample_over_real(self.settings.source.kind)
 
     def rows(self, published: Mapping[str, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
         """Return a row for each published package and group, or for these packages only, in the config's order."""
@@ -312,7 +310,7 @@ class Installation:
             settings.source.kind,
             clock.through,
             settings.stale_threshold_days,
-            self.web.wide.summary(),
+            self.web.all_packages.summary(),
             self.web.site.dataset_of(settings.source.kind),
         )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())

@@ -10,12 +10,16 @@ The base classes are private. Each class below overrides as little as it can, an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import sqlite3
 import threading
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 
 INDEX = "index"
 """Dagster's name of the database that holds the events of assets, of all runs."""
+
+COPIED = "ed51bdc4da412564"
+"""The digest of Dagster's code that `EventLog._store_asset_events` copies."""
 
 MAX_OPEN_RUNS = 4
 BUSY_SECONDS = 60
@@ -60,6 +67,13 @@ def check_overrides(ours: type) -> None:
                 raise TypeError(f"{ours.__base__}.{name} takes {found}, not {expected}")
 
 
+def digest_of_copied_code() -> str:
+    """Return the digest of the code with which this version of Dagster stores an event."""
+    storage = SqliteEventLogStorage
+    code = [inspect.getsource(method) for method in (storage.store_event, storage.prepare_insert_event)]
+    return hashlib.sha256("".join(code).encode()).hexdigest()[:16]
+
+
 class EventLog(SqliteEventLogStorage):
     """The events of runs: a database for each run, and one for the events of assets.
 
@@ -72,6 +86,7 @@ class EventLog(SqliteEventLogStorage):
         self._empty_database = ""
         self._batch: contextlib.ExitStack | None = None
         self._in_batch: dict[str, Connection] = {}
+        self._may_copy = digest_of_copied_code() == COPIED
         super().__init__(base_dir, inst_data)
 
     @contextlib.contextmanager
@@ -115,10 +130,28 @@ class EventLog(SqliteEventLogStorage):
         with self._lock, contextlib.ExitStack() as batch:
             self._batch = batch
             try:
-                super().store_event_batch(events)
+                # A run plans its checks together with its assets.
+                for (_, is_of_asset), group in groupby(
+                    events, lambda e: (e.run_id, e.dagster_event_type in ASSET_EVENTS)
+                ):
+                    if is_of_asset and self._may_copy:
+                        self._store_asset_events(list(group))
+                    else:
+                        super().store_event_batch(list(group))
             finally:
                 self._batch = None
                 self._in_batch.clear()
+
+    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
+        """Store each event of one run as `store_event` does, but insert all rows at once, which takes half the time."""
+        with self.run_connection(events[0].run_id) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(e) for e in events])
+        with self.index_connection() as connection:
+            inserted = [connection.execute(self.prepare_insert_event(e)).inserted_primary_key for e in events]
+            numbers = [int(key[0]) for key in inserted if key is not None]
+            self._store_asset_event_tags(connection, events, numbers)
+            for each, number in zip(events, numbers, strict=True):
+                self._store_asset_event(connection, each, number)
 
     def dispose(self) -> None:
         """Close all databases."""

@@ -11,19 +11,23 @@ from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.verdicts import Verdict
+from winnow_dagster.files.operations import read_if_there
+from winnow_dagster.site.badges import badge_files, badges_of_shard
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.record import parse_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date
 
+    from winnow_dagster.core.badge import BadgeStyle
     from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.history import History
-    from winnow_dagster.core.shard import Shard
+    from winnow_dagster.core.shard import Numbers, Shard
     from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
-    from winnow_dagster.site.everything import BadgeRenderer
+    from winnow_dagster.files.paths import StorePath
+    from winnow_dagster.publishing.all_packages import AllPackagesDir
     from winnow_dagster.site.site import SiteConfig
 
 
@@ -58,56 +62,77 @@ def judge_published(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
         content_of = cache(partial(read, folder))
-        for name, expected in _expected(site, told, today, content_of).items():
-            content = content_of(name)
-            looked_at += 1
-            if content is None:
-                bad[f"{folder}/{name}"] = "is missing"
-            elif content not in expected:
-                bad[f"{folder}/{name}"] = _difference(content, expected[0])
+        draw = partial(format_folder, site, told, published=content_of)
+        versions = _versions(draw, told.as_of, today, site.stale_threshold_days)
+        looked_at += len(versions)
+        bad |= _compare(folder, versions, content_of)
     return Verdict(bad, looked_at, {"windows_not_in_store": unknown})
 
 
-def judge_everything(
-    everything: Everything,
-    published: Callable[[str], Shard | None],
-    read: Callable[[str, str], bytes | None],
-    drawings: Sequence[BadgeRenderer],
-) -> Verdict:
+def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today: date) -> Verdict:
     """Hold that the numbers of each shard are what the store says, and one package's badges what those say.
 
-    Which package is looked at of a shard changes from day to day. `drawings`: how a badge may read. Windows that the
-    store does not have are not judged.
+    Each day another package of a shard is looked at. Windows that the store does not have, and what another source
+    published, are not judged.
     """
+    summary = web.summary()
+    if everything is None or summary is None or summary.source != everything.source:
+        return Verdict({}, 0)
+    style, threshold = web.style, web.site.stale_threshold_days
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for counted in everything.shards(with_days=False):
         for key, found in counted.items():
-            shard = published(key)
-            common = shard.common(found.shard) if shard else []
-            if shard is None or not common:
+            shard = web.shard(key)
+            if shard is None or not shard.packages or not shard.common(found.shard):
                 unknown += 1
                 continue
-            nothing = (0,) * (len(found.shard.windows) * len(shard.columns))
-            for name, numbers in shard.packages.items():
-                looked_at += 1
-                theirs = found.shard.packages.get(name, nothing)
-                told = [shard.counted(numbers, days) for days in common]
-                store = [found.shard.counted(theirs, days) for days in common]
-                expected = [{column: s[column] for column in t} for t, s in zip(told, store, strict=True)]
-                if told != expected:
-                    bad[name] = f"is {_numbers(told)}; the store says {_numbers(expected)}"
-            names = list(shard.packages)
-            name = names[drawings[0].today.toordinal() % len(names)]
-            for file in drawings[0].files(shard, shard.packages[name]):
-                content = read(name, file)
-                if content not in [drawing.files(shard, shard.packages[name])[file] for drawing in drawings]:
-                    bad[f"{name}/{file}"] = "is missing" if content is None else "is not what its number is drawn as"
+            looked_at += len(shard.packages)
+            bad |= _wrong_numbers(shard, found.shard)
+            package = list(shard.packages)[today.toordinal() % len(shard.packages)]
+            draw = partial(_draw_badges, shard, shard.packages[package], style, threshold)
+            versions = _versions(draw, shard.as_of, today, threshold)
+            bad |= _compare(package, versions, partial(_read, web.home(package)))
     return Verdict(bad, looked_at, {"shards_not_in_store": unknown})
 
 
-def _numbers(windows: Iterable[Mapping[str, int]]) -> list[int]:
-    return [number for window in windows for number in window.values()]
+def _wrong_numbers(published: Shard, stored: Shard) -> dict[str, str]:
+    """Return what is wrong with each package whose published numbers are not those of the store."""
+    bad: dict[str, str] = {}
+    common = published.common(stored)
+    nothing = (0,) * (len(stored.windows) * len(published.columns))
+    for name, numbers in published.packages.items():
+        told = [published.counted(numbers, days) for days in common]
+        store = [stored.counted(stored.packages.get(name, nothing), days) for days in common]
+        expected = [{column: s[column] for column in t} for t, s in zip(told, store, strict=True)]
+        if told != expected:
+            found, wanted = ([n for window in windows for n in window.values()] for windows in (told, expected))
+            bad[name] = f"is {found}; the store says {wanted}"
+    return bad
+
+
+def _draw_badges(
+    shard: Shard, numbers: Numbers, style: BadgeStyle, stale_threshold_days: int, today: date
+) -> dict[str, bytes]:
+    """Return the badge files of a package. A publication caches them; here each is drawn from the numbers."""
+    badges = badges_of_shard(shard, numbers, style, today=today, stale_threshold_days=stale_threshold_days)
+    return {name: content for badge in badges for name, content in badge_files(badge).items()}
+
+
+def _compare(
+    folder: str, versions: Mapping[str, Sequence[bytes]], read: Callable[[str], bytes | None]
+) -> dict[str, str]:
+    """Return what is wrong with each file of a folder that is none of the versions that it may be."""
+    bad: dict[str, str] = {}
+    for name, expected in versions.items():
+        content = read(name)
+        if content not in expected:
+            bad[f"{folder}/{name}"] = "is missing" if content is None else _difference(content, expected[0])
+    return bad
+
+
+def _read(folder: StorePath, name: str) -> bytes | None:
+    return read_if_there(folder / name)
 
 
 def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:
@@ -145,20 +170,21 @@ def _retold(folder: str, state: PackageState, recount: Recount, read: Callable[[
     return told.within(published).keep(published)
 
 
-def _expected(
-    site: SiteConfig, told: Package, today: date, read: Callable[[str], bytes | None]
+def _versions(
+    draw: Callable[[date], Mapping[str, bytes]], as_of: Collection[date], today: date, stale_threshold_days: int
 ) -> dict[str, list[bytes]]:
-    """Return what each file may be: as it reads today, or as it read when some of its numbers were still fresh."""
-    as_ofs = {w.counts.window.as_of for w in (*told.state.windows, *told.state.former) if w.counts}
-    turns = {as_of + n * ONE_DAY for as_of in as_ofs for n in (1, site.stale_threshold_days + 1)}
-    files: dict[str, list[bytes]] = {}
-    seen = set()
+    """Return what each file may be: as it reads today, or as it read when some of its numbers were still fresh.
+
+    `draw` gives the files as they read on a day. `as_of`: the newest days of their numbers.
+    """
+    turns = {day + n * ONE_DAY for day in as_of for n in (1, stale_threshold_days + 1)}
+    days: dict[frozenset[date], date] = {}
     for day in [today, *sorted(day for day in turns if day < today)]:
-        stale = frozenset(a for a in as_ofs if is_stale(a, day, site.stale_threshold_days))
-        if stale not in seen:
-            seen.add(stale)
-            for name, content in format_folder(site, told, day, read).items():
-                files.setdefault(name, []).append(content)
+        days.setdefault(frozenset(a for a in as_of if is_stale(a, day, stale_threshold_days)), day)
+    files: dict[str, list[bytes]] = {}
+    for day in days.values():
+        for name, content in draw(day).items():
+            files.setdefault(name, []).append(content)
     return files
 
 
@@ -167,7 +193,8 @@ def _difference(content: bytes, expected: bytes) -> str:
     found, wanted = _brief(content), _brief(expected)
     if found and wanted and found != wanted:
         return f"is {found}; the store says {wanted}"
-    lines = zip_longest(content.decode(errors="replace").splitlines(), expected.decode().splitlines(), fillvalue="")
+    one, other = (text.decode(errors="replace").splitlines(keepends=True) for text in (content, expected))
+    lines = zip_longest(one, other, fillvalue="")
     number, (was, should) = next((n, pair) for n, pair in enumerate(lines, start=1) if pair[0] != pair[1])
     return f"line {number} is {was.strip()[:60]!r}; the store says {should.strip()[:60]!r}"
 

@@ -1,17 +1,16 @@
-"""The web directory: what is published of each package, replaced only by something at least as good (R5, R7)."""
+"""The web directory: what is published of packages, prefixes, groups and `*`, and its replacement."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.days import Package
+from winnow_dagster.core.everything import Everything
+from winnow_dagster.core.history import History
 from winnow_dagster.core.names import GROUP_FOLDER
-from winnow_dagster.core.window import keep_newest
-from winnow_dagster.files.errors import SampleOverRealError
 from winnow_dagster.files.operations import (
     Batch,
     StorageError,
@@ -26,6 +25,8 @@ from winnow_dagster.files.operations import (
 from winnow_dagster.files.paths import below
 from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
+from winnow_dagster.publishing.publication import Publication, refuse_sample_over_real
+from winnow_dagster.publishing.shards import publish_everything, refresh_everything
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import date
 
-    from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.files.operations import Failures
     from winnow_dagster.files.paths import StorePath
@@ -46,15 +46,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WebDir:
-    """The directory that a web server serves.
-
-    `spellings`: for a normalised name that the config spells otherwise, the folder of that spelling, which gets the
-    same files.
-    """
+    """The directory that a web server serves."""
 
     folder: StorePath
     site: SiteConfig
     spellings: Mapping[str, str] = field(default_factory=dict)
+    """For a normalised name that the config spells otherwise, that spelling: its folder gets the same files."""
+
+    @cached_property
+    def all_packages(self) -> AllPackagesDir:
+        """The part of it that `*` fills."""
+        return AllPackagesDir(self.folder, self.site)
 
     def read(self, package: str) -> PackageState | None:
         """Return what is published of a package; None where nothing is."""
@@ -65,16 +67,10 @@ class WebDir:
         """Return the published days of a package; none where there are none."""
         return parse_json(read_if_there(self.folder / package / JSON_NAME))
 
-    def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
-        """Let the files of packages whose names end so be read side by side, where each takes a request."""
-        folders = (self.folder / name for name in packages)
-        files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
-        read_ahead(self.folder, files)
-
     def read_all(self) -> dict[str, PackageState]:
-        """Return what is published in each folder of a package or group, by the folder, be it configured or not.
+        """Return what is published in each folder of a package or group, whether it is configured or not.
 
-        What cannot be read is passed over with a warning: it must not take the others down.
+        A record that cannot be read is passed over with a warning.
         """
         names = sorted(self._folders())
         self.read_ahead(names, FILE_NAME)
@@ -90,46 +86,101 @@ class WebDir:
         return found
 
     def _folders(self) -> Iterator[str]:
-        """Return the folders with a record."""
-        wide = self.wide.names()
+        """Return the folders with a record. Those that `*` fills have none, and there may be a million of them."""
+        of_all = self.all_packages.names()
         for folder, prefix in ((self.folder, ""), (self.folder / GROUP_FOLDER, GROUP_FOLDER)):
             for name in list_names(folder):
-                if name not in wide and exists(folder / name / FILE_NAME):
+                if name not in of_all and exists(folder / name / FILE_NAME):
                     yield prefix + name
 
-    def remember(self, packages: Iterable[str]) -> None:
-        """Note which folders are published in full, with those of these packages, before they are. Raises StorageError.
+    def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
+        """Read the files of packages whose names end so in parallel, if the directory is in a bucket."""
+        folders = (self.folder / name for name in packages)
+        files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
+        read_ahead(self.folder, files)
+
+    def _remember(self, packages: Iterable[str]) -> None:
+        """Note the folders with a record, with those of these packages, before they are written. Raises StorageError.
 
         In a bucket it takes long to find them among a million folders of `*`.
         """
-        names = {spelling for name in packages for spelling in (name, self.spellings.get(name, name))}
+        names = {folder for package in packages for folder in self._names(package)}
         remember_folders(self.folder, lambda: {name for name in (*self._folders(), *names) if "/" not in name})
 
-    @cached_property
-    def wide(self) -> AllPackagesDir:
-        """What `*` fills of it."""
-        return AllPackagesDir(self.folder, self.site)
+    def refuse_sample_over_real(self, source: str) -> None:
+        """Raise SampleOverRealError if `source` is the sample source and any real number is published."""
+        self.all_packages.refuse_sample_over_real(source)
+        for state in self.read_all().values():
+            self._refuse_sample(source, Package(state, History.empty()))
 
-    def publish(self, computed: Package, through: date, batch: Batch | None = None) -> int:
-        """Publish a package, with `batch` if one is given, as it reads on the day after `through`.
+    def _refuse_sample(self, source: str, published: Package) -> None:
+        if published.as_of:
+            refuse_sample_over_real(source, published.source, self.folder / published.state.package)
 
-        Returns how many files change.
-        Each window keeps the newest counts of the published and the computed ones, and no day is taken back. Where
-        something newer than `through` is published, an old day is being replayed: what is there stays as it is. Raises
-        SampleOverRealError.
+    def publish(
+        self, found: Mapping[str, list[Package] | Everything], min_downloads: int, through: date, failures: Failures
+    ) -> dict[str, int]:
+        """Publish what was computed of each selector and group, and let all else grow stale; count the files changed.
+
+        All reads as on the day after `through`. Of `*`, packages with `min_downloads` are published. What cannot be
+        written is noted in `failures`. Raises SampleOverRealError.
         """
-        state, history = computed.state, computed.history
-        published = self.read(state.package)
+        in_full = {key: packages_in_full(packages) for key, packages in found.items()}
+        names = [package.state.package for packages in in_full.values() for package in packages]
+        self._remember(names)
+        self.all_packages.release(failures)
+        publication = Publication(through, failures, Batch(failures))
+        self.read_ahead(names)
+        changed: dict[str, int] = {}
+        for key, packages in in_full.items():
+            before = publication.changed
+            for package in packages:
+                with failures.collect():
+                    self._publish(package, publication)
+            changed[key] = publication.changed - before
+        self._refresh({name for package in names for name in self._names(package)}, publication, failures)
+        publication.end()
+        for key, described in found.items():
+            if isinstance(described, Everything):
+                with failures.collect():
+                    changed[key] += publish_everything(self.all_packages, described, min_downloads, through, failures)
+        with failures.collect():
+            refresh_everything(self.all_packages, through, failures)
+        return changed
+
+    def _publish(self, package: Package, publication: Publication) -> None:
+        name = package.state.package
+        state, folders = self.read(name), sorted(self._names(name))
+        published = Package(state, self.read_history(name)) if state else None
         if published:
-            self.check_source(published, state.source)
-            if (published.source == "sample") == (state.source == "sample"):
-                history = history.keep(self.read_history(state.package))
-        package = Package(keep_newest(published, state), history)
-        # The spelling index.html would take the place of the page.
-        names = {state.package, self.spellings.get(state.package, state.package)} - {PAGE_NAME}
-        for name in names if published is None else ():
-            self._refuse_page_of_others(self.folder / name)
-        return sum(self._write(name, package, through, batch) for name in sorted(names))
+            self._refuse_sample(package.source, published)
+        else:
+            for folder in folders:
+                self._refuse_page_of_others(self.folder / folder)
+        if newest := publication.newest(package, published):
+            self._write(newest, folders, publication)
+
+    def _refresh(self, fresh: Collection[str], publication: Publication, failures: Failures) -> None:
+        """Let every folder that is not fresh grow stale, configured or not: somebody may show its badges."""
+        left = {name: state for name, state in self.read_all().items() if name not in fresh}
+        self.read_ahead(left)
+        for name, state in left.items():
+            with failures.collect():
+                package = Package(state, self.read_history(name))
+                if not publication.is_replay(package.as_of):
+                    self._write(package, [name], publication)
+
+    def _write(self, package: Package, names: Collection[str], publication: Publication) -> None:
+        """Write the folders of these names, which begin with their record."""
+        folders = [self.folder / name for name in names]
+        publication.write(
+            (folder, partial(format_folder, self.site, package, publication.today, partial(_read, folder)))
+            for folder in folders
+        )
+
+    def _names(self, package: str) -> set[str]:
+        """Return the folders of a package. A folder index.html would take the place of the page."""
+        return {package, self.spellings.get(package, package)} - {PAGE_NAME}
 
     def _refuse_page_of_others(self, folder: StorePath) -> None:
         """Raise StorageError if a folder has a page that Winnow did not publish."""
@@ -140,38 +191,9 @@ class WebDir:
                 "choose another output_dir"
             )
 
-    def refresh(self, through: date, published: Collection[str], failures: Failures) -> None:
-        """Let all packages but those just published grow stale, and take note of `failures`.
-
-        Packages, windows and spellings that are no longer configured are still shown where somebody put their badges.
-        """
-        batch = Batch(failures)
-        fresh = {*published, *(self.spellings.get(name, name) for name in published)}
-        found = self.read_all()
-        self.read_ahead(name for name in found if name not in fresh)
-        for name, state in found.items():
-            if name not in fresh:
-                with failures.collect():
-                    self._write(name, Package(state, self.read_history(name)), through, batch)
-        batch.put()
-        self.wide.refresh(through, failures)
-
     def clean_up(self) -> None:
-        """Remove what runs that died left half-written."""
-        remove_staged(self.folder, self.wide.names())
-
-    def _write(self, name: str, package: Package, through: date, batch: Batch | None) -> int:
-        folder, state = self.folder / name, package.state
-        files = format_folder(self.site, package, through + ONE_DAY, lambda file: read_if_there(folder / file))
-        if any(w.counts and w.counts.window.as_of > through for w in (*state.windows, *state.former)):
-            files = {file: content for file, content in files.items() if not exists(folder / file)}
-        # The record first: it may name a day that the badges do not show yet, never the other way round.
-        return batch.add(folder, files) if batch else replace_changed(folder, files)
-
-    def check_source(self, published: PackageState, source: str) -> None:
-        """Raise SampleOverRealError if `source` is sample and real numbers of the package are published."""
-        if source == "sample" != published.source and any(w.counts for w in (*published.windows, *published.former)):
-            raise SampleOverRealError(self.folder / published.package)
+        """Remove the half-written files of runs that died."""
+        remove_staged(self.folder, self.all_packages.names())
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
         """Publish files that span packages, by their paths below the directory; return how many changed."""
@@ -180,3 +202,12 @@ class WebDir:
             place = below(self.folder, path)
             folders.setdefault(place.parent, {})[place.name] = content
         return sum(replace_changed(folder, found) for folder, found in folders.items())
+
+
+def packages_in_full(found: list[Package] | Everything) -> list[Package]:
+    """Return the packages of a selector that have a page."""
+    return found.packages if isinstance(found, Everything) else found
+
+
+def _read(folder: StorePath, name: str) -> bytes | None:
+    return read_if_there(folder / name)

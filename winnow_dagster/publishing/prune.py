@@ -8,19 +8,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import parse_name
+from winnow_dagster.core.badge import Badge, parse_name
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
-from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
+from winnow_dagster.site.all_packages import FOLDER as SHARDS_FOLDER
+from winnow_dagster.site.all_packages import HEADLINE
 from winnow_dagster.site.folder import PAGES
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.record import FILE_NAME, format_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from winnow_dagster.core.badge import BadgeStyle
     from winnow_dagster.core.names import Group
     from winnow_dagster.core.window import PackageState
+    from winnow_dagster.publishing.all_packages import AllPackagesDir
     from winnow_dagster.publishing.directory import WebDir
 
 
@@ -32,51 +35,83 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
     """
     found: dict[str, list[str]] = {}
     for name, state in web.read_all().items():
-        configured, look = _configured(name, state, web, windows), web.site.look_of(state.package)
+        configured, style = _configured(name, state, web, windows), web.site.look_of(state.package)
         badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
-        orphans = [
-            file
-            for file, badge in badges.items()
-            if badge and (look is None or badge[0] not in look.slugs or badge[1] not in configured)
-        ]
+        orphans = [file for file, badge in badges.items() if badge and not _is_wanted(badge, style, configured)]
         if not configured:
             orphans += [page for page in reversed(PAGES) if exists(web.folder / name / page)]
         if orphans:
             found[name] = orphans
-    shards = web.wide.files() if EVERYTHING not in windows else []
-    # Of each package: there may be a million.
-    if dropped := web.wide.dropped(windows.get(EVERYTHING, ())):
-        found[str(EVERYTHING)] = [*dropped, *([JSON_NAME] if shards else [])]
-    if shards:
-        found[EVERYTHING_FOLDER] = shards
-    return found
+    return found | _find_orphans_of_all(web.all_packages, windows.get(EVERYTHING, ()))
+
+
+def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict[str, list[str]]:
+    """Return the names of the orphans that each package has, and of the shards if `*` is not configured."""
+    summary = web.summary()
+    if summary is None:
+        return {}
+    style = web.site.looks.get(str(EVERYTHING), HEADLINE)
+    badges = [Badge(slug, days, {}) for days in summary.as_of for slug in summary.style.slugs]
+    former = [badge for badge in badges if not _is_wanted((badge.slug, badge.days), style, configured)]
+    orphans = [name for badge in former for name in (badge.file_name, badge.picture_name)]
+    if configured:
+        return {str(EVERYTHING): orphans} if orphans else {}
+    return {str(EVERYTHING): [*orphans, JSON_NAME], SHARDS_FOLDER: web.files()}
+
+
+def _is_wanted(badge: tuple[str, int], style: BadgeStyle | None, windows: Collection[int]) -> bool:
+    """Tell whether the config asks for a badge, by its slug and its window."""
+    slug, days = badge
+    return style is not None and slug in style.slugs and days in windows
 
 
 def count_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> int:
-    """Return how many files are orphans: what is so of `*` is so of each package."""
-    many = len(web.wide.names()) if str(EVERYTHING) in orphans else 0
-    return sum(len(files) * (many if name == str(EVERYTHING) else 1) for name, files in orphans.items())
+    """Return how many files are orphans: each package of `*` has the same."""
+    packages = len(web.all_packages.names()) if str(EVERYTHING) in orphans else 0
+    return sum(len(files) * (packages if name == str(EVERYTHING) else 1) for name, files in orphans.items())
 
 
 def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
     """Remove orphans, and folders that are empty then; a folder that stays forgets the windows that it has lost."""
     for name, files in orphans.items():
-        if name == EVERYTHING_FOLDER:
-            web.wide.remove()
-            continue
-        if name == str(EVERYTHING):
-            if EVERYTHING_FOLDER not in orphans:
-                web.wide.remove_badges(files)
-            continue
-        folder, state = web.folder / name, web.read(name)
-        if state is not None and FILE_NAME not in files:
-            lost = {badge[1] for badge in map(parse_name, files) if badge}
-            kept = tuple(window for window in state.former if window.days not in lost)
-            # First: what the record names is published again.
-            replace_changed(folder, {FILE_NAME: format_record(replace(state, former=kept))})
-        for file in files:
-            remove(folder / file)
-        remove_folder(folder)
+        if name == SHARDS_FOLDER:
+            web.all_packages.remove()
+        elif name == str(EVERYTHING):
+            if SHARDS_FOLDER not in orphans:
+                _remove_badges_of_all(web.all_packages, files)
+        else:
+            _remove_files(web, name, files)
+
+
+def _remove_files(web: WebDir, name: str, files: Sequence[str]) -> None:
+    folder, state = web.folder / name, web.read(name)
+    if state is not None and FILE_NAME not in files:
+        lost = {badge[1] for badge in map(parse_name, files) if badge}
+        kept = tuple(window for window in state.former if window.days not in lost)
+        # First: what the record names is published again.
+        replace_changed(folder, {FILE_NAME: format_record(replace(state, former=kept))})
+    for file in files:
+        remove(folder / file)
+    remove_folder(folder)
+
+
+def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
+    """Remove these badges of each package; forget the windows of which no badge is left."""
+    summary = web.summary()
+    if summary is None:
+        return
+    gone = set(filter(None, map(parse_name, names)))
+    left = {days: [slug for slug in summary.style.slugs if (slug, days) not in gone] for days in summary.as_of}
+    lost = {days for days, slugs in left.items() if not slugs}
+    slugs = [slug for slug in summary.style.slugs if any(slug in kept for kept in left.values())]
+    # The files first: a prune that is cut off finds them again as long as the shards name their windows.
+    for package in sorted(web.names()):
+        for name in names:
+            remove(web.home(package) / name)
+    for key in summary.shards:
+        if shard := web.shard(key):
+            web.write_shard(key, shard.without(lost))
+    web.write_summary(summary.without(lost, slugs))
 
 
 def _configured(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import keep_look, may_replace
+from winnow_dagster.site.badges import badge_files
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
-from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload, to_json
-from winnow_dagster.site.svg import draw
+from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     Published = Callable[[str], bytes | None]
 
 PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
-"""What a folder has beside its badges."""
+"""The files of a folder beside its badges."""
 
 
 def format_folder(site: SiteConfig, package: Package, today: date, published: Published) -> dict[str, bytes]:
     """Return the files of a package's folder by name, the record first and the page last.
 
-    `published` gives what is there of a name. A published badge that the config does not ask for any more is
-    renewed where it is; one that shows a number is left out unless there is a number for it (R5).
+    `published` gives the content of a published file. A published badge that the config no longer asks for is renewed.
+    A published number stays unless there is another number for it (R5).
     """
     state = package.state
     files = {
@@ -40,9 +40,8 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
     }
     shown = []
     for badge, is_new in _renewed(site, state, today, published):
-        if is_new:
-            files[badge.file_name] = to_json(badge.payload)
-        files[badge.picture_name] = draw(badge.payload)
+        drawn = badge_files(badge)
+        files |= drawn if is_new else {badge.picture_name: drawn[badge.picture_name]}
         shown.append(badge)
     listed = {(b.slug, b.days) for b in site.chosen(replace(state, former=()), today)}
     asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.look_of(state.package) else shown
@@ -52,7 +51,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
 
 
 def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
-    """Yield the badges that a folder has then, and whether each is new or stays as it is published."""
+    """Yield each badge of a folder, and whether it is new or stays as published."""
     look = site.look_of(state.package)
     asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()
     for computed in site.badges(state, today):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,14 @@ from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.history import NUMBERS, Day, History
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from winnow_dagster.core.window import PackageState
+    from winnow_dagster.core.window import PackageState, Window
 
 JSON_NAME, CSV_NAME = "history.json", "history.csv"
 FORMAT = 1
 READINGS = {True: "provisional", False: "settled"}
-PACKAGE_OF_ALL_FORMAT = 2
+SHORT_FORMAT = 2
 """The format of the days of a package that `*` published: its honest and raw downloads by day."""
 
 _PARTS = {"categories": CATEGORIES, **{dimension.part: dimension.keys for dimension in DIMENSIONS}}
@@ -60,7 +61,7 @@ def parse_json(content: bytes | None) -> History:
     try:
         fields = json.loads(content or b"{}")
         days = fields["days"]
-        if fields["format"] == PACKAGE_OF_ALL_FORMAT:
+        if fields["format"] == SHORT_FORMAT:
             days = [
                 {
                     "date": day,
@@ -114,3 +115,46 @@ def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
     definition = Definition(day["definition"]) if "definition" in day else _former_definition(at)
     provisional = next((reading for reading, word in READINGS.items() if word == day.get("reading")), None)
     return Day(at, provisional, tuple(numbers), definition, is_short)
+
+
+@dataclass(frozen=True)
+class ShortHistory:
+    """The days of a package that only `*` selects: honest and raw downloads only."""
+
+    days: str
+    """The downloads of each day, as the members of a JSON object: `"2025-06-30":[honest,raw],...`"""
+
+    requests: Sequence[str] = ()
+    """The days that a former release counted by another definition (R9)."""
+
+
+def format_short_json(source: str, package: str, history: ShortHistory) -> bytes:
+    """Return the `history.json` of a package that only `*` selects."""
+    head = f'"format": {SHORT_FORMAT}, "package": "{package}", "source": "{source}", "definition": "{Definition.FILES}"'
+    exceptions = ", ".join(f'"{day}": "{Definition.REQUESTS}"' for day in history.requests)
+    others = f', "definitions": {{{exceptions}}}' if exceptions else ""
+    return f'{{{head}{others}, "days": {{{history.days}}}}}\n'.encode()
+
+
+def merge_short_histories(
+    computed: str, published: bytes | None, counted: Sequence[Window], shown: Sequence[Window]
+) -> ShortHistory:
+    """Return the days of the windows that are `shown`: no published day is taken back (R5).
+
+    `computed`: the days of the windows that were `counted`. Days outside of these stay as they are published.
+    """
+    try:
+        history = json.loads(published or b"{}")
+        before = {day: (honest, raw) for day, (honest, raw) in history.get("days", {}).items()}
+        requests = {day for day in before if definition_of_day(history, day) is Definition.REQUESTS}
+    except (ValueError, TypeError, AttributeError):
+        before, requests = {}, set()
+    kept = {day: f"[{honest},{raw}]" for day, (honest, raw) in before.items() if not _is_in(day, counted)}
+    found = {d: f"[{honest},{raw}]" for d, (honest, raw) in json.loads(f"{{{computed}}}").items()}
+    days = sorted(d for d in {**kept, **found} if _is_in(d, shown))
+    text = ",".join(f'"{d}":{found.get(d) or kept[d]}' for d in days)
+    return ShortHistory(text, [day for day in days if day not in found and day in requests])
+
+
+def _is_in(day: str, windows: Sequence[Window]) -> bool:
+    return any(str(window.first_day) <= day <= str(window.as_of) for window in windows)

@@ -13,10 +13,10 @@ from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
+from winnow_dagster.site.all_packages import FOLDER as EVERYTHING_FOLDER
+from winnow_dagster.site.all_packages import SUMMARY_NAME
 from winnow_dagster.site.chart import share_bar, spark
 from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
-from winnow_dagster.site.everything import FOLDER as EVERYTHING_FOLDER
-from winnow_dagster.site.everything import SUMMARY_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import key_of, summary, to_json
 from winnow_dagster.site.svg import size
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
-    from winnow_dagster.site.everything import Summary
+    from winnow_dagster.site.all_packages import Summary
     from winnow_dagster.site.site import SiteConfig
 
 HEALTH_NAME = "_health.json"
@@ -41,7 +41,7 @@ SPARK_DAYS = 30
 
 @dataclass(frozen=True)
 class Row:
-    """A package or group as lists have it. `status` says what is wrong; None where the headline is current."""
+    """A package or group in a list. `status` says what is wrong; None if the headline is current."""
 
     folder: str
     state: PackageState
@@ -68,14 +68,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Listing:
-    """Every package and group that is published, and of when."""
+    """Every package and group that is published, and up to which day."""
 
     rows: Sequence[Row]
     source: str
     through: date
     stale_threshold_days: int
     everything: Summary | None = None
-    """What is published of `*`, which has no rows."""
+    """A summary of the packages of `*`, which have no rows."""
 
     dataset: str = ""
     """The name of the public dataset behind the source; empty without one."""
@@ -116,7 +116,7 @@ def list_packages(
 
 
 def describe_problem(state: PackageState, through: date) -> str | None:
-    """Return why not every window of a package ends with `through`; None where each does."""
+    """Return why a window of a package does not end with `through`; None if all do."""
     behind = [w for w in state.windows if w.counts is None or w.counts.window.as_of < through]
     if not behind:
         return None
@@ -132,7 +132,7 @@ def describe_problem(state: PackageState, through: date) -> str | None:
 
 
 def format_index(listing: Listing, history_of: Callable[[str], History]) -> bytes:
-    """Return `index.html`: packages and groups by their honest count, rows with other windows apart."""
+    """Return `index.html`: packages and groups, longer windows first, then by their honest count."""
     ordered = sorted(listing.rows, key=lambda row: rank(row.window))
     return render(
         "index.html",
@@ -184,7 +184,7 @@ def format_packages(listing: Listing) -> bytes:
 
 
 def _everything(listing: Listing) -> dict[str, object]:
-    """Return what is said of `*`, where there is anything."""
+    """Return the summary of `*` for published JSON; nothing if nothing of it is published."""
     found = listing.everything
     if found is None:
         return {}

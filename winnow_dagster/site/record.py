@@ -1,6 +1,6 @@
-"""The record of what is published of a package: `counts.json`, the exact numbers behind its badges.
+"""The record of a package: `counts.json`, the exact numbers behind its badges.
 
-It is read back before anything newer is published, so that no number ever goes back to an older day (R5).
+Winnow reads it back before it publishes anything newer, so that no number goes back to an older day (R5).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def to_json(content: Mapping[str, object]) -> bytes:
 
 
 def _indented(value: object, newline: str) -> str:
-    """Return what json.dumps(value, indent=2) does, ten times as fast: that has no C code for it."""
+    """Return json.dumps(value, indent=2) ten times as fast: with an indent, that runs without its C code."""
     if not value or not isinstance(value, dict | list):
         return _dumps(value)
     inner = newline + "  "
@@ -41,7 +41,7 @@ def _indented(value: object, newline: str) -> str:
 
 
 def parse_payload(content: bytes | None) -> Mapping[str, object]:
-    """Return the endpoint payload in a badge's file; nothing of a file that is none or is not there."""
+    """Return the endpoint payload in a badge's file; an empty one if the file is missing or damaged."""
     try:
         payload = json.loads(content or b"{}")
     except ValueError:
@@ -65,7 +65,7 @@ def format_record(state: PackageState) -> bytes:
 
 
 def parse_record(content: bytes) -> PackageState | None:
-    """Return what a `counts.json` says; None where it is of another format or was not written by Winnow."""
+    """Return the content of a `counts.json`; None if it has another format or Winnow did not write it."""
     try:
         fields = json.loads(content)
         if fields["format"] != FORMAT:
@@ -83,7 +83,7 @@ def parse_record(content: bytes) -> PackageState | None:
 
 
 def key_of(days: int) -> str:
-    """Return what a window's length is in published JSON: its days, or `all`."""
+    """Return a window's length as published JSON has it: its days, or `all`."""
     return "all" if days == ALL else str(days)
 
 

@@ -1,4 +1,4 @@
-"""The site: what the config says of all that is published."""
+"""The site: settings of the config that hold for everything published."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """What the config says of all that is published."""
+    """Settings that hold for everything published."""
 
     stale_threshold_days: int
     base_url: str = ""
     looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
-    """How the badges of each selector and group look, by its text."""
+    """The style of each selector's and group's badges, by its text."""
 
     count_along: Mapping[str, CountAlong] = field(default_factory=dict)
     """How readers check a number themselves, by the kind of its source; no entry if they cannot."""
@@ -34,7 +34,7 @@ class SiteConfig:
         return self.count_along[source].dataset if source in self.count_along else ""
 
     def look_of(self, package: str) -> BadgeStyle | None:
-        """Return how the badges of a package or group look; None where the config no longer has it."""
+        """Return the style of a package's or group's badges; None if the config no longer has it."""
         if package in self.looks:
             return self.looks[package]
         selector = selector_of(package, [Selector.parse(key) for key in self.looks if key.endswith("*")])

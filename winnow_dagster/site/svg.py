@@ -1,4 +1,4 @@
-"""A badge as SVG: what shields.io's flat style looks like, drawn here so that nobody else has to be asked."""
+"""A badge as SVG, in shields.io's flat style. Winnow draws it, so that a page needs no other server."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HEIGHT = 20
 PADDING = 5
 LOGO_SIZE = 14
 LOGO_ROOM = 3
-"""What is left free between a logo and the label."""
+"""The pixels between a logo and the label."""
 
 BRIGHT = 0.69
-"""From this brightness of what is behind it up, a text is dark."""
+"""On a background of this brightness or more, text is dark."""
 
-# How far each character of Verdana at 11 px moves on, in hundredths of a pixel, characters of one width together.
+# The width of each character of Verdana at 11 px, in hundredths of a pixel. Characters of one width stand together.
 _WIDTHS = {
     " ": 388, "!": 434, '"': 506, "'": 296, "()[]/\\|:;-J": 500, ",.": 400, "?": 600, "&": 800, "%": 1184, "@": 1100,
     "#+<=>^~": 900, "$*_`0123456789": 700, "{}": 698, "AV": 752, "BXZ": 754, "C": 768, "D": 848, "E": 696, "F": 632,
@@ -35,7 +35,7 @@ _OTHER, _WIDE = 700, 1100
 
 
 def measure(text: str) -> int:
-    """Return the width of `text` in whole pixels, odd, as a badge leaves room for it."""
+    """Return the room that a badge leaves for `text`: an odd number of whole pixels."""
     pixels = sum(map(_advance, text)) // 100
     return pixels + 1 - pixels % 2
 
@@ -74,7 +74,7 @@ def draw(payload: Mapping[str, object]) -> bytes:
 
 
 def _widths(payload: Mapping[str, object]) -> tuple[int, int, int]:
-    """Return the widths of a badge's two halves, and what the logo takes of the left one."""
+    """Return the widths of a badge's two halves, and of the logo within the left one."""
     label, logo = _words(payload, "label"), payload.get("logoSvg")
     indent = LOGO_SIZE + (LOGO_ROOM if label else 0) if logo else 0
     left = measure(label) + 2 * PADDING + indent if label or logo else 0
@@ -82,7 +82,7 @@ def _widths(payload: Mapping[str, object]) -> tuple[int, int, int]:
 
 
 def _words(payload: Mapping[str, object], key: str) -> str:
-    """Return a text of a payload without the characters that XML has no place for."""
+    """Return a text of a payload without the characters that XML does not allow."""
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", str(payload.get(key, "")))
 
 
@@ -94,7 +94,7 @@ _GRADIENT = (
 
 
 def _text(text: str, middle: float, behind: str, *, is_flat: bool) -> str:
-    """Return a text, with a shadow if flat, set to the width that was left for it whatever the reader's font is."""
+    """Return a text, with a shadow if flat. It has the width that the badge leaves for it in any font."""
     color, shadow = ("#333", "#ccc") if _brightness(behind) > BRIGHT else ("#fff", "#010101")
     where = f'x="{middle:g}" textLength="{measure(text)}"'
     shown = escape(text)
@@ -110,7 +110,7 @@ def _image(logo: str) -> str:
 
 
 def _hex(color: object) -> str:
-    """Return a colour as # and digits; light grey for what is none, in a file of another program."""
+    """Return a colour as # and digits. Text that is no colour, in a file of another program, gives light grey."""
     text = COLORS.get(str(color), str(color)).removeprefix("#")
     return "#" + (text.lower() if re.fullmatch("(?:[0-9a-fA-F]{3}){1,2}", text) else COLORS["lightgrey"][1:])
 

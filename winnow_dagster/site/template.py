@@ -1,4 +1,4 @@
-"""Templates of pages, and what every page has: its root, its style sheet and script, its policy."""
+"""Templates of pages, and what all pages share: style sheet, scripts and content policy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
-"""The Content-Security-Policy of every page: nothing from elsewhere, nothing inline."""
+"""The Content-Security-Policy of every page: it allows nothing from other servers and nothing inline."""
 
 
 @cache

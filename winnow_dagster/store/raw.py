@@ -6,7 +6,9 @@ otherwise write each day once for each package. An answer that waits is covered 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import wraps
+from threading import RLock
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
@@ -19,7 +21,7 @@ from winnow_dagster.store.answers import AnswerStore
 from winnow_dagster.store.days import DayStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
@@ -30,6 +32,21 @@ MAX_ROWS = 3_000_000
 """How many rows of waiting answers a merge holds in memory, unless a day has more."""
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_turn(method: Callable[Concatenate[RawStore, P], T]) -> Callable[Concatenate[RawStore, P], T]:
+    """Let one thread at a time use what the store knows: Dagster evaluates sensors in several."""
+
+    @wraps(method)
+    def locked(self: RawStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
 class RawStore:
     """The raw counts below one folder."""
 
@@ -38,22 +55,26 @@ class RawStore:
         self.files = DayStore(folder / "raw_downloads", RAW_SCHEMA)
         self._answers = AnswerStore(folder / "answers", RAW_SCHEMA)
         self._known: dict[date, tuple[Coverage | None, int, Coverage | None]] = {}
+        self.lock = RLock()
 
     def path(self, day: date) -> StorePath:
         """Return where the file of a day is, whether or not there is one."""
         return self.files.path(day)
 
+    @_in_turn
     def stored_days(self) -> list[date]:
         """Return the days that have a file or an answer that waits, oldest first."""
         # Before the day files: another process may merge the answers in between.
         self._answers.refresh()
         return sorted({*self.files.stored_days(), *self._answers.days()})
 
+    @_in_turn
     def coverage(self, day: date) -> Coverage | None:
         """Return what a day covers, answers that wait included; None without a sound file and an answer."""
         self._answers.refresh()
         return self._merged_coverage(day)
 
+    @_in_turn
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a sound file or an answer."""
         self._answers.refresh()
@@ -61,6 +82,7 @@ class RawStore:
         found = {day: self._merged_coverage(day) for day in days}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
+    @_in_turn
     def load(self, days: Collection[date]) -> Days:
         """Return what is stored of these days, answers that wait included."""
         while True:
@@ -83,20 +105,24 @@ class RawStore:
             dict(sorted({**stored.by_day, **lazy}.items())),
         )
 
+    @_in_turn
     def damaged(self) -> dict[str, str]:
         """Return the files that are damaged or were set aside, and what is wrong with each."""
         self._answers.refresh()
         return {**self.files.damaged(), **self._answers.damaged()}
 
+    @_in_turn
     def clean_up(self) -> None:
         """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
         self.files.clean_up()
         self._answers.clean_up()
 
+    @_in_turn
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
         self.files.write(day, counts, coverage)
 
+    @_in_turn
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
         """Store the source's answer to some requests. Call it under the fetch lock. Raises StorageError.
 
@@ -116,11 +142,13 @@ class RawStore:
             self._answers.add(answer, counts)
         return late
 
+    @_in_turn
     def add_failure(self, failure: Failure, at: datetime) -> None:
         """Store why a request failed; what is covered stays covered. Call it under the fetch lock."""
         answer = failure_to_merge(failure, at, self._before(failure.requests))
         self._answers.add(answer, RAW_SCHEMA.to_frame())
 
+    @_in_turn
     def merge(self) -> None:
         """Merge the answers that wait into the day files, and remove them. Call it under the fetch lock.
 

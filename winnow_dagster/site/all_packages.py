@@ -1,0 +1,179 @@
+"""Files of all packages that only `*` selects: a record for each shard of their names, and what lists the shards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from winnow_dagster.core.badge import SLUGS, BadgeStyle, is_stale
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.names import EVERYTHING
+from winnow_dagster.core.shard import Shard
+from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.site.record import to_json
+from winnow_dagster.site.template import render
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+FOLDER = "_packages"
+"""The folder of the shards, in the web directory."""
+
+SUMMARY_NAME = "index.json"
+FORMAT = 1
+
+HEADLINE = BadgeStyle(slugs=SLUGS[:1])
+
+
+def format_shard(shard: Shard) -> bytes:
+    """Return a shard's file: one line a package."""
+    head = {
+        "format": FORMAT,
+        "source": shard.source,
+        "columns": list(shard.columns),
+        "windows": [
+            {"days": days, "first_day": str(window.first_day), "as_of": str(window.as_of)}
+            for days, window in zip(shard.lengths, shard.windows, strict=True)
+        ],
+    }
+    # Names are lower case letters, digits and '-': none has to be escaped, and none is None.
+    lines = ",\n".join([f' "{name}":{list(numbers)}'.replace(", ", ",") for name, numbers in shard.packages.items()])
+    lines = lines.replace("None", "null")
+    return f'{json.dumps(head)[:-1]}, "packages": {{\n{lines}\n}}}}\n'.encode()
+
+
+def parse_shard(content: bytes | None) -> Shard | None:
+    """Return the content of a shard's file; None if it is missing, damaged, or of another format."""
+    try:
+        fields = json.loads(content or b"{}")
+        if fields["format"] != FORMAT:
+            return None
+        windows = [
+            (w["days"], date.fromisoformat(w["first_day"]), date.fromisoformat(w["as_of"])) for w in fields["windows"]
+        ]
+        return Shard(
+            fields["source"],
+            tuple(fields["columns"]),
+            tuple(Window((as_of - first) // ONE_DAY + 1, as_of) for _, first, as_of in windows),
+            tuple(days for days, _, _ in windows),
+            {name: tuple(numbers) for name, numbers in fields["packages"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is published of `*`: how many packages each shard has, the newest day of each window, and the style."""
+
+    source: str
+    as_of: Mapping[int, date]
+    """The newest day of any shard, by the window's length in days, the headline's first."""
+
+    configured: Collection[int]
+    """The lengths of the configured windows. The others are published and no longer configured."""
+
+    shards: Mapping[str, int]
+    """How many packages each shard has."""
+
+    stale: frozenset[int] = frozenset()
+    """The windows whose badges say their day since it is old."""
+
+    style: BadgeStyle = HEADLINE
+    """The style of the published badges."""
+
+    short_days: tuple[str, ...] = ()
+    """Short days, which Winnow counts as they are."""
+
+    @property
+    def packages(self) -> int:
+        """How many packages there are."""
+        return sum(self.shards.values())
+
+    @property
+    def windows(self) -> dict[str, str]:
+        """The newest day of each configured window."""
+        return {str(days): str(as_of) for days, as_of in self.as_of.items() if days in self.configured}
+
+    def aged(self, today: date, stale_threshold_days: int) -> Summary:
+        """Return this with the windows that are stale on `today`."""
+        stale = frozenset(d for d, as_of in self.as_of.items() if is_stale(as_of, today, stale_threshold_days))
+        return replace(self, stale=stale)
+
+    def without(self, lengths: Collection[int], slugs: Sequence[str]) -> Summary:
+        """Return this without the windows of these lengths, and with the badges of these slugs only."""
+        as_of = {days: as_of for days, as_of in self.as_of.items() if days not in lengths}
+        style = replace(self.style, slugs=tuple(slugs))
+        return replace(self, as_of=as_of, stale=self.stale - set(lengths), style=style)
+
+    def state(self) -> PackageState:
+        """Return the windows as those of a package without numbers, for judging how old they are."""
+        found = [(d, as_of) for d, as_of in self.as_of.items() if d in self.configured]
+        windows = [WindowState(d, WindowCounts(Window(d, as_of), {}), d) for d, as_of in found]
+        return PackageState(str(EVERYTHING), self.source, tuple(windows))
+
+
+def format_summary(summary: Summary) -> bytes:
+    """Return the file that lists the shards."""
+    return to_json(
+        {
+            "format": FORMAT,
+            "source": summary.source,
+            "packages": summary.packages,
+            "as_of": summary.windows,
+            "former": {str(d): str(as_of) for d, as_of in summary.as_of.items() if d not in summary.configured},
+            "stale": sorted(map(str, summary.stale)),
+            **({"short_days": list(summary.short_days)} if summary.short_days else {}),
+            "look": {
+                "slugs": list(summary.style.slugs),
+                "labels": dict(summary.style.labels),
+                "colors": [list(color) for color in summary.style.colors],
+                "extras": dict(summary.style.extras),
+            },
+            "shards": dict(summary.shards),
+        }
+    )
+
+
+def parse_summary(content: bytes | None) -> Summary | None:
+    """Return the content of that file; None if it is missing, damaged, or of another format."""
+    try:
+        fields = json.loads(content or b"{}")
+        if fields["format"] != FORMAT:
+            return None
+        # The first release with `*` had neither `former` nor `look`, and `stale` was true or false.
+        as_of, look, stale = {**fields["as_of"], **fields.get("former", {})}, fields.get("look"), fields["stale"]
+        return Summary(
+            fields["source"],
+            {int(days): date.fromisoformat(day) for days, day in as_of.items()},
+            frozenset(map(int, fields["as_of"])),
+            fields["shards"],
+            frozenset(map(int, stale if isinstance(stale, list) else ())),
+            _parse_style(look) if look else HEADLINE,
+            tuple(fields.get("short_days", ())),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
+    """Return the page that finds any package by its name. `dataset`: the public dataset behind the source, or empty."""
+    days, as_of = min(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
+    return render(
+        "everything.html",
+        "../",
+        sample=summary.source == "sample",
+        dataset=dataset,
+        packages=summary.packages,
+        days=days,
+        as_of=str(as_of),
+        short_days=summary.short_days,
+        stale_threshold_days=stale_threshold_days,
+    )
+
+
+def _parse_style(fields: Mapping[str, Any]) -> BadgeStyle:
+    colors = tuple((least, color) for least, color in fields["colors"])
+    return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])
