@@ -29,6 +29,7 @@ A, B, PREFIX = Selector("a"), Selector("b-b"), Selector("b-", is_prefix=True)
 GROUP = Group(normalise("both"), (A, B))
 
 Windows = Mapping[Selector | Group, Sequence[int]]
+CONFIGURED: Windows = {A: (3, 2), B: (3,), GROUP: (3,)}
 
 
 def directory(folder: Path, windows: Windows, *, style: BadgeStyle = HEADLINE, **spellings: str) -> WebDir:
@@ -72,14 +73,12 @@ def removed(folder: Path, windows: Windows, *, style: BadgeStyle = HEADLINE, **s
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    windows = {A: (3, 2), B: (3,), GROUP: (3,)}
-    publish(directory(tmp_path, windows, b_b="B_b"), windows)
+    publish(directory(tmp_path, CONFIGURED, b_b="B_b"), CONFIGURED)
     return tmp_path
 
 
 def test_what_is_configured_is_no_orphan(folder: Path) -> None:
-    windows = {A: (3, 2), B: (3,), GROUP: (3,)}
-    assert find_orphans(directory(folder, windows, b_b="B_b"), windows) == {}
+    assert find_orphans(directory(folder, CONFIGURED, b_b="B_b"), CONFIGURED) == {}
 
 
 def test_the_record_of_a_folder_goes_last(folder: Path) -> None:
@@ -96,8 +95,7 @@ def test_a_removed_package_and_its_spelling_and_a_removed_group_go(folder: Path)
 
 
 def test_another_spelling_goes_once_the_config_has_it_no_more(folder: Path) -> None:
-    windows = {A: (3, 2), B: (3,), GROUP: (3,)}
-    assert {name.partition("/")[0] for name in removed(folder, windows, b_b="B-b")} == {"B_b"}
+    assert {name.partition("/")[0] for name in removed(folder, CONFIGURED, b_b="B-b")} == {"B_b"}
 
 
 def test_a_package_that_a_prefix_selects_now_stays(folder: Path) -> None:
