@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ from winnow_dagster.files.operations import (
 from winnow_dagster.files.paths import StorePath, below
 from winnow_dagster.files.session import Session, publishing
 from winnow_dagster.files.session import listed as listed_for_readers
+from winnow_dagster.files.store import Version
 from winnow_dagster.site.history import JSON_NAME
 
 FOLDERS = "winnow/published/folders.json"
@@ -286,6 +289,29 @@ def test_a_hash_counts_for_the_version_that_it_was_noted_with(tmp_path: Path) ->
     hashes.save(lambda key: key == "gone")
     assert [Hashes(note).get(*each) for each in (("kept", "1"), ("kept", "2"), ("gone", "1"))] == ["md5", "", ""]  # type: ignore[arg-type]
     assert Hashes(Note(tmp_path / "hashes.json", "az://other")).get("kept", "1") == ""  # type: ignore[arg-type]
+
+
+def test_what_uploads_note_side_by_side_is_all_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, start = Note.load, threading.Barrier(4)
+
+    def slow(note: Note) -> dict[str, list[str]]:
+        found = load(note)
+        threading.Event().wait(0.05)
+        return found
+
+    note = Note(tmp_path / "hashes.json", "az://container")
+    hashes = Hashes(note)
+    monkeypatch.setattr(Note, "load", slow)
+
+    def upload(number: int) -> None:
+        start.wait()
+        threading.Event().wait(number / 50)
+        hashes.set(str(number), Version("1"), "md5")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(upload, range(4)))
+    hashes.save(lambda _: False)
+    assert load(note).keys() == {"0", "1", "2", "3"}
 
 
 def test_hashes_that_cannot_be_saved_are_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from winnow_dagster.files.errors import StorageError
@@ -55,19 +56,23 @@ class Hashes:
         self._note = note
         self._known: dict[str, list[str]] | None = None
         self._is_dirty = False
+        # Uploads side by side must not load the note twice: what the first has noted would be lost.
+        self._lock = threading.Lock()
+
+    def _load(self) -> dict[str, list[str]]:
+        with self._lock:
+            if self._known is None:
+                self._known = self._note.load()
+            return self._known
 
     def get(self, key: str, version: Version) -> str:
         """Return the MD5 of this version of an object; '' if it is not noted. Raises StorageError."""
-        if self._known is None:
-            self._known = self._note.load()
-        noted = self._known.get(key, ["", ""])
+        noted = self._load().get(key, ["", ""])
         return noted[1] if noted[0] == version else ""
 
     def set(self, key: str, version: Version, md5: str) -> None:
         """Note the MD5 of a version of an object. Raises StorageError."""
-        if self._known is None:
-            self._known = self._note.load()
-        self._known[key] = [version, md5]
+        self._load()[key] = [version, md5]
         self._is_dirty = True
 
     def save(self, is_gone: Callable[[str], bool]) -> None:

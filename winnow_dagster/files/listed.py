@@ -238,10 +238,11 @@ class ListedStore(NoFolders):
 
     def _hashes_of(self, part: str) -> Hashes:
         shard = self._shard_of(part.rstrip("/"))
-        if shard not in self._hashes:
-            name = f"hashes-{shard}.json" if shard else "hashes.json"
-            self._hashes[shard] = Hashes(Note(self._notes / name, self._of))
-        return self._hashes[shard]
+        with self._lock:
+            if shard not in self._hashes:
+                name = f"hashes-{shard}.json" if shard else "hashes.json"
+                self._hashes[shard] = Hashes(Note(self._notes / name, self._of))
+            return self._hashes[shard]
 
     def put(self, objects: Sequence[tuple[str, bytes]]) -> None:
         """Write objects one after the other. Raises StorageError; those before it are there then."""
