@@ -20,7 +20,7 @@ from winnow_dagster.defs.resources import Clock
 from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
-from winnow_dagster.site.record import key_of
+from winnow_dagster.site.record import window_key
 from winnow_dagster.sources.kinds import costs_of, costs_or_usual
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def print_plan(winnow: Installation) -> None:
         console.print(for_terminal(f"{name:<12} {value}"), markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
     for which, days in settings.published_windows.items():
-        lengths = ", ".join(map(key_of, days))
+        lengths = ", ".join(map(window_key, days))
         table.add_row(*map(Text, (str(which), lengths, ", ".join(f"{folder}/" for folder in folders[which]))))
     console.print(table)
 

@@ -134,7 +134,7 @@ def test_what_is_counted_a_few_days_at_a_time_is_what_is_counted_at_once(
     apart = Days(honest.counts, honest.coverage, {day: honest.of(day) for day in sorted(covered)})
     windows: dict[Selector | Group, tuple[int, ...]] = {A: (2, ALL), Group(normalise("both"), (A, B)): (3,)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("winnow_dagster.core.days.MAX_ROWS_HELD", most)
+        patch.setattr("winnow_dagster.core.days.MAX_ROWS_IN_MEMORY", most)
         assert len(list(apart.batches())) <= max(1, len(covered))
         assert described(apart, windows) == described(honest, windows)
 

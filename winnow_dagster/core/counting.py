@@ -16,7 +16,7 @@ import polars as pl
 from winnow_dagster.core.categories import CATEGORIES, HONEST_SCHEMA, printable_name
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.history import NUMBERS
-from winnow_dagster.core.window import WindowCounts, most_unlisted
+from winnow_dagster.core.window import WindowCounts, top_unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -71,9 +71,7 @@ class DayCounts:
         for package, installer, downloads in others.collect().iter_rows():
             unlisted[package][printable_name(installer)] += downloads
         nothing = dict.fromkeys(NUMBERS, 0)
-        return {
-            name: WindowCounts(window, found.get(name, nothing), most_unlisted(unlisted[name])) for name in packages
-        }
+        return {name: WindowCounts(window, found.get(name, nothing), top_unlisted(unlisted[name])) for name in packages}
 
 
 def number_rows(honest: pl.LazyFrame, numbers: Iterable[str]) -> pl.LazyFrame:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState
 
-PATIENCE_DAYS = 30
+MAX_WAIT_DAYS = 30
 """For how many days the window ALL waits for a missing one; as many are read if no window is longer."""
 
-MAX_ROWS_HELD = 20_000
+MAX_ROWS_IN_MEMORY = 20_000
 """How many stored rows are held in memory while packages are counted, or a day's if it has more."""
 
 
@@ -48,7 +48,7 @@ class Days:
         held: list[pl.DataFrame] = []
         for counts in self.by_day.values() or [self.counts]:
             held.append(counts.collect(engine="streaming"))
-            if sum(rows.height for rows in held) >= MAX_ROWS_HELD:
+            if sum(rows.height for rows in held) >= MAX_ROWS_IN_MEMORY:
                 yield pl.concat(held)
                 held = []
         if held:

@@ -130,26 +130,26 @@ def describe_everything(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
     look: BadgeStyle,
-    question: CountOptions,
+    options: CountOptions,
     packages: Sequence[Package],
 ) -> Everything:
     """Return what the stored honest days say of what `*` selects, without what has an entry of its own.
 
     `packages`: what else is published of `*`, in full.
     """
-    start = min(honest.coverage, default=question.through)
+    start = min(honest.coverage, default=options.through)
 
     def covered(day: date) -> bool:
         return honest.coverage.get(day, NOTHING).covers(EVERYTHING)
 
-    found = {d: newest_window(d, covered, start=start, through=question.through) for d in windows[EVERYTHING]}
+    found = {d: newest_window(d, covered, start=start, through=options.through) for d in windows[EVERYTHING]}
     counted = sorted(
         {day for window in found.values() if window for day in days_between(window.first_day, window.as_of)}
     )
     others = [which for which in windows if isinstance(which, Selector) and not which.is_all]
     return Everything(
         list(packages),
-        question.source,
+        options.source,
         honest.counts,
         {days: window for days, window in found.items() if window},
         tuple(windows[EVERYTHING]),

@@ -9,7 +9,7 @@ import polars as pl
 
 from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
-from winnow_dagster.core.days import PATIENCE_DAYS, CountOptions, Days, Package
+from winnow_dagster.core.days import MAX_WAIT_DAYS, CountOptions, Days, Package
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
@@ -33,7 +33,7 @@ def describe(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
     raw_coverage: Mapping[date, Coverage],
-    question: CountOptions,
+    options: CountOptions,
     in_full: Collection[str] = (),
 ) -> dict[str, list[Package]]:
     """Return what the stored honest days say of each package, by its selector's text, and of each group, by its own.
@@ -45,24 +45,24 @@ def describe(
     names = _names(honest, windows, in_full)
     groups = {str(which): which.members for which in windows if isinstance(which, Group)}
     counts = _count_days(honest, groups, [name for found in names.values() for name in found])
-    newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
+    newest = {which: [_newest(honest, which, days, options.through) for days in windows[which]] for which in windows}
     by_day, counted = counts.by_package(), _count(counts, names, newest)
     described: dict[str, list[Package]] = {}
     for which, lengths in windows.items():
         covered = _covered(honest, which)
-        problem = _problem(raw_coverage, which, max(*lengths, PATIENCE_DAYS * (ALL in lengths)), question)
-        marks = _marks(honest, _parts(which), question)
+        problem = _problem(raw_coverage, which, max(*lengths, MAX_WAIT_DAYS * (ALL in lengths)), options)
+        marks = _marks(honest, _parts(which), options)
         short = [day for day, mark in marks.items() if mark.is_short]
         described[str(which)] = [
             Package(
                 PackageState(
                     name,
-                    question.source,
+                    options.source,
                     tuple(
                         WindowState(
                             days,
                             counted[window][name].with_short_days(short) if window else None,
-                            count_covered(days, covered, question.through),
+                            count_covered(days, covered, options.through),
                         )
                         for days, window in zip(lengths, newest[which], strict=True)
                     ),
@@ -80,7 +80,7 @@ def recount(
     honest: Days,
     members: Mapping[str, Sequence[Selector]],
     windows: Mapping[Window, Collection[str]],
-    question: CountOptions,
+    options: CountOptions,
 ) -> tuple[dict[Window, dict[str, WindowCounts]], dict[str, History]]:
     """Return what the stored honest days say of these windows and of each day, where they cover them.
 
@@ -90,7 +90,7 @@ def recount(
     groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
     counts = _count_days(honest, groups, members)
     by_day = counts.by_package()
-    marks = {name: _marks(honest, parts, question) for name, parts in members.items()}
+    marks = {name: _marks(honest, parts, options) for name, parts in members.items()}
 
     def covers(day: date, name: str) -> bool:
         return all(map(honest.coverage.get(day, NOTHING).covers, members[name]))
@@ -115,19 +115,19 @@ def _covered(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
     return lambda day: all(map(honest.coverage.get(day, NOTHING).covers, _parts(which)))
 
 
-def _held(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
+def _has_counts(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
     return lambda day: all(map(honest.coverage.get(day, NOTHING).holds, _parts(which)))
 
 
-def _marks(honest: Days, parts: Sequence[Selector], question: CountOptions) -> dict[date, DayMark]:
+def _marks(honest: Days, parts: Sequence[Selector], options: CountOptions) -> dict[date, DayMark]:
     """Return the mark of each day that has counts of all parts by one definition."""
     found: dict[date, DayMark] = {}
     for day, coverage in honest.coverage.items():
-        if day > question.through:
+        if day > options.through:
             continue
         if all(map(coverage.covers, parts)):
-            is_short = day in question.empty_days or any(coverage.facts_of(part).is_short for part in parts)
-            provisional = any(coverage.is_provisional(day, part, question.settle_days) for part in parts)
+            is_short = day in options.empty_days or any(coverage.facts_of(part).is_short for part in parts)
+            provisional = any(coverage.is_provisional(day, part, options.settle_days) for part in parts)
             found[day] = DayMark(provisional, Definition.FILES, is_short)
         elif all(coverage.holds(part) and not _has_some_of(coverage, part) for part in parts):
             found[day] = DayMark(provisional=False, definition=Definition.REQUESTS)
@@ -143,7 +143,7 @@ def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> 
     start, covered = min(honest.coverage, default=through), _covered(honest, which)
     if days == ALL:
         # Winnow will re-read days counted by another definition. Until then they keep their place.
-        window = whole_window(_held(honest, which), start=start, through=through, patience=PATIENCE_DAYS)
+        window = whole_window(_has_counts(honest, which), start=start, through=through, max_wait=MAX_WAIT_DAYS)
         is_covered = window and all(map(covered, days_between(window.first_day, window.as_of)))
         return window if is_covered else None
     return newest_window(days, covered, start=start, through=through)
@@ -230,17 +230,17 @@ def _count(
 
 
 def _problem(
-    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, question: CountOptions
+    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, options: CountOptions
 ) -> str | None:
     """Return which day of the longest window could not be read, the newest; None if each asked for could.
 
     Not why: this is published, and reasons name accounts and paths.
     """
-    through = question.through
+    through = options.through
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
         missing = [part for part in _parts(which) if not coverage.covers(part)]
-        if missing and day in question.short_days:
+        if missing and day in options.short_days:
             return lacks_rows(day)
         if any(coverage.failure(part) is not None for part in missing):
             return f"{day} could not be read"

@@ -24,7 +24,7 @@ HEADLINE_COLUMNS = ("honest", "raw")
 ALL_COLUMNS = (*HEADLINE_COLUMNS, *(d.number(key) for d in DIMENSIONS if d.slug for key in d.values))
 """What is counted for all badges: the honest ones by the dimensions too."""
 
-NEEDED = {kind.slug: frozenset((*kind.numbers, *(("raw",) * kind.is_share))) for kind in BADGE_KINDS}
+SHOWN_COLUMNS = {kind.slug: frozenset((*kind.numbers, *(("raw",) * kind.is_share))) for kind in BADGE_KINDS}
 """By slug, the columns that a badge shows."""
 
 SHARD_LENGTH = 2
@@ -75,7 +75,7 @@ class Shard:
 
     def knows(self, numbers: Numbers, days: int, slug: str) -> bool:
         """Tell whether all was counted that a badge shows of a package with these numbers."""
-        return self.counted(numbers, days).keys() >= NEEDED[slug]
+        return self.counted(numbers, days).keys() >= SHOWN_COLUMNS[slug]
 
     def keep_newest(self, published: Shard | None) -> Shard:
         """Return this with what is published of newer days, of windows that are no longer asked for, or of others.
@@ -134,7 +134,7 @@ def shard_of(package: str) -> str:
 
 def columns_for(look: BadgeStyle) -> tuple[str, ...]:
     """Return what has to be counted for these badges."""
-    return HEADLINE_COLUMNS if all(NEEDED[slug] <= set(HEADLINE_COLUMNS) for slug in look.slugs) else ALL_COLUMNS
+    return HEADLINE_COLUMNS if all(SHOWN_COLUMNS[slug] <= set(HEADLINE_COLUMNS) for slug in look.slugs) else ALL_COLUMNS
 
 
 def _part(shard: Shard, numbers: Numbers | None, at: int, columns: Sequence[str]) -> Numbers:

@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.window import PackageState
 
-UNLISTED_SHARE = 0.01
+MAX_UNLISTED_SHARE = 0.01
 """From this share of a day's raw downloads up, an installer that nobody listed is worth a look."""
 
-WEEKS = 6
+WEEKS_COMPARED = 6
 """How far back a day is compared with its weekday."""
 
 MIN_WEEKS = 3
 MIN_DOWNLOADS = 100
 """Below this many downloads a day's total says nothing."""
 
-USUAL = (1 / 3, 3.0)
+USUAL_RATIO = (1 / 3, 3.0)
 """Between which multiples of its weekday's median a day's total is usual."""
 
 
@@ -69,12 +69,12 @@ def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[d
     bad: dict[str, str] = {}
     compared = 0
     for day in judged:
-        weeks = [day - timedelta(weeks=n) for n in range(1, WEEKS + 1)]
+        weeks = [day - timedelta(weeks=n) for n in range(1, WEEKS_COMPARED + 1)]
         ratios = [r for week in weeks if (r := _ratio(totals.get(day, {}), totals.get(week, {}))) is not None]
         if len(ratios) >= MIN_WEEKS:
             compared += 1
             times = median(ratios)
-            if not USUAL[0] <= times <= USUAL[1]:
+            if not USUAL_RATIO[0] <= times <= USUAL_RATIO[1]:
                 total = sum(totals[day].values())
                 bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times what its weekday has as a rule"
     return Verdict(bad, compared)
@@ -132,7 +132,7 @@ def judge_unlisted(honest: Days) -> Verdict:
     bad = {
         f"{day} {printable_name(installer)}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
         for day, installer, downloads in others.sort("date", "installer").collect().iter_rows()
-        if downloads > UNLISTED_SHARE * totals[day]
+        if downloads > MAX_UNLISTED_SHARE * totals[day]
     }
     return Verdict(bad, len(honest.coverage))
 

@@ -139,7 +139,7 @@ def newest_window(days: int, covered: Callable[[date], bool], *, start: date, th
     return None
 
 
-def whole_window(covered: Callable[[date], bool], *, start: date, through: date, patience: int) -> Window | None:
+def whole_window(covered: Callable[[date], bool], *, start: date, through: date, max_wait: int) -> Window | None:
     """Return the longest window of covered days within `start` to `through`, or None if there is none.
 
     It ends within the last `patience` days, in which a missing day is still going to be read: a day that could not be
@@ -149,7 +149,7 @@ def whole_window(covered: Callable[[date], bool], *, start: date, through: date,
     run = 0
     for day in days_between(start, through):
         run = run + 1 if covered(day) else 0
-        if run and (through - day).days < patience and (found is None or run >= found.days):
+        if run and (through - day).days < max_wait and (found is None or run >= found.days):
             found = Window(run, day)
     return found
 
@@ -159,7 +159,7 @@ def count_covered(days: int, covered: Callable[[date], bool], through: date) -> 
     return sum(map(covered, days_between(Window(days, through).first_day, through)))
 
 
-def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
+def top_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
     """Return the installers with the most downloads, and the sum of the others under a name that no installer has."""
     ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(downloads for _, downloads in ordered[MAX_UNLISTED:])

@@ -60,7 +60,7 @@ def _newest_day(winnow: Installation) -> Verdict:
 
 def _totals(winnow: Installation) -> Verdict:
     due = winnow.window_days(winnow.due_day)
-    days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS))
+    days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS_COMPARED))
     unusual = verdicts.judge_totals(days, winnow.settings.windows, due)
     return replace(unusual, bad={**unusual.bad, **verdicts.judge_quiet_days(winnow.quiet_days(due).low)})
 

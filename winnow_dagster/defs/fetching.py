@@ -43,7 +43,7 @@ class Fetch:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FetchScope:
     """The days and selectors to update. With `refetch`, covered days are re-read too."""
 
     days: Collection[date]
@@ -51,7 +51,7 @@ class Wanted:
     refetch: bool = False
 
 
-def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
+def fetch(winnow: Installation, wanted: FetchScope) -> Iterator[Answer]:
     """Ask for what days lack under the store's lock; release it once the answers are merged into the days.
 
     Short days are not read. Raises StorageError and NotOursError before it asks. If the source answers nothing at all,
@@ -75,7 +75,7 @@ def _merge(winnow: Installation, lease: Lock) -> None:
     winnow.raw.merge()
 
 
-def _ask(winnow: Installation, wanted: Wanted, lease: Lock) -> Iterator[Answer]:
+def _ask(winnow: Installation, wanted: FetchScope, lease: Lock) -> Iterator[Answer]:
     stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
     requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
     if requests:
@@ -102,7 +102,7 @@ def _ask(winnow: Installation, wanted: Wanted, lease: Lock) -> Iterator[Answer]:
 
 
 def _answers(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> Iterator[Answer]:
     """Yield the answers that are paid for, a failure for each request for a short day, and answers to the others."""
     source_days = _SourceDays(winnow)
@@ -123,7 +123,7 @@ def _answers(
 
 
 def _warn_of_lost_rows(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> None:
     """Say which days a refetch does not read, since the answer would replace nothing."""
     reader = replace(winnow.reader, rows=rows)
@@ -135,14 +135,14 @@ def _warn_of_lost_rows(
 
 
 def _plan(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> list[Request]:
     reader = replace(winnow.reader, rows=rows)
     return plan_requests(wanted.days, wanted.selectors, stored, reader, refetch=wanted.refetch)
 
 
 def _days_in_question(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> set[date]:
     """Return the days whose numbers of rows decide what is read: those of requests, and marked ones."""
     reader = replace(winnow.reader, rows=winnow.source_rows.load())

@@ -18,7 +18,7 @@ from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
-from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
+from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
 from winnow_dagster.publishing.audit import Recount, windows_of
@@ -113,8 +113,8 @@ class Installation:
     def web(self) -> WebDir:
         """The web directory."""
         s = self.settings
-        count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
+        reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, reader_queries)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -214,7 +214,7 @@ class Installation:
         """
         refuse_future_days(days, self.clock.now())
         chosen = choose_selectors(packages, self.settings.windows)
-        return Fetch(lambda: fetch(self, Wanted(days, chosen, refetch)))
+        return Fetch(lambda: fetch(self, FetchScope(days, chosen, refetch)))
 
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Store a day's honest counts, made from raw counts with this coverage. Raises StorageError.
@@ -246,7 +246,7 @@ class Installation:
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
-        described = describe(self._stored(), windows, raw, self._question(self.clock.through), in_full)
+        described = describe(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         found = PackagesBySelector({key: packages for key, packages in described.items() if key in keys})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
@@ -258,14 +258,14 @@ class Installation:
             return None
         windows = self.settings.published_windows
         return describe_everything(
-            self._stored(), windows, self.web.all_packages.style, self._question(self.clock.through), in_full
+            self._stored(), windows, self.web.all_packages.style, self._count_options(self.clock.through), in_full
         )
 
     def _stored(self) -> Days:
         stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
         return self.honest.load(self.trusted(self.honest.coverages(stored)))
 
-    def _question(self, through: date) -> CountOptions:
+    def _count_options(self, through: date) -> CountOptions:
         source, empty = self.settings.source, self.quiet_days(self.raw.stored_days()).empty
         return CountOptions(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
 
@@ -286,7 +286,7 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*recount(stored, members, windows_of(states.values()), self._question(date.max)))
+        return Recount(*recount(stored, members, windows_of(states.values()), self._count_options(date.max)))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""

@@ -57,7 +57,7 @@ def judge_published(
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for folder, state in published.items():
-        told = Package(_recounted(state, recount), _retold(folder, state, recount, read))
+        told = Package(_recounted_state(state, recount), _recounted_history(folder, state, recount, read))
         unknown += sum(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
@@ -149,7 +149,7 @@ def _is_known(window: WindowState, state: PackageState, recount: Recount) -> boo
     return window.counts is not None and state.package in recount.windows.get(window.counts.window, {})
 
 
-def _recounted(state: PackageState, recount: Recount) -> PackageState:
+def _recounted_state(state: PackageState, recount: Recount) -> PackageState:
     def tell(windows: tuple[WindowState, ...]) -> tuple[WindowState, ...]:
         return tuple(
             replace(w, counts=recount.windows[w.counts.window][state.package])
@@ -161,7 +161,9 @@ def _recounted(state: PackageState, recount: Recount) -> PackageState:
     return replace(state, windows=tell(state.windows), former=tell(state.former))
 
 
-def _retold(folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]) -> History:
+def _recounted_history(
+    folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]
+) -> History:
     """Return the published days as the store tells them now, where it does."""
     published = parse_json(read(folder, JSON_NAME))
     told = recount.days.get(state.package)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 30
 TICKS = 4
-DATES = 5
-MAX_TITLED = 92
+MAX_DATE_LABELS = 5
+MAX_TITLED_DAYS = 92
 """Up to how many days each has a title of its own to hover over."""
 
 RAW = NUMBERS.index("raw")
@@ -104,7 +104,7 @@ def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -
         for day, row in rows.items():
             floor[day] += row[number] or 0
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
-    if days <= MAX_TITLED:
+    if days <= MAX_TITLED_DAYS:
         parts += _titles(shown, stored, scale)
     return Plot("".join(parts) + "</svg>", summary)
 
@@ -180,7 +180,7 @@ class _Scale:
     @cached_property
     def width(self) -> float:
         """Of a bar."""
-        return self.pitch * (0.8 if self.days <= MAX_TITLED else 1)
+        return self.pitch * (0.8 if self.days <= MAX_TITLED_DAYS else 1)
 
     @cached_property
     def height(self) -> float:
@@ -202,7 +202,7 @@ def _axes(scale: _Scale, days: Sequence[date]) -> Iterator[str]:
         y = scale.y(line * scale.step)
         yield f'<path class="line" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(line * scale.step)}</text>'
-    every = max(1, math.ceil(len(days) / DATES))
+    every = max(1, math.ceil(len(days) / MAX_DATE_LABELS))
     for at in range(len(days) - 1, -1, -every):
         x = scale.x(at) + scale.width / 2
         anchor = "end" if at == len(days) - 1 else "middle"

@@ -58,8 +58,12 @@ def format_record(state: PackageState) -> bytes:
             **({"members": list(state.members)} if state.members else {}),
             "source": state.source,
             "problem": state.problem,
-            "windows": {key_of(w.days): _format_window(w) for w in state.windows},
-            **({"former_windows": {key_of(w.days): _format_window(w) for w in state.former}} if state.former else {}),
+            "windows": {window_key(w.days): _format_window(w) for w in state.windows},
+            **(
+                {"former_windows": {window_key(w.days): _format_window(w) for w in state.former}}
+                if state.former
+                else {}
+            ),
         }
     )
 
@@ -82,7 +86,7 @@ def parse_record(content: bytes) -> PackageState | None:
         return None
 
 
-def key_of(days: int) -> str:
+def window_key(days: int) -> str:
     """Return a window's length as published JSON has it: its days, or `all`."""
     return "all" if days == ALL else str(days)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.count_along import CountAlong
+    from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.core.window import PackageState
 
 
@@ -26,12 +26,12 @@ class SiteConfig:
     looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
     """The style of each selector's and group's badges, by its text."""
 
-    count_along: Mapping[str, CountAlong] = field(default_factory=dict)
+    reader_queries: Mapping[str, ReaderQuery] = field(default_factory=dict)
     """How readers check a number themselves, by the kind of its source; no entry if they cannot."""
 
     def dataset_of(self, source: str) -> str:
         """Return the name of the public dataset behind a kind of source; empty without one."""
-        return self.count_along[source].dataset if source in self.count_along else ""
+        return self.reader_queries[source].dataset if source in self.reader_queries else ""
 
     def look_of(self, package: str) -> BadgeStyle | None:
         """Return the style of a package's or group's badges; None if the config no longer has it."""

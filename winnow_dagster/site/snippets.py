@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 SHIELDS = "https://img.shields.io/endpoint?url="
 ALT = "downloads"
-ROOT_TO_FILL = "https://badges.example.com"
+ROOT_PLACEHOLDER = "https://badges.example.com"
 """Stands for the address of the web directory where the config does not say it; a script fills it in."""
 
 

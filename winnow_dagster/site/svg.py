@@ -19,7 +19,7 @@ LOGO_SIZE = 14
 LOGO_ROOM = 3
 """The pixels between a logo and the label."""
 
-BRIGHT = 0.69
+MIN_BRIGHTNESS = 0.69
 """On a background of this brightness or more, text is dark."""
 
 # The width of each character of Verdana at 11 px, in hundredths of a pixel. Characters of one width stand together.
@@ -95,7 +95,7 @@ _GRADIENT = (
 
 def _text(text: str, middle: float, behind: str, *, is_flat: bool) -> str:
     """Return a text, with a shadow if flat. It has the width that the badge leaves for it in any font."""
-    color, shadow = ("#333", "#ccc") if _brightness(behind) > BRIGHT else ("#fff", "#010101")
+    color, shadow = ("#333", "#ccc") if _brightness(behind) > MIN_BRIGHTNESS else ("#fff", "#010101")
     where = f'x="{middle:g}" textLength="{measure(text)}"'
     shown = escape(text)
     below = f'<text {where} y="15" fill="{shadow}" fill-opacity=".3">{shown}</text>' * is_flat

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
     from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.files.paths import StorePath
 
 
@@ -117,7 +117,7 @@ class SourceContext:
 class SourceSection(Section):
     """The keys that one kind of source has in `source:`."""
 
-    located_by: ClassVar[frozenset[str]] = frozenset()
+    location_keys: ClassVar[frozenset[str]] = frozenset()
     """The keys that decide where the days of this source are stored."""
 
     required: ClassVar[Mapping[str, str]] = {}
@@ -187,5 +187,5 @@ class Kind:
     needs_google: bool = False
     """Whether the source is read with Google credentials."""
 
-    count_along: CountAlong | None = None
+    reader_query: ReaderQuery | None = None
     """The query with which readers check a number; None: readers have no access to the source."""

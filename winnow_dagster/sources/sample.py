@@ -47,7 +47,7 @@ INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
 )
 WITHOUT_SYSTEM = frozenset({"bandersnatch", "Nexus", "Artifactory", "Browser", "requests", "Homebrew", None})
 PREFIX_MEMBERS = ("cli", "core", "extras")
-EVERY_PACKAGE = tuple(
+ALL_PACKAGES = tuple(
     f"sample-{grain}"
     for grain in (
         "amaranth",
@@ -63,7 +63,7 @@ EVERY_PACKAGE = tuple(
         "wheat",
     )
 )
-WEEKEND = 5
+SATURDAY = 5
 WEEKEND_SHARE = 0.6
 
 
@@ -93,7 +93,7 @@ class SampleSource:
 
 def _packages(selector: Selector) -> list[str]:
     if selector.is_all:
-        return list(EVERY_PACKAGE)
+        return list(ALL_PACKAGES)
     return [selector.stem + member for member in PREFIX_MEMBERS] if selector.is_prefix else [selector.stem]
 
 
@@ -102,7 +102,7 @@ def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
     # A text seed is hashed with SHA-512 by the library: the same on every machine and in every process.
     usual = 10 ** random.Random(package).uniform(2.2, 4.3)  # noqa: S311 - sample data, no secret
     chance = random.Random(f"{package} {day}")  # noqa: S311 - as above
-    busy = usual * (WEEKEND_SHARE if day.weekday() >= WEEKEND else 1) * chance.uniform(0.85, 1.15)
+    busy = usual * (WEEKEND_SHARE if day.weekday() >= SATURDAY else 1) * chance.uniform(0.85, 1.15)
     for installer, ci, share in INSTALLERS:
         systems = ((None, 1.0),) if installer in WITHOUT_SYSTEM else (("Linux", 1.0),) if ci else SYSTEMS
         for system, part in systems:

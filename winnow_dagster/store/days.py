@@ -49,7 +49,7 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class _Known:
+class _FileState:
     """What was found in a file of a day, and of which version of the file."""
 
     version: Version
@@ -65,7 +65,7 @@ class DayStore:
         self.folder = folder
         self.schema = schema
         self.rules = rules
-        self._known: dict[date, _Known] = {}
+        self._known: dict[date, _FileState] = {}
 
     def path(self, day: date) -> StorePath:
         """Return where the file of a day is, whether or not there is one."""
@@ -83,12 +83,12 @@ class DayStore:
 
     def coverage(self, day: date) -> Coverage | None:
         """Return what the file of a day covers; None where there is none, or one that is damaged."""
-        known = self._look(day)
+        known = self._inspect(day)
         return known.coverage if known else None
 
     def damaged(self) -> dict[str, str]:
         """Return the files that are damaged or were set aside, and what is wrong with each."""
-        found = {str(self.path(day)): self._damage(day) for day in self._at_hand(self.stored_days())}
+        found = {str(self.path(day)): self._damage(day) for day in self._fetched(self.stored_days())}
         aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
         return {
             **{name: damage for name, damage in found.items() if damage},
@@ -98,10 +98,10 @@ class DayStore:
     def clean_up(self) -> None:
         """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
         remove_staged(self.folder)
-        for day in self._at_hand(self.stored_days()):
+        for day in self._fetched(self.stored_days()):
             self._set_aside_if_damaged(day)
 
-    def _look(self, day: date) -> _Known | None:
+    def _inspect(self, day: date) -> _FileState | None:
         """Return what is in the file of a day, read again where the file has changed; None where there is none."""
         path = self.path(day)
         version = version_of(path)
@@ -116,19 +116,19 @@ class DayStore:
                 self._known.pop(day, None)
                 return None
             try:
-                known = _Known(version, _decode(content, day, self.schema, self.rules))
+                known = _FileState(version, _decode(content, day, self.schema, self.rules))
             except DamagedError as error:
                 logger.warning("%s %s; its day counts as not read", path, error)
-                known = _Known(version, None, str(error))
+                known = _FileState(version, None, str(error))
             self._known[day] = known
         return known
 
     def _damage(self, day: date) -> str | None:
-        known = self._look(day)
+        known = self._inspect(day)
         return known.damage if known else None
 
     def _set_aside_if_damaged(self, day: date) -> bool:
-        known = self._look(day)
+        known = self._inspect(day)
         if known is None or known.damage is None:
             return False
         path = self.path(day)
@@ -138,7 +138,7 @@ class DayStore:
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a file."""
-        found = {day: self.coverage(day) for day in self._at_hand(days)}
+        found = {day: self.coverage(day) for day in self._fetched(days)}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
     def fetch_ahead(self, days: Collection[date]) -> None:
@@ -149,7 +149,7 @@ class DayStore:
 
         copy_ahead(self.folder, unknown())
 
-    def _at_hand(self, days: Collection[date]) -> Collection[date]:
+    def _fetched(self, days: Collection[date]) -> Collection[date]:
         self.fetch_ahead(days)
         return days
 
@@ -170,12 +170,12 @@ class DayStore:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
         make_folder(self.folder)
         # As it was when what replaces it was made of it: one that has changed since must not be lost.
-        seen = self._known.get(day) or self._look(day)
+        seen = self._known.get(day) or self._inspect(day)
         if self._set_aside_if_damaged(day):
             seen = None
         ordered = counts.lazy().select(self.schema.names()).sort(self.schema.names()).collect()
         made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
-        self._known[day] = _Known(made, coverage)
+        self._known[day] = _FileState(made, coverage)
 
 
 def honest_store(folder: StorePath) -> DayStore:

@@ -36,7 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _in_turn(method: Callable[Concatenate[RawStore, P], T]) -> Callable[Concatenate[RawStore, P], T]:
+def _locked(method: Callable[Concatenate[RawStore, P], T]) -> Callable[Concatenate[RawStore, P], T]:
     """Let one thread at a time use what the store knows: Dagster evaluates sensors in several."""
 
     @wraps(method)
@@ -61,20 +61,20 @@ class RawStore:
         """Return where the file of a day is, whether or not there is one."""
         return self.files.path(day)
 
-    @_in_turn
+    @_locked
     def stored_days(self) -> list[date]:
         """Return the days that have a file or an answer that waits, oldest first."""
         # Before the day files: another process may merge the answers in between.
         self._answers.refresh()
         return sorted({*self.files.stored_days(), *self._answers.days()})
 
-    @_in_turn
+    @_locked
     def coverage(self, day: date) -> Coverage | None:
         """Return what a day covers, answers that wait included; None without a sound file and an answer."""
         self._answers.refresh()
         return self._merged_coverage(day)
 
-    @_in_turn
+    @_locked
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
         """Return the coverage of each of these days that has a sound file or an answer."""
         self._answers.refresh()
@@ -82,7 +82,7 @@ class RawStore:
         found = {day: self._merged_coverage(day) for day in days}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
-    @_in_turn
+    @_locked
     def load(self, days: Collection[date]) -> Days:
         """Return what is stored of these days, answers that wait included."""
         while True:
@@ -105,24 +105,24 @@ class RawStore:
             dict(sorted({**stored.by_day, **lazy}.items())),
         )
 
-    @_in_turn
+    @_locked
     def damaged(self) -> dict[str, str]:
         """Return the files that are damaged or were set aside, and what is wrong with each."""
         self._answers.refresh()
         return {**self.files.damaged(), **self._answers.damaged()}
 
-    @_in_turn
+    @_locked
     def clean_up(self) -> None:
         """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
         self.files.clean_up()
         self._answers.clean_up()
 
-    @_in_turn
+    @_locked
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
         self.files.write(day, counts, coverage)
 
-    @_in_turn
+    @_locked
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
         """Store the source's answer to some requests. Call it under the fetch lock. Raises StorageError.
 
@@ -142,13 +142,13 @@ class RawStore:
             self._answers.add(answer, counts)
         return late
 
-    @_in_turn
+    @_locked
     def add_failure(self, failure: Failure, at: datetime) -> None:
         """Store why a request failed; what is covered stays covered. Call it under the fetch lock."""
         answer = failure_to_merge(failure, at, self._before(failure.requests))
         self._answers.add(answer, RAW_SCHEMA.to_frame())
 
-    @_in_turn
+    @_locked
     def merge(self) -> None:
         """Merge the answers that wait into the day files, and remove them. Call it under the fetch lock.
 

@@ -33,7 +33,7 @@ from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery.billing import Figures
-from winnow_dagster.sources.bigquery.budget import Configured
+from winnow_dagster.sources.bigquery.budget import BudgetConfig
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
 from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import MAX_SCANS, BigQuerySource
@@ -63,7 +63,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Callable[..., BigQuerySource]:
     def make(*, key: Path | None = None, budget_bytes: float | None = None, **changes: Any) -> BigQuerySource:
-        configured = Configured(budget_bytes=budget_bytes)
+        configured = BudgetConfig(budget_bytes=budget_bytes)
         return BigQuerySource(BigQuerySettings(**changes), key, ledger, RETRY, configured)
 
     return make
@@ -351,7 +351,7 @@ def test_one_entry_that_does_not_fit_the_budget_fails_with_the_sentence_and_the_
 def test_re_reads_leave_room_for_the_first_readings_of_the_rest_of_the_month(
     service: Service, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    configured = Configured({Selector(f"p{n}"): 30 for n in range(1000)}, budget_bytes=90e9)
+    configured = BudgetConfig({Selector(f"p{n}"): 30 for n in range(1000)}, budget_bytes=90e9)
     settings = BigQuerySettings(strategy="per_package")
     source = BigQuerySource(settings, None, ledger, RETRY, configured)
     assert list(source.read([ask("a", second=True)])) == []

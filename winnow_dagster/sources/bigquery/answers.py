@@ -69,7 +69,7 @@ def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
     return frame
 
 
-def narrow(frame: pl.DataFrame, requests: list[Request]) -> pl.DataFrame:
+def keep_requested(frame: pl.DataFrame, requests: list[Request]) -> pl.DataFrame:
     """Return the rows that answer these requests."""
     asked_for = [
         matches_any([request.selector], "package") & pl.col("date").is_between(request.first, request.last)

@@ -37,7 +37,7 @@ BYTES_PER_ROW: Mapping[str, float] = {
 }
 """Derived from rows with real user agents: BigQuery bills 2 bytes and the length of a text, and nothing for a NULL."""
 
-ROWS_LEFT = 0.61
+REMAINING_ROWS_SHARE = 0.61
 """Derived: the share of the log's rows that PyPI still logs since the change."""
 
 CAP_FACTOR = 2
@@ -47,7 +47,7 @@ CAP_FACTOR = 2
 def relative_size(columns: Columns) -> float:
     """Return the size of a day's columns, relative to FIRST_COLUMNS on a day since the change."""
     width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in FIRST_COLUMNS)
-    return width / ROWS_LEFT if FILE_NAME in columns else width
+    return width / REMAINING_ROWS_SHARE if FILE_NAME in columns else width
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Figures:
     Sizes are those of FIRST_COLUMNS on a day since the change of the log. `relative_size` gives the others.
     """
 
-    package_day_bytes: float = ROWS_LEFT * 153 * MB
+    package_day_bytes: float = REMAINING_ROWS_SHARE * 153 * MB
     """Derived: before the change a published 30-day query for one package billed about 4.6 GB, 153 MB a day."""
 
-    scan_day_bytes: float = ROWS_LEFT * 170 * GB
+    scan_day_bytes: float = REMAINING_ROWS_SHARE * 170 * GB
     """Derived: before the change the columns of one whole day had 63 GB in March 2025, 170 GB in May 2026."""
 
     usd_per_tib: float = 6.25

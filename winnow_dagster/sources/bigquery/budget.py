@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Configured:
+class BudgetConfig:
     """The config's entries and its budget. The budget reserves bytes to read them for the rest of the month."""
 
     windows: Mapping[Selector, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Budget:
     spent: float
     figures: Figures
     strategy: str
-    configured: Configured = field(default_factory=Configured)
+    configured: BudgetConfig = field(default_factory=BudgetConfig)
 
     def choose(self, requests: Sequence[Request], now: datetime) -> Choice:
         """Return what to read: first readings, then re-reads, then days that an older definition counted.
@@ -165,7 +165,7 @@ def _newest(request: Request, days: int) -> Request:
     return replace(request, first=request.last - (days - 1) * ONE_DAY)
 
 
-def days_of(requests: Iterable[Request]) -> str:
+def format_days(requests: Iterable[Request]) -> str:
     """Return the ranges of days of these requests in words."""
     ranges: dict[tuple[date, date], None] = {(r.first, r.last): None for r in sorted(requests, key=lambda r: r.first)}
     return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 EMULATOR_PROJECT = "winnow"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-NO_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
+TABLES_WITHOUT_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
 """Kinds of tables for which BigQuery does not report when their rows last changed."""
 
 
@@ -79,7 +79,7 @@ def last_modified(table: bigquery.Table | None) -> datetime | None:
     """Return when a table was last written to; None if BigQuery does not report it."""
     if table is None:
         return None
-    if kind := NO_DATES.get(table.table_type or ""):
+    if kind := TABLES_WITHOUT_DATES.get(table.table_type or ""):
         logger.warning(
             "source.table: %s is %s. BigQuery does not report when its rows last changed, so a day may be read before "
             "it is complete. %s",

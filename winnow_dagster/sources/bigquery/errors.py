@@ -91,7 +91,7 @@ CAUSES_OF_WORDS = {
 
 
 @dataclass
-class Tries:
+class RetryPredicate:
     """Decides for one query whether to try again: a bounded number of times, and not once it was given up."""
 
     left: int
@@ -106,7 +106,7 @@ class Tries:
 
 
 @dataclass
-class FirstTries(Tries):
+class FirstRequestPredicate(RetryPredicate):
     """The retry policy of the first request: without a network it gives up within a minute."""
 
     began: float = field(default_factory=time.monotonic)
@@ -166,10 +166,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, api.GoogleAPICallError):
         reasons = _reasons(error)
         return f"BigQuery says {reasons[-1] if reasons else error.code}: {_words(error)}. {cause.fix}"
-    return f"{_OURS[cause.sign]}. {cause.fix}"
+    return f"{_SUMMARIES[cause.sign]}. {cause.fix}"
 
 
-_OURS = {
+_SUMMARIES = {
     BIGQUERY["unreachable"].sign: "BigQuery cannot be reached",
     BIGQUERY["deadline"].sign: "the query took longer than source.deadline_seconds and was cancelled",
     CREDENTIALS["none"].sign: "there are no usable Google credentials",

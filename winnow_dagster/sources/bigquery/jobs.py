@@ -21,7 +21,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from winnow_dagster.sources.bigquery.errors import Tries, fails_every_query, is_gone, is_transient
+from winnow_dagster.sources.bigquery.errors import RetryPredicate, fails_every_query, is_gone, is_transient
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
 
-RESULTS_KEPT = timedelta(hours=24)
+RESULT_LIFETIME = timedelta(hours=24)
 """How long BigQuery keeps the results of a job."""
 
-MAX_APPEARANCE = timedelta(minutes=10)
+MAX_APPEARANCE_DELAY = timedelta(minutes=10)
 """A job that BigQuery does not find may still appear within this time."""
 
 
@@ -57,7 +57,7 @@ class RetryPolicy:
 
     def retry(self, predicate: Callable[[Exception], bool] | None = None) -> Retry:
         """Return the retry policy of one call."""
-        predicate = predicate or Tries(self.tries, lambda: False)
+        predicate = predicate or RetryPredicate(self.tries, lambda: False)
         return Retry(predicate=predicate, initial=self.initial, maximum=self.maximum, timeout=self.total)
 
 
@@ -82,7 +82,7 @@ class Statement:
 class _JobRetry:
     """Decides whether to look a job up again: BigQuery may not find an existing job for a moment."""
 
-    tries: Tries
+    tries: RetryPredicate
     may_appear: bool
 
     def __call__(self, error: BaseException) -> bool:
@@ -118,7 +118,7 @@ class Jobs:
         """
         if self.given_up.is_set():
             raise NotSentError
-        tries = Tries(self.retry_policy.tries, self.given_up.is_set)
+        tries = RetryPredicate(self.retry_policy.tries, self.given_up.is_set)
         attempt = self.retry_policy.retry(tries)(lambda: self._attempt(statement, tries))
         try:
             answer: tuple[pl.DataFrame, Entry] = attempt()
@@ -137,7 +137,7 @@ class Jobs:
         try:
             job = self._get(entry)
         except NotFound:
-            if datetime.now(UTC) - entry.at > MAX_APPEARANCE:
+            if datetime.now(UTC) - entry.at > MAX_APPEARANCE_DELAY:
                 self.ledger.enter(replace(entry, billed=0))
             return None
         except GoogleAPICallError as error:
@@ -148,7 +148,7 @@ class Jobs:
 
     def follow(self, job: bigquery.QueryJob, entry: Entry) -> tuple[pl.DataFrame, Entry]:
         """Await a job's end; return its answer and what to enter once that is stored."""
-        return self._await(job, entry, Tries(self.retry_policy.tries, self.given_up.is_set))
+        return self._await(job, entry, RetryPredicate(self.retry_policy.tries, self.given_up.is_set))
 
     def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> None:
         """Enter what a job billed once it is over. An unfinished job keeps its estimate."""
@@ -185,14 +185,14 @@ class Jobs:
             labels={"app": "winnow"},
         )
 
-    def _attempt(self, statement: Statement, tries: Tries) -> tuple[pl.DataFrame, Entry]:
+    def _attempt(self, statement: Statement, tries: RetryPredicate) -> tuple[pl.DataFrame, Entry]:
         entry = replace(
             statement.entry, job_id=f"winnow-{uuid.uuid4()}", at=datetime.now(UTC), project=self.client.project
         )
         self.ledger.enter(entry)
         return self._await(self._insert(statement, entry, tries), entry, tries)
 
-    def _insert(self, statement: Statement, entry: Entry, tries: Tries) -> bigquery.QueryJob:
+    def _insert(self, statement: Statement, entry: Entry, tries: RetryPredicate) -> bigquery.QueryJob:
         """Send a statement with the same job id at each call: BigQuery refuses to run it a second time."""
         tries_before = tries.left
         try:
@@ -228,7 +228,7 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def _get(self, entry: Entry, *, may_appear: bool = False) -> object:
-        asking = _JobRetry(Tries(self.retry_policy.tries, self.given_up.is_set), may_appear)
+        asking = _JobRetry(RetryPredicate(self.retry_policy.tries, self.given_up.is_set), may_appear)
         return self.client.get_job(
             entry.job_id,
             project=entry.project or None,
@@ -249,7 +249,7 @@ class Jobs:
             return None
         return str(table.location) if table.location else None
 
-    def _await(self, job: bigquery.QueryJob, entry: Entry, tries: Tries) -> tuple[pl.DataFrame, Entry]:
+    def _await(self, job: bigquery.QueryJob, entry: Entry, tries: RetryPredicate) -> tuple[pl.DataFrame, Entry]:
         self.running[entry.job_id] = job
         # A failed job stays failed however often Winnow asks. Only a new one may succeed.
         # BigQuery does not find a lost job again either.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.count_along import CountAlong
+from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.sources.bigquery.costs import BigQueryCosts
 from winnow_dagster.sources.bigquery.query import inlined_queries
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE, BigQuerySection, BigQuerySettings
@@ -38,5 +38,5 @@ BIGQUERY = Kind(
     # A pool of its own: a run may keep its slot for hours, and must not make other teams' runs wait.
     pool="winnow_bigquery",
     needs_google=True,
-    count_along=CountAlong(PUBLIC_TABLE, "In BigQuery, with an account of your own", _query_for_readers),
+    reader_query=ReaderQuery(PUBLIC_TABLE, "In BigQuery, with an account of your own", _query_for_readers),
 )

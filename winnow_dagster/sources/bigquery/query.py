@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.names import Selector
 
-BATCH = 100
+MAX_BATCH = 100
 """How many selectors a batched query asks for."""
 
 PER_PACKAGE, BATCHED, SCAN, AUTO = STRATEGIES = ("per_package", "batched", "scan", "auto")
@@ -184,6 +184,6 @@ def plan_queries(
         chosen = strategy
         if strategy == AUTO:
             chosen = SCAN if len(group) > scan_above(CountQuery(group, SCAN).columns) else PER_PACKAGE
-        size = {PER_PACKAGE: 1, BATCHED: BATCH, SCAN: len(group)}[chosen]
+        size = {PER_PACKAGE: 1, BATCHED: MAX_BATCH, SCAN: len(group)}[chosen]
         queries += [CountQuery(group[n : n + size], chosen) for n in range(0, len(group), size)]
     return queries

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.sources.bigquery.answers import InvalidResponseError, narrow, read_answer
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, keep_requested, read_answer
 from winnow_dagster.sources.bigquery.billing import columns_of
 from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
-from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
+from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULT_LIFETIME, Jobs, Statement
 from winnow_dagster.sources.bigquery.query import CountQuery
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def find_unfinished(ledger: Ledger) -> list[Entry]:
         replace(entry, columns=columns_of(entry))
         for entry in ledger.entries()
         if entry.billed is None
-        and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULTS_KEPT)
+        and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULT_LIFETIME)
     ]
 
 
@@ -52,7 +52,7 @@ def recover(jobs: Jobs, unfinished: Sequence[Entry], requests: Sequence[Request]
 
 
 def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: list[Request]) -> Answers:
-    are_results_kept = datetime.now(UTC) - entry.at < RESULTS_KEPT
+    are_results_kept = datetime.now(UTC) - entry.at < RESULT_LIFETIME
     query = _query_of(entry) if are_results_kept else None
     wanted = _asked_for(query, requests) if query else []
     statement = Statement(query.text(jobs.settings.table), query.parameters(), 0, entry) if query else None
@@ -75,7 +75,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
         jobs.ledger.enter(replace(ended, rows=None))
         return requests
     cost = Cost(1, ended.processed or 0, ended.billed or 0)
-    counts, unnamed = narrow(counts, wanted), narrow(unnamed, wanted)
+    counts, unnamed = keep_requested(counts, wanted), keep_requested(unnamed, wanted)
     yield Reading(wanted, counts, cost, unnamed, read_at=entry.at, job_id=entry.job_id)
     jobs.ledger.enter(ended)
     return without_answered(requests, wanted)

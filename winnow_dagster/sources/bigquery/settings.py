@@ -79,7 +79,7 @@ class FiguresSection(Section):
 class BigQuerySection(SourceSection):
     """`source:` with `kind: bigquery`."""
 
-    located_by: ClassVar[frozenset[str]] = frozenset({"table"})
+    location_keys: ClassVar[frozenset[str]] = frozenset({"table"})
 
     settle_days: SettleDays = 3
     credential_file: LocalPath = ""

@@ -15,9 +15,15 @@ from winnow_dagster.core.planning import contiguous
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
 from winnow_dagster.sources.bigquery.billing import Figures, learn
-from winnow_dagster.sources.bigquery.budget import Budget, Configured, days_of
+from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig, format_days
 from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
-from winnow_dagster.sources.bigquery.errors import FirstTries, describe, fails_every_query, is_transient, source_error
+from winnow_dagster.sources.bigquery.errors import (
+    FirstRequestPredicate,
+    describe,
+    fails_every_query,
+    is_transient,
+    source_error,
+)
 from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, Jobs, NotSentError, RetryPolicy, Statement
 from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
@@ -44,7 +50,7 @@ MAX_SCANS = 2
 
 def open_bigquery(settings: BigQuerySettings, context: SourceContext) -> BigQuerySource:
     """Return the source of a config. Connects to nothing yet."""
-    configured = Configured(context.windows, context.settling, context.budget_bytes)
+    configured = BudgetConfig(context.windows, context.settling, context.budget_bytes)
     ledger = ledger_of(context.data_dir)
     return BigQuerySource(settings, context.credential_file, ledger, configured=configured)
 
@@ -58,14 +64,14 @@ class BigQuerySource:
         credential_file: Path | None,
         ledger: Ledger,
         retry_policy: RetryPolicy | None = None,
-        configured: Configured | None = None,
+        configured: BudgetConfig | None = None,
     ) -> None:
         """Connect to nothing yet."""
         self._settings = settings
         self._credential_file = credential_file
         self._ledger = ledger
         self._retry_policy = retry_policy or RetryPolicy()
-        self._configured = configured or Configured()
+        self._configured = configured or BudgetConfig()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Yield answers as queries end. Re-reads that the budget does not allow stay unanswered.
@@ -136,7 +142,7 @@ class BigQuerySource:
     def _look_up(self, client: bigquery.Client) -> bigquery.Table | None:
         p = self._retry_policy
         # The first request of all notices a missing network.
-        retry = p.retry(FirstTries(p.tries, lambda: False))
+        retry = p.retry(FirstRequestPredicate(p.tries, lambda: False))
         return look_up_table(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
 
     def _budget(self) -> Budget:
@@ -155,7 +161,7 @@ class BigQuerySource:
         choice = budget.choose(requests, datetime.now(UTC))
         if choice.left_out:
             logger.warning(
-                "re-reads of %s are left out: the month's budget does not allow them", days_of(choice.left_out)
+                "re-reads of %s are left out: the month's budget does not allow them", format_days(choice.left_out)
             )
         missing = [why for request, why in choice.refused.items() if not request.is_recount]
         if missing and not choice.chosen:

@@ -41,7 +41,7 @@ class ParquetSettings(SourceSettings):
 class ParquetSection(SourceSection):
     """`source:` with `kind: parquet`."""
 
-    located_by: ClassVar[frozenset[str]] = frozenset({"path"})
+    location_keys: ClassVar[frozenset[str]] = frozenset({"path"})
     required: ClassVar[Mapping[str, str]] = {
         "path": "Say where the Parquet files are: `path: exports/*.parquet`",
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.sources.parquet.schema import leaves
+from winnow_dagster.sources.parquet.schema import leaf_columns
 from winnow_dagster.sources.parquet.survey import UNREADABLE, damage
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.sources.parquet.survey import Survey
 
-MOST = 0.5
+MAX_REPEATED_SHARE = 0.5
 """Above this share of repeated rows of a day, Winnow takes a file for a second export."""
 
 
@@ -64,7 +64,7 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
         .sort("date", "file", "file_other", descending=True)
     )
     for day, file, other, rows in pairs.iter_rows():
-        if rows > MOST * compared[day, file] and (every == 1 or compared[day, file] >= MIN_SAMPLED):
+        if rows > MAX_REPEATED_SHARE * compared[day, file] and (every == 1 or compared[day, file] >= MIN_SAMPLED):
             one, two = sorted((surveys[file].file, surveys[other].file))
             found[day] = (
                 f"{one} and {two} hold mostly the same rows of {day}, which would count twice. Remove one of them"
@@ -88,7 +88,7 @@ def _count_rows(survey: Survey, days: Iterable[date], every: int) -> pl.DataFram
     """Return how often each row occurs in a file, by its hash: date, row, times. Counts one hash in `every`."""
     # A missing column is like a NULL column: neither changes the hash.
     row = pl.lit(0, pl.UInt64)
-    for name, value in leaves(survey.schema):
+    for name, value in leaf_columns(survey.schema):
         row ^= pl.when(value.is_null()).then(pl.lit(0, pl.UInt64)).otherwise(value.hash(zlib.crc32(name.encode())))
     return (
         survey.scan()

@@ -58,7 +58,7 @@ class Columns:
         return FILE_NAME in self.values
 
 
-def understand(schema: pl.Schema) -> Columns:
+def parse_columns(schema: pl.Schema) -> Columns:
     """Return how to read a file with this schema."""
     columns = Columns({}, {}, {})
     for column, expected in COLUMNS.items():
@@ -70,7 +70,7 @@ def understand(schema: pl.Schema) -> Columns:
         value, kind = found
         complaint = f"column {column} is {kind}, not {expected}. "
         if column == "timestamp":
-            columns.values[column] = as_moment(value, kind)
+            columns.values[column] = to_utc(value, kind)
             if not isinstance(kind, pl.Datetime):
                 columns.wrong[column] = complaint + AS_EXPORTED
         elif _fits(column, kind):
@@ -107,7 +107,7 @@ def _fits(column: str, kind: pl.DataType) -> bool:
     return isinstance(kind, pl.Boolean) if column == "details.ci" else isinstance(kind, _TEXT)
 
 
-def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
+def to_utc(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """Return a timestamp in UTC.
 
     A timestamp without a zone is in UTC: BigQuery exports a TIMESTAMP without one, according to Google's page on
@@ -120,7 +120,7 @@ def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return value
 
 
-def leaves(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr]]:
+def leaf_columns(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr]]:
     """Yield all columns of a file and the fields of its structs, with dotted names, so that equal values are equal.
 
     Values compare with those in another tool's file, whatever type a tool chose for the column.
@@ -134,7 +134,7 @@ def _leaves_of(name: str, value: pl.Expr, kind: pl.DataType) -> Iterator[tuple[s
         for field, inner in pl.Schema(kind.to_schema()).items():
             yield from _leaves_of(f"{name}.{field}", value.struct.field(field), inner)
     elif isinstance(kind, pl.Datetime):
-        yield name, as_moment(value, kind).dt.cast_time_unit("us")
+        yield name, to_utc(value, kind).dt.cast_time_unit("us")
     elif isinstance(kind, (pl.Categorical, pl.Enum)):
         yield name, value.cast(pl.String)
     else:

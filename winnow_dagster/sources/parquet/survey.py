@@ -10,7 +10,7 @@ import polars as pl
 
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet.schema import Columns, understand
+from winnow_dagster.sources.parquet.schema import Columns, parse_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ class DaySpan:
         return self.first <= other.last and other.first <= self.last
 
 
-EARLY = timedelta(hours=2)
+MIN_EARLY_END = timedelta(hours=2)
 """How much earlier than on other days the rows of the newest day must end for a warning."""
 
 
@@ -63,12 +63,12 @@ def survey_file(file: str) -> Survey:
         schema = Survey(file).scan().collect_schema()
     except UNREADABLE as error:
         problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
-        return refuse(Survey(file), problem)
-    found = Survey(file, schema, understand(schema))
+        return mark_unusable(Survey(file), problem)
+    found = Survey(file, schema, parse_columns(schema))
     try:
         return _survey_rows(found)
     except UNREADABLE as error:
-        return refuse(found, damage(error))
+        return mark_unusable(found, damage(error))
 
 
 def _survey_rows(found: Survey) -> Survey:
@@ -81,9 +81,9 @@ def _survey_rows(found: Survey) -> Survey:
         if scan.select(value.null_count()).collect().item() < rows:
             problems.append(complaint)
     if "timestamp" not in columns.values or isinstance(found.schema["timestamp"], pl.Null):
-        return refuse(found, problems[0])
+        return mark_unusable(found, problems[0])
     if not isinstance(found.schema["timestamp"], pl.Datetime):
-        return refuse(found, columns.wrong["timestamp"])
+        return mark_unusable(found, columns.wrong["timestamp"])
     moment = columns.values["timestamp"].alias("moment")
     days = (
         scan.select(moment)
@@ -95,7 +95,7 @@ def _survey_rows(found: Survey) -> Survey:
     if len(spans) < days.height:
         problems.append("column timestamp is NULL in some rows. Export it again without them")
     found = Survey(found.file, found.schema, columns, spans)
-    return refuse(found, problems[0]) if problems else found
+    return mark_unusable(found, problems[0]) if problems else found
 
 
 def find_early_end(surveys: Iterable[Survey]) -> datetime | None:
@@ -108,10 +108,10 @@ def find_early_end(surveys: Iterable[Survey]) -> datetime | None:
     if newest is None or len(missing) == 1:
         return None
     longest_of_others = max(gap for day, gap in missing.items() if day != newest)
-    return ends[newest] if missing[newest] >= longest_of_others + EARLY else None
+    return ends[newest] if missing[newest] >= longest_of_others + MIN_EARLY_END else None
 
 
-def refuse(found: Survey, problem: str) -> Survey:
+def mark_unusable(found: Survey, problem: str) -> Survey:
     """Return a file as unusable, with the days between its smallest and largest timestamp. Raises SourceError."""
     first_and_last = (min(found.spans), max(found.spans)) if found.spans else _days_by_footer(found.file)
     problem = f"{found.file}: {problem}"

@@ -18,7 +18,7 @@ NAME = "alerts.json"
 
 
 @dataclass(frozen=True)
-class Told:
+class SentAlerts:
     """The alerts that were sent for checks and failed runs. Moments are seconds since 1970."""
 
     is_red: Mapping[str, bool] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class Told:
     """The runs that failed later and have an alert, and when each failed."""
 
 
-def read_told(folder: StorePath) -> Told:
+def read_sent_alerts(folder: StorePath) -> SentAlerts:
     """Return the alerts that were sent for the installation whose data is in `folder`. Raises StorageError."""
     with suppress(ValueError, TypeError):
-        return Told(**json.loads(read_if_there(folder / NAME) or b"{}"))
-    return Told()
+        return SentAlerts(**json.loads(read_if_there(folder / NAME) or b"{}"))
+    return SentAlerts()
 
 
-def write_told(folder: StorePath, told: Told) -> None:
+def write_sent_alerts(folder: StorePath, told: SentAlerts) -> None:
     """Replace the record of alerts. Raises StorageError."""
     make_folder(folder)
     replace_file(folder / NAME, json.dumps(asdict(told)).encode(), version_of(folder / NAME))

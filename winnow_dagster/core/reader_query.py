@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CountAlong:
+class ReaderQuery:
     """How readers check a published number themselves."""
 
     dataset: str
