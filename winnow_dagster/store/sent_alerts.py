@@ -1,4 +1,4 @@
-"""The alerts that were sent, kept beside the days: Dagster's sensor and `winnow collect` send each change once."""
+"""The record of sent alerts, so that Dagster's sensor and `winnow collect` send each change only once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class SentAlerts:
     """The state of each check in its last alert."""
 
     judged_at: Mapping[str, float] = field(default_factory=dict)
-    """When each check was judged so."""
+    """The time of the evaluation behind that alert."""
 
     since: float | None = None
     """Runs that failed before this moment get no alert; None if nothing was recorded yet."""
 
     runs: Mapping[str, float] = field(default_factory=dict)
-    """The runs that failed later and have an alert, and when each failed."""
+    """The runs that failed later and have an alert, with the time of each failure."""
 
 
 def read_sent_alerts(folder: StorePath) -> SentAlerts:
