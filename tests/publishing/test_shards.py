@@ -149,7 +149,7 @@ def test_a_package_that_gets_an_entry_leaves_its_shard_and_keeps_its_files(web: 
     entered = directory(tmp_path, "q", "req-*")
     assert entered.names() == {"requests", "req"}
     failures = Failures()
-    entered.release(failures)
+    entered.remove_packages_with_entries(failures)
     failures.raise_any()
     assert not (tmp_path / "_packages" / "q.json").exists()
     assert told(web, "q") == "77"

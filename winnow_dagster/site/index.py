@@ -18,7 +18,7 @@ from winnow_dagster.site.all_packages import SUMMARY_NAME
 from winnow_dagster.site.chart import share_bar, spark
 from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.site.record import summary, to_json, window_key
+from winnow_dagster.site.record import format_counts, to_json, window_key
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import STATIC_FOLDER, render, static_files
 
@@ -203,7 +203,7 @@ def _package_entry(row: Row) -> dict[str, object]:
         "name": row.name,
         "folder": row.state.package,
         "headline": window_key(row.state.headline.days),
-        "windows": {window_key(w.days): summary(w.counts) for w in row.state.windows if w.counts},
+        "windows": {window_key(w.days): format_counts(w.counts) for w in row.state.windows if w.counts},
         "error": row.status,
     }
 
@@ -241,7 +241,7 @@ def _health(row: Row) -> dict[str, object]:
             "as_of": str(counts.window.as_of),
             "count": counts.honest,
             **{dimension.health_key: _health_counts(counts, dimension) for dimension in DIMENSIONS},
-            "windows": {window_key(w.days): summary(w.counts) for w in row.state.windows if w.counts},
+            "windows": {window_key(w.days): format_counts(w.counts) for w in row.state.windows if w.counts},
         }
     if row.status is not None:
         health["error"] = row.status

@@ -91,7 +91,7 @@ def window_key(days: int) -> str:
     return "all" if days == ALL else str(days)
 
 
-def summary(counts: WindowCounts) -> dict[str, object]:
+def format_counts(counts: WindowCounts) -> dict[str, object]:
     """Return one window's numbers: days, raw and honest downloads, the honest ones by each dimension."""
     return {
         "first_day": str(counts.window.first_day),
@@ -106,7 +106,7 @@ def summary(counts: WindowCounts) -> dict[str, object]:
 
 
 def _format_window(state: WindowState) -> dict[str, object]:
-    counts = summary(state.counts) if state.counts else {}
+    counts = format_counts(state.counts) if state.counts else {}
     return {"collected_days": state.collected, **counts}
 
 
