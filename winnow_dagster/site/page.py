@@ -1,4 +1,4 @@
-"""The page of one package or group: what was counted, day by day, what was winnowed, and how to show the badge."""
+"""The page of one package or group: its counts by day and category, and snippets that show its badge."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 PAGE_NAME = "index.html"
 CHART_DAYS = (30, 90, 365)
-"""Over how many days there is a chart, if so many are stored."""
+"""The lengths of the charts in days. A longer one needs more stored days than the one before."""
 
 TOP_SLUGS = {"downloads", "honest-share"}
-"""The badges that are shown at the top; the others wait below."""
+"""The slugs of the badges at the top of the page. The others follow below."""
 
 TABLE_COLUMNS = 1 + len(CATEGORIES)
-"""How many of a day's NUMBERS the table behind a chart shows: raw and the categories."""
+"""The number of NUMBERS in a chart's table: raw and the categories, which come first."""
 
 MEANINGS: Mapping[str, str] = {
     "honest": f"{', '.join(INSTALLERS)}, outside CI: what the badge shows",
@@ -53,7 +53,7 @@ MEANINGS: Mapping[str, str] = {
 
 
 class Panel(NamedTuple):
-    """One chart of days with the table behind it, newest day first."""
+    """A chart of days with its table, newest day first."""
 
     days: int
     svg: Markup
@@ -62,7 +62,7 @@ class Panel(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of a table of windows: a name, what it means, and for each window a count and its share of the whole."""
+    """A line of a table: a name, its meaning, and for each window a count and its share."""
 
     name: str
     meaning: str
@@ -70,7 +70,7 @@ class Line(NamedTuple):
 
 
 def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: SiteConfig, today: date) -> bytes:
-    """Return the page as it reads on `today`. `badges`: those that are published, the headline first."""
+    """Return the page as it reads on `today`. `badges`: the published badges, the headline first."""
     counted = [window.counts for window in state.windows if window.counts]
     headline = state.headline.counts
     along = site.reader_queries.get(state.source)
@@ -138,7 +138,7 @@ def _panels(history: History) -> Iterator[Panel]:
 
 
 def _row(day: Day) -> str:
-    """Return a day as a line of the table behind a chart; a template takes four times as long for a year of them."""
+    """Return a day as a line of a chart's table. For a year of days, a template takes four times as long."""
     cells = "".join([f"<td>{UNKNOWN if count is None else f'{count:,}'}</td>" for count in day.numbers[:TABLE_COLUMNS]])
     notes = [UNKNOWN if day.provisional is None else READINGS[day.provisional]]
     notes += ["requests"] if day.definition is Definition.REQUESTS else []
@@ -147,7 +147,7 @@ def _row(day: Day) -> str:
 
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
-    """Return the tables of windows, by title."""
+    """Return the tables of windows, keyed by title."""
     return {
         "By category": [
             Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]) for name in CATEGORIES
