@@ -1,6 +1,6 @@
-"""Checks: what a maintainer has to know before trusting a number.
+"""Asset checks: they tell a maintainer whether to trust the numbers.
 
-Checks have no partitions. Each one reads all days that the windows need, and names the bad ones.
+Checks have no partitions. Each judges all days that the windows need, and names the bad ones.
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
@@ -21,10 +21,10 @@ from winnow_dagster.publishing import audit
 from winnow_dagster.publishing.prune import find_orphans
 
 MAX_NAMED = 100
-"""How many culprits a check names. It only counts the others."""
+"""The maximum number of culprits that a check names. It only counts the others."""
 
 ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
-"""The assets in order. Each one depends on the one before it."""
+"""The assets in order of dependency."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -91,7 +91,7 @@ def _downloads(winnow: Installation) -> Verdict:
 
 
 def _published(winnow: Installation) -> Verdict:
-    # The store of this source cannot judge the numbers of another source.
+    # The store has counts of the configured source only.
     published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
     winnow.web.read_ahead(published, "")
     in_full = audit.judge_published(
@@ -172,7 +172,7 @@ CHECKS = (
 
 
 def make_checks() -> list[dg.AssetChecksDefinition]:
-    """Return the checks. The checks of one asset are one step."""
+    """Return the checks, one step for each asset."""
     assets = dict.fromkeys(check.asset for check in CHECKS)
     return [_checks_of(asset, [check for check in CHECKS if check.asset == asset]) for asset in assets]
 
@@ -191,7 +191,7 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
         for check in checks:
             found = None
             if check.name in chosen:
-                # A check that cannot be judged must not make the others fail.
+                # A storage error of one check must not fail the others.
                 with failures.collect():
                     found = dg.AssetCheckResult(**_judge(check, winnow))
             if found:
@@ -203,9 +203,9 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
 
 @dg.failure_hook(required_resource_keys={"winnow"})
 def judge_all_the_same(context: dg.HookContext) -> None:
-    """Evaluate the checks of a failed step's asset and of the assets after it, whose steps Dagster skips.
+    """Evaluate the checks of a failed step's asset and of later assets, whose steps Dagster skips.
 
-    Otherwise Dagster reports each of these checks as failed, whatever its result would be.
+    Otherwise Dagster reports each of these checks as failed.
     """
     instance, run = context.instance, context.instance.get_run_by_id(context.run_id)
     after = ORDER[ORDER.index(context.op.name) :]
@@ -216,7 +216,7 @@ def judge_all_the_same(context: dg.HookContext) -> None:
         if run is not None and check.key in planned and check.asset in after:
             with suppress(StorageError):
                 evaluation = dg.AssetCheckEvaluation(**_judge(check, context.resources.winnow))
-                # The event that the check's own step would log.
+                # The same event that the check's own step would log.
                 event = dg.DagsterEvent(
                     dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation
                 )
