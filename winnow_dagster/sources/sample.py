@@ -1,6 +1,6 @@
-"""Made-up raw counts, to try Winnow without an account. All that Winnow publishes from them says `sample`.
+"""Made-up raw counts, with which to try Winnow without an account. Everything published from them says `sample`.
 
-The same day and package always have the same counts. Each category has a believable share.
+The same day and package always have the same counts. Each category has a plausible share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = (("Linux", 0.7), ("Darwin", 0.16), ("Windows", 0.13), ("FreeBSD", 0.01))
 
-# Shares of a package's downloads by installer and CI, similar to those of popular packages.
+# The shares of a package's downloads by installer and CI, similar to those of popular packages.
 INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
     ("pip", True, 0.26),
     ("uv", True, 0.09),
@@ -78,11 +78,11 @@ class SampleSource:
             yield Reading([request], pl.concat([RAW_SCHEMA.to_frame(), counts], how="diagonal"))
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
-        """Yield nothing: no answer of this source is paid for."""
+        """Yield nothing: this source is free."""
         return iter(())
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return nothing: no day is short."""
+        """Return nothing: this source never has short days."""
         del first, last
         return {}
 
@@ -99,7 +99,7 @@ def _packages(selector: Selector) -> list[str]:
 
 def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
     """Yield the raw counts of one package on one day, without later dimensions."""
-    # A text seed is hashed with SHA-512 by the library: the same on every machine and in every process.
+    # `random` hashes a text seed with SHA-512, so it is the same on every machine and in every process.
     usual = 10 ** random.Random(package).uniform(2.2, 4.3)  # noqa: S311 - sample data, no secret
     chance = random.Random(f"{package} {day}")  # noqa: S311 - as above
     busy = usual * (WEEKEND_SHARE if day.weekday() >= SATURDAY else 1) * chance.uniform(0.85, 1.15)

@@ -1,4 +1,4 @@
-"""Jobs that an interrupted run left behind. Winnow fetches their paid answers before it sends a query."""
+"""Recover the paid answers of jobs that an interrupted run left behind, before Winnow sends a query."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answers = Generator[Reading | Failure, None, list[Request]]
 
 
 def find_unfinished(ledger: Ledger) -> list[Entry]:
-    """Return the entries of jobs whose end the ledger lacks, and whose answer or bill still matters."""
+    """Return the ledger's unfinished entries whose answer or bill still matters."""
     now = datetime.now(UTC)
     return [
         replace(entry, columns=columns_of(entry))
@@ -41,8 +41,8 @@ def find_unfinished(ledger: Ledger) -> list[Entry]:
 def recover(jobs: Jobs, unfinished: Sequence[Entry], requests: Sequence[Request]) -> Iterator[Reading | Failure]:
     """Answer requests from unfinished jobs.
 
-    For a job that Winnow cannot fetch, the ledger books what it billed. Raises transient errors, since Winnow has to
-    know whether a job ran before it sends the query again.
+    For a job whose answer it cannot fetch, this enters the billed bytes in the ledger. Raises transient errors: Winnow
+    has to know whether a job ran before it sends the query again.
     """
     left = list(requests)
     for entry in unfinished:
@@ -82,7 +82,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
 
 
 def _query_of(entry: Entry) -> CountQuery | None:
-    """Return the query of an entry; None if no count query of this release has that entry."""
+    """Return the query of an entry; None if this release has no such query."""
     try:
         requests = [Request(Selector.parse(text), entry.first, entry.last) for text in entry.selectors]
         query = CountQuery(requests, entry.strategy)
