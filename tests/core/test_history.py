@@ -168,7 +168,7 @@ def test_the_missing_days_are_those_between_the_first_and_the_last_that_are_not_
 def test_a_published_day_stays_where_the_store_has_lost_it_and_gives_way_where_it_has_not(
     one: set[date], other: set[date]
 ) -> None:
-    kept = history(one, 2).keep(history(other, 1)).days
+    kept = history(one, 2).keep_published(history(other, 1)).days
     assert [day.date for day in kept] == sorted(one | other)
     assert all(day.by_name()["raw"] == (2 if day.date in one else 1) for day in kept)
 

@@ -41,7 +41,7 @@ class Counted(Everything):
             by_shard.setdefault(shard_of(name), {})[name] = numbers
         days = {name: f'"{DAY}":[{honest},{raw}]' for name, (honest, raw) in self.counts.items()}
         for key, packages in by_shard.items():
-            yield {key: ShardCounts(replace(self.nothing().shard, packages=packages), days if with_days else {})}
+            yield {key: ShardCounts(replace(self.empty_shard().shard, packages=packages), days if with_days else {})}
 
 
 def counted(

@@ -38,7 +38,7 @@ class Entry:
     """The project that pays for the query; empty if the release did not record it."""
 
     @property
-    def counted(self) -> float:
+    def counted_bytes(self) -> float:
         """The bytes billed, or the estimate while they are unknown."""
         return self.estimate if self.billed is None else self.billed
 
@@ -55,7 +55,7 @@ class Entry:
 
 def month_total(entries: Iterable[Entry], now: datetime) -> float:
     """Return the bytes of this UTC month's queries, billed or estimated."""
-    return sum(e.counted for e in entries if (e.at.year, e.at.month) == (now.year, now.month))
+    return sum(e.counted_bytes for e in entries if (e.at.year, e.at.month) == (now.year, now.month))
 
 
 def format_bytes(size: float) -> str:

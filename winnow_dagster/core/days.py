@@ -74,7 +74,7 @@ class Package:
 
     def keep_newest(self, published: Package) -> Package:
         """Return this package with the published windows that are newer and the published days that it lacks."""
-        return Package(keep_newest(published.state, self.state), self.history.keep(published.history))
+        return Package(keep_newest(published.state, self.state), self.history.keep_published(published.history))
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class Everything:
         begins = sizes.group_by(part.alias("part"), maintain_order=True).first()["start"]
         return ["", *[text for text in begins[1:] if text < END_OF_NAMES], END_OF_NAMES]
 
-    def nothing(self) -> ShardCounts:
+    def empty_shard(self) -> ShardCounts:
         """Return the counts of a shard without downloads."""
         return ShardCounts(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
@@ -113,7 +113,7 @@ class Everything:
         names = frame["package"].to_list()
         numbers = list(zip(*(column.to_list() for column in frame.drop("package")), strict=True))
         found: dict[str, ShardCounts] = {}
-        start, empty = 0, self.nothing().shard
+        start, empty = 0, self.empty_shard().shard
         for run in frame["package"].str.slice(0, SHARD_LENGTH).rle():
             end = start + run["len"]
             packages = dict(zip(names[start:end], numbers[start:end], strict=True))

@@ -79,7 +79,7 @@ class History:
         """Return the short days that Winnow counts as they are."""
         return [day.date for day in self.days if day.is_short]
 
-    def keep(self, published: History) -> History:
+    def keep_published(self, published: History) -> History:
         """Return this history with the published days that it lacks, so that a lost store removes nothing (R5).
 
         A published day by the present definition also replaces a day by the older one.

@@ -69,12 +69,12 @@ class Shard:
         part = zip(self.columns, numbers[at : at + len(self.columns)], strict=True)
         return {column: count for column, count in part if count is not None}
 
-    def common(self, other: Shard) -> list[int]:
+    def common_lengths(self, other: Shard) -> list[int]:
         """Return the lengths of the windows that cover the same days in `other`; none if the columns differ."""
         theirs = dict(zip(other.lengths, other.windows, strict=True)) if other.columns == self.columns else {}
         return [days for days, window in zip(self.lengths, self.windows, strict=True) if theirs.get(days) == window]
 
-    def knows(self, numbers: Numbers, days: int, slug: str) -> bool:
+    def can_show(self, numbers: Numbers, days: int, slug: str) -> bool:
         """Return whether these numbers include every column that a badge shows."""
         return self.counted(numbers, days).keys() >= SHOWN_COLUMNS[slug]
 

@@ -14,7 +14,7 @@ from winnow_dagster.core.planning import contiguous, plan_requests, without_answ
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.files.locks import fetching
 from winnow_dagster.files.operations import make_writable
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -119,7 +119,7 @@ def _answers(
     for answer in winnow.source.read(whole) if whole else ():
         yield from source_days.note(answer)
     if short and not whole and winnow.waits:
-        raise NotThereYetError("; ".join(dict.fromkeys(failure.reason for failure in short)))
+        raise IncompleteDaysError("; ".join(dict.fromkeys(failure.reason for failure in short)))
 
 
 def _warn_of_lost_rows(

@@ -84,7 +84,7 @@ def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today
     for counted in everything.shards(with_days=False):
         for key, found in counted.items():
             shard = web.shard(key)
-            if shard is None or not shard.packages or not shard.common(found.shard):
+            if shard is None or not shard.packages or not shard.common_lengths(found.shard):
                 unknown += 1
                 continue
             looked_at += len(shard.packages)
@@ -99,7 +99,7 @@ def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today
 def _wrong_numbers(published: Shard, stored: Shard) -> dict[str, str]:
     """Return a message for each package whose published numbers differ from the store's."""
     bad: dict[str, str] = {}
-    common = published.common(stored)
+    common = published.common_lengths(stored)
     nothing = (0,) * (len(stored.windows) * len(published.columns))
     for name, numbers in published.packages.items():
         told = [published.counted(numbers, days) for days in common]
@@ -169,7 +169,7 @@ def _recounted_history(
     told = recount.days.get(state.package)
     if told is None:
         return published
-    return told.within(published).keep(published)
+    return told.within(published).keep_published(published)
 
 
 def _versions(

@@ -130,7 +130,7 @@ def _count(everything: Everything, published: Collection[str]) -> Iterator[tuple
             left.pop(key, None)
             yield key, counts
     for key in left if everything.windows else ():
-        yield key, everything.nothing()
+        yield key, everything.empty_shard()
 
 
 def _choose(counted: Shard, published: Shard | None, min_downloads: int) -> Shard:

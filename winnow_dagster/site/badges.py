@@ -33,7 +33,7 @@ def badges_of_shard(
     """
     state = shard.state(numbers)
     badges = badges_of(state, style, today=today, stale_threshold_days=stale_threshold_days, slugs=style.slugs)
-    return [badge for badge in badges if shard.knows(numbers, badge.days, badge.slug)]
+    return [badge for badge in badges if shard.can_show(numbers, badge.days, badge.slug)]
 
 
 @dataclass

@@ -37,7 +37,7 @@ class TransientError(SourceError):
     tries = 3
 
 
-class NotThereYetError(TransientError):
+class IncompleteDaysError(TransientError):
     """None of the requested days is complete at the source yet."""
 
     seconds_to_wait = 1800

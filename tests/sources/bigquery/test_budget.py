@@ -167,4 +167,4 @@ def _query(request: Request) -> CountQuery:
 @pytest.mark.parametrize(("now", "days"), [(datetime(2026, 11, 1, tzinfo=UTC), 30), (NOW, 4)])
 def test_the_reserve_counts_the_days_left_of_the_month(now: datetime, days: int) -> None:
     found = budget(None, "a", "b-*", "b-c", settling=True).reserve(now)
-    assert found.first == found.second == days * 2 * 100 * MB
+    assert found.first_readings == found.rereads == days * 2 * 100 * MB

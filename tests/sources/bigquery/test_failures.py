@@ -37,7 +37,7 @@ from winnow_dagster.sources.bigquery.budget import BudgetConfig
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
 from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import MAX_SCANS, BigQuerySource
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 from winnow_dagster.store.ledger import Ledger
 
 DAY = date(2025, 6, 30)
@@ -180,7 +180,7 @@ def test_what_fails_every_query_is_told_at_once_and_sent_once(
     assert fix in str(caught.value)
     assert "\n" not in str(caught.value)
     assert service.operations().count("insert") == 1
-    assert sum(entry.counted for entry in ledger.entries() if entry.billed is not None) == 0
+    assert sum(entry.counted_bytes for entry in ledger.entries() if entry.billed is not None) == 0
 
 
 FOR_ONE = {
@@ -264,7 +264,7 @@ def test_a_day_that_the_table_does_not_hold_whole_yet_is_not_read(
 ) -> None:
     end = datetime(2025, 7, 1, tzinfo=UTC)
     service.modified = str(int(end.timestamp() * 1000) - 1)
-    with pytest.raises(NotThereYetError, match="reaches to 2025-06-30 23:59 UTC only. Run again later"):  # noqa: RUF043
+    with pytest.raises(IncompleteDaysError, match="reaches to 2025-06-30 23:59 UTC only. Run again later"):  # noqa: RUF043
         list(make_source().read([ask()]))
     assert "insert" not in service.operations()
     service.rows = []

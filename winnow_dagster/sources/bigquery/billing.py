@@ -114,8 +114,8 @@ class Figures:
 def learn(figures: Figures, entries: Iterable[Entry]) -> Figures:
     """Return the figures, corrected by the bytes that queries have billed for each set of columns."""
     typical = [entry for entry in entries if _is_typical(entry)]
-    pruned = [(columns_of(e), e.counted, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
-    scans = [(columns_of(e), e.counted, e.days) for e in typical if e.strategy == SCAN]
+    pruned = [(columns_of(e), e.counted_bytes, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
+    scans = [(columns_of(e), e.counted_bytes, e.days) for e in typical if e.strategy == SCAN]
     return replace(figures, learned_package_days=_average(pruned), learned_scan_days=_average(scans))
 
 

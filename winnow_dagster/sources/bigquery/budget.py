@@ -38,8 +38,8 @@ class BudgetConfig:
 class Reserve:
     """The bytes that the remaining days of the month need, for first readings and for re-reads."""
 
-    first: float = 0
-    second: float = 0
+    first_readings: float = 0
+    rereads: float = 0
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Budget:
         refused = self._add(chosen, _by_selector(first), 0)
         # A refused entry needs no reserve for the rest of the month.
         reserve = self.reserve(now, without={request.selector for request in refused})
-        left_out = self._add(chosen, [[request] for request in second], reserve.first)
-        refused |= self._add(chosen, _by_selector(in_windows), reserve.first + reserve.second)
-        unread = self._add_newest_days(chosen, history, reserve.first + reserve.second)
+        left_out = self._add(chosen, [[request] for request in second], reserve.first_readings)
+        refused |= self._add(chosen, _by_selector(in_windows), reserve.first_readings + reserve.rereads)
+        unread = self._add_newest_days(chosen, history, reserve.first_readings + reserve.rereads)
         return Choice(chosen, refused, [*left_out, *unread])
 
     def reserve(self, now: datetime, without: Collection[Selector] = ()) -> Reserve:

@@ -28,7 +28,7 @@ from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, Jobs, NotSentErr
 from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
 from winnow_dagster.sources.bigquery.rows import PartitionRows
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class BigQuerySource:
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Yield answers as queries end. Re-reads that exceed the budget stay unanswered.
 
-        Raises SourceError if nothing can be read, and NotThereYetError if none of the days is complete yet.
+        Raises SourceError if nothing can be read, and IncompleteDaysError if none of the days is complete yet.
         """
         if not requests:
             return
@@ -86,7 +86,7 @@ class BigQuerySource:
             absent = [part for r in requests for part in _split(r, modified, there=False)]
             why = f"PyPI's log reaches to {modified:%Y-%m-%d %H:%M} UTC only. Run again later" if modified else ""
             if absent and not there:
-                raise NotThereYetError(why)
+                raise IncompleteDaysError(why)
             yield from (Failure(request, why) for request in absent)
             yield from self._read_what_fits(self._jobs(client), there)
 
