@@ -148,7 +148,10 @@ def print_result(result: Result, cost_line: str, unnamed: int) -> None:
     for line in (*result.errors, *result.remarks):
         console.print(for_terminal(line), markup=False, soft_wrap=True)
     if unnamed:
-        console.print(f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} name no file and are not counted", markup=False)
+        console.print(
+            f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} have no file name and are not counted",
+            markup=False,
+        )
     if cost_line:
         console.print(cost_line, markup=False)
 
@@ -158,7 +161,7 @@ def print_estimate(settings: Settings) -> None:
     console, source = _console(), settings.source.kind
     kind, costs = costs_or_usual(settings.source, settings.source_context)
     if kind != source:
-        console.print(f"The source is {source}, which costs nothing; with `kind: {kind}` it would be:", markup=False)
+        console.print(f"The source is {source}, which costs nothing. With `kind: {kind}` it would be:", markup=False)
     found = costs.estimate(Clock().through)
     first, *others = found.titles
     table = Table(first, *(Column(title, justify="right") for title in others), box=box.SIMPLE)

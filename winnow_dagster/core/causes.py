@@ -49,7 +49,7 @@ CREDENTIALS: Mapping[str, Cause] = {
         LOGIN,
     ),
     "external_account": Cause(
-        "`external_account`: no token from the identity provider, or Google does not take it",
+        "`external_account`: no token from the identity provider, or Google rejects it",
         "Check `credential_source` in the credential file, and the workload identity pool's provider and conditions",
     ),
     "impersonation": Cause(
@@ -161,7 +161,7 @@ FILES: Mapping[str, Cause] = {
 }
 
 INSTANCE: Mapping[str, Cause] = {
-    "invalid": Cause("dagster.yaml holds a key or value that Dagster does not take", "Correct or remove that key"),
+    "invalid": Cause("dagster.yaml has a key or value that Dagster rejects", "Correct or remove that key"),
     "malformed": Cause("dagster.yaml is not YAML", "Correct that line"),
     "variable": Cause(
         "dagster.yaml takes a value from a variable that is not set",

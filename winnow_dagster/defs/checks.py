@@ -108,7 +108,7 @@ def _published(winnow: Installation) -> Verdict:
 def _orphans(winnow: Installation) -> Verdict:
     orphans = find_orphans(winnow.web, winnow.settings.published_windows)
     bad = {
-        folder: f"{len(files)} files that the config has no entry for: {', '.join(files)}"
+        folder: f"{len(files)} files that no entry of the config asks for: {', '.join(files)}"
         for folder, files in orphans.items()
     }
     return Verdict(bad, len(winnow.web.read_all()))
@@ -121,18 +121,18 @@ CHECKS = (
     ),
     Check(
         "no_damaged_days", "raw_downloads", WARN,
-        "No stored day is damaged. One that is counts as not read: it is set aside as `*.corrupt`, and read again.",
+        "No stored day is damaged. Winnow sets a damaged file aside as `*.corrupt`, and reads its day again.",
         _damaged,
     ),
     Check(
         "newest_day_is_recent", "raw_downloads", ERROR,
-        "Something was read of the last due day, or of the day before it. Freshness policies cannot tell: a backfill "
+        "Winnow has read the last due day, or the day before it. A freshness policy cannot check this: a backfill "
         "of an old day is a fresh materialisation too.", _newest_day,
     ),
     Check(
         "day_totals_are_usual", "raw_downloads", WARN,
-        "Each day's raw total is between a third and three times what its weekday had in the weeks before: fewer may "
-        "mean that PyPI lost rows, more that somebody loops.", _totals,
+        "Each day's raw total is between a third and three times its weekday's usual total. A lower total may mean "
+        "that PyPI lost rows, a higher one that a script downloads in a loop.", _totals,
     ),
     Check(
         "source_days_are_whole", "raw_downloads", WARN,
@@ -142,13 +142,13 @@ CHECKS = (
     ),
     Check(
         "categories_sum_to_raw", "honest_downloads", ERROR,
-        "The seven categories of each package and day sum to its raw total: nothing is lost, nothing counted twice.",
+        "The seven categories of each package and day sum to its raw total: no download is lost or counted twice.",
         _sums,
     ),
     Check(
         "no_unlisted_installer_stands_out", "honest_downloads", WARN,
-        "No installer outside the lists has more than 1 % of a day. Such downloads are never counted; a new installer "
-        "that people use would have to be listed.", _unlisted,
+        "No unlisted installer has more than 1 % of a day. Winnow does not count its downloads as honest. If people "
+        "use a new installer, Winnow has to list it.", _unlisted,
     ),
     Check(
         "as_of_is_recent", "badges", ERROR,

@@ -152,7 +152,7 @@ class SiteIO(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: no asset depends on a page."""
         raise dg.DagsterInvariantViolationError(
-            f"{context.asset_key.to_user_string()} is published for readers and not read back"
+            f"{context.asset_key.to_user_string()} is published for readers, and no asset can load it"
         )
 
 
