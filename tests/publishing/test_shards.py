@@ -44,7 +44,7 @@ class Counted(Everything):
             by_shard.setdefault(shard_of(name), {})[name] = numbers
         days = {name: f'"{DAY}":[{honest},{raw}]' for name, (honest, raw) in self.counts.items()}
         for key, packages in by_shard.items():
-            yield {key: ShardCounts(replace(self.nothing().shard, packages=packages), days if with_days else {})}
+            yield {key: ShardCounts(replace(self.empty_shard().shard, packages=packages), days if with_days else {})}
 
 
 def counted(
@@ -152,7 +152,7 @@ def test_a_package_that_gets_an_entry_leaves_its_shard_and_keeps_its_files(web: 
     entered = directory(tmp_path, "q", "req-*")
     assert entered.names() == {"requests", "req"}
     failures = Failures()
-    entered.release(failures)
+    entered.remove_packages_with_entries(failures)
     failures.raise_any()
     assert not (tmp_path / "_packages" / "q.json").exists()
     assert told(web, "q") == "77"

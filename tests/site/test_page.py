@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from winnow_dagster.core.count_along import CountAlong
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES
-from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector

@@ -155,7 +155,7 @@ def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
     if source:
         name = source.get("kind")
         kind = KINDS[name] if isinstance(name, str) and name in KINDS else KINDS[KIND_WITHOUT_SOURCE]
-        named["source"] = {"kind": kind.name} | {key: source[key] for key in kind.section.located_by & source.keys()}
+        named["source"] = {"kind": kind.name} | {key: source[key] for key in kind.section.location_keys & source.keys()}
     try:
         return list(find_exposed(_resolve(ConfigFile.model_validate(named), named, path, path.parent)))
     except ValidationError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
-from winnow_dagster.core.days import PATIENCE_DAYS
+from winnow_dagster.core.days import MAX_WAIT_DAYS
 from winnow_dagster.core.window import ALL
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
@@ -170,4 +170,4 @@ class Settings:
 
 def _longest(window_days: tuple[int, ...]) -> int:
     """Return how many days these windows need. A window over all days needs those in which Winnow fills gaps."""
-    return max(*window_days, PATIENCE_DAYS if ALL in window_days else 0)
+    return max(*window_days, MAX_WAIT_DAYS if ALL in window_days else 0)

@@ -1,4 +1,4 @@
-"""A package's folder: the files that are published of one package or group, each badge twice, and its page."""
+"""The published folder of one package or group: its record, history, badges (JSON and SVG) and page."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
 def format_folder(site: SiteConfig, package: Package, today: date, published: Published) -> dict[str, bytes]:
     """Return the files of a package's folder by name, the record first and the page last.
 
-    `published` gives the content of a published file. A published badge that the config no longer asks for is renewed.
-    A published number stays unless there is another number for it (R5).
+    `published`: returns the content of a published file. Winnow also renews published badges that are no longer
+    configured. A published number stays unless a new number replaces it (R5).
     """
     state = package.state
     files = {
@@ -51,7 +51,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
 
 
 def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
-    """Yield each badge of a folder, and whether it is new or stays as published."""
+    """Yield each badge of a folder. The flag is False if the published payload stays."""
     look = site.look_of(state.package)
     asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()
     for computed in site.badges(state, today):
