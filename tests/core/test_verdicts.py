@@ -99,7 +99,7 @@ def test_a_package_that_was_added_later_is_not_compared_with_the_days_before_it(
     read = read_weekly(4, A) | {DAY: [A, B]}
     assert not judge_totals(days_of(rows, read), [A, B], [DAY]).bad
     assert judge_totals(days_of(rows, read_weekly(4, A, B)), [A, B], [DAY]).bad == {
-        str(DAY): "100,900 raw downloads, 112.11 times what its weekday has as a rule"
+        str(DAY): "100,900 raw downloads, 112.11 times the usual total of its weekday"
     }
 
 
