@@ -111,11 +111,12 @@ def test_an_answer_that_was_stored_before_its_run_died_is_no_answer_to_a_reread(
 ) -> None:
     house = make()
     fill(house)
-    source.asked.clear()
     (stored,) = set(house.winnow.raw.coverages([DAY])[DAY].read.values())
-    recover, source.paid = source.recover, [Request(Selector("a"), FIRST, DAY)]
-    at = stored + timedelta(minutes=minutes)
-    monkeypatch.setattr(source, "recover", lambda asked: [replace(a, read_at=at) for a in recover(asked)])
+    (left,) = source.read([Request(Selector("a"), FIRST, DAY)])
+    assert isinstance(left, Reading)
+    source.asked.clear()
+    left = replace(left, read_at=stored + timedelta(minutes=minutes))
+    monkeypatch.setattr(source, "recover", lambda _: [left])
     for answer in house.winnow.fetch(DAYS, ["a"], refetch=True):
         assert isinstance(answer, Reading)
         house.winnow.raw.add_reading(answer, answer.read_at or house.winnow.clock.now())
