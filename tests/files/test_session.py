@@ -330,3 +330,24 @@ def test_an_address_says_which_service(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(ValueError, match="is not a directory of a bucket"):
         open_path("s3://bucket/../a")
+
+
+class Forgetful(dict[str, bytes]):
+    """Contents that another thread lets go of as soon as somebody has looked whether they are there."""
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        self.clear()
+        return found
+
+
+@on_every_store
+def test_threads_that_read_while_a_listing_grows_old_read_all_the_same(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("a", b"1")
+    store = store_of(listed_for_readers(public_folder(), place()))
+    assert isinstance(store, ListedStore)
+    assert store.read("badges/a/counts.json") == b"1"
+    monkeypatch.setattr(store, "_contents", Forgetful(vars(store)["_contents"]))
+    assert store.read("badges/a/counts.json") == b"1"

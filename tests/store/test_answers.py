@@ -189,6 +189,18 @@ def test_a_failure_before_the_clock_went_back_does_not_return_with_a_merge_that_
     assert not any(coverage.failed for coverage, _ in merged.values())
 
 
+def test_a_failure_that_waits_does_not_bring_the_counts_of_its_days_into_memory(
+    store: RawStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add_reading(reading(EVERYTHING, 1, "a", "b"), AT)
+    store.add_failure(failure(A), AT + HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.LazyFrame, "collect", lambda *_: pytest.fail("the counts are read"))
+        found = raw_store(tmp_path).load(DAYS)
+    assert [coverage.failed for coverage in found.coverage.values()] == [{A: "why"}] * 3
+    assert downloads(found.counts.collect()) == [("a", 1)] * 3 + [("b", 1)] * 3
+
+
 def test_after_the_clock_went_back_the_oldest_answer_is_the_first_to_go(
     store: RawStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,8 +168,10 @@ class ListedStore(NoFolders):
         _, listing = self._listing(key)
         if version is None and listing.get(key) is None:
             return None
-        if version is None and key in self._contents:
-            return self._contents[key]
+        # One look: another thread may let go of all contents at any moment.
+        content = self._contents.get(key) if version is None else None
+        if content is not None:
+            return content
         content = self.store.read(key, version)
         if content is None:
             # Somebody has removed it, who holds no lease.

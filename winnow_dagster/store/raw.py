@@ -97,7 +97,7 @@ class RawStore:
         stored = self.files.load([day for day in days if day not in waiting])
         if not merged:
             return stored
-        lazy = {day: counts.lazy() for day, (_, counts) in merged.items()}
+        lazy = {day: counts for day, (_, counts) in merged.items()}
         coverage = {**stored.coverage, **{day: coverage for day, (coverage, _) in merged.items()}}
         return Days(
             pl.concat([stored.counts, *lazy.values()]),
@@ -159,7 +159,7 @@ class RawStore:
             names = self._answers.names()
             try:
                 for day, coverage, counts in self._merge(sorted(self._answers.days()), changed_only=True):
-                    self.files.write(day, counts, coverage)
+                    self.files.write(day, counts.collect(), coverage)
                 self._answers.remove(names)
                 is_merged = True
             except FileNotFoundError:
@@ -178,8 +178,10 @@ class RawStore:
 
     def _merge(
         self, days: Sequence[date], *, changed_only: bool = False
-    ) -> Iterator[tuple[date, Coverage, pl.DataFrame]]:
+    ) -> Iterator[tuple[date, Coverage, pl.LazyFrame]]:
         """Yield the coverage and counts of days with the waiting answers merged.
+
+        Where these replace no counts, those of the day are not read: all days of `*` do not fit in memory.
 
         Raises FileNotFoundError if another process has merged an answer meanwhile.
         """
@@ -191,7 +193,8 @@ class RawStore:
                 before, fresh = stored.coverage.get(day), rows.get(day, self._answers.no_rows())
                 coverage, replacements = merge_coverage(day, before or NOTHING, answers)
                 if not changed_only or replacements or coverage != before:
-                    yield day, coverage, merge_counts(stored.counts.collect(), replacements, fresh)
+                    counts = merge_counts(stored.counts.collect(), replacements, fresh).lazy() if replacements else None
+                    yield day, coverage, stored.counts if counts is None else counts
 
     def _batches(self, days: Sequence[date]) -> list[list[date]]:
         """Split days so that the counts of the answers for each part fit in memory."""
