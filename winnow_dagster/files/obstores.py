@@ -111,7 +111,9 @@ class ObstoreStore(BucketStore):
         """Return the objects that are directly in a folder, and the keys of the folders in it."""
         with translating_obstore_errors(self._place(folder), self._scheme):
             found = obstore.list_with_delimiter(self._slow, folder or None)
-        return [_known(each) for each in found["objects"]], found["common_prefixes"]
+        # A folder that a console made is marked by an object, of which the client cuts the slash off.
+        objects = [_known(each) for each in found["objects"] if each["path"] != folder]
+        return objects, found["common_prefixes"]
 
     def _put(self, key: str, upload: Upload, replaces: Version | None, seconds: float) -> ObjectVersion:
         mode = cast("PutMode", "create" if replaces is None else {"e_tag": f'"{replaces}"'})
