@@ -1,4 +1,4 @@
-"""Print progress, results, estimates and plans of commands, on a terminal or in a log."""
+"""Print the progress, results, estimates and plans of commands on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from winnow_dagster.defs.resources import Clock
 from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.folder import PAGES
-from winnow_dagster.site.record import key_of
+from winnow_dagster.site.record import window_key
 from winnow_dagster.sources.kinds import costs_of, costs_or_usual
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ def _console() -> Console:
 
 
 def _console_that_may_fail() -> Console:
-    """Return a console that survives a full disk or a closed pipe, for a command that does more than print."""
+    """Return a console that ignores a full disk or a closed pipe, for a command that does more than print."""
     output = cast("IO[str]", Output(sys.stdout))
     return Console(file=output) if output.isatty() else Console(file=output, width=LOG_WIDTH, highlight=False)
 
 
 class ProgressReporter:
-    """Shows the progress of a collect: a bar on a terminal, lines elsewhere."""
+    """Shows the progress of `winnow collect`: a bar on a terminal, lines elsewhere."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the config. Shows nothing until a collect begins."""
+        """Take the config. Show nothing before `begin`."""
         self._settings = settings
         self._console = _console_that_may_fail()
         self.cost = Cost()
@@ -71,12 +71,12 @@ class ProgressReporter:
 
     @property
     def cost_line(self) -> str:
-        """What the queries cost so far; empty if Winnow sent none."""
+        """A line on the cost of the queries so far; empty without queries."""
         costs = costs_of(self._settings.source, self._settings.source_context)
         return costs.summarise(self.cost) if costs and self.cost.queries else ""
 
     def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
-        """Print what Winnow is about to read, and the cost of what it re-reads."""
+        """Print what Winnow is about to read, and the cost of re-reads."""
         if doubted:
             self._console.print(_refetch_line(self._settings, doubted), markup=False, soft_wrap=True)
             gaps = [doubted, *gaps]
@@ -86,7 +86,7 @@ class ProgressReporter:
             self._console.print(f"reading {gap.first} to {gap.last} for {packages}", markup=False)
 
     def answered(self, answer: Answer) -> None:
-        """Advance the bar; print the reason of a failure."""
+        """Advance the bar. Print the reason of a failure."""
         requests = [answer.request] if isinstance(answer, Failure) else answer.requests
         if not isinstance(answer, Failure):
             self.cost = Cost(
@@ -96,7 +96,7 @@ class ProgressReporter:
             )
             self.unnamed += int(answer.unnamed["rows"].sum())
         self._bar.advance(self._task, sum(len(request.days()) for request in requests))
-        # A short day has one line, at the end.
+        # The result has a line for each short day.
         if isinstance(answer, Failure) and not answer.is_short:
             request = answer.request
             days = f"{request.first} to {request.last}"
@@ -105,7 +105,7 @@ class ProgressReporter:
 
 
 def _refetch_line(settings: Settings, doubted: Gap) -> str:
-    """Return a line with the days to re-read, and their cost."""
+    """Return a line on the days to re-read, and their cost."""
     what = f"reading {doubted.first} to {doubted.last} again"
     costs = costs_of(settings.source, settings.source_context)
     if costs is None:
@@ -115,10 +115,10 @@ def _refetch_line(settings: Settings, doubted: Gap) -> str:
 
 
 def print_result(result: Result, cost_line: str, unnamed: int) -> None:
-    """Print a row per package: headline, window, honest of raw, as-of, problem; then what failed as a whole; the cost.
+    """Print a table with a row for each package, then errors, remarks and the cost.
 
-    Remarks, such as on a name that may be misspelled, stand in the row or below the table. `unnamed`: the number of
-    rows without a file name, on days on which only the name identifies a download. `cost_line`: what the queries cost.
+    `cost_line`: the cost of the queries. `unnamed`: the number of rows without a file name, on days on which only the
+    name identifies a download.
     """
     console = _console_that_may_fail()
     table = Table(
@@ -142,23 +142,26 @@ def print_result(result: Result, cost_line: str, unnamed: int) -> None:
             str(counts.window.as_of) if counts else "-",
             row.note or "",
         )
-        # As Text: a path or a message may hold what reads as markup.
+        # As Text, because a path or a message may contain rich's markup.
         table.add_row(*map(Text, map(for_terminal, cells)))
     console.print(table)
     for line in (*result.errors, *result.remarks):
         console.print(for_terminal(line), markup=False, soft_wrap=True)
     if unnamed:
-        console.print(f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} name no file and are not counted", markup=False)
+        console.print(
+            f"{unnamed:,} rows of days up to {LAST_MIXED_DAY} have no file name and are not counted",
+            markup=False,
+        )
     if cost_line:
         console.print(cost_line, markup=False)
 
 
 def print_estimate(settings: Settings) -> None:
-    """Print what a config costs; for a source without costs, what it would cost with the usual source."""
+    """Print what a config costs. For a free source, print what it would cost with the usual source."""
     console, source = _console(), settings.source.kind
     kind, costs = costs_or_usual(settings.source, settings.source_context)
     if kind != source:
-        console.print(f"The source is {source}, which costs nothing; with `kind: {kind}` it would be:", markup=False)
+        console.print(f"The source is {source}, which costs nothing. With `kind: {kind}` it would be:", markup=False)
     found = costs.estimate(Clock().through)
     first, *others = found.titles
     table = Table(first, *(Column(title, justify="right") for title in others), box=box.SIMPLE)
@@ -170,18 +173,18 @@ def print_estimate(settings: Settings) -> None:
 
 
 def print_dry_run(settings: Settings) -> None:
-    """Print the source's upper bound for the queries of one day. Raises SourceError."""
+    """Print the source's upper bound for the cost of one day. Raises SourceError."""
     _, costs = costs_or_usual(settings.source, settings.source_context)
     _console().print(costs.upper_bound(Clock().through), markup=False, soft_wrap=True)
 
 
 def print_plan(winnow: Installation) -> None:
-    """Print the plan of a config: source, packages, windows, days to fetch, files to publish."""
+    """Print the plan of a config: its source, days to fetch, and packages with their windows and folders."""
     settings, console = winnow.settings, _console()
     gaps = winnow.gaps()
     folders = {which: _folders(settings, which) for which in settings.published_windows}
     files = sum(
-        len(folders[which]) * (len(PAGES) + 2 * len(settings.looks[str(which)].slugs) * len(days))
+        len(folders[which]) * (len(PAGES) + 2 * len(settings.styles[str(which)].slugs) * len(days))
         for which, days in settings.published_windows.items()
         if isinstance(which, Group) or not which.is_prefix
     )
@@ -205,11 +208,11 @@ def print_plan(winnow: Installation) -> None:
         console.print(for_terminal(f"{name:<12} {value}"), markup=False, soft_wrap=True)
     table = Table("package", "windows (days)", "is published as", box=box.SIMPLE)
     for which, days in settings.published_windows.items():
-        lengths = ", ".join(map(key_of, days))
+        lengths = ", ".join(map(window_key, days))
         table.add_row(*map(Text, (str(which), lengths, ", ".join(f"{folder}/" for folder in folders[which]))))
     console.print(table)
 
 
 def _folders(settings: Settings, which: Selector | Group) -> list[str]:
-    """Return the folders that an entry publishes to. A prefix stands for the folders of its packages."""
+    """Return the folders that an entry publishes to. For a prefix, return the prefix itself."""
     return list(dict.fromkeys([str(which), settings.spellings.get(str(which), str(which))]))

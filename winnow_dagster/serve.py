@@ -25,7 +25,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from winnow_dagster.site.template import POLICY
+from winnow_dagster.site.template import CONTENT_POLICY
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -36,7 +36,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-PAGE_POLICY = f"{POLICY}; frame-ancestors 'none'"
+PAGE_POLICY = f"{CONTENT_POLICY}; frame-ancestors 'none'"
 FILE_POLICY = "default-src 'none'; img-src data:; sandbox"
 """The Content-Security-Policy of all files except pages. A badge that a browser opens as a page runs no script."""
 

@@ -134,7 +134,7 @@ def test_what_is_counted_a_few_days_at_a_time_is_what_is_counted_at_once(
     apart = Days(honest.counts, honest.coverage, {day: honest.of(day) for day in sorted(covered)})
     windows: dict[Selector | Group, tuple[int, ...]] = {A: (2, ALL), Group(normalise("both"), (A, B)): (3,)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("winnow_dagster.core.days.MAX_ROWS_HELD", most)
+        patch.setattr("winnow_dagster.core.days.MAX_ROWS_IN_MEMORY", most)
         assert len(list(apart.batches())) <= max(1, len(covered))
         assert described(apart, windows) == described(honest, windows)
 
@@ -168,7 +168,7 @@ def test_the_missing_days_are_those_between_the_first_and_the_last_that_are_not_
 def test_a_published_day_stays_where_the_store_has_lost_it_and_gives_way_where_it_has_not(
     one: set[date], other: set[date]
 ) -> None:
-    kept = history(one, 2).keep(history(other, 1)).days
+    kept = history(one, 2).keep_published(history(other, 1)).days
     assert [day.date for day in kept] == sorted(one | other)
     assert all(day.by_name()["raw"] == (2 if day.date in one else 1) for day in kept)
 

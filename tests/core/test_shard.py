@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow_dagster.core.badge import SLUGS, BadgeStyle
-from winnow_dagster.core.shard import ALL_COLUMNS, HEADLINE_COLUMNS, NEEDED, Shard, columns_for, shard_of
+from winnow_dagster.core.shard import ALL_COLUMNS, HEADLINE_COLUMNS, SHOWN_COLUMNS, Shard, columns_for, shard_of
 from winnow_dagster.core.window import Window
 
 DAY = date(2025, 6, 30)
@@ -81,8 +81,8 @@ def test_what_the_published_shard_did_not_count_is_unknown_and_not_zero() -> Non
     kept = one_window(1, columns=WIDE, aa=(1, 2, 1), ac=(1, 1, 1)).keep_newest(one_window(0, aa=(5, 6)))
     assert kept.packages == {"aa": (5, 6, None), "ac": (None, None, None)}
     assert kept.counted(kept.packages["aa"], 30) == {"honest": 5, "raw": 6}
-    assert kept.knows(kept.packages["aa"], 30, "downloads")
-    assert not kept.knows(kept.packages["aa"], 30, "installer-pip")
+    assert kept.can_show(kept.packages["aa"], 30, "downloads")
+    assert not kept.can_show(kept.packages["aa"], 30, "installer-pip")
 
 
 def test_a_package_without_an_honest_count_has_no_window() -> None:
@@ -95,8 +95,8 @@ def test_a_package_without_an_honest_count_has_no_window() -> None:
 
 def test_a_badge_of_a_share_needs_the_raw_count_too() -> None:
     shard = one_window(aa=(1, None))
-    assert shard.knows(shard.packages["aa"], 30, "downloads")
-    assert not shard.knows(shard.packages["aa"], 30, "honest-share")
+    assert shard.can_show(shard.packages["aa"], 30, "downloads")
+    assert not shard.can_show(shard.packages["aa"], 30, "honest-share")
 
 
 @settings(max_examples=50)
@@ -114,8 +114,8 @@ def test_shards_have_in_common_the_windows_of_the_same_days_and_columns() -> Non
     ends = (DAY, DAY)
     shard = Shard("bigquery", HEADLINE_COLUMNS, tuple(map(Window, (30, 7), ends)), (30, 7), {})
     older = Shard("bigquery", HEADLINE_COLUMNS, (Window(7, DAY), Window(30, DAY - timedelta(days=1))), (7, 30), {})
-    assert shard.common(older) == [7]
-    assert one_window().common(one_window(columns=WIDE)) == []
+    assert shard.common_lengths(older) == [7]
+    assert one_window().common_lengths(one_window(columns=WIDE)) == []
 
 
 def test_the_headline_and_the_share_need_only_two_columns() -> None:
@@ -125,8 +125,8 @@ def test_the_headline_and_the_share_need_only_two_columns() -> None:
 
 
 def test_all_columns_are_enough_for_every_badge() -> None:
-    assert set(NEEDED) == set(SLUGS)
-    assert all(needed <= set(ALL_COLUMNS) for needed in NEEDED.values())
+    assert set(SHOWN_COLUMNS) == set(SLUGS)
+    assert all(needed <= set(ALL_COLUMNS) for needed in SHOWN_COLUMNS.values())
 
 
 def test_names_that_begin_with_the_same_two_characters_share_a_shard() -> None:

@@ -22,9 +22,9 @@ from winnow_dagster.core.window import (
     WindowState,
     count_covered,
     keep_newest,
-    most_unlisted,
     newest_window,
     sum_counts,
+    top_unlisted,
     whole_window,
 )
 
@@ -133,13 +133,13 @@ def test_the_newest_window_is_the_newest_run_of_covered_days(covered: set[date],
 
 @given(st.sets(days), st.integers(1, 12))
 def test_the_window_of_all_days_is_the_longest_run_that_has_not_ended_long_ago(
-    covered: set[date], patience: int
+    covered: set[date], max_wait: int
 ) -> None:
-    found = whole_window(covered.__contains__, start=FIRST, through=LAST, patience=patience)
+    found = whole_window(covered.__contains__, start=FIRST, through=LAST, max_wait=max_wait)
     runs = [
         (length, end)
         for end in sorted(covered)
-        if (LAST - end).days < patience
+        if (LAST - end).days < max_wait
         for length in range(1, 11)
         if all(end - timedelta(days=back) in covered for back in range(length))
     ]
@@ -158,7 +158,7 @@ def test_an_older_window_does_not_replace_a_published_one_and_an_equal_one_does(
 
 def test_an_unlisted_installer_that_calls_itself_others_keeps_its_count() -> None:
     named = {f"installer-{n}": 10 for n in range(MAX_UNLISTED)}
-    assert most_unlisted({**named, "x": 1, "y": 2}) == {**named, "others": 3}
-    found = most_unlisted({**named, "others": 500, "all others": 400, "x": 1})
+    assert top_unlisted({**named, "x": 1, "y": 2}) == {**named, "others": 3}
+    found = top_unlisted({**named, "others": 500, "all others": 400, "x": 1})
     assert (found["others"], found["all others"], found["all all others"]) == (500, 400, 10 + 10 + 1)
     assert sum(found.values()) == 10 * MAX_UNLISTED + 901

@@ -13,7 +13,7 @@ from tests.conftest import DAY, FixedClock, MakeHouse, RowSource
 from tests.defs.test_counts import metadata
 from tests.rows import row
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
-from winnow_dagster.sources.interface import NotThereYetError, SourceError, TransientError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError, TransientError
 
 ROWS = [row(DAY - timedelta(days=n), "a", downloads=10) for n in range(5)]
 
@@ -85,8 +85,8 @@ def test_what_was_answered_before_the_source_gave_up_is_kept(make_house: MakeHou
 def test_a_run_asks_to_be_tried_later_while_the_day_is_not_there(
     make_house: MakeHouse, source: CostlySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(NotThereYetError, "seconds_to_wait", 0)
-    source.refusal = NotThereYetError("reaches to noon only. Run again later")
+    monkeypatch.setattr(IncompleteDaysError, "seconds_to_wait", 0)
+    source.refusal = IncompleteDaysError("reaches to noon only. Run again later")
     house = make_house({"a": (1,)})
     result = house.count(DAY, DAY)
     assert not result.success
@@ -98,7 +98,7 @@ def test_a_run_asks_to_be_tried_later_while_the_day_is_not_there(
 
 
 def test_a_collect_does_not_wait(make_house: MakeHouse, source: CostlySource) -> None:
-    source.refusal = NotThereYetError("reaches to noon only. Run again later")
+    source.refusal = IncompleteDaysError("reaches to noon only. Run again later")
     house = make_house({"a": (1,)})
     house.winnow = replace(house.winnow, waits=False)
     result = house.count(DAY, DAY)

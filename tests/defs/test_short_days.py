@@ -14,7 +14,7 @@ from tests.rows import Row, row
 from winnow_dagster.core.coverage import Coverage, Failure, Request
 from winnow_dagster.core.names import EVERYTHING, Selector
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.sources.interface import NotThereYetError
+from winnow_dagster.sources.interface import IncompleteDaysError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +117,7 @@ def test_a_short_day_is_not_read_and_is_named_and_the_number_stays(make_house: M
 def test_a_run_of_the_daemon_waits_where_all_days_are_short(make_house: MakeHouse, source: RowSource) -> None:
     lose_rows(source, DAY)
     house = make_house({"a": (WINDOW,)})
-    with pytest.raises(NotThereYetError, match="is short"):
+    with pytest.raises(IncompleteDaysError, match="is short"):
         list(house.winnow.fetch([DAY], [], refetch=False))
 
 

@@ -124,7 +124,7 @@ def without(part: str, name: str) -> PackageState:
 
 
 def page(state: PackageState, history: History) -> str:
-    site = SiteConfig(base_url="", stale_threshold_days=3, looks={})
+    site = SiteConfig(base_url="", stale_threshold_days=3, styles={})
     return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 
@@ -222,7 +222,7 @@ def test_a_page_and_its_charts_show_what_a_day_lacks_as_a_dash_never_as_0(keys: 
     chart = plot(history, 30, "x")
     assert ("known in part only" in chart.summary) == (keys[-1] in {"raw", "honest", "categories"})
     assert spark(history, 30)
-    assert parse_json(None).keep(history) == history
+    assert parse_json(None).keep_published(history) == history
 
 
 def test_a_history_of_unknown_numbers_only_has_no_line_and_no_bars() -> None:
@@ -237,7 +237,7 @@ def test_shards_and_their_list_are_read(release: str) -> None:
     shard, summary = parse_shard((folder / "de.json").read_bytes()), parse_summary((folder / "index.json").read_bytes())
     assert shard is not None
     assert shard.counted(shard.packages["demo-tool"], 3) == {"honest": 3, "raw": 3}
-    assert not shard.knows(shard.packages["demo-tool"], 3, "os-linux")
+    assert not shard.can_show(shard.packages["demo-tool"], 3, "os-linux")
     assert summary is not None
     assert (summary.windows, summary.shards, summary.stale) == ({"3": str(DAYS[-1])}, {"de": 1}, frozenset())
 
@@ -245,9 +245,9 @@ def test_shards_and_their_list_are_read(release: str) -> None:
 @pytest.mark.parametrize("path", files("*/data/ledger.jsonl"))
 def test_each_ledger_counts_what_was_billed_and_what_may_have_been(path: Path) -> None:
     first, second = Ledger(path).entries()
-    assert (first.job_id, first.at, first.counted) == ("job-1", datetime(2026, 8, 26, 4, tzinfo=UTC), 460_000_000)
+    assert (first.job_id, first.at, first.counted_bytes) == ("job-1", datetime(2026, 8, 26, 4, tzinfo=UTC), 460_000_000)
     assert (first.first, first.last, list(first.selectors), first.rows) == (DAYS[0], DAYS[-1], ["demo"], 7)
-    assert (second.job_id, second.billed, second.counted) == ("job-2", None, 153_000_000)
+    assert (second.job_id, second.billed, second.counted_bytes) == ("job-2", None, 153_000_000)
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -44,7 +44,7 @@ class Counted(Everything):
             by_shard.setdefault(shard_of(name), {})[name] = numbers
         days = {name: f'"{DAY}":[{honest},{raw}]' for name, (honest, raw) in self.counts.items()}
         for key, packages in by_shard.items():
-            yield {key: ShardCounts(replace(self.nothing().shard, packages=packages), days if with_days else {})}
+            yield {key: ShardCounts(replace(self.empty_shard().shard, packages=packages), days if with_days else {})}
 
 
 def counted(
@@ -55,7 +55,7 @@ def counted(
 
 
 def directory(folder: Path, *entries: str) -> AllPackagesDir:
-    return AllPackagesDir(folder, SiteConfig(3, looks=dict.fromkeys(("*", *entries), HEADLINE)))
+    return AllPackagesDir(folder, SiteConfig(3, styles=dict.fromkeys(("*", *entries), HEADLINE)))
 
 
 def publish(web: AllPackagesDir, everything: Everything, least: int = 0, through: date = DAY) -> int:
@@ -152,7 +152,7 @@ def test_a_package_that_gets_an_entry_leaves_its_shard_and_keeps_its_files(web: 
     entered = directory(tmp_path, "q", "req-*")
     assert entered.names() == {"requests", "req"}
     failures = Failures()
-    entered.release(failures)
+    entered.remove_packages_with_entries(failures)
     failures.raise_any()
     assert not (tmp_path / "_packages" / "q.json").exists()
     assert told(web, "q") == "77"
@@ -200,9 +200,9 @@ def test_a_shard_of_sample_data_left_beside_real_ones_stays_marked_when_all_grow
 
 def test_the_last_window_can_be_pruned_before_another_is_covered(web: AllPackagesDir, tmp_path: Path) -> None:
     publish(web, replace(counted(), windows={}, lengths=(7,)))
-    whole, asked_for = WebDir(tmp_path, web.site), {EVERYTHING: (7,)}
-    remove_orphans(whole, find_orphans(whole, asked_for))
-    assert not find_orphans(whole, asked_for)
+    whole = WebDir(tmp_path, web.site)
+    remove_orphans(whole, find_orphans(whole, {EVERYTHING: (7,)}))
+    assert not find_orphans(whole, {EVERYTHING: (7,)})
     assert not list(tmp_path.rglob("*non-ci*"))
     assert web.names() == set(COUNTS)
     refresh(web, DAY)

@@ -10,16 +10,16 @@ import pytest
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES
-from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
+from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
 
 DAY = date(2025, 6, 30)
-SITE = SiteConfig(3, looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
+SITE = SiteConfig(3, styles={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
 COUNTS = dict.fromkeys(NUMBERS, 0) | {"raw": 2000, "honest": 1500, "ci": 500, "pip": 1500, "macos": 300}
 
 
@@ -157,7 +157,7 @@ def test_the_query_counts_the_window_of_the_headline() -> None:
         asked.append((selectors, first, last))
         return "SELECT <1>"
 
-    site = replace(SITE, count_along={"bigquery": CountAlong("a.b", "In a console", query)})
+    site = replace(SITE, reader_queries={"bigquery": ReaderQuery("a.b", "In a console", query)})
     state = replace(READ, windows=(window(7), window(30)))
     assert "<code>SELECT &lt;1&gt;</code>" in page(state, site=site)
     page(replace(GROUP, windows=(window(ALL, length=9),)), site=site)

@@ -11,9 +11,9 @@ import pytest
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
-from winnow_dagster.core.count_along import CountAlong
 from winnow_dagster.core.dimensions import SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
+from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
@@ -22,8 +22,8 @@ AS_OF = date(2026, 11, 20)
 TODAY = AS_OF + timedelta(days=1)
 SITE = SiteConfig(
     3,
-    looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
-    count_along={"parquet": CountAlong("a.b.c", "In a database", lambda *_: "SELECT 1")},
+    styles={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
+    reader_queries={"parquet": ReaderQuery("a.b.c", "In a database", lambda *_: "SELECT 1")},
 )
 PROBLEM = "2026-11-20 could not be read"
 

@@ -33,13 +33,13 @@ def test_only_bigquery_has_costs_a_pool_and_a_query_for_readers(tmp_path: Path) 
     context = make_settings(tmp_path, {"a": (7,)}).source_context
     for name, kind in KINDS.items():
         has_costs = costs_of(kind.section().resolve(tmp_path), context) is not None
-        assert (has_costs, kind.pool, kind.count_along is not None, kind.needs_google) == (
+        assert (has_costs, kind.pool, kind.reader_query is not None, kind.needs_google) == (
             (True, "winnow_bigquery", True, True) if name == "bigquery" else (False, None, False, False)
         )
 
 
 def test_readers_get_the_query_over_the_public_table() -> None:
-    along = KINDS["bigquery"].count_along
+    along = KINDS["bigquery"].reader_query
     assert along
     text = along.query([Selector("rich")], FIRST, LAST)
     assert "FROM `bigquery-public-data.pypi.file_downloads`" in text

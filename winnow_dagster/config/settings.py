@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
-from winnow_dagster.core.days import PATIENCE_DAYS
+from winnow_dagster.core.days import MAX_WAIT_DAYS
 from winnow_dagster.core.window import ALL
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
@@ -37,7 +37,7 @@ class PackageSettings:
     selector: Selector
     spelling: str
     window_days: tuple[int, ...]
-    look: BadgeStyle = DEFAULT_STYLE
+    style: BadgeStyle = DEFAULT_STYLE
     min_downloads: int = 0
     """Packages with fewer honest downloads over the headline's window are not published."""
 
@@ -51,7 +51,7 @@ class GroupSettings:
 
     group: Group
     window_days: tuple[int, ...]
-    look: BadgeStyle = DEFAULT_STYLE
+    style: BadgeStyle = DEFAULT_STYLE
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class Settings:
         return found
 
     @property
-    def looks(self) -> dict[str, BadgeStyle]:
+    def styles(self) -> dict[str, BadgeStyle]:
         """The badge style of each selector and group, by its text."""
-        selectors = {str(package.selector): package.look for package in self.packages}
-        return selectors | {str(group.group): group.look for group in self.groups}
+        selectors = {str(package.selector): package.style for package in self.packages}
+        return selectors | {str(group.group): group.style for group in self.groups}
 
     @property
     def longest_windows(self) -> dict[Selector, int]:
@@ -170,4 +170,4 @@ class Settings:
 
 def _longest(window_days: tuple[int, ...]) -> int:
     """Return how many days these windows need. A window over all days needs those in which Winnow fills gaps."""
-    return max(*window_days, PATIENCE_DAYS if ALL in window_days else 0)
+    return max(*window_days, MAX_WAIT_DAYS if ALL in window_days else 0)

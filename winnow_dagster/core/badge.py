@@ -1,7 +1,7 @@
-"""Badges: which badges a package has, and a number as endpoint payload under a file name.
+"""Badges: which badges a package has, and the file name and endpoint payload of each.
 
-The payloads and file names are what readers of pypi-winnow-downloads' files know; unless a config asks for another
-look, change them for nobody.
+Payloads and file names are those of pypi-winnow-downloads. Do not change them: readers rely on them. Only a config
+can ask for another style.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 THOUSAND = 1000
 LOW_COUNT = 10
-"""From this count up a badge is blue."""
+"""The lowest count of a blue badge."""
 
 GREY = "lightgrey"
 UNKNOWN = "–"  # noqa: RUF001 - a dash, not a minus
-"""Stands for a number that the release that published it did not count (R10)."""
+"""Stands for an unknown number: the release that published it did not count it (R10)."""
 
 SAMPLE_LABEL = "sample: "
-"""What the label of a badge of sample data starts with (R8)."""
+"""The start of the label of every badge of sample data (R8)."""
 
 _PLACEHOLDER = re.compile(r"collecting \d+/\d+d")
 _FILE_NAME = re.compile(r"(?P<slug>[a-z0-9.-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
@@ -37,7 +37,7 @@ _FILE_NAME = re.compile(r"(?P<slug>[a-z0-9.-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-
 
 @dataclass(frozen=True)
 class Badge:
-    """One number of one package over one window of `days` days, or ALL: which it is, and its endpoint payload."""
+    """The badge of one number over one window of `days` days, or ALL, with its endpoint payload."""
 
     slug: str
     days: int
@@ -55,24 +55,24 @@ class Badge:
 
     @property
     def picture_name(self) -> str:
-        """The name of the file of the same badge, drawn."""
+        """The name of the SVG file."""
         return f"{self.stem}.svg"
 
 
 @dataclass(frozen=True)
 class BadgeKind:
-    """A badge that a package has over each of its windows: a count, or a part of all downloads in percent."""
+    """A kind of badge, which a package has for each of its windows: a count, or a share of all downloads."""
 
     slug: str
     label: str
     numbers: tuple[str, ...]
-    """The numbers of a window that it adds up."""
+    """The numbers of a window that the badge adds up."""
 
     is_share: bool = False
 
 
 def _kinds_of(dimension: Dimension) -> Iterator[BadgeKind]:
-    """Yield the badges of a dimension: one of each value, then one of each family."""
+    """Yield the kinds of badges of a dimension: one for each value, then one for each family."""
     if not dimension.slug:
         return
     for key in dimension.values:
@@ -93,14 +93,14 @@ SLUGS = tuple(kind.slug for kind in BADGE_KINDS)
 
 @dataclass(frozen=True)
 class BadgeStyle:
-    """Which badges a package has and how they look; by default exactly as pypi-winnow-downloads' do."""
+    """Which badges a package has, and their labels and colours. The default is pypi-winnow-downloads' style."""
 
     slugs: tuple[str, ...] = SLUGS
     labels: Mapping[str, str] = field(default_factory=dict)
-    """By a badge's slug, its label: `{days}` is the window's length, and `{days}d` reads `since ...` over all days."""
+    """The label by slug. `{days}` stands for the window's length. For ALL, `{days}d` becomes `since ...`."""
 
     colors: tuple[tuple[int, str], ...] = ((0, GREY), (LOW_COUNT, "blue"))
-    """From which count up a badge has which colour, the lowest first."""
+    """Pairs of a lowest count and the colour from that count up, in ascending order."""
 
     extras: Mapping[str, str | int] = field(default_factory=dict)
     """Further keys of each payload, such as labelColor and cacheSeconds, in shields.io's order."""
@@ -110,7 +110,7 @@ DEFAULT_STYLE = BadgeStyle()
 
 
 def parse_name(name: str) -> tuple[str, int] | None:
-    """Return the slug and the window's length in days that a badge's file name says; None if it names no badge."""
+    """Return the slug and the window's length in days from a badge's file name; None if the file is no badge."""
     found = _FILE_NAME.fullmatch(name)
     if found is None or found["slug"] not in SLUGS:
         return None
@@ -120,7 +120,7 @@ def parse_name(name: str) -> tuple[str, int] | None:
 def format_count(count: int) -> str:
     """Return a count as a badge shows it: `999`, `1k`, `1.2k`, `999.9k`, `1M`, `1234.6M`.
 
-    Rounded to one decimal first, so that 999 999 is `1M`. Raises ValueError below 0.
+    Rounding to one decimal comes first, so 999 999 is `1M`. Raises ValueError below 0.
     """
     if count < 0:
         raise ValueError(f"a count is 0 or more, not {count}")
@@ -138,7 +138,7 @@ def format_exact(count: int | None) -> str:
 
 
 def format_share(part: int, whole: int) -> str:
-    """Return a part of a whole in percent: `0%`, `38.2%`, `100%`; only nothing is 0, and only all of it is 100."""
+    """Return a part of a whole in percent: `0%`, `38.2%`, `100%`. Only 0 is `0%`, and only the whole is `100%`."""
     if whole == 0:
         return "no downloads"
     percent = round(100 * part / whole, 1)
@@ -149,15 +149,15 @@ def format_share(part: int, whole: int) -> str:
 
 def badges_of(
     state: PackageState,
-    look: BadgeStyle = DEFAULT_STYLE,
+    style: BadgeStyle = DEFAULT_STYLE,
     *,
     today: date,
     stale_threshold_days: int,
     slugs: Collection[str] = SLUGS,
 ) -> list[Badge]:
-    """Return the badges of a package, the headline first, as they read on `today`. `slugs`: only these kinds of badge.
+    """Return the badges of a package as they read on `today`, the headline first. `slugs`: the kinds to return.
 
-    A window that has no counts yet has placeholders; one whose as-of is older than the threshold says so (R6).
+    Badges of a window without counts are placeholders. Badges older than the threshold name their as-of day (R6).
     """
     prefix = SAMPLE_LABEL if state.source == "sample" else ""
     return [
@@ -166,9 +166,9 @@ def badges_of(
             window.days,
             {
                 "schemaVersion": 1,
-                "label": prefix + _label(look.labels.get(kind.slug, f"{kind.label} ({{days}}d)"), window),
-                **_message_and_colour(kind, window, look, today, stale_threshold_days),
-                **look.extras,
+                "label": prefix + _label(style.labels.get(kind.slug, f"{kind.label} ({{days}}d)"), window),
+                **_message_and_colour(kind, window, style, today, stale_threshold_days),
+                **style.extras,
             },
         )
         for window in (*state.windows, *state.former)
@@ -178,22 +178,22 @@ def badges_of(
 
 
 def is_stale(as_of: date, today: date, stale_threshold_days: int) -> bool:
-    """Tell whether a number as of that day is too old to be shown as the present one."""
+    """Return whether a number as of that day is older than the threshold."""
     return (today - as_of).days > stale_threshold_days
 
 
 def may_replace(published: Mapping[str, object], payload: Mapping[str, object]) -> bool:
-    """Tell whether `payload` may take the place of a published one: a number gives way to a number only (R5).
+    """Return whether `payload` may replace a published one. Only a number may replace a number (R5).
 
-    A sample number is no number, and gives way to anything.
+    Anything may replace a sample number.
     """
     return not _is_number(published) or _is_number(payload)
 
 
-def keep_look(published: Mapping[str, object], badge: Badge) -> Badge:
-    """Return a badge as it was published, but for its message and, once that says its day, its colour.
+def keep_style(published: Mapping[str, object], badge: Badge) -> Badge:
+    """Return a badge with its published payload and a fresh message; once it is stale, with a grey colour too.
 
-    For what the config no longer has, and so no longer says how to draw.
+    Winnow uses this for badges that are no longer configured, so that no style is known.
     """
     if not published:
         return badge
@@ -204,7 +204,7 @@ def keep_look(published: Mapping[str, object], badge: Badge) -> Badge:
 
 
 def _is_number(payload: Mapping[str, object]) -> bool:
-    """Tell whether a payload shows a real number; one without a message is no badge at all."""
+    """Return whether a payload shows a real number, not a placeholder or sample data."""
     label, message = str(payload.get("label", "")), str(payload.get("message", ""))
     is_counted = message not in {"", UNKNOWN} and _PLACEHOLDER.fullmatch(message) is None
     return is_counted and not label.startswith(SAMPLE_LABEL)
@@ -220,7 +220,7 @@ def _label(text: str, window: WindowState) -> str:
 
 
 def _message_and_colour(
-    kind: BadgeKind, state: WindowState, look: BadgeStyle, today: date, stale_threshold_days: int
+    kind: BadgeKind, state: WindowState, style: BadgeStyle, today: date, stale_threshold_days: int
 ) -> dict[str, str]:
     if state.counts is None:
         return {"message": f"collecting {state.collected}/{state.days or 1}d", "color": GREY}
@@ -228,11 +228,11 @@ def _message_and_colour(
     if count is None:
         return {"message": UNKNOWN, "color": GREY}
     if kind.is_share:
-        # Thresholds of counts say nothing of a share.
+        # The configured colours are for counts, not for shares.
         whole = state.counts.raw
         message, color = format_share(count, whole), _color(whole, DEFAULT_STYLE.colors)
     else:
-        message, color = format_count(count), _color(count, look.colors)
+        message, color = format_count(count), _color(count, style.colors)
     if is_stale(as_of, today, stale_threshold_days):
         return {"message": f"{message} to {as_of}", "color": GREY}
     return {"message": message, "color": color}

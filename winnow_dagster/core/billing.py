@@ -1,4 +1,4 @@
-"""What queries bill: the ledger's entries and their sums. Knows nothing of how a source prices or sends a query."""
+"""The ledger's entries, and what they sum up to. Knows nothing of how a source prices or sends a query."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Entry:
     """The project that pays for the query; empty if the release did not record it."""
 
     @property
-    def counted(self) -> float:
-        """The bytes that the query counts for: those billed, or the estimate while they are not known."""
+    def counted_bytes(self) -> float:
+        """The bytes billed, or the estimate while they are unknown."""
         return self.estimate if self.billed is None else self.billed
 
     @property
@@ -49,13 +49,13 @@ class Entry:
 
     @property
     def package_days(self) -> int:
-        """The number of packages that the query asked for, times its number of days."""
+        """The number of selectors times the number of days."""
         return len(self.selectors) * self.days
 
 
 def month_total(entries: Iterable[Entry], now: datetime) -> float:
-    """Return the bytes that the queries of this UTC month count for."""
-    return sum(e.counted for e in entries if (e.at.year, e.at.month) == (now.year, now.month))
+    """Return the bytes of this UTC month's queries, billed or estimated."""
+    return sum(e.counted_bytes for e in entries if (e.at.year, e.at.month) == (now.year, now.month))
 
 
 def format_bytes(size: float) -> str:

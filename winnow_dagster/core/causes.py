@@ -1,8 +1,7 @@
-"""Causes of failures outside Winnow: whom each concerns, whether it is transient, and how to fix it.
+"""Causes of failures outside Winnow: what each affects, whether it is transient, and how to fix it.
 
-Error messages and retry policies use these tables, and docs/errors.md prints them (`python -m
-winnow_dagster.causes_page`). The module that talks to a service maps the service's answers to causes. Causes that only
-one kind of source has lie with that source.
+Error messages and retry policies use these tables. docs/errors.md prints them (`python -m winnow_dagster.causes_page`).
+The module that talks to a service maps the service's answers to causes. A source keeps its own causes in its folder.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ class Cause:
 
     fix: str
     fails_every_query: bool = True
-    """Whether it fails every package, so that Winnow asks only once. If not, the other packages go on."""
+    """Whether it fails every query, so that Winnow sends no more. If not, Winnow goes on with the other packages."""
 
     is_transient: bool = False
-    """Whether it is a transient error, so that Winnow tries again."""
+    """Whether Winnow retries."""
 
 
 LOGIN = "Run `gcloud auth application-default login`"
@@ -50,7 +49,7 @@ CREDENTIALS: Mapping[str, Cause] = {
         LOGIN,
     ),
     "external_account": Cause(
-        "`external_account`: no token from the identity provider, or Google does not take it",
+        "`external_account`: no token from the identity provider, or Google rejects it",
         "Check `credential_source` in the credential file, and the workload identity pool's provider and conditions",
     ),
     "impersonation": Cause(
@@ -162,7 +161,7 @@ FILES: Mapping[str, Cause] = {
 }
 
 INSTANCE: Mapping[str, Cause] = {
-    "invalid": Cause("dagster.yaml holds a key or value that Dagster does not take", "Correct or remove that key"),
+    "invalid": Cause("dagster.yaml has a key or value that Dagster rejects", "Correct or remove that key"),
     "malformed": Cause("dagster.yaml is not YAML", "Correct that line"),
     "variable": Cause(
         "dagster.yaml takes a value from a variable that is not set",

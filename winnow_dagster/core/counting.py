@@ -1,8 +1,7 @@
-"""Counting: honest counts to the numbers of each package and day, and from those of each window.
+"""Count honest downloads: the numbers of each package by day and by window.
 
-In columns, so that it serves one package with all numbers and all of PyPI with two.
-
-A number is unknown, never 0, if a release that lacked its dimension read the day (R10).
+All work is columnar, so the same code counts one package with all numbers and all of PyPI with two. If a release
+without a dimension read a day, the dimension's numbers of that day are unknown, never 0 (R10).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import polars as pl
 from winnow_dagster.core.categories import CATEGORIES, HONEST_SCHEMA, printable_name
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.history import NUMBERS
-from winnow_dagster.core.window import WindowCounts, most_unlisted
+from winnow_dagster.core.window import WindowCounts, top_unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,14 +35,14 @@ class DayCounts:
     """All numbers of some packages by day."""
 
     days: pl.DataFrame
-    """Package, date and NUMBERS, of each package and day with rows."""
+    """One row per package and day with downloads: package, date and NUMBERS."""
 
     unlisted: pl.DataFrame
     """Package, date, installer and downloads of category `other`."""
 
     @classmethod
     def of(cls, batches: Iterable[pl.DataFrame]) -> DayCounts:
-        """Add up honest counts that come some at a time; those of a day come together."""
+        """Add up batches of honest counts. All counts of a day are in one batch."""
         days, unlisted = [], []
         for rows in [HONEST_SCHEMA.to_frame(), *batches]:
             days.append(sum_days(number_rows(rows.sort("date", "package").lazy(), NUMBERS).collect(), NUMBERS))
@@ -59,9 +58,9 @@ class DayCounts:
         return found
 
     def total(self, window: Window, packages: Collection[str]) -> dict[str, WindowCounts]:
-        """Sum over a covered window. A package without a row has counts of 0.
+        """Sum over a window. A package without a row has counts of 0.
 
-        The caller knows that the window is covered: a day without rows counts as a day without downloads.
+        The caller makes sure that the window is covered: a day without rows counts as a day without downloads.
         """
         is_wanted = pl.col("package").is_in(list(packages)), pl.col("date").is_between(window.first_day, window.as_of)
         summed = sum_windows(self.days.lazy().filter(*is_wanted), [window], NUMBERS)
@@ -71,20 +70,17 @@ class DayCounts:
         for package, installer, downloads in others.collect().iter_rows():
             unlisted[package][printable_name(installer)] += downloads
         nothing = dict.fromkeys(NUMBERS, 0)
-        return {
-            name: WindowCounts(window, found.get(name, nothing), most_unlisted(unlisted[name])) for name in packages
-        }
+        return {name: WindowCounts(window, found.get(name, nothing), top_unlisted(unlisted[name])) for name in packages}
 
 
 def number_rows(honest: pl.LazyFrame, numbers: Iterable[str]) -> pl.LazyFrame:
-    """Return package, date and the downloads of each row that count for each of these numbers; NULL is unknown."""
+    """Return package, date and, for each number, the downloads that a row adds to it; NULL is unknown."""
     return honest.select("package", "date", *(_PARTS[number].alias(number) for number in numbers))
 
 
 def sum_days(rows: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
-    """Return the sums of the numbers of each package and day."""
-    # The rows of a package and day stand together, as the store orders them. To add up neighbours takes a tenth of the
-    # time of a group_by.
+    """Return the sum of each number by package and day."""
+    # The store sorts rows by package and day. Adding up neighbouring rows takes a tenth of the time of a group_by.
     package, date_ = pl.col("package"), pl.col("date")
     is_later = (date_ > date_.shift(1)) | ((date_ == date_.shift(1)) & (package >= package.shift(1)))
     if not rows.select(is_later.all()).item():
@@ -100,28 +96,28 @@ def sum_days(rows: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
 
 
 def sum_windows(rows: pl.LazyFrame, windows: Sequence[Window], numbers: Sequence[str]) -> pl.DataFrame:
-    """Return the sums of the numbers over each of the windows: package, in order, and a column for each of each window.
+    """Return the sum of each number over each window: one row per package, one column per window and number.
 
-    `rows`: package, date and the numbers, of each row or of each day.
+    `rows`: package, date and the numbers, by row or by day.
     """
     within = [pl.col("date").is_between(window.first_day, window.as_of) for window in windows]
     sums = [
-        # Of one window, all rows are within it.
+        # With one window, the caller has filtered the rows already.
         sum_known(number, condition if len(windows) > 1 else None).alias(f"{number} {at}")
         for at, condition in enumerate(within)
         for number in numbers
     ]
-    # Streaming, it is twice as fast, and holds no more than the sums.
+    # The streaming engine is twice as fast, and keeps only the sums in memory.
     return rows.group_by("package").agg(sums).sort("package").collect(engine="streaming")
 
 
 def is_last(*keys: pl.Expr) -> pl.Expr:
-    """Return the condition that a row is the last of those that stand together with the same keys."""
+    """Return the condition that a row is the last of a run of rows with the same keys."""
     return pl.any_horizontal(key != key.shift(-1) for key in keys).fill_null(value=True)
 
 
 def sum_known(number: str, condition: pl.Expr | None = None) -> pl.Expr:
-    """Return the sum of a number over a group of rows, or over some of them: unknown if it is unknown for one."""
+    """Return the sum of a number over the rows that meet `condition`; unknown if it is unknown in one of them."""
     counted = pl.col(number) if condition is None else pl.col(number).filter(condition)
     return pl.when(~counted.has_nulls()).then(counted.sum()) if number in LATER_NUMBERS else counted.sum()
 

@@ -1,4 +1,4 @@
-"""Days: stored counts with their coverage, what is asked of them, and what they say of a package."""
+"""Stored days: their counts and coverage, the options of a count, and the resulting package."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import History
     from winnow_dagster.core.window import PackageState
 
-PATIENCE_DAYS = 30
-"""For how many days the window ALL waits for a missing one; as many are read if no window is longer."""
+MAX_WAIT_DAYS = 30
+"""The number of days that the window ALL waits for a missing day. Winnow reads at least that many days for it."""
 
-MAX_ROWS_HELD = 20_000
-"""How many stored rows are held in memory while packages are counted, or a day's if it has more."""
+MAX_ROWS_IN_MEMORY = 20_000
+"""The number of stored rows after which a batch ends. A batch holds whole days."""
 
 
 @dataclass(frozen=True)
 class Days:
-    """Counts of one or more days, told apart by their `date` column, and the coverage of each of the days."""
+    """The counts of one or more days, in one frame with a `date` column, and the coverage of each day."""
 
     counts: pl.LazyFrame
     coverage: Mapping[date, Coverage]
     by_day: Mapping[date, pl.LazyFrame] = field(default_factory=dict)
-    """The same counts, of each day by itself, where they are stored so."""
+    """The same counts by day, if each day has a file of its own."""
 
     def derive(self, transform: Callable[[pl.LazyFrame], pl.LazyFrame]) -> Days:
-        """Return other counts of the same days, with the same coverage."""
+        """Return the transformed counts with the same coverage."""
         return Days(
             transform(self.counts), self.coverage, {day: transform(counts) for day, counts in self.by_day.items()}
         )
@@ -44,20 +44,20 @@ class Days:
         return self.by_day[day] if day in self.by_day else self.counts.filter(pl.col("date") == day)
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the counts a few days at a time: no more rows than are quickly counted."""
-        held: list[pl.DataFrame] = []
+        """Yield the counts in batches of whole days, to bound memory."""
+        batch: list[pl.DataFrame] = []
         for counts in self.by_day.values() or [self.counts]:
-            held.append(counts.collect(engine="streaming"))
-            if sum(rows.height for rows in held) >= MAX_ROWS_HELD:
-                yield pl.concat(held)
-                held = []
-        if held:
-            yield pl.concat(held)
+            batch.append(counts.collect(engine="streaming"))
+            if sum(rows.height for rows in batch) >= MAX_ROWS_IN_MEMORY:
+                yield pl.concat(batch)
+                batch = []
+        if batch:
+            yield pl.concat(batch)
 
 
 @dataclass(frozen=True)
 class Package:
-    """All that is known of one package or group: its windows, and each of its days."""
+    """The state of one package or group, and its history."""
 
     state: PackageState
     history: History
@@ -73,19 +73,19 @@ class Package:
         return {w.counts.window.as_of for w in (*self.state.windows, *self.state.former) if w.counts}
 
     def keep_newest(self, published: Package) -> Package:
-        """Return this with the published windows where they are newer, and with the published days that it lacks."""
-        return Package(keep_newest(published.state, self.state), self.history.keep(published.history))
+        """Return this package with the published windows that are newer and the published days that it lacks."""
+        return Package(keep_newest(published.state, self.state), self.history.keep_published(published.history))
 
 
 @dataclass(frozen=True)
 class CountOptions:
-    """What is asked of the stored days: up to which one, of which source, and when a day settles."""
+    """The options of a count: the newest day to include, the kind of source, and when a day settles."""
 
     through: date
     source: str
     settle_days: int = 0
     short_days: frozenset[date] = frozenset()
-    """Days that Winnow does not read, since the source has lost rows of them."""
+    """Days that Winnow does not read because the source has lost rows of them."""
 
     empty_days: frozenset[date] = frozenset()
     """Days that Winnow counts although the source unusually returned no rows."""

@@ -1,7 +1,7 @@
-"""Dimensions: what honest downloads are broken down by. Each is one entry of DIMENSIONS.
+"""The table of dimensions, by which Winnow breaks down honest downloads.
 
-The query, the columns of stored days, the numbers of a day and a window, the parts of published files, the badges and
-the tables of a page derive from the entry. Knows nothing of how counts are made or shown.
+Each entry defines the columns of queries and stored days, the numbers of a day or window, the parts of published files,
+the badges and the tables of a page. This module knows nothing of how Winnow counts or shows them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """Values that one more badge adds up."""
+    """Values whose sum has a badge of its own."""
 
     label: str
     keys: tuple[str, ...]
@@ -23,50 +23,50 @@ class Family:
 
 @dataclass(frozen=True)
 class Dimension:
-    """One way to break honest downloads down."""
+    """One way to break down honest downloads."""
 
     name: str
-    """The column of stored counts. Published files have the part `by_<name>`."""
+    """The column of stored counts. The part of published files is `by_<name>`."""
 
     column: str
-    """The text field of file_downloads, dotted. Queries read it, and so do exports, which have the same fields."""
+    """The dotted name of the text field of file_downloads. Exports have the same fields."""
 
     values: Mapping[str, str]
-    """The values that are counted apart, as the source spells them, by their keys in published names."""
+    """The values with a number of their own, as the source spells them, keyed as in published names."""
 
     slug: str
-    """What the slugs of its badges begin with; without it the dimension has no badges."""
+    """How the slugs of its badges begin. If empty, the dimension has no badges."""
 
     health_key: str
     """Its key in `_health.json`."""
 
     bytes_per_row: float
-    """The size of the column in the log, derived from rows with real user agents."""
+    """The average size of the column in the log, derived from rows with real user agents."""
 
     rest: str = ""
-    """The key of the downloads with another value or none; without it, every honest download has one of the values."""
+    """The key of downloads with another value or none. If empty, every honest download has one of the values."""
 
     families: Mapping[str, Family] = field(default_factory=dict)
-    """Further badges, by their keys."""
+    """The families of values, keyed as in published names."""
 
     label: str = "{}"
     """The label of a badge: `{}` is the key."""
 
     prefix: str = ""
-    """What the names of its numbers begin with, before the key."""
+    """How the names of its numbers begin, before the key."""
 
     pattern: str = ""
-    """A regular expression; only its first match in the source's text is kept. Without it all of the text is."""
+    """A regular expression. Winnow keeps its first match in the source's text; if empty, the whole text."""
 
     is_later: bool = False
-    """Whether an earlier release stored days without it.
+    """Whether earlier releases stored days without it.
 
-    Then NULL is unknown, and the source's NULL is stored as "". Otherwise NULL is the source's.
+    If so, a stored NULL means unknown, and Winnow stores the source's NULL as "". If not, NULL is the source's NULL.
     """
 
     @property
     def part(self) -> str:
-        """Its key in published files."""
+        """Its key in published JSON."""
         return f"by_{self.name}"
 
     @property
@@ -106,4 +106,4 @@ SYSTEM = Dimension(
 )
 
 DIMENSIONS: tuple[Dimension, ...] = (INSTALLER, SYSTEM)
-"""All dimensions, in the order of columns and published parts. A later one comes last."""
+"""All dimensions, in the order of columns and published parts. Add a new one at the end."""

@@ -1,6 +1,6 @@
-"""Everything: what `*` selects and nothing else does, counted in columns, a shard of names at a time.
+"""Count the packages that only `*` selects, shard by shard.
 
-Nothing here is done package by package that can be done for all of them.
+All work is columnar where it can be: there may be a million packages.
 """
 
 from __future__ import annotations
@@ -26,48 +26,48 @@ if TYPE_CHECKING:
     from winnow_dagster.core.names import Group
 
 MAX_ROWS_COUNTED = 5_000_000
-"""How many stored rows are held in memory at a time, of a headline; fewer where more columns are counted."""
+"""The maximum number of stored rows in memory if Winnow counts HEADLINE_COLUMNS. More columns lower it."""
 
 END_OF_NAMES = "{"
-"""What comes after every name: `z` is before it."""
+"""Sorts after every name, since it follows `z`."""
 
 
 @dataclass(frozen=True)
 class ShardCounts:
-    """What the stored days say of a shard, and of each of its packages by day, ready for JSON."""
+    """The counts of a shard, and the days of each of its packages as JSON."""
 
     shard: Shard
     days: Mapping[str, str] = field(default_factory=dict)
-    """Of each package, and of others, its days with downloads: `"2025-06-30":[honest,raw],...`"""
+    """The days with downloads by package, maybe of other shards too: `"2025-06-30":[honest,raw],...`"""
 
 
 @dataclass(frozen=True)
 class Everything:
-    """What is to be published of `*`: lazily, since it may be a million packages."""
+    """The packages of `*`. Winnow counts them only during iteration, since there may be a million."""
 
     packages: list[Package]
-    """Those that are published in full, since they once had an entry of their own."""
+    """The packages with a page, which once had an entry of their own."""
 
     source: str
     honest: pl.LazyFrame
     windows: Mapping[int, Window]
-    """By the length asked for, the newest window of covered days, where there is one."""
+    """The newest window of covered days, keyed by its configured length. Lengths without one are absent."""
 
     lengths: tuple[int, ...]
-    """The lengths asked for, the headline's first."""
+    """The configured lengths of windows in days, the headline's first."""
 
     columns: tuple[str, ...]
     named: frozenset[str]
     prefixes: tuple[str, ...]
-    """What the packages that something else publishes are called, or begin with."""
+    """Another entry publishes the packages that are in `named` or begin with one of `prefixes`."""
 
     short_days: tuple[date, ...] = ()
     """Short days of the windows, which Winnow counts as they are."""
 
     def shards(self, *, with_days: bool = True) -> Iterator[dict[str, ShardCounts]]:
-        """Count what `*` selects; yield shards by name, a part of the names at a time if there are many rows.
+        """Count the packages; yield shards by name. With many rows, each item holds a part of the names.
 
-        A part is not only less to hold: what is counted of it stays close at hand, so that all take less time too.
+        Parts bound the memory. They also save time, since the data of a part fits the processor's caches better.
         """
         if not self.windows:
             return
@@ -77,19 +77,19 @@ class Everything:
             yield self._count(honest.filter(package >= first, package < end), with_days=with_days)
 
     def _is_between(self, column: str) -> pl.Expr:
-        """Whether a day may be one of any of the windows."""
+        """Return the condition that a day lies between the first and the last day of all windows."""
         windows = self.windows.values()
         return pl.col(column).is_between(min(w.first_day for w in windows), max(w.as_of for w in windows))
 
     def _is_chosen(self) -> pl.Expr:
-        """Whether a package has a name, and nothing else publishes it."""
+        """Return the condition that a package has a valid name and no other entry publishes it."""
         others = [pl.col("package").is_in(self.named), *map(pl.col("package").str.starts_with, self.prefixes)]
         return is_name("package") & ~pl.any_horizontal(others)
 
     def _cuts(self, parts: int) -> list[str]:
-        """Return where each part of the names begins, and where the last one ends; about as many rows in each.
+        """Return the name at which each part begins, and END_OF_NAMES. The parts have about the same number of rows.
 
-        No shard is cut. The newest day stands for all, if it has rows.
+        A cut never divides a shard. The newest day represents all days if it has rows.
         """
         start, size = pl.col("package").str.slice(0, SHARD_LENGTH), pl.col("len")
         newest = max(window.as_of for window in self.windows.values())
@@ -101,8 +101,8 @@ class Everything:
         begins = sizes.group_by(part.alias("part"), maintain_order=True).first()["start"]
         return ["", *[text for text in begins[1:] if text < END_OF_NAMES], END_OF_NAMES]
 
-    def nothing(self) -> ShardCounts:
-        """Return what is known of a shard of which nothing was downloaded."""
+    def empty_shard(self) -> ShardCounts:
+        """Return the counts of a shard without downloads."""
         return ShardCounts(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
     def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, ShardCounts]:
@@ -113,7 +113,7 @@ class Everything:
         names = frame["package"].to_list()
         numbers = list(zip(*(column.to_list() for column in frame.drop("package")), strict=True))
         found: dict[str, ShardCounts] = {}
-        start, empty = 0, self.nothing().shard
+        start, empty = 0, self.empty_shard().shard
         for run in frame["package"].str.slice(0, SHARD_LENGTH).rle():
             end = start + run["len"]
             packages = dict(zip(names[start:end], numbers[start:end], strict=True))
@@ -123,37 +123,37 @@ class Everything:
 
 
 class PackagesBySelector(dict[str, "list[Package] | Everything"]):
-    """What the stored days say, by the text of what it is published as: a selector's packages, everything, a group."""
+    """The packages of each selector and group, keyed by its text; for `*` an Everything."""
 
 
 def describe_everything(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
-    look: BadgeStyle,
-    question: CountOptions,
+    style: BadgeStyle,
+    options: CountOptions,
     packages: Sequence[Package],
 ) -> Everything:
-    """Return what the stored honest days say of what `*` selects, without what has an entry of its own.
+    """Return the packages that only `*` selects, to be counted from the stored honest days.
 
-    `packages`: what else is published of `*`, in full.
+    `packages`: the packages of `*` with a page.
     """
-    start = min(honest.coverage, default=question.through)
+    start = min(honest.coverage, default=options.through)
 
     def covered(day: date) -> bool:
         return honest.coverage.get(day, NOTHING).covers(EVERYTHING)
 
-    found = {d: newest_window(d, covered, start=start, through=question.through) for d in windows[EVERYTHING]}
+    found = {d: newest_window(d, covered, start=start, through=options.through) for d in windows[EVERYTHING]}
     counted = sorted(
         {day for window in found.values() if window for day in days_between(window.first_day, window.as_of)}
     )
     others = [which for which in windows if isinstance(which, Selector) and not which.is_all]
     return Everything(
         list(packages),
-        question.source,
+        options.source,
         honest.counts,
         {days: window for days, window in found.items() if window},
         tuple(windows[EVERYTHING]),
-        columns_for(look),
+        columns_for(style),
         frozenset([s.stem for s in others if not s.is_prefix] + [package.state.package for package in packages]),
         tuple(s.stem for s in others if s.is_prefix),
         tuple(day for day in counted if honest.coverage[day].facts_of(EVERYTHING).is_short),
@@ -161,11 +161,11 @@ def describe_everything(
 
 
 def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) -> dict[str, str]:
-    """Return the days of any of the windows with downloads, oldest first, as JSON has them.
+    """Return, for each package, its days with downloads in any window as JSON members, oldest first.
 
-    Of each of these packages, which are sorted.
+    `packages`: sorted names.
     """
-    # One text of all, which is then cut: a text for each group takes ten times as long.
+    # Build one text for all packages, then cut it: one text per group takes ten times as long.
     days = sorted(by_day["date"].unique())
     opened = pl.col("date").replace_strict(days, [f'"{day}":[' for day in days], return_dtype=pl.String)
     told = (

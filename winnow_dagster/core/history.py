@@ -1,4 +1,4 @@
-"""History: what each stored day says of a package, one row a day; a day that is not covered has no row."""
+"""History: the numbers of a package by day. Only covered days are in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
 NUMBERS = ("raw", *CATEGORIES, *(number for dimension in DIMENSIONS for number in dimension.numbers))
-"""The numbers of a day or window: all downloads, the seven categories, the honest ones by each dimension."""
+"""The names of the numbers of a day or window: raw, the seven categories, the honest ones by each dimension."""
 
 
 class Day(NamedTuple):
@@ -27,11 +27,11 @@ class Day(NamedTuple):
     """None if the day's file does not say."""
 
     numbers: tuple[int | None, ...]
-    """In the order of NUMBERS; None if the release that read or published the day did not count it."""
+    """The counts in the order of NUMBERS. None: the release that read or published the day did not count it."""
 
     definition: Definition = Definition.FILES
     is_short: bool = False
-    """Whether Winnow counts the day as it is, although it is short."""
+    """Whether the day is short and Winnow counts it as it is."""
 
     def by_name(self) -> dict[str, int | None]:
         """Return the counts of the day by their names."""
@@ -64,25 +64,25 @@ class History:
         return self.days[-1].date if self.days else None
 
     def missing(self) -> list[tuple[date, date]]:
-        """Return the ranges of days between the oldest and the newest that are missing, first and last of each."""
+        """Return the ranges of missing days between the oldest and the newest day: the first and last day of each."""
         days = [day.date for day in self.days]
         return [(one + ONE_DAY, other - ONE_DAY) for one, other in pairwise(days) if other - one > ONE_DAY]
 
     def newest(self, days: int) -> History:
-        """Return the covered ones of the `days` days that end with the newest."""
+        """Return the covered days among the last `days` days up to the newest."""
         if self.last is None:
             return self
         after = self.last - days * ONE_DAY
         return History(tuple(day for day in self.days if day.date > after))
 
     def short_days(self) -> list[date]:
-        """Return the short days, which Winnow counts as they are."""
+        """Return the short days that Winnow counts as they are."""
         return [day.date for day in self.days if day.is_short]
 
-    def keep(self, published: History) -> History:
-        """Return this history with the published days that it lacks: a lost store removes nothing (R5).
+    def keep_published(self, published: History) -> History:
+        """Return this history with the published days that it lacks, so that a lost store removes nothing (R5).
 
-        A day counted by the present definition never gives way to one counted by another.
+        A published day by the present definition also replaces a day by the older one.
         """
         mine = {day.date: day for day in self.days}
         kept = {
@@ -93,7 +93,7 @@ class History:
         return History(tuple(sorted((mine | kept).values()))) if kept else self
 
     def within(self, other: History) -> History:
-        """Return the days that `other` has too."""
+        """Return the days that `other` also has."""
         theirs = {day.date for day in other.days}
         return History(tuple(day for day in self.days if day.date in theirs))
 
@@ -107,10 +107,7 @@ class DayMark(NamedTuple):
 
 
 def history_of(counted: Mapping[date, tuple[int | None, ...]], marks: Mapping[date, DayMark]) -> History:
-    """Return a package's history: the numbers of its days that have rows, over the days that have a mark.
-
-    A marked day without rows is a day without downloads.
-    """
+    """Return a package's history over the marked days. A marked day without a count has no downloads."""
     return History(
         tuple(
             Day(day, mark.provisional, counted.get(day, NO_DOWNLOADS), mark.definition, mark.is_short)

@@ -1,6 +1,6 @@
-"""Merging: the source's answers become the coverage and the counts of a day.
+"""Merge the source's answers into the coverage and the counts of a day.
 
-An answer can be merged twice without a change, and never replaces a later reading. Knows nothing of files.
+A second merge of an answer changes nothing. An answer never replaces a later reading. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 
 POSITION = "answer"
-"""The column with the position of the answer that a count is from."""
+"""The column with the position of a count's answer."""
 
 
 @dataclass(frozen=True)
 class WaitingAnswer:
-    """An answer that is stored, but not yet merged into its days. Its counts are kept elsewhere."""
+    """An answer that is stored but not yet merged into its days. The caller keeps its counts."""
 
     requests: tuple[Request, ...]
     at: datetime
-    """When the source was read, or the request failed. Differs from the stamps of the readings that it replaces."""
+    """When the source was read, or the request failed. It differs from the stamps of the readings that it replaces."""
 
     facts: Mapping[date, Mapping[Selector, ReadingFacts]] = field(default_factory=dict)
     """The facts about each reading, by day and selector; none if the request failed."""
 
     superseded: Mapping[date, Mapping[Selector, datetime]] = field(default_factory=dict)
-    """Stored readings with a later stamp when this answer arrived: by a clock that was ahead."""
+    """The readings that had a later stamp when this answer arrived, because some clock was ahead."""
 
     failure: str | None = None
-    """Why the request failed; None if it did not, or if Winnow did not ask because the day is short."""
+    """Why the request failed. None if it succeeded, or if Winnow did not send it because the day is short."""
 
     job_id: str = ""
 
@@ -61,25 +61,25 @@ class WaitingAnswer:
 
 @dataclass(frozen=True)
 class Replacement:
-    """Counts of a day that an answer replaces."""
+    """The counts of a day that one answer replaces."""
 
     answer: int
     """The position of the answer."""
 
     selectors: Sequence[Selector]
     is_whole: bool
-    """Whether all that the answer has of the day is used."""
+    """Whether all counts that the answer has for the day are used."""
 
     kept: Sequence[Selector] = ()
-    """Narrower selectors with a later reading, whose counts stay."""
+    """Narrower selectors with a later reading. Their counts stay."""
 
 
 def reading_to_merge(
     reading: Reading, at: datetime, stored: Mapping[date, Coverage]
 ) -> tuple[WaitingAnswer, pl.DataFrame]:
-    """Return a reading as an answer to merge, and those of its counts that it was asked for.
+    """Return a reading as an answer to merge, and the counts that its requests ask for.
 
-    `stored`: what is covered of its days before it.
+    `stored`: the coverage of its days before this reading.
     """
     asked: dict[date, list[Selector]] = defaultdict(list)
     for request in reading.requests:
@@ -102,7 +102,7 @@ def reading_to_merge(
 
 
 def failure_to_merge(failure: Failure, at: datetime, stored: Mapping[date, Coverage]) -> WaitingAnswer:
-    """Return a failure as an answer to merge. `stored`: what is covered of its days before it."""
+    """Return a failure as an answer to merge. `stored`: the coverage of its days before this failure."""
     asked = {day: [failure.request.selector] for day in failure.request.days()}
     at = _distinct(at, asked, stored)
     reason = None if failure.is_short else failure.reason
@@ -110,7 +110,7 @@ def failure_to_merge(failure: Failure, at: datetime, stored: Mapping[date, Cover
 
 
 def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]) -> tuple[Coverage, list[Replacement]]:
-    """Return what a day covers after these answers, which are in order of arrival, and the counts to replace."""
+    """Return a day's coverage after these answers, and the counts to replace. `answers`: in order of arrival."""
     merged, replacements = _Merged(before), []
     known = merged_before(day, before, answers)
     for position, answer in enumerate(answers):
@@ -125,7 +125,7 @@ def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]
 
 
 def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fresh: pl.DataFrame) -> pl.DataFrame:
-    """Return the counts of a day after replacements. `fresh`: the day's counts of the answers, with POSITION."""
+    """Return the counts of a day after replacements. `fresh`: the answers' counts of the day, with POSITION."""
     for together in _without_overlap(replacements):
         if stored.height:
             replaced = [_selected(each.selectors, each.kept) for each in together if each.kept]
@@ -143,7 +143,7 @@ def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fres
 
 
 class _Merged:
-    """The coverage of a day while answers are merged into it."""
+    """The coverage of a day during a merge."""
 
     def __init__(self, before: Coverage) -> None:
         self._read = dict(before.read)
@@ -157,7 +157,7 @@ class _Merged:
         return Coverage(self._read, self._failed, self._facts, self._legacy)
 
     def later_than(self, answer: WaitingAnswer, day: date) -> Collection[Selector]:
-        """Return the selectors with a reading that is later than an answer."""
+        """Return the selectors whose last reading is later than an answer."""
         if self._newest is None or self._newest <= answer.at:
             return ()
         superseded = answer.superseded.get(day, {})
@@ -171,7 +171,7 @@ class _Merged:
         later: Collection[Selector],
         since: Collection[WaitingAnswer],
     ) -> Replacement | None:
-        """Add a reading to the coverage, and return which counts it replaces; None if it replaces none.
+        """Add a reading to the coverage. Return the counts that it replaces; None if it replaces none.
 
         `since`: answers that arrived after it, have earlier stamps, and are in the day already.
         """
@@ -184,7 +184,8 @@ class _Merged:
             if any(other.has_superseded(selector, answer.at, day) for other in since):
                 continue
             if self._has_more_rows(selector, facts.source_rows):
-                # A clock that was ahead stamped it. What it counted is more than the source has now, and stays.
+                # The source has lost rows since the last reading, so that reading's counts stay. Its stamp is from a
+                # clock that was ahead.
                 if last_read is not None and last_read > answer.at + CLOCK_TOLERANCE:
                     self._read[selector] = answer.at
                 continue
@@ -207,17 +208,17 @@ class _Merged:
         later: Collection[Selector],
         since: Collection[WaitingAnswer],
     ) -> None:
-        """Add why a request failed. What is covered stays covered. `since`: as of `add_reading`."""
+        """Record why a request failed. Covered selectors stay covered. `since`: as in `add_reading`."""
         later = {*later, *(selector for other in since for selector in other.facts.get(day, ()))}
         for request in answer.requests:
-            # Where the clock stands still, a reading after the failure has its stamp.
+            # If the clock did not advance, a reading after the failure has the same stamp.
             is_read_since = self._read.get(request.selector) == answer.at
             is_covered_since = is_read_since or any(other.covers(request.selector) for other in later)
             if request.first <= day <= request.last and not is_covered_since:
                 self._failed[request.selector] = reason
 
     def _has_more_rows(self, selector: Selector, rows: int | None) -> bool:
-        """Return whether the source had more rows at the newest reading that covers `selector`."""
+        """Return whether the newest reading that covers `selector` found more than `rows` rows at the source."""
         if rows is None:
             return False
         covering = [other for other in self._wide if other.covers(selector)]
@@ -227,13 +228,13 @@ class _Merged:
         return known is not None and known > rows
 
     def _drop(self, fresh: Collection[Selector], at: datetime, kept: Collection[Selector]) -> None:
-        """Forget what a new reading replaces: failures, counts by an older definition, and later stamps."""
+        """Remove what a new reading replaces: failures, counts by an older definition, and later stamps."""
         for known in (self._failed, self._legacy):
             for selector in _covered(known, fresh):
                 del known[selector]
         if self._newest is not None and self._newest > at:
-            # What this reading replaces must not look newer than it, by the stamp of a clock that was ahead. Winnow has
-            # to repeat a wider reading with such a stamp anyway. Until then that reading must not hide this one.
+            # A clock that was ahead stamped older readings with a later time. They must not look newer than this one.
+            # Winnow repeats a wider reading with such a stamp. Until then the wider one must not hide this one.
             hiding = [s for s in self._wide if self._read[s] > at + CLOCK_TOLERANCE and any(map(s.covers, fresh))]
             replaced = {s for s in _covered(self._read, fresh) if self._read[s] > at}
             for selector in replaced.union(hiding).difference(kept):
@@ -243,14 +244,14 @@ class _Merged:
 
 
 def _covered(known: Mapping[Selector, object], by: Collection[Selector]) -> set[Selector]:
-    """Return those of the known selectors that any of the others covers."""
+    """Return the known selectors that any selector of `by` covers."""
     wide = [selector for selector in by if selector.is_prefix]
     found = {other for other in known if any(selector.covers(other) for selector in wide)} if wide else set()
     return found.union(selector for selector in by if selector in known)
 
 
 def _without_overlap(replacements: Iterable[Replacement]) -> list[list[Replacement]]:
-    """Split replacements into runs, in each of which no two replace the same counts."""
+    """Split replacements into runs. Within a run, no two replace the same counts."""
     runs: list[list[Replacement]] = []
     exact: set[Selector] = set()
     wide: list[Selector] = []
@@ -276,7 +277,7 @@ def _selected(selectors: Sequence[Selector], kept: Sequence[Selector] = ()) -> p
 def _distinct(at: datetime, asked: Mapping[date, Collection[Selector]], stored: Mapping[date, Coverage]) -> datetime:
     """Return a stamp that no reading of these selectors has.
 
-    Otherwise the honest counts of one reading pass for those of the other.
+    With equal stamps, Winnow would take the honest counts of one reading for those of the other.
     """
     taken = {stored[day].read.get(s) for day, selectors in asked.items() if day in stored for s in selectors}
     while at in taken:
@@ -287,7 +288,7 @@ def _distinct(at: datetime, asked: Mapping[date, Collection[Selector]], stored: 
 def _superseded(
     at: datetime, asked: Mapping[date, Collection[Selector]], stored: Mapping[date, Coverage]
 ) -> dict[date, dict[Selector, datetime]]:
-    """Return the stamps after `at` of readings that overlap with these."""
+    """Return the stamps later than `at` of stored readings that overlap with these selectors."""
     found: dict[date, dict[Selector, datetime]] = {}
     for day, selectors in asked.items():
         newest = stored[day].newest if day in stored else None

@@ -1,4 +1,4 @@
-"""Packages: what the stored days say of each package and group: its windows, its days, and what is wrong."""
+"""Describe each package and group from the stored days: its windows, its history and its problem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from winnow_dagster.core.counting import DayCounts
 from winnow_dagster.core.coverage import NOTHING, Coverage, days_between
-from winnow_dagster.core.days import PATIENCE_DAYS, CountOptions, Days, Package
+from winnow_dagster.core.days import MAX_WAIT_DAYS, CountOptions, Days, Package
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, matches_any, selector_of
@@ -33,36 +33,36 @@ def describe(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
     raw_coverage: Mapping[date, Coverage],
-    question: CountOptions,
+    options: CountOptions,
     in_full: Collection[str] = (),
 ) -> dict[str, list[Package]]:
-    """Return what the stored honest days say of each package, by its selector's text, and of each group, by its own.
+    """Return the packages that each selector or group publishes, keyed by the selector's or group's text.
 
-    `windows` has the lengths of the windows in days, the headline's first. A package that has a selector of its own
-    is left out of the prefixes that select it too. `raw_coverage` tells which days could not be read. Of `*` only the
-    packages `in_full` are described.
+    `windows`: the lengths of the windows in days, the headline's first. A prefix leaves out packages that have a
+    selector of their own. `raw_coverage`: says which days could not be read. `in_full`: the only packages of `*` to
+    describe.
     """
     names = _names(honest, windows, in_full)
     groups = {str(which): which.members for which in windows if isinstance(which, Group)}
     counts = _count_days(honest, groups, [name for found in names.values() for name in found])
-    newest = {which: [_newest(honest, which, days, question.through) for days in windows[which]] for which in windows}
+    newest = {which: [_newest(honest, which, days, options.through) for days in windows[which]] for which in windows}
     by_day, counted = counts.by_package(), _count(counts, names, newest)
     described: dict[str, list[Package]] = {}
     for which, lengths in windows.items():
         covered = _covered(honest, which)
-        problem = _problem(raw_coverage, which, max(*lengths, PATIENCE_DAYS * (ALL in lengths)), question)
-        marks = _marks(honest, _parts(which), question)
+        problem = _problem(raw_coverage, which, max(*lengths, MAX_WAIT_DAYS * (ALL in lengths)), options)
+        marks = _marks(honest, _parts(which), options)
         short = [day for day, mark in marks.items() if mark.is_short]
         described[str(which)] = [
             Package(
                 PackageState(
                     name,
-                    question.source,
+                    options.source,
                     tuple(
                         WindowState(
                             days,
                             counted[window][name].with_short_days(short) if window else None,
-                            count_covered(days, covered, question.through),
+                            count_covered(days, covered, options.through),
                         )
                         for days, window in zip(lengths, newest[which], strict=True)
                     ),
@@ -80,17 +80,16 @@ def recount(
     honest: Days,
     members: Mapping[str, Sequence[Selector]],
     windows: Mapping[Window, Collection[str]],
-    question: CountOptions,
+    options: CountOptions,
 ) -> tuple[dict[Window, dict[str, WindowCounts]], dict[str, History]]:
-    """Return what the stored honest days say of these windows and of each day, where they cover them.
+    """Count these windows and days again from the stored honest days, as far as the days cover them.
 
-    `members`: by the name under which something is published, the packages that it adds up. `windows`: of which of
-    those names each window is wanted.
+    `members`: the selectors that each published name adds up. `windows`: the published names to count for each window.
     """
     groups = {name: parts for name, parts in members.items() if list(parts) != [Selector(name)]}
     counts = _count_days(honest, groups, members)
     by_day = counts.by_package()
-    marks = {name: _marks(honest, parts, question) for name, parts in members.items()}
+    marks = {name: _marks(honest, parts, options) for name, parts in members.items()}
 
     def covers(day: date, name: str) -> bool:
         return all(map(honest.coverage.get(day, NOTHING).covers, members[name]))
@@ -107,7 +106,7 @@ def recount(
 
 
 def _parts(which: Selector | Group) -> Sequence[Selector]:
-    """Return the selectors that all have to be covered."""
+    """Return the selectors that must all be covered."""
     return which.members if isinstance(which, Group) else [which]
 
 
@@ -115,19 +114,19 @@ def _covered(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
     return lambda day: all(map(honest.coverage.get(day, NOTHING).covers, _parts(which)))
 
 
-def _held(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
+def _has_counts(honest: Days, which: Selector | Group) -> Callable[[date], bool]:
     return lambda day: all(map(honest.coverage.get(day, NOTHING).holds, _parts(which)))
 
 
-def _marks(honest: Days, parts: Sequence[Selector], question: CountOptions) -> dict[date, DayMark]:
-    """Return the mark of each day that has counts of all parts by one definition."""
+def _marks(honest: Days, parts: Sequence[Selector], options: CountOptions) -> dict[date, DayMark]:
+    """Return a mark for each day on which all parts are counted by the same definition."""
     found: dict[date, DayMark] = {}
     for day, coverage in honest.coverage.items():
-        if day > question.through:
+        if day > options.through:
             continue
         if all(map(coverage.covers, parts)):
-            is_short = day in question.empty_days or any(coverage.facts_of(part).is_short for part in parts)
-            provisional = any(coverage.is_provisional(day, part, question.settle_days) for part in parts)
+            is_short = day in options.empty_days or any(coverage.facts_of(part).is_short for part in parts)
+            provisional = any(coverage.is_provisional(day, part, options.settle_days) for part in parts)
             found[day] = DayMark(provisional, Definition.FILES, is_short)
         elif all(coverage.holds(part) and not _has_some_of(coverage, part) for part in parts):
             found[day] = DayMark(provisional=False, definition=Definition.REQUESTS)
@@ -135,15 +134,15 @@ def _marks(honest: Days, parts: Sequence[Selector], question: CountOptions) -> d
 
 
 def _has_some_of(coverage: Coverage, part: Selector) -> bool:
-    """Return whether a day has counts by the present definition of anything that `part` selects."""
+    """Return whether the present definition counted anything that `part` selects."""
     return coverage.covers(part) or any(part.covers(read) for read in coverage.read)
 
 
 def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> Window | None:
     start, covered = min(honest.coverage, default=through), _covered(honest, which)
     if days == ALL:
-        # Winnow will re-read days counted by another definition. Until then they keep their place.
-        window = whole_window(_held(honest, which), start=start, through=through, patience=PATIENCE_DAYS)
+        # Winnow will re-read days that an older definition counted. Until then they do not shorten the window.
+        window = whole_window(_has_counts(honest, which), start=start, through=through, max_wait=MAX_WAIT_DAYS)
         is_covered = window and all(map(covered, days_between(window.first_day, window.as_of)))
         return window if is_covered else None
     return newest_window(days, covered, start=start, through=through)
@@ -152,7 +151,7 @@ def _newest(honest: Days, which: Selector | Group, days: int, through: date) -> 
 def _names(
     honest: Days, windows: Collection[Selector | Group], in_full: Collection[str]
 ) -> dict[Selector | Group, list[str]]:
-    """Return what is published of each: a package, for a prefix each that was ever downloaded, a group."""
+    """Return the names that each selector or group publishes. A prefix publishes each package with a download."""
     selectors = [s for s in windows if isinstance(s, Selector)]
     names: dict[Selector | Group, list[str]] = {which: [] for which in windows}
     for which in windows:
@@ -173,9 +172,9 @@ def _names(
 
 
 def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> tuple[str, ...]:
-    """Return the published packages of a group, in order.
+    """Return the published packages of a group, sorted.
 
-    Members that only `*` selects, and members without a download, appear as the config spells them.
+    Members that only `*` selects, and members without a download, keep the spelling of the config.
     """
     selectors = [which for which in names if isinstance(which, Selector)]
     published = {n for which in selectors for n in names[which]}
@@ -191,7 +190,7 @@ def _members(names: Mapping[Selector | Group, Sequence[str]], group: Group) -> t
 
 
 def _count_days(honest: Days, groups: Mapping[str, Sequence[Selector]], names: Collection[str]) -> DayCounts:
-    """Add up the counts of these packages and groups; those of each group's packages once more, under its own name."""
+    """Count the days of these packages and groups. A group's downloads also count under the group's name."""
 
     def add_groups(rows: pl.DataFrame) -> pl.DataFrame:
         added = [
@@ -206,8 +205,8 @@ def _count_days(honest: Days, groups: Mapping[str, Sequence[Selector]], names: C
 
 
 def _select(counts: pl.LazyFrame, names: Collection[str], parts: Collection[Selector]) -> pl.LazyFrame:
-    """Return the counts of these packages, and of those that these selectors select."""
-    # Joined: up to a hundred names in a filter are compared one by one with each name in a file.
+    """Return the counts of these packages and of all packages that `parts` select."""
+    # A join, because polars compares each row with up to a hundred names of a filter one by one.
     exact = pl.LazyFrame({"package": [*names, *(part.stem for part in parts if not part.is_prefix)]})
     found = counts.join(exact, on="package", how="semi")
     prefixes = [part for part in parts if part.is_prefix]
@@ -221,7 +220,7 @@ def _count(
     names: Mapping[Selector | Group, Sequence[str]],
     newest: Mapping[Selector | Group, Sequence[Window | None]],
 ) -> dict[Window, dict[str, WindowCounts]]:
-    """Sum each window once, for all the packages and groups that need it."""
+    """Sum each window once for all packages and groups that need it."""
     wanted: dict[Window, set[str]] = defaultdict(set)
     for which, windows in newest.items():
         for window in filter(None, windows):
@@ -230,17 +229,17 @@ def _count(
 
 
 def _problem(
-    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, question: CountOptions
+    raw_coverage: Mapping[date, Coverage], which: Selector | Group, longest: int, options: CountOptions
 ) -> str | None:
-    """Return which day of the longest window could not be read, the newest; None if each asked for could.
+    """Return a sentence on the newest day of the longest window that could not be read; None without one.
 
-    Not why: this is published, and reasons name accounts and paths.
+    It does not give the reason: the sentence is published, and reasons name accounts and paths.
     """
-    through = question.through
+    through = options.through
     for day in reversed(days_between(Window(longest, through).first_day, through)):
         coverage = raw_coverage.get(day, NOTHING)
         missing = [part for part in _parts(which) if not coverage.covers(part)]
-        if missing and day in question.short_days:
+        if missing and day in options.short_days:
             return lacks_rows(day)
         if any(coverage.failure(part) is not None for part in missing):
             return f"{day} could not be read"
@@ -248,5 +247,5 @@ def _problem(
 
 
 def lacks_rows(day: date) -> str:
-    """Return why a package waits for a short day."""
+    """Return the sentence that explains why a package waits for a short day."""
     return f"PyPI's log lacks rows of {day}"

@@ -1,6 +1,7 @@
-"""Shards: the numbers of all packages whose names begin alike, of which `*` publishes a file each.
+"""Shards: the numbers of all packages whose names share their first characters. `*` publishes one file per shard.
 
-The numbers of a shard are its record: they are published before its badges are, and read back before anything newer is.
+That file is the record of its packages: Winnow publishes it before their badges, and reads it back before it publishes
+anything newer.
 """
 
 from __future__ import annotations
@@ -19,32 +20,32 @@ if TYPE_CHECKING:
     from winnow_dagster.core.badge import BadgeStyle
 
 HEADLINE_COLUMNS = ("honest", "raw")
-"""What is counted of each package for its headline."""
+"""The columns of a package's headline badge."""
 
 ALL_COLUMNS = (*HEADLINE_COLUMNS, *(d.number(key) for d in DIMENSIONS if d.slug for key in d.values))
-"""What is counted for all badges: the honest ones by the dimensions too."""
+"""The columns of all badges: HEADLINE_COLUMNS and the numbers of each dimension."""
 
-NEEDED = {kind.slug: frozenset((*kind.numbers, *(("raw",) * kind.is_share))) for kind in BADGE_KINDS}
-"""By slug, the columns that a badge shows."""
+SHOWN_COLUMNS = {kind.slug: frozenset((*kind.numbers, *(("raw",) * kind.is_share))) for kind in BADGE_KINDS}
+"""The columns that a badge shows, by its slug."""
 
 SHARD_LENGTH = 2
-"""How many characters the names of a shard begin with in common."""
+"""The number of first characters that the names of a shard share."""
 
 Numbers = tuple[int | None, ...]
-"""Of one package: for each window, its columns; None where nobody counted it, which is not 0 (R1)."""
+"""The counts of one package, window after window, column after column. None is unknown, which is not 0 (R1)."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The numbers of the packages whose names begin alike: for each window the same columns."""
+    """The numbers of the packages of one shard. Each window has the same columns."""
 
     source: str
     columns: tuple[str, ...]
     windows: tuple[Window, ...]
-    """The newest whole ones, the headline's first; each length once."""
+    """The newest whole window of each length, the headline's first."""
 
     lengths: tuple[int, ...]
-    """How many days each was asked for; the order is that of `windows`."""
+    """The configured length of each window in days, in the order of `windows`."""
 
     packages: Mapping[str, Numbers]
 
@@ -54,7 +55,7 @@ class Shard:
         return {window.as_of for window in self.windows}
 
     def state(self, numbers: Numbers) -> PackageState:
-        """Return what is known of a package with these numbers, of whatever name."""
+        """Return the state of a package with these numbers. It has no name."""
         found = []
         for days, window in zip(self.lengths, self.windows, strict=True):
             counted = self.counted(numbers, days)
@@ -63,25 +64,25 @@ class Shard:
         return PackageState("", self.source, tuple(found))
 
     def counted(self, numbers: Numbers, days: int) -> dict[str, int]:
-        """Return what was counted of a package with these numbers in the window of that length, by column."""
+        """Return the known counts by column of a package with these numbers, in the window of that length."""
         at = self.lengths.index(days) * len(self.columns)
         part = zip(self.columns, numbers[at : at + len(self.columns)], strict=True)
         return {column: count for column, count in part if count is not None}
 
-    def common(self, other: Shard) -> list[int]:
-        """Return the lengths of the windows that another has of the same days, with the same columns."""
+    def common_lengths(self, other: Shard) -> list[int]:
+        """Return the lengths of the windows that cover the same days in `other`; none if the columns differ."""
         theirs = dict(zip(other.lengths, other.windows, strict=True)) if other.columns == self.columns else {}
         return [days for days, window in zip(self.lengths, self.windows, strict=True) if theirs.get(days) == window]
 
-    def knows(self, numbers: Numbers, days: int, slug: str) -> bool:
-        """Tell whether all was counted that a badge shows of a package with these numbers."""
-        return self.counted(numbers, days).keys() >= NEEDED[slug]
+    def can_show(self, numbers: Numbers, days: int, slug: str) -> bool:
+        """Return whether these numbers include every column that a badge shows."""
+        return self.counted(numbers, days).keys() >= SHOWN_COLUMNS[slug]
 
     def keep_newest(self, published: Shard | None) -> Shard:
-        """Return this with what is published of newer days, of windows that are no longer asked for, or of others.
+        """Return this shard with the published windows that are newer or no longer configured.
 
-        A published package that was not downloaded in a window has counts of 0 there. What was published without a
-        package or a column says nothing of it.
+        A package without downloads in a computed window has counts of 0 there. If a published window lacks a package or
+        a column, its count is unknown.
         """
         if published is None:
             return self
@@ -114,7 +115,7 @@ class Shard:
         return replace(self, windows=kept, lengths=lengths, packages=merged)
 
     def without(self, lengths: Collection[int]) -> Shard:
-        """Return this without the windows of these lengths."""
+        """Return this shard without the windows of these lengths."""
         kept = [at for at, days in enumerate(self.lengths) if days not in lengths]
         return replace(
             self,
@@ -128,13 +129,15 @@ class Shard:
 
 
 def shard_of(package: str) -> str:
-    """Return the name of the shard that a package is in."""
+    """Return the name of a package's shard."""
     return package[:SHARD_LENGTH]
 
 
-def columns_for(look: BadgeStyle) -> tuple[str, ...]:
-    """Return what has to be counted for these badges."""
-    return HEADLINE_COLUMNS if all(NEEDED[slug] <= set(HEADLINE_COLUMNS) for slug in look.slugs) else ALL_COLUMNS
+def columns_for(style: BadgeStyle) -> tuple[str, ...]:
+    """Return the columns that Winnow has to count for these badges."""
+    return (
+        HEADLINE_COLUMNS if all(SHOWN_COLUMNS[slug] <= set(HEADLINE_COLUMNS) for slug in style.slugs) else ALL_COLUMNS
+    )
 
 
 def _part(shard: Shard, numbers: Numbers | None, at: int, columns: Sequence[str]) -> Numbers:

@@ -1,6 +1,6 @@
-"""Verdicts: what has to hold of the stored counts, and what breaks it, by name.
+"""Verdicts: the rules that stored counts must obey, and what violates them.
 
-Each looks at all the days it is given. Nothing found bad means that it holds.
+Each function judges all the days that it gets. A verdict without violations passes.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.window import PackageState
 
-UNLISTED_SHARE = 0.01
-"""From this share of a day's raw downloads up, an installer that nobody listed is worth a look."""
+MAX_UNLISTED_SHARE = 0.01
+"""Above this share of a day's raw downloads, an unlisted installer is reported."""
 
-WEEKS = 6
-"""How far back a day is compared with its weekday."""
+WEEKS_COMPARED = 6
+"""The number of earlier weeks whose same weekday a day is compared with."""
 
 MIN_WEEKS = 3
 MIN_DOWNLOADS = 100
-"""Below this many downloads a day's total says nothing."""
+"""With fewer downloads, a day's total is not judged."""
 
-USUAL = (1 / 3, 3.0)
-"""Between which multiples of its weekday's median a day's total is usual."""
+USUAL_RATIO = (1 / 3, 3.0)
+"""The lowest and highest usual ratio of a day's total to its weekday's total."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is bad, each culprit with what is wrong with it, of how many looked at."""
+    """The result of a check: what violates the rule, with the reason, and how many things were judged."""
 
     bad: Mapping[str, str]
     looked_at: int
     facts: Mapping[str, str | int] = field(default_factory=dict)
-    """What is worth knowing even if nothing is bad."""
+    """Facts to show even if nothing is bad."""
 
 
 def judge_newest_day(days: Days, due: date) -> Verdict:
-    """Hold that something was read of the last due day or the one before it, which a late source is forgiven."""
+    """Check that Winnow has read the last due day, or the day before it: the source may be a day late."""
     newest = max((day for day, coverage in days.coverage.items() if coverage.read), default=None)
     facts = {"newest_day": str(newest or "none"), "due_day": str(due)}
     late = newest is None or newest < due - ONE_DAY
@@ -61,22 +61,22 @@ def judge_newest_day(days: Days, due: date) -> Verdict:
 
 
 def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[date]) -> Verdict:
-    """Hold that each day's raw total is near the median of its weekday in the weeks before.
+    """Check that each day's raw total is near its weekday's in the weeks before, by the median of the ratios.
 
-    Two days are compared over what both cover: a package that was added later tells nothing of the days before it.
+    Two days are compared over the selectors that both cover, so a package that was added later does not count.
     """
     totals = _totals_by_selector(days, selectors)
     bad: dict[str, str] = {}
     compared = 0
     for day in judged:
-        weeks = [day - timedelta(weeks=n) for n in range(1, WEEKS + 1)]
+        weeks = [day - timedelta(weeks=n) for n in range(1, WEEKS_COMPARED + 1)]
         ratios = [r for week in weeks if (r := _ratio(totals.get(day, {}), totals.get(week, {}))) is not None]
         if len(ratios) >= MIN_WEEKS:
             compared += 1
             times = median(ratios)
-            if not USUAL[0] <= times <= USUAL[1]:
+            if not USUAL_RATIO[0] <= times <= USUAL_RATIO[1]:
                 total = sum(totals[day].values())
-                bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times what its weekday has as a rule"
+                bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times the usual total of its weekday"
     return Verdict(bad, compared)
 
 
@@ -91,23 +91,23 @@ def judge_quiet_days(low: Mapping[date, tuple[int, int]]) -> dict[str, str]:
 
 
 def judge_completeness(judged: Mapping[date, Judgement], short: Mapping[date, Judgement]) -> Verdict:
-    """Hold that the source has lost no rows of a day that a window needs."""
+    """Check that the source has lost no rows of a day that a window needs."""
     bad = {str(day): describe_short(day, judgement) for day, judgement in short.items()}
     not_judged = sum(judgement.usual is None for judgement in judged.values())
     return Verdict(bad, len(judged), {"days_not_judged": not_judged})
 
 
 def describe_short(day: date, judgement: Judgement) -> str:
-    """Return why Winnow does not read a short day, and what it will do."""
+    """Return why Winnow does not read a short day, and when it will."""
     until = read_anyway_day(day)
     return f"{day} is short: {judgement}. Winnow reads it once its rows are back, or as it is from {until} on"
 
 
 def judge_sums(raw: Days, honest: Days) -> Verdict:
-    """Hold that the seven categories of each package and day sum to its raw total (R2)."""
+    """Check that the seven categories of each package and day sum to its raw total (R2)."""
     bad: dict[str, str] = {}
     looked_at = 0
-    # Day by day: of everything, all days together may be more than fits in memory.
+    # Day by day: with `*`, all days together may not fit in memory.
     for day in sorted({*raw.coverage, *honest.coverage}):
         both = (
             _sum(raw.of(day), ["package"], "raw")
@@ -126,19 +126,19 @@ def judge_sums(raw: Days, honest: Days) -> Verdict:
 
 
 def judge_unlisted(honest: Days) -> Verdict:
-    """Hold that no installer that nobody listed has a share of a day that would matter if it were honest (R4)."""
+    """Check that no unlisted installer has a share of a day that would matter if it were honest (R4)."""
     totals = dict(_sum(honest.counts, ("date",), "raw").collect().iter_rows())
     others = _sum(honest.counts.filter(pl.col("category") == "other"), ("date", "installer"), "downloads")
     bad = {
         f"{day} {printable_name(installer)}": f"{downloads:,} downloads, {downloads / totals[day]:.1%} of the day"
         for day, installer, downloads in others.sort("date", "installer").collect().iter_rows()
-        if downloads > UNLISTED_SHARE * totals[day]
+        if downloads > MAX_UNLISTED_SHARE * totals[day]
     }
     return Verdict(bad, len(honest.coverage))
 
 
 def judge_as_of(states: Iterable[PackageState], today: date, stale_threshold_days: int) -> Verdict:
-    """Hold that no published number is older than the threshold (R6)."""
+    """Check that no published number is older than the threshold (R6)."""
     numbers = [(s.package, w.days, w.counts.window.as_of) for s in states for w in s.windows if w.counts]
     bad = {
         f"{package} ({days}d)": f"as of {as_of}, which is more than {stale_threshold_days} days ago"
@@ -163,7 +163,7 @@ def _totals_by_selector(days: Days, selectors: Collection[Selector]) -> dict[dat
 
 
 def _ratio(day: Mapping[Selector, int], before: Mapping[Selector, int]) -> float | None:
-    """Return how many times the downloads of `before` a day has; None where too few are comparable."""
+    """Return the ratio of a day's downloads to those of `before`; None if too few are comparable."""
     common = day.keys() & before.keys()
     usual = sum(before[selector] for selector in common)
     return sum(day[selector] for selector in common) / usual if usual >= MIN_DOWNLOADS else None

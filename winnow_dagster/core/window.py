@@ -1,6 +1,6 @@
-"""Windows: honest counts by day to totals over N days, with missing days explicit.
+"""Windows: totals over N days, with missing days explicit.
 
-Knows nothing of where counts come from or what is shown of them.
+This module knows nothing of where counts come from or how Winnow shows them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 ALL = 0
-"""The length of the window without a fixed one: every day up to as-of, without a gap, since the first covered one."""
+"""Stands for the length of the window over all days, which reaches from the last gap to as-of."""
 
 MAX_UNLISTED = 100
-"""How many installers that nobody listed are named."""
+"""The maximum number of unlisted installers that Winnow names."""
 
 OTHERS = "others"
 
@@ -46,13 +46,13 @@ class WindowCounts:
 
     window: Window
     numbers: Mapping[str, int | None]
-    """By their names in NUMBERS. None, or not there: the release that read or published them did not count it (R10)."""
+    """The counts by their names in NUMBERS. None or absent: that release did not count it (R10)."""
 
     unlisted: Mapping[str, int] | None = field(default_factory=dict)
-    """The downloads of category `other`, by installer: not counted, but never hidden (R4). None: not published then."""
+    """The downloads of category `other` by installer (R4). None: the release that published them left them out."""
 
     short_days: tuple[date, ...] = ()
-    """Short days of the window, which Winnow counts as they are."""
+    """Short days of the window, counted as they are."""
 
     @property
     def honest(self) -> int:
@@ -72,11 +72,11 @@ class WindowCounts:
 
     @property
     def categories(self) -> dict[str, int | None]:
-        """All downloads by category."""
+        """The downloads of each category."""
         return {category: self.numbers.get(category) for category in CATEGORIES}
 
     def by(self, dimension: Dimension) -> dict[str, int | None]:
-        """Return the honest downloads by the values of a dimension, as the source spells them, without the rest."""
+        """Return the honest downloads by the values of a dimension, as the source spells them. Leave out its rest."""
         return {name: self.numbers.get(dimension.number(key)) for key, name in dimension.values.items()}
 
     def sum(self, numbers: Iterable[str]) -> int | None:
@@ -84,14 +84,14 @@ class WindowCounts:
         return sum_counts(map(self.numbers.get, numbers))
 
     def with_short_days(self, days: Iterable[date]) -> WindowCounts:
-        """Return these counts with the short days among `days` that lie in the window."""
+        """Return these counts with those short days that lie in the window."""
         window = self.window
         return replace(self, short_days=tuple(sorted(d for d in days if window.first_day <= d <= window.as_of)))
 
 
 @dataclass(frozen=True)
 class WindowState:
-    """What is known of a window of `days` days, or ALL: its newest counts, if any, and how many days are covered."""
+    """The state of a window of `days` days, or ALL: its newest counts, if any, and its number of covered days."""
 
     days: int
     counts: WindowCounts | None
@@ -100,21 +100,21 @@ class WindowState:
 
 @dataclass(frozen=True)
 class PackageState:
-    """What is known of one package, or group: its windows, the headline first, of which source, and what is wrong."""
+    """The state of one package or group: its source, its windows with the headline first, and its problem."""
 
     package: str
     source: str
     windows: tuple[WindowState, ...]
     problem: str | None = None
     members: tuple[str, ...] = ()
-    """The packages of a group, whose downloads are added up; `package` is the group's folder then."""
+    """The packages that a group adds up; `package` is then the group's folder."""
 
     former: tuple[WindowState, ...] = ()
-    """Windows that were published and are no longer configured: their badges stay, and grow stale."""
+    """Published windows that are no longer configured. Their badges stay and grow stale."""
 
     @property
     def headline(self) -> WindowState:
-        """The window that stands for the package."""
+        """The window that represents the package."""
         return self.windows[0]
 
 
@@ -125,7 +125,7 @@ def sum_counts(counts: Iterable[int | None]) -> int | None:
 
 
 def name_length(days: int) -> str:
-    """Return the length of a window as file names and messages have it: `30d`, `all`."""
+    """Return the length of a window for file names and messages: `30d`, `all`."""
     return "all" if days == ALL else f"{days}d"
 
 
@@ -139,27 +139,27 @@ def newest_window(days: int, covered: Callable[[date], bool], *, start: date, th
     return None
 
 
-def whole_window(covered: Callable[[date], bool], *, start: date, through: date, patience: int) -> Window | None:
+def whole_window(covered: Callable[[date], bool], *, start: date, through: date, max_wait: int) -> Window | None:
     """Return the longest window of covered days within `start` to `through`, or None if there is none.
 
-    It ends within the last `patience` days, in which a missing day is still going to be read: a day that could not be
-    read yet does not make a window start anew, and days of long ago that somebody read are not taken for the present.
+    It ends within the last `max_wait` days. Winnow may still read a missing day among them, so one missing day does not
+    restart the window. Older days that somebody read do not make a current window.
     """
     found: Window | None = None
     run = 0
     for day in days_between(start, through):
         run = run + 1 if covered(day) else 0
-        if run and (through - day).days < patience and (found is None or run >= found.days):
+        if run and (through - day).days < max_wait and (found is None or run >= found.days):
             found = Window(run, day)
     return found
 
 
 def count_covered(days: int, covered: Callable[[date], bool], through: date) -> int:
-    """Return how many days of the window of `days` days up to `through` are covered."""
+    """Return the number of covered days in the window of `days` days up to `through`."""
     return sum(map(covered, days_between(Window(days, through).first_day, through)))
 
 
-def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
+def top_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
     """Return the installers with the most downloads, and the sum of the others under a name that no installer has."""
     ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(downloads for _, downloads in ordered[MAX_UNLISTED:])
@@ -170,7 +170,7 @@ def most_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
 
 
 def keep_newest(published: PackageState, computed: PackageState) -> PackageState:
-    """Return `computed` with each window whose published counts are newer kept as published (R5)."""
+    """Return `computed`, but keep the published counts of each window that are newer (R5)."""
     before = {state.days: state for state in (*published.windows, *published.former)}
     configured = {state.days for state in computed.windows}
     return replace(
@@ -181,7 +181,7 @@ def keep_newest(published: PackageState, computed: PackageState) -> PackageState
 
 
 def _newer(published: WindowCounts | None, computed: WindowState) -> WindowState:
-    """Return the state with the published counts where they are newer than its own."""
+    """Return the computed state, with the published counts if they are newer."""
     if published is None:
         return computed
     if computed.counts is not None and computed.counts.window.as_of >= published.window.as_of:

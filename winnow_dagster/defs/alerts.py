@@ -22,7 +22,7 @@ from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.files.locks import alerting
 from winnow_dagster.instance.failures import root_cause
 from winnow_dagster.instance.runs import OwnRuns, is_retried
-from winnow_dagster.store.told import Told, read_told, write_told
+from winnow_dagster.store.sent_alerts import SentAlerts, read_sent_alerts, write_sent_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,19 +61,19 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
     is lost.
     """
     folder, number = winnow.settings.data_dir, 0
-    told = read_told(folder)
+    told = read_sent_alerts(folder)
     if told.since is not None and not any(_news(winnow, runs, told)):
         return 0
     with alerting(folder):
         # Another process may have sent some of the alerts meanwhile.
-        told = read_told(folder)
+        told = read_sent_alerts(folder)
         if told.since is None:
             told = replace(told, since=winnow.started.timestamp())
-            write_told(folder, told)
+            write_sent_alerts(folder, told)
         for text, after in _news(winnow, runs, told):
             post(winnow.settings.alerts_webhook, text)
             told = after(told)
-            write_told(folder, told)
+            write_sent_alerts(folder, told)
             number += 1
     return number
 
@@ -88,17 +88,17 @@ def _alerts(winnow: Installation) -> dg.SensorDefinition:
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         number = send_alerts(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
-        red = [name for name, is_red in read_told(winnow.settings.data_dir).is_red.items() if is_red]
+        red = [name for name, is_red in read_sent_alerts(winnow.settings.data_dir).is_red.items() if is_red]
         return dg.SkipReason(f"sent {number} alerts; red checks: {', '.join(red) or 'none'}")
 
     return alerts
 
 
-News = tuple[str, Callable[[Told], Told]]
+News = tuple[str, Callable[[SentAlerts], SentAlerts]]
 """The text of an alert, and the function that adds it to the record."""
 
 
-def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
+def _news(winnow: Installation, runs: OwnRuns, told: SentAlerts) -> Iterator[News]:
     """Yield the alerts that are not recorded as sent."""
     since = told.since or winnow.started.timestamp()
     for record in runs.find([dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)):
@@ -116,13 +116,13 @@ def _news(winnow: Installation, runs: OwnRuns, told: Told) -> Iterator[News]:
             yield _tell(check, evaluation), partial(_add_check, check.name, not evaluation.passed, at)
 
 
-def _add_run(run_id: str, failed_at: float, told: Told) -> Told:
+def _add_run(run_id: str, failed_at: float, told: SentAlerts) -> SentAlerts:
     since = max(told.since or 0.0, failed_at - OVERLAP_SECONDS)
     runs = {known: at for known, at in {**told.runs, run_id: failed_at}.items() if at >= since}
     return replace(told, since=since, runs=runs)
 
 
-def _add_check(name: str, is_red: bool, at: float, told: Told) -> Told:  # noqa: FBT001 - through partial
+def _add_check(name: str, is_red: bool, at: float, told: SentAlerts) -> SentAlerts:  # noqa: FBT001 - through partial
     return replace(told, is_red={**told.is_red, name: is_red}, judged_at={**told.judged_at, name: at})
 
 

@@ -1,6 +1,6 @@
-"""Checks: what a maintainer has to know before trusting a number.
+"""Asset checks: they tell a maintainer whether to trust the numbers.
 
-Checks have no partitions. Each one reads all days that the windows need, and names the bad ones.
+Checks have no partitions. Each judges all days that the windows need, and names the bad ones.
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
@@ -21,10 +21,10 @@ from winnow_dagster.publishing import audit
 from winnow_dagster.publishing.prune import find_orphans
 
 MAX_NAMED = 100
-"""How many culprits a check names. It only counts the others."""
+"""The maximum number of culprits that a check names. It only counts the others."""
 
 ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
-"""The assets in order. Each one depends on the one before it."""
+"""The assets in order of dependency."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -60,7 +60,7 @@ def _newest_day(winnow: Installation) -> Verdict:
 
 def _totals(winnow: Installation) -> Verdict:
     due = winnow.window_days(winnow.due_day)
-    days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS))
+    days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS_COMPARED))
     unusual = verdicts.judge_totals(days, winnow.settings.windows, due)
     return replace(unusual, bad={**unusual.bad, **verdicts.judge_quiet_days(winnow.quiet_days(due).low)})
 
@@ -91,7 +91,7 @@ def _downloads(winnow: Installation) -> Verdict:
 
 
 def _published(winnow: Installation) -> Verdict:
-    # The store of this source cannot judge the numbers of another source.
+    # The store has counts of the configured source only.
     published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
     winnow.web.read_ahead(published, "")
     in_full = audit.judge_published(
@@ -108,7 +108,7 @@ def _published(winnow: Installation) -> Verdict:
 def _orphans(winnow: Installation) -> Verdict:
     orphans = find_orphans(winnow.web, winnow.settings.published_windows)
     bad = {
-        folder: f"{len(files)} files that the config has no entry for: {', '.join(files)}"
+        folder: f"{len(files)} files that no entry of the config asks for: {', '.join(files)}"
         for folder, files in orphans.items()
     }
     return Verdict(bad, len(winnow.web.read_all()))
@@ -121,18 +121,18 @@ CHECKS = (
     ),
     Check(
         "no_damaged_days", "raw_downloads", WARN,
-        "No stored day is damaged. One that is counts as not read: it is set aside as `*.corrupt`, and read again.",
+        "No stored day is damaged. Winnow sets a damaged file aside as `*.corrupt`, and reads its day again.",
         _damaged,
     ),
     Check(
         "newest_day_is_recent", "raw_downloads", ERROR,
-        "Something was read of the last due day, or of the day before it. Freshness policies cannot tell: a backfill "
+        "Winnow has read the last due day, or the day before it. A freshness policy cannot check this: a backfill "
         "of an old day is a fresh materialisation too.", _newest_day,
     ),
     Check(
         "day_totals_are_usual", "raw_downloads", WARN,
-        "Each day's raw total is between a third and three times what its weekday had in the weeks before: fewer may "
-        "mean that PyPI lost rows, more that somebody loops.", _totals,
+        "Each day's raw total is between a third and three times its weekday's usual total. A lower total may mean "
+        "that PyPI lost rows, a higher one that a script downloads in a loop.", _totals,
     ),
     Check(
         "source_days_are_whole", "raw_downloads", WARN,
@@ -142,13 +142,13 @@ CHECKS = (
     ),
     Check(
         "categories_sum_to_raw", "honest_downloads", ERROR,
-        "The seven categories of each package and day sum to its raw total: nothing is lost, nothing counted twice.",
+        "The seven categories of each package and day sum to its raw total: no download is lost or counted twice.",
         _sums,
     ),
     Check(
         "no_unlisted_installer_stands_out", "honest_downloads", WARN,
-        "No installer outside the lists has more than 1 % of a day. Such downloads are never counted; a new installer "
-        "that people use would have to be listed.", _unlisted,
+        "No unlisted installer has more than 1 % of a day. Winnow does not count its downloads as honest. If people "
+        "use a new installer, Winnow has to list it.", _unlisted,
     ),
     Check(
         "as_of_is_recent", "badges", ERROR,
@@ -172,7 +172,7 @@ CHECKS = (
 
 
 def make_checks() -> list[dg.AssetChecksDefinition]:
-    """Return the checks. The checks of one asset are one step."""
+    """Return the checks, one step for each asset."""
     assets = dict.fromkeys(check.asset for check in CHECKS)
     return [_checks_of(asset, [check for check in CHECKS if check.asset == asset]) for asset in assets]
 
@@ -191,7 +191,7 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
         for check in checks:
             found = None
             if check.name in chosen:
-                # A check that cannot be judged must not make the others fail.
+                # A storage error of one check must not fail the others.
                 with failures.collect():
                     found = dg.AssetCheckResult(**_judge(check, winnow))
             if found:
@@ -203,9 +203,9 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
 
 @dg.failure_hook(required_resource_keys={"winnow"})
 def judge_all_the_same(context: dg.HookContext) -> None:
-    """Evaluate the checks of a failed step's asset and of the assets after it, whose steps Dagster skips.
+    """Evaluate the checks of a failed step's asset and of later assets, whose steps Dagster skips.
 
-    Otherwise Dagster reports each of these checks as failed, whatever its result would be.
+    Otherwise Dagster reports each of these checks as failed.
     """
     instance, run = context.instance, context.instance.get_run_by_id(context.run_id)
     after = ORDER[ORDER.index(context.op.name) :]
@@ -216,7 +216,7 @@ def judge_all_the_same(context: dg.HookContext) -> None:
         if run is not None and check.key in planned and check.asset in after:
             with suppress(StorageError):
                 evaluation = dg.AssetCheckEvaluation(**_judge(check, context.resources.winnow))
-                # The event that the check's own step would log.
+                # The same event that the check's own step would log.
                 event = dg.DagsterEvent(
                     dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation
                 )

@@ -1,4 +1,4 @@
-"""One fetch: ask the source for what days lack, under the store's lock, and store each answer as it arrives."""
+"""One fetch: ask the source for missing counts, under the fetch lock, and yield each answer as it arrives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from winnow_dagster.core.planning import contiguous, plan_requests, without_answ
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.files.locks import fetching
 from winnow_dagster.files.operations import make_writable
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -33,33 +33,33 @@ Answer = Reading | Failure
 
 @dataclass(frozen=True)
 class Fetch:
-    """The source's answers. Winnow asks for them only during iteration, so that each is stored at once."""
+    """The source's answers. Iteration sends the requests, so the caller can store each answer at once."""
 
     ask: Callable[[], Iterator[Answer]]
 
     def __iter__(self) -> Iterator[Answer]:
-        """Ask; each iteration asks again."""
+        """Send the requests. Each iteration sends them again."""
         return self.ask()
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The days and selectors to update. With `refetch`, covered days are re-read too."""
+class FetchScope:
+    """The days and selectors to fetch. With `refetch`, Winnow also re-reads covered days."""
 
     days: Collection[date]
     selectors: Collection[Selector]
     refetch: bool = False
 
 
-def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
-    """Ask for what days lack under the store's lock; release it once the answers are merged into the days.
+def fetch(winnow: Installation, wanted: FetchScope) -> Iterator[Answer]:
+    """Fetch missing counts under the fetch lock. Release the lock after the answers are merged into the days.
 
-    Short days are not read. Raises StorageError and NotOursError before it asks. If the source answers nothing at all,
-    it raises SourceError after each failure is stored.
+    Winnow does not read short days. Raises StorageError and NotOursError before it sends a request. If the source
+    answers nothing at all, raises SourceError after the caller has stored each failure.
     """
     with fetching(winnow.settings.store_folder) as lease:
         winnow.raw.clean_up()
-        # The answers that a run left behind when it died.
+        # The answers that a dead run left behind.
         winnow.raw.merge()
         try:
             yield from _ask(winnow, wanted, lease)
@@ -70,16 +70,16 @@ def fetch(winnow: Installation, wanted: Wanted) -> Iterator[Answer]:
 
 
 def _merge(winnow: Installation, lease: Lock) -> None:
-    """Merge the answers, unless another process has taken over: then it merges them."""
+    """Merge the answers, unless another process has taken over the lock: then that one merges them."""
     lease.ensure_held()
     winnow.raw.merge()
 
 
-def _ask(winnow: Installation, wanted: Wanted, lease: Lock) -> Iterator[Answer]:
+def _ask(winnow: Installation, wanted: FetchScope, lease: Lock) -> Iterator[Answer]:
     stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
     requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
     if requests:
-        # Do not pay for what cannot be stored or published.
+        # Do not pay for counts that Winnow cannot store or publish.
         for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
             make_writable(folder)
         winnow.ownership.claim()
@@ -91,7 +91,7 @@ def _ask(winnow: Installation, wanted: Wanted, lease: Lock) -> Iterator[Answer]:
             winnow.on_answer(answer)
             has_read |= isinstance(answer, Reading)
             told.update((request.selector, day) for request in answer.requests for day in request.days())
-            # All that is paid for is stored by now. Another process asks for the rest.
+            # The caller has stored this answer. If another process has the lock now, it asks for the rest.
             lease.ensure_held()
     except SourceError as error:
         for request in requests:
@@ -102,12 +102,12 @@ def _ask(winnow: Installation, wanted: Wanted, lease: Lock) -> Iterator[Answer]:
 
 
 def _answers(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> Iterator[Answer]:
-    """Yield the answers that are paid for, a failure for each request for a short day, and answers to the others."""
+    """Yield recovered answers, then a failure for each short day, then the answers to all other requests."""
     source_days = _SourceDays(winnow)
     answered: list[Request] = []
-    # Before anything that costs is sent: a query for the numbers of rows, too.
+    # Recover paid answers before any query that costs, such as the one for the numbers of rows.
     for answer in winnow.source.recover(list(requests)) if requests else ():
         # A run that died just after it stored the answer to a query did not enter the query's end.
         fresh = _without_read_since(winnow, answer, stored)
@@ -122,7 +122,7 @@ def _answers(
     for answer in winnow.source.read(whole) if whole else ():
         yield from source_days.note(answer)
     if short and not whole and winnow.waits:
-        raise NotThereYetError("; ".join(dict.fromkeys(failure.reason for failure in short)))
+        raise IncompleteDaysError("; ".join(dict.fromkeys(failure.reason for failure in short)))
 
 
 def _without_read_since(winnow: Installation, answer: Answer, stored: Mapping[date, Coverage]) -> Answer:
@@ -133,9 +133,9 @@ def _without_read_since(winnow: Installation, answer: Answer, stored: Mapping[da
 
 
 def _warn_of_lost_rows(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> None:
-    """Say which days a refetch does not read, since the answer would replace nothing."""
+    """Warn of each day that a refetch skips because the source has lost rows of it."""
     reader = replace(winnow.reader, rows=rows)
     for day, coverage in stored.items() if wanted.refetch else ():
         if any(reader.has_lost_rows(day, coverage, selector) for selector in wanted.selectors):
@@ -145,16 +145,16 @@ def _warn_of_lost_rows(
 
 
 def _plan(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> list[Request]:
     reader = replace(winnow.reader, rows=rows)
     return plan_requests(wanted.days, wanted.selectors, stored, reader, refetch=wanted.refetch)
 
 
 def _days_in_question(
-    winnow: Installation, wanted: Wanted, stored: Mapping[date, Coverage], requests: Iterable[Request]
+    winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], requests: Iterable[Request]
 ) -> set[date]:
-    """Return the days whose numbers of rows decide what is read: those of requests, and marked ones."""
+    """Return the days whose numbers of rows decide what to read: those of requests, and those marked as short."""
     reader = replace(winnow.reader, rows=winnow.source_rows.load())
     marked = {
         day
@@ -173,10 +173,10 @@ class _SourceDays:
         self.rows: Mapping[date, DayRows] = winnow.source_rows.load()
         self._judged = self._judge()
         self._told: Collection[date] = ()
-        """Of which days the source has told its number of rows just now."""
+        """The days whose number of rows the source has reported in this fetch."""
 
     def ask(self, days: Collection[date]) -> None:
-        """Ask the source for the numbers of rows that judge these days. Raises SourceError."""
+        """Ask the source for the numbers of rows that Winnow needs to judge these days. Raises SourceError."""
         rows = self._winnow.source.day_rows(*days_to_judge(days)) if days else {}
         self._told = rows.keys()
         self._learn(rows)
@@ -189,7 +189,7 @@ class _SourceDays:
         return judge_days({day: known.rows for day, known in self.rows.items()})
 
     def split(self, requests: Iterable[Request]) -> tuple[list[Request], list[Failure]]:
-        """Split requests into those to send, and a failure for each short day."""
+        """Split requests into requests to send, and a failure for each short day."""
         whole: list[Request] = []
         short: list[Failure] = []
         for request in requests:
@@ -200,13 +200,13 @@ class _SourceDays:
         return whole, short
 
     def note(self, answer: Answer) -> Iterator[Answer]:
-        """Yield a reading with the facts about its days, and a failure for each day that a scan shows to be short."""
+        """Yield an answer with the facts about its days, and a failure for each day that a scan shows to be short."""
         if isinstance(answer, Failure):
             yield answer
             return
         days = {day for request in answer.requests for day in request.days()}
         if any(request.selector.is_all for request in answer.requests) and days.isdisjoint(self._told):
-            # The source cannot tell. The scan counts the rows itself, and an earlier scan's number may be outdated.
+            # The source does not report rows. The scan counts them, and an earlier scan's number may be outdated.
             counted = answer.counts.group_by("date").agg(pl.col("downloads").sum())
             self._learn(dict.fromkeys(days, 0) | dict(counted.iter_rows()))
             whole, short = self.split(answer.requests)
@@ -222,7 +222,7 @@ class _SourceDays:
         )
 
     def _is_withheld(self, day: date) -> bool:
-        # What the source said on another day, a scan of it for one, is no reason not to ask today.
+        # A number of rows from another day, such as from a scan, is no reason not to ask today.
         is_fresh = day in self.rows and self.rows[day].asked.date() == self._now.date()
         return is_fresh and self._judged[day].is_short and not is_read_anyway(day, self._now)
 

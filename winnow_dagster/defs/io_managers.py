@@ -1,6 +1,6 @@
-"""Where the assets' values go: days into the store, badges and pages into the web directory.
+"""IO managers: store days, and publish badges and pages.
 
-Each handles one partition or a range of them, and notes numbers per partition for the UI to plot.
+Each handles one partition or a range of them, and attaches metadata to each partition for Dagster's plots.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 
 class RawDaysIO(dg.IOManager):
-    """Stores each answer of the source as it comes; loads raw days."""
+    """Stores each answer of the source as it arrives; loads raw days."""
 
     def __init__(self, winnow: Installation) -> None:
-        """Write to and read from the installation's raw store."""
+        """Use the installation's raw store."""
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Fetch) -> None:
-        """Store each answer; ask to be run again later where that can mend what failed."""
-        costs, may_pass = DayCosts(), False
+        """Store each answer. Raise RetryRequested if a failure is transient."""
+        costs, may_recover = DayCosts(), False
         try:
             for answer in obj:
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
                     self._winnow.raw.add_failure(answer, self._winnow.clock.now())
-                    may_pass |= answer.is_transient
+                    may_recover |= answer.is_transient
                     continue
                 read_at = answer.read_at or self._winnow.clock.now()
                 for day, more in self._winnow.raw.add_reading(answer, read_at).items():
@@ -56,8 +56,8 @@ class RawDaysIO(dg.IOManager):
             if self._winnow.waits:
                 raise dg.RetryRequested(error.tries, error.seconds_to_wait) from error
             raise
-        # What was answered is stored, and is not asked for again. In the end the rest is counted without what failed.
-        if may_pass and self._winnow.waits and context.step_context.previous_attempt_count < TransientError.tries:
+        # A retry asks only for what failed. After the last try, Winnow counts without it.
+        if may_recover and self._winnow.waits and context.step_context.previous_attempt_count < TransientError.tries:
             raise dg.RetryRequested(TransientError.tries, TransientError.seconds_to_wait)
         stored = self._winnow.raw.load(to_days(context.asset_partition_keys))
         totals = sum_by(stored.counts, "date")
@@ -82,11 +82,11 @@ class HonestDaysIO(dg.IOManager):
     """Stores and loads honest days, one file a day."""
 
     def __init__(self, winnow: Installation) -> None:
-        """Write to and read from the installation's honest store."""
+        """Use the installation's honest store."""
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Days) -> None:
-        """Replace the file of each of the days, unless another process has counted a later reading of it since."""
+        """Replace the file of each day, unless another process has re-read the day since."""
         with counting(self._winnow.settings.store_folder):
             self._winnow.honest.clean_up()
             for day, coverage in obj.coverage.items():
@@ -100,16 +100,16 @@ class HonestDaysIO(dg.IOManager):
 
 
 class BadgesIO(dg.IOManager):
-    """Publishes packages: the only way into a package's folder in the web directory."""
+    """Publishes packages. Nothing else writes into a package's folder of the web directory."""
 
     def __init__(self, winnow: Installation) -> None:
         """Publish to the installation's web directory."""
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: PackagesBySelector) -> None:
-        """Publish each package of each selector: changed files only, never an older number.
+        """Publish each package of each selector: only changed files, never an older number.
 
-        Raises StorageError in the end if some could not be published, and NotOursError.
+        Raises NotOursError, and StorageError at the end if some package could not be published.
         """
         settings, clock = self._winnow.settings, self._winnow.clock
         failures = Failures()
@@ -126,12 +126,12 @@ class BadgesIO(dg.IOManager):
                     shown = [web.read(package.state.package) or package.state for package in packages]
                     numbers = {"packages": len(packages) + of_all, "files_changed": changed[key]}
                     _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
-        # Dagster may keep it until the run ends; later steps read what is published.
+        # Free the memory: Dagster may keep the object until the run ends. Later steps read the published files.
         obj.clear()
         failures.raise_any()
 
     def load_input(self, context: dg.InputContext) -> Mapping[str, list[PackageState]]:  # noqa: ARG002
-        """Return what is published, by selector and group."""
+        """Return the published states by selector and group."""
         return self._winnow.published()
 
 
@@ -143,21 +143,21 @@ class SiteIO(dg.IOManager):
         self._winnow = winnow
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, bytes]) -> None:
-        """Publish files by name: changed ones only."""
+        """Publish the changed files among these, keyed by path."""
         with publishing(self._winnow.settings.data_dir, self._winnow.web.folder) as session:
             self._winnow.ownership.claim()
             web = replace(self._winnow.web, folder=session.folder)
             context.add_output_metadata({"files_changed": web.publish_files(obj)})
 
     def load_input(self, context: dg.InputContext) -> None:
-        """Refuse: nothing is made from a page."""
+        """Refuse: no asset depends on a page."""
         raise dg.DagsterInvariantViolationError(
-            f"{context.asset_key.to_user_string()} is published for readers and not read back"
+            f"{context.asset_key.to_user_string()} is published for readers, and no asset can load it"
         )
 
 
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
-    """Attach numbers to one partition of a run that may cover many; add_output_metadata would give all the same."""
+    """Attach metadata to one partition of a run. add_output_metadata would attach it to all partitions."""
     context.step_context.add_asset_metadata(numbers, partition_key=partition)
 
 

@@ -1,4 +1,4 @@
-"""Refuse runs that would succeed without storing anything. In Dagster, a green run has stored its partitions."""
+"""Refuse runs that could not store their partitions. In Dagster, a successful run has stored all of them."""
 
 from __future__ import annotations
 

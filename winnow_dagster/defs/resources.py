@@ -1,4 +1,4 @@
-"""The only resource: an installation, which holds a config with its source, stores and clock."""
+"""The only resource: an installation, which is a config with its source, stores and clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
-from winnow_dagster.defs.fetching import Fetch, Wanted, fetch
+from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
 from winnow_dagster.publishing.audit import Recount, windows_of
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clock:
-    """The time, and for a replay of old days the newest day to include."""
+    """The time and, for a replay of old days, the newest day to include."""
 
     replay_through: date | None = None
 
@@ -67,20 +67,20 @@ class Clock:
 
     @property
     def today(self) -> date:
-        """The day as of which staleness is judged."""
+        """The day from whose view badges are stale or not."""
         return self.through + ONE_DAY
 
 
 @dataclass(frozen=True)
 class Installation:
-    """A config with its source and stores. Calls `on_answer` for each answer of the source once it is stored."""
+    """A config with its source and stores. Calls `on_answer` after it has stored an answer of the source."""
 
     settings: Settings
     clock: Clock = Clock()
     on_answer: Callable[[Answer], None] = lambda _: None
     given_source: Source | None = None
     waits: bool = True
-    """Whether a run waits for a day that the source does not have yet, instead of failing."""
+    """Whether a run retries later if the source does not have a day yet, instead of failing."""
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -113,8 +113,8 @@ class Installation:
     def web(self) -> WebDir:
         """The web directory."""
         s = self.settings
-        count_along = {name: kind.count_along for name, kind in KINDS.items() if kind.count_along}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, count_along)
+        reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -125,7 +125,7 @@ class Installation:
 
     @property
     def due_day(self) -> date:
-        """The newest day that the schedule should have read: yesterday, once the tick of today has passed."""
+        """The newest day that the schedule should have read: yesterday, or the day before until today's tick."""
         now, s = self.clock.now(), self.settings
         tick = now.replace(hour=s.schedule_hour, minute=s.schedule_minute, second=0, microsecond=0)
         return now.date() - (ONE_DAY if now >= tick else 2 * ONE_DAY)
@@ -136,7 +136,7 @@ class Installation:
         return self.clock.now() - timedelta(days=self.settings.keep_runs_days)
 
     def window_days(self, through: date, *, weeks_before: int = 0) -> list[date]:
-        """Return the days of the longest window up to `through`, oldest first, and of so many weeks before it."""
+        """Return the days of the longest window up to `through`, oldest first, with `weeks_before` more weeks."""
         window = Window(max(self.settings.longest_windows.values()) + 7 * weeks_before, through)
         return [day for day in days_between(window.first_day, through) if day >= self.settings.start_date]
 
@@ -150,7 +150,7 @@ class Installation:
         return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
-        """Return which of these days have suspiciously few downloads, or no download."""
+        """Return which of these days have suspiciously few downloads, and which have none."""
         return self._quiet_days.find(self.raw.coverages(self.raw.stored_days()), judged)
 
     @cached_property
@@ -170,19 +170,19 @@ class Installation:
         return {day: found for day, found in coverage.items() if day not in empty or day in read_today}
 
     def _empty_days(self, days: Iterable[date]) -> dict[date, Judgement]:
-        """Return those of the days that count as short, since the sum of all entries is 0."""
+        """Return a judgement for each day that counts as short because all entries together have no download."""
         now = self.clock.now()
         recent = [day for day in days if not is_read_anyway(day, now)]
         empty = self.quiet_days(recent).empty if recent else {}
         return {day: Judgement(found, usual, is_short=True, of=ALL_ENTRIES) for day, (found, usual) in empty.items()}
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
-        """Return the judgement of these days by the source's number of rows, where it is known."""
+        """Return the judgement of each day whose number of rows at the source is known."""
         judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:
-        """Return the short days that an entry's longest window needs."""
+        """Return the short days that the longest window of some entry needs."""
         now, through = self.clock.now(), self.clock.through
         days = self.window_days(through)
         judged = self.judged_days(days).items()
@@ -208,18 +208,18 @@ class Installation:
         )
 
     def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
-        """Return a fetch of what these days do not cover yet.
+        """Return a fetch of the counts that these days lack.
 
-        `packages` names the selectors to ask for, as text; none means all. Raises RefusedError.
+        `packages`: the texts of the selectors to ask for; empty for all. Raises RefusedError.
         """
         refuse_future_days(days, self.clock.now())
         chosen = choose_selectors(packages, self.settings.windows)
-        return Fetch(lambda: fetch(self, Wanted(days, chosen, refetch)))
+        return Fetch(lambda: fetch(self, FetchScope(days, chosen, refetch)))
 
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
-        """Store a day's honest counts, made from raw counts with this coverage. Raises StorageError.
+        """Store the honest counts of a day, made from raw counts with this coverage. Raises StorageError.
 
-        Stores nothing if the raw counts were re-read since. The run that re-read them counts them.
+        Stores nothing if another run has re-read the raw counts since. That run counts them.
         """
         if self.raw.coverage(day) == coverage:
             self.honest.write(day, counts, coverage)
@@ -246,26 +246,26 @@ class Installation:
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
-        described = describe(self._stored(), windows, raw, self._question(self.clock.through), in_full)
+        described = describe(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         found = PackagesBySelector({key: packages for key, packages in described.items() if key in keys})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
-        """Return the packages of `*`, not counted yet; None without `*`. Those in `in_full` have own pages."""
+        """Return the packages of `*`, not counted yet; None without `*`. `in_full`: those with a page."""
         entry = self.settings.everything
         if entry is None:
             return None
         windows = self.settings.published_windows
         return describe_everything(
-            self._stored(), windows, self.web.all_packages.style, self._question(self.clock.through), in_full
+            self._stored(), windows, self.web.all_packages.style, self._count_options(self.clock.through), in_full
         )
 
     def _stored(self) -> Days:
         stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
         return self.honest.load(self.trusted(self.honest.coverages(stored)))
 
-    def _question(self, through: date) -> CountOptions:
+    def _count_options(self, through: date) -> CountOptions:
         source, empty = self.settings.source, self.quiet_days(self.raw.stored_days()).empty
         return CountOptions(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
 
@@ -274,26 +274,26 @@ class Installation:
         found: dict[str, list[PackageState]] = {str(which): [] for which in self.settings.published_windows}
         for name, state in self.web.read_all().items():
             key = state.package if state.package in found else str(selector_of(state.package, self.settings.windows))
-            # A folder of another spelling holds a copy.
+            # Skip the folder of another spelling, which is a copy.
             if key in found and name == state.package:
                 found[key].append(state)
         return found
 
     def recount(self, published: Iterable[PackageState]) -> Recount:
-        """Count the published windows again from the store, as far as the store covers them."""
+        """Count the published windows and days again from the store, as far as it covers them."""
         states = {state.package: state for state in published}
         members = {
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*recount(stored, members, windows_of(states.values()), self._question(date.max)))
+        return Recount(*recount(stored, members, windows_of(states.values()), self._count_options(date.max)))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""
         self.web.refuse_sample_over_real(self.settings.source.kind)
 
     def rows(self, published: Mapping[str, list[PackageState]], packages: Collection[str] = ()) -> list[Row]:
-        """Return a row for each published package and group, or for these packages only, in the config's order."""
+        """Return a row for each published package and group in the config's order. `packages`: only these, if any."""
         return list_packages(
             [s for states in published.values() for s in states if not packages or s.package in packages],
             self.settings.spellings,

@@ -1,1 +1,1 @@
-"""The web directory: what is published, and what of it is no longer asked for."""
+"""The web directory: who owns it, how Winnow replaces its files, and how it audits and prunes them."""

@@ -1,6 +1,6 @@
-"""The part of the web directory that `*` fills: a folder of badges and days for each package, and shards of numbers.
+"""The part of the web directory for `*`: a folder of badges and days for each package, and shards of numbers.
 
-Reads, writes and removes. When a number may take the place of another is not decided here.
+Reads, writes and removes files. `publication` decides whether one number may replace another.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AllPackagesDir:
-    """What is published of the packages that only `*` selects."""
+    """The published files of the packages that only `*` selects."""
 
     folder: StorePath
     """The web directory."""
@@ -63,25 +63,25 @@ class AllPackagesDir:
         """The folder of the shards."""
         return self.folder / FOLDER
 
-    def home(self, package: str) -> StorePath:
+    def package_folder(self, package: str) -> StorePath:
         """Return the folder of a package."""
         return self.shard_folder(shard_of(package)) / package
 
     def shard_folder(self, key: str) -> StorePath:
-        """Return the web directory for work on the packages of a shard: in a bucket, their folders are listed ahead."""
+        """Return the web directory, prepared for a shard: in a bucket, this lists the folders of its packages ahead."""
         return list_ahead(self.folder, key) if len(key) == SHARD_LENGTH else self.folder
 
     def summary(self) -> Summary | None:
-        """Return what lists the shards; None where nothing is published."""
+        """Return the summary that lists the shards; None if nothing is published."""
         return parse_summary(read_if_there(self.shards / SUMMARY_NAME))
 
     def shard(self, key: str) -> Shard | None:
-        """Return what is published of a shard, without packages that have an entry of their own by now."""
+        """Return a published shard without the packages that now have an entry of their own."""
         shard = parse_shard(read_if_there(self.shards / f"{key}.json"))
         return shard and replace(shard, packages={n: c for n, c in shard.packages.items() if not self._has_entry(n)})
 
     def names(self) -> frozenset[str]:
-        """Return the packages that are published."""
+        """Return the names of the published packages."""
         version = version_of(self.shards / SUMMARY_NAME)
         if version is None:
             return frozenset()
@@ -96,11 +96,11 @@ class AllPackagesDir:
 
     @property
     def style(self) -> BadgeStyle:
-        """The style of the badges: the configured one, with the badges that are only published, which are renewed too.
+        """The configured style, with the kinds of badges that are only published: Winnow renews these too.
 
-        Without `*` in the config, it is the published one.
+        If the config has no `*`, it is the published style.
         """
-        configured, summary = self.site.looks.get(str(EVERYTHING)), self.summary()
+        configured, summary = self.site.styles.get(str(EVERYTHING)), self.summary()
         published = summary.style if summary else HEADLINE
         if configured is None:
             return published
@@ -113,7 +113,7 @@ class AllPackagesDir:
             refuse_sample_over_real(source, summary.source, self.shards)
 
     def write_shard(self, key: str, shard: Shard) -> int:
-        """Publish a shard, or remove it if it has no package any more; return how many files change."""
+        """Publish a shard, or remove it if it is empty; return how many files change."""
         if shard.packages:
             return replace_changed(self.shards, {f"{key}.json": format_shard(shard)})
         place = self.shards / f"{key}.json"
@@ -122,15 +122,15 @@ class AllPackagesDir:
         return int(is_there)
 
     def write_summary(self, summary: Summary) -> int:
-        """Publish what lists the shards, with its page; return how many files change."""
+        """Publish the summary and its page; return how many files change."""
         page = format_page(summary, self.site.stale_threshold_days, self.site.dataset_of(summary.source))
         return replace_changed(self.shards, {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page})
 
-    def release(self, failures: Failures) -> None:
-        """Take packages out of the shards that have an entry of their own by now: that entry publishes them."""
+    def remove_packages_with_entries(self, failures: Failures) -> None:
+        """Remove the packages that now have an entry of their own from the shards: that entry publishes them."""
         summary = self.summary()
         names, prefixes = self._entries
-        # A prefix ends in '-', and is as long as what the names of a shard begin with, at least.
+        # A prefix ends in '-', so it is at least as long as the name of a shard.
         keys = {shard_of(stem) for stem in (*names, *prefixes)} & set(summary.shards if summary else ())
         if summary is None or not keys:
             return
@@ -144,14 +144,14 @@ class AllPackagesDir:
             self.write_summary(replace(summary, shards={key: number for key, number in numbers.items() if number}))
 
     def files(self) -> list[str]:
-        """Return the names of the shards and of what lists them. The list is last: without it nobody finds the rest."""
+        """Return the names of the shards' files, the page and, last, the summary, which lists the shards."""
         summary = self.summary()
         return [*(f"{key}.json" for key in summary.shards), PAGE_NAME, SUMMARY_NAME] if summary else []
 
     def remove(self) -> None:
         """Remove everything that `*` published, except from the folders of packages that have a page."""
         for package in sorted(self.names()):
-            folder = self.home(package)
+            folder = self.package_folder(package)
             files = list_names(folder)
             for file in files if FILE_NAME not in files else ():
                 if file == JSON_NAME or parse_name(file):
@@ -163,8 +163,8 @@ class AllPackagesDir:
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], tuple[str, ...]]:
-        """The names, and the beginnings of names, that have an entry in the config beside `*`."""
-        texts = (text for text in self.site.looks if not text.startswith(GROUP_FOLDER))
+        """The names and prefixes of the config's other entries."""
+        texts = (text for text in self.site.styles if not text.startswith(GROUP_FOLDER))
         others = [selector for selector in map(Selector.parse, texts) if not selector.is_all]
         return frozenset(s.stem for s in others if not s.is_prefix), tuple(s.stem for s in others if s.is_prefix)
 

@@ -1,4 +1,4 @@
-"""Audit: what stands in the web directory against what the store says, and against what the config asks for."""
+"""Audit: compare the files of the web directory with what the store would publish."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recount:
-    """What the store says now of what was published, without what it no longer covers."""
+    """The published windows and days, counted again from the store as far as it covers them."""
 
     windows: Mapping[Window, Mapping[str, WindowCounts]]
-    """Of each window, by package or group."""
+    """The counts of each window, by package or group."""
 
     days: Mapping[str, History]
-    """Of the days, by package or group."""
+    """The history of each package or group."""
 
 
 def judge_published(
@@ -49,15 +49,15 @@ def judge_published(
     read: Callable[[str, str], bytes | None],
     today: date,
 ) -> Verdict:
-    """Hold that each file is, byte for byte, what the store says for the file's own as-of.
+    """Check that each file is, byte for byte, what the store says for the file's own as-of.
 
-    `published`: the record of each folder, by the folder's name. `read`: the content of a file of a folder. Numbers
-    that the store cannot tell any more, and what no record names, are not judged.
+    `published`: the record of each folder, by the folder's name. `read`: returns the content of a file in a folder.
+    The audit skips numbers that the store no longer covers, and files that no record names.
     """
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for folder, state in published.items():
-        told = Package(_recounted(state, recount), _retold(folder, state, recount, read))
+        told = Package(_recounted_state(state, recount), _recounted_history(folder, state, recount, read))
         unknown += sum(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
@@ -70,10 +70,10 @@ def judge_published(
 
 
 def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today: date) -> Verdict:
-    """Hold that the numbers of each shard are what the store says, and one package's badges what those say.
+    """Check that the numbers of each shard match the store, and that the badges of one of its packages match them.
 
-    Each day another package of a shard is looked at. Windows that the store does not have, and what another source
-    published, are not judged.
+    The audit picks another package of each shard every day. It skips windows that the store does not have, and numbers
+    from another source.
     """
     summary = web.summary()
     if everything is None or summary is None or summary.source != everything.source:
@@ -84,7 +84,7 @@ def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today
     for counted in everything.shards(with_days=False):
         for key, found in counted.items():
             shard = web.shard(key)
-            if shard is None or not shard.packages or not shard.common(found.shard):
+            if shard is None or not shard.packages or not shard.common_lengths(found.shard):
                 unknown += 1
                 continue
             looked_at += len(shard.packages)
@@ -92,14 +92,14 @@ def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today
             package = list(shard.packages)[today.toordinal() % len(shard.packages)]
             draw = partial(_draw_badges, shard, shard.packages[package], style, threshold)
             versions = _versions(draw, shard.as_of, today, threshold)
-            bad |= _compare(package, versions, partial(_read, web.home(package)))
+            bad |= _compare(package, versions, partial(_read, web.package_folder(package)))
     return Verdict(bad, looked_at, {"shards_not_in_store": unknown})
 
 
 def _wrong_numbers(published: Shard, stored: Shard) -> dict[str, str]:
-    """Return what is wrong with each package whose published numbers are not those of the store."""
+    """Return a message for each package whose published numbers differ from the store's."""
     bad: dict[str, str] = {}
-    common = published.common(stored)
+    common = published.common_lengths(stored)
     nothing = (0,) * (len(stored.windows) * len(published.columns))
     for name, numbers in published.packages.items():
         told = [published.counted(numbers, days) for days in common]
@@ -114,7 +114,7 @@ def _wrong_numbers(published: Shard, stored: Shard) -> dict[str, str]:
 def _draw_badges(
     shard: Shard, numbers: Numbers, style: BadgeStyle, stale_threshold_days: int, today: date
 ) -> dict[str, bytes]:
-    """Return the badge files of a package. A publication caches them; here each is drawn from the numbers."""
+    """Return the badge files of a package, drawn without the cache of a publication."""
     badges = badges_of_shard(shard, numbers, style, today=today, stale_threshold_days=stale_threshold_days)
     return {name: content for badge in badges for name, content in badge_files(badge).items()}
 
@@ -122,7 +122,7 @@ def _draw_badges(
 def _compare(
     folder: str, versions: Mapping[str, Sequence[bytes]], read: Callable[[str], bytes | None]
 ) -> dict[str, str]:
-    """Return what is wrong with each file of a folder that is none of the versions that it may be."""
+    """Return a message for each file of a folder that matches none of its allowed versions."""
     bad: dict[str, str] = {}
     for name, expected in versions.items():
         content = read(name)
@@ -136,7 +136,7 @@ def _read(folder: StorePath, name: str) -> bytes | None:
 
 
 def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:
-    """Return the windows that published numbers are of, each with its packages."""
+    """Return the published windows, each with the names of its packages and groups."""
     found: dict[Window, set[str]] = {}
     for state in published:
         for window in (*state.windows, *state.former):
@@ -149,7 +149,7 @@ def _is_known(window: WindowState, state: PackageState, recount: Recount) -> boo
     return window.counts is not None and state.package in recount.windows.get(window.counts.window, {})
 
 
-def _recounted(state: PackageState, recount: Recount) -> PackageState:
+def _recounted_state(state: PackageState, recount: Recount) -> PackageState:
     def tell(windows: tuple[WindowState, ...]) -> tuple[WindowState, ...]:
         return tuple(
             replace(w, counts=recount.windows[w.counts.window][state.package])
@@ -161,21 +161,23 @@ def _recounted(state: PackageState, recount: Recount) -> PackageState:
     return replace(state, windows=tell(state.windows), former=tell(state.former))
 
 
-def _retold(folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]) -> History:
-    """Return the published days as the store tells them now, where it does."""
+def _recounted_history(
+    folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]
+) -> History:
+    """Return the published days, counted again where the store covers them."""
     published = parse_json(read(folder, JSON_NAME))
     told = recount.days.get(state.package)
     if told is None:
         return published
-    return told.within(published).keep(published)
+    return told.within(published).keep_published(published)
 
 
 def _versions(
     draw: Callable[[date], Mapping[str, bytes]], as_of: Collection[date], today: date, stale_threshold_days: int
 ) -> dict[str, list[bytes]]:
-    """Return what each file may be: as it reads today, or as it read when some of its numbers were still fresh.
+    """Return the allowed versions of each file: today's, and earlier ones in which fewer numbers are stale.
 
-    `draw` gives the files as they read on a day. `as_of`: the newest days of their numbers.
+    `draw`: returns the files as they read on a day. `as_of`: the newest days of their numbers.
     """
     turns = {day + n * ONE_DAY for day in as_of for n in (1, stale_threshold_days + 1)}
     days: dict[frozenset[date], date] = {}
@@ -189,7 +191,7 @@ def _versions(
 
 
 def _difference(content: bytes, expected: bytes) -> str:
-    """Return what tells two versions of a file apart: a badge's message, a record's counts, else the first change."""
+    """Return how two versions of a file differ: in a badge's message, a record's counts, or else the first line."""
     found, wanted = _brief(content), _brief(expected)
     if found and wanted and found != wanted:
         return f"is {found}; the store says {wanted}"

@@ -1,4 +1,4 @@
-"""The web directory: what is published of packages, prefixes, groups and `*`, and its replacement."""
+"""The web directory: read and replace the published files of packages, prefixes, groups and `*`."""
 
 from __future__ import annotations
 
@@ -51,26 +51,26 @@ class WebDir:
     folder: StorePath
     site: SiteConfig
     spellings: Mapping[str, str] = field(default_factory=dict)
-    """For a normalised name that the config spells otherwise, that spelling: its folder gets the same files."""
+    """The config's spelling by normalised name, if the two differ. A folder of that name gets the same files."""
 
     @cached_property
     def all_packages(self) -> AllPackagesDir:
-        """The part of it that `*` fills."""
+        """The part of the directory for `*`."""
         return AllPackagesDir(self.folder, self.site)
 
     def read(self, package: str) -> PackageState | None:
-        """Return what is published of a package; None where nothing is."""
+        """Return the published state of a package; None without one."""
         content = read_if_there(self.folder / package / FILE_NAME)
         return None if content is None else parse_record(content)
 
     def read_history(self, package: str) -> History:
-        """Return the published days of a package; none where there are none."""
+        """Return the published history of a package, which may be empty."""
         return parse_json(read_if_there(self.folder / package / JSON_NAME))
 
     def read_all(self) -> dict[str, PackageState]:
-        """Return what is published in each folder of a package or group, whether it is configured or not.
+        """Return the published state of each folder of a package or group, configured or not.
 
-        A record that cannot be read is passed over with a warning.
+        Logs a warning for an unreadable record, and skips it.
         """
         names = sorted(self._folders())
         self.read_ahead(names, FILE_NAME)
@@ -86,7 +86,7 @@ class WebDir:
         return found
 
     def _folders(self) -> Iterator[str]:
-        """Return the folders with a record. Those that `*` fills have none, and there may be a million of them."""
+        """Yield the folders with a record. Skip the folders of `*`: they have none, and there may be a million."""
         of_all = self.all_packages.names()
         for folder, prefix in ((self.folder, ""), (self.folder / GROUP_FOLDER, GROUP_FOLDER)):
             for name in list_names(folder):
@@ -94,15 +94,15 @@ class WebDir:
                     yield prefix + name
 
     def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
-        """Read the files of packages whose names end so in parallel, if the directory is in a bucket."""
+        """In a bucket, download the packages' files with this suffix in parallel."""
         folders = (self.folder / name for name in packages)
         files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
         read_ahead(self.folder, files)
 
     def _remember(self, packages: Iterable[str]) -> None:
-        """Note the folders with a record, with those of these packages, before they are written. Raises StorageError.
+        """Store the names of the folders with a record, and of these packages' folders. Raises StorageError.
 
-        In a bucket it takes long to find them among a million folders of `*`.
+        Otherwise, in a bucket, Winnow would have to find them among a million folders of `*`.
         """
         names = {folder for package in packages for folder in self._names(package)}
         remember_folders(self.folder, lambda: {name for name in (*self._folders(), *names) if "/" not in name})
@@ -120,15 +120,15 @@ class WebDir:
     def publish(
         self, found: Mapping[str, list[Package] | Everything], min_downloads: int, through: date, failures: Failures
     ) -> dict[str, int]:
-        """Publish what was computed of each selector and group, and let all else grow stale; count the files changed.
+        """Publish the packages of each selector and group, and return how many files each changes.
 
-        All reads as on the day after `through`. Of `*`, packages with `min_downloads` are published. What cannot be
-        written is noted in `failures`. Raises SampleOverRealError.
+        All other folders grow stale. Badges read as on the day after `through`. `*` publishes packages with at least
+        `min_downloads`. `failures` collects the errors of writing. Raises SampleOverRealError.
         """
         in_full = {key: packages_in_full(packages) for key, packages in found.items()}
         names = [package.state.package for packages in in_full.values() for package in packages]
         self._remember(names)
-        self.all_packages.release(failures)
+        self.all_packages.remove_packages_with_entries(failures)
         publication = Publication(through, failures, Batch(failures))
         self.read_ahead(names)
         changed: dict[str, int] = {}
@@ -161,7 +161,7 @@ class WebDir:
             self._write(newest, folders, publication)
 
     def _refresh(self, fresh: Collection[str], publication: Publication, failures: Failures) -> None:
-        """Let every folder that is not fresh grow stale, configured or not: somebody may show its badges."""
+        """Redraw every folder that is not in `fresh`, configured or not, so that its badges grow stale."""
         left = {name: state for name, state in self.read_all().items() if name not in fresh}
         self.read_ahead(left)
         for name, state in left.items():
@@ -171,7 +171,7 @@ class WebDir:
                     self._write(package, [name], publication)
 
     def _write(self, package: Package, names: Collection[str], publication: Publication) -> None:
-        """Write the folders of these names, which begin with their record."""
+        """Write the folders with these names. The record is the first file of each."""
         folders = [self.folder / name for name in names]
         publication.write(
             (folder, partial(format_folder, self.site, package, publication.today, partial(_read, folder)))
@@ -179,7 +179,7 @@ class WebDir:
         )
 
     def _names(self, package: str) -> set[str]:
-        """Return the folders of a package. A folder index.html would take the place of the page."""
+        """Return the names of a package's folders. A folder `index.html` would replace the page."""
         return {package, self.spellings.get(package, package)} - {PAGE_NAME}
 
     def _refuse_page_of_others(self, folder: StorePath) -> None:
@@ -192,11 +192,11 @@ class WebDir:
             )
 
     def clean_up(self) -> None:
-        """Remove the half-written files of runs that died."""
+        """Remove the half-written files of dead runs."""
         remove_staged(self.folder, self.all_packages.names())
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
-        """Publish files that span packages, by their paths below the directory; return how many changed."""
+        """Publish files that span packages, keyed by their paths below the directory; return how many changed."""
         folders: dict[StorePath, dict[str, bytes]] = {}
         for path, content in files.items():
             place = below(self.folder, path)

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
 
 ID_NAME = "_site.json"
-"""The file of the web directory that holds the id."""
+"""The name of the id's file in the web directory."""
 
 STYLE_SHEET = f"{STATIC_FOLDER}/winnow.css".encode()
-"""Every page that Winnow publishes names its style sheet."""
+"""Every page that Winnow publishes contains this text."""
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Who may publish to `output_dir`: the config at `config`, whose days are in `data_dir`."""
+    """The right of the config at `config`, whose days are in `data_dir`, to publish to `output_dir`."""
 
     data_dir: StorePath
     output_dir: StorePath
@@ -42,7 +42,7 @@ class Ownership:
 
     @property
     def site(self) -> str:
-        """The id of this config; '' before it has one. Raises StorageError."""
+        """The id of this config; empty before it has one. Raises StorageError."""
         return _read(self._own_file).get("site", "")
 
     def check(self) -> None:
@@ -52,7 +52,7 @@ class Ownership:
     def claim(self, *, adopt: bool = False) -> str:
         """Claim the web directory if it has no owner; return the id. Raises NotOursError if another config owns it.
 
-        `adopt`: take it over from its owner. Raises StorageError, and NotOursError for a page that Winnow did not make.
+        `adopt`: take it over from its owner. Raises NotOursError for a page that Winnow did not make, and StorageError.
         """
         own, found = self.site, _read(self._id_file).get("site", "")
         if found and found == own:
@@ -80,7 +80,7 @@ class Ownership:
         return first
 
     def _check(self, own: str, found: str) -> StorePath | None:
-        """Return the file of the config that owned the web directory before this one; None if none did.
+        """Return the id file of this config under its former name, if that owns the web directory; otherwise None.
 
         Raises NotOursError.
         """
@@ -109,7 +109,7 @@ class Ownership:
         )
 
     def _former_config(self, site: str) -> StorePath | None:
-        """Return the config file that has this id, if it is this config by another name."""
+        """Return the id file with this id, if it belongs to this config under another name."""
         folder = self.data_dir / IDS_FOLDER
         for name in list_names(folder):
             known = _read(folder / name)
@@ -130,7 +130,7 @@ class Ownership:
             )
 
     def _refuse_page_of_others(self) -> bool:
-        """Tell whether a first page of Winnow's is published. Raises NotOursError for another's page."""
+        """Return whether Winnow's first page is published. Raises NotOursError for a page that Winnow did not make."""
         page = read_if_there(self.output_dir / PAGE_NAME)
         if page is not None and not is_own_page(page):
             raise NotOursError(
@@ -144,22 +144,22 @@ class Ownership:
 
 
 def is_own_page(content: bytes) -> bool:
-    """Tell whether Winnow published a page."""
+    """Return whether Winnow made a page."""
     return STYLE_SHEET in content
 
 
 def _is_same(other: str, config: Path) -> bool:
-    """Tell whether a config is this one by another name: its file is gone, or has the same content."""
+    """Return whether a config is this one under another name: its file is gone, or has the same content."""
     if not os.path.exists(other):  # noqa: PTH110 - Path raises for another user's folder; here that is gone
         return True
     with suppress(OSError):
-        # Workers that share a machine have the same config in folders of their own.
+        # Workers on one machine may each have a copy of the config.
         return config.samefile(other) or config.read_bytes() == Path(other).read_bytes()
     return False
 
 
 def _read(place: StorePath) -> dict[str, str]:
-    """Return the content of an id's file; nothing if there is none. Raises StorageError."""
+    """Return the content of an id file; empty without one. Raises StorageError."""
     content = read_if_there(place)
     if content is None:
         return {}
@@ -175,7 +175,7 @@ def _write(place: StorePath, about: dict[str, str]) -> None:
 
 
 def _create(place: StorePath, site: str, **about: str) -> str:
-    """Write an id if there is none; return the one in the file. Of two processes, one succeeds."""
+    """Write an id unless there is one; return the id in the file. If two processes write, one of them wins."""
     create_file(place, _format({"site": site, **about}))
     return _read(place).get("site", "")
 

@@ -1,6 +1,6 @@
-"""Orphans: published files that no entry of the config accounts for any more, and their removal.
+"""Find and remove orphans: published files that no entry of the config asks for any more.
 
-Only what Winnow published is an orphan: files beside it, and folders without a record, are somebody else's.
+Only files that Winnow published are orphans. Other files, and folders without a record, belong to somebody else.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[str]]:
-    """Return, for each folder that has some, the names of its orphans; the record last, which makes the rest known.
+    """Return the names of the orphans by folder. A record comes last, since it identifies the other files.
 
-    `*` stands for the folders of all packages that only `*` selects.
-    `windows`: the lengths of the windows in days of each selector and group that is configured.
+    The key `*` stands for the folders of all packages that only `*` selects. `windows`: the lengths of the windows in
+    days of each configured selector and group.
     """
     found: dict[str, list[str]] = {}
     for name, state in web.read_all().items():
-        configured, style = _configured(name, state, web, windows), web.site.look_of(state.package)
+        configured, style = _configured(name, state, web, windows), web.site.style_of(state.package)
         badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
         orphans = [file for file, badge in badges.items() if badge and not _is_wanted(badge, style, configured)]
         if not configured:
@@ -46,11 +46,11 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
 
 
 def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict[str, list[str]]:
-    """Return the names of the orphans that each package has, and of the shards if `*` is not configured."""
+    """Return the orphans that each package of `*` has, and the shards' files if `*` is not configured."""
     summary = web.summary()
     if summary is None:
         return {}
-    style = web.site.looks.get(str(EVERYTHING), HEADLINE)
+    style = web.site.styles.get(str(EVERYTHING), HEADLINE)
     badges = [Badge(slug, days, {}) for days in summary.as_of for slug in summary.style.slugs]
     former = [badge for badge in badges if not _is_wanted((badge.slug, badge.days), style, configured)]
     orphans = [name for badge in former for name in (badge.file_name, badge.picture_name)]
@@ -60,19 +60,19 @@ def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict
 
 
 def _is_wanted(badge: tuple[str, int], style: BadgeStyle | None, windows: Collection[int]) -> bool:
-    """Tell whether the config asks for a badge, by its slug and its window."""
+    """Return whether the config asks for a badge. `badge`: its slug and its window's length."""
     slug, days = badge
     return style is not None and slug in style.slugs and days in windows
 
 
 def count_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> int:
-    """Return how many files are orphans: each package of `*` has the same."""
+    """Return the number of orphans. The key `*` counts once for each of its packages."""
     packages = len(web.all_packages.names()) if str(EVERYTHING) in orphans else 0
     return sum(len(files) * (packages if name == str(EVERYTHING) else 1) for name, files in orphans.items())
 
 
 def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
-    """Remove orphans, and folders that are empty then; a folder that stays forgets the windows that it has lost."""
+    """Remove orphans, then empty folders. Remove the windows of removed badges from the remaining records."""
     for name, files in orphans.items():
         if name == SHARDS_FOLDER:
             web.all_packages.remove()
@@ -88,7 +88,7 @@ def _remove_files(web: WebDir, name: str, files: Sequence[str]) -> None:
     if state is not None and FILE_NAME not in files:
         lost = {badge[1] for badge in map(parse_name, files) if badge}
         kept = tuple(window for window in state.former if window.days not in lost)
-        # First: what the record names is published again.
+        # The record first: Winnow renews every badge that the record names.
         replace_changed(folder, {FILE_NAME: format_record(replace(state, former=kept))})
     for file in files:
         remove(folder / file)
@@ -96,7 +96,7 @@ def _remove_files(web: WebDir, name: str, files: Sequence[str]) -> None:
 
 
 def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
-    """Remove these badges of each package; forget the windows of which no badge is left."""
+    """Remove these badges of each package, and from the shards the windows without a badge."""
     summary = web.summary()
     if summary is None:
         return
@@ -104,10 +104,10 @@ def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
     left = {days: [slug for slug in summary.style.slugs if (slug, days) not in gone] for days in summary.as_of}
     lost = {days for days, slugs in left.items() if not slugs}
     slugs = [slug for slug in summary.style.slugs if any(slug in kept for kept in left.values())]
-    # The files first: a prune that is cut off finds them again as long as the shards name their windows.
+    # The files first: after an interruption, the next prune finds the rest by the windows in the shards.
     for package in sorted(web.names()):
         for name in names:
-            remove(web.home(package) / name)
+            remove(web.package_folder(package) / name)
     for key in summary.shards:
         if shard := web.shard(key):
             web.write_shard(key, shard.without(lost))
@@ -117,7 +117,7 @@ def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
 def _configured(
     name: str, state: PackageState, web: WebDir, windows: Mapping[Selector | Group, Sequence[int]]
 ) -> Sequence[int]:
-    """Return the lengths of the windows that the config asks for in a folder; none where it asks for no such folder."""
+    """Return the lengths of the windows that the config wants in a folder; empty if it does not want the folder."""
     by_text = {str(which): days for which, days in windows.items()}
     if state.package in by_text and name == state.package:
         return by_text[state.package]

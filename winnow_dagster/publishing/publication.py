@@ -1,6 +1,6 @@
-"""Publication: the rules by which numbers take the place of published ones.
+"""Publication: the rules by which new numbers replace published ones.
 
-Packages, prefixes, groups and `*` follow the same rules. What their files hold is not decided here.
+Packages, prefixes, groups and `*` follow the same rules. This module does not decide what their files contain.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 N = TypeVar("N", Package, Shard)
-"""Numbers that are published together: of one package or group, or of a shard of packages."""
+"""The unit of a publication: a package or group, or a shard of packages."""
 
 
 class Publication:
-    """Publishes numbers as they read on the day after `through`. Notes in `failures` what cannot be written."""
+    """Publishes numbers as they read on the day after `through`. Collects errors of writing in `failures`."""
 
     def __init__(self, through: date, failures: Failures, batch: Batch) -> None:
         self.changed = 0
@@ -33,13 +33,13 @@ class Publication:
         self._through, self._failures, self._batch = through, failures, batch
 
     def newest(self, computed: N, published: N | None) -> N | None:
-        """Return the newer numbers of the two (R5); None if an older day is replayed: what is published stays then."""
+        """Return the newer numbers of the two (R5). None: this replays an older day, so the published files stay."""
         if published is None or mixes_sample(computed.source, published.source):
             return computed
         return None if self.is_replay(published.as_of) else computed.keep_newest(published)
 
     def is_replay(self, published: Collection[date]) -> bool:
-        """Tell whether something newer than `through` is published."""
+        """Return whether the published numbers are newer than `through`."""
         return any(day > self._through for day in published)
 
     def write(
@@ -47,24 +47,24 @@ class Publication:
         folders: Iterable[tuple[StorePath | str, Callable[[], Mapping[str, bytes]]]],
         write_record: Callable[[], int] | None = None,
     ) -> None:
-        """Write the record, if it is not the first file of each folder, and then what shows its numbers."""
-        # The record first: it may name a day that the badges do not show yet, never the other way round.
+        """Write the record, then the folders. Without `write_record`, the first file of each folder is its record."""
+        # The record first: it may be newer than the badges, never older.
         self.changed += write_record() if write_record else 0
         for folder, files in folders:
             with self._failures.collect():
                 self.changed += self._batch.add(folder, files())
 
     def end(self) -> None:
-        """Put the files in place that wait for it."""
+        """Put the staged files in place."""
         self._batch.put()
 
 
 def mixes_sample(one: str, other: str) -> bool:
-    """Tell whether only one of two sources is the sample source: their numbers never mix (R8)."""
+    """Return whether exactly one of two sources is the sample source: sample and real numbers never mix (R8)."""
     return (one == "sample") != (other == "sample")
 
 
 def refuse_sample_over_real(source: str, published: str, place: StorePath) -> None:
-    """Raise SampleOverRealError if `source` is the sample source and what is published comes from a real one."""
+    """Raise SampleOverRealError if `source` is the sample source and the published numbers are real."""
     if source == "sample" != published:
         raise SampleOverRealError(place)

@@ -1,7 +1,7 @@
-"""Publication of `*`: a shard of packages at a time, since there may be a million.
+"""Publish `*` shard by shard, since there may be a million packages.
 
-A shard is the record of the packages whose names begin alike. Winnow reads it back before it publishes anything newer,
-so that no number goes back to an older day (R5), even if the store is lost.
+A shard is the record of its packages. Winnow reads it back before it publishes anything newer. So no number goes back
+to an older day (R5), even if the store is lost.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from winnow_dagster.publishing.all_packages import AllPackagesDir
 
 MAX_STAGED_FILES = 20_000
-"""How many files wait to be put in place together."""
+"""The maximum number of files that Winnow stages before it puts them in place."""
 
 
 def publish_everything(
     web: AllPackagesDir, everything: Everything, min_downloads: int, through: date, failures: Failures
 ) -> int:
-    """Publish what was counted, as it reads on the day after `through`; return how many files change.
+    """Publish the packages of `*` as they read on the day after `through`; return how many files change.
 
-    Only packages with `min_downloads` honest downloads over the first window, and those that are published already.
-    Raises SampleOverRealError.
+    A new package needs `min_downloads` honest downloads over the first window. A published package stays. Raises
+    SampleOverRealError.
     """
     web.refuse_sample_over_real(everything.source)
     before = web.summary()
@@ -76,12 +76,12 @@ def publish_everything(
 
 
 def refresh_everything(web: AllPackagesDir, through: date, failures: Failures) -> None:
-    """Let what is published grow stale (R6), and its page with it."""
+    """Redraw the published badges and the page of `*` as they grow stale (R6)."""
     summary, writer = web.summary(), ShardWriter(web, through, failures)
     if summary is None or writer.publication.is_replay(summary.as_of.values()):
         return
     aged = summary.aged(writer.publication.today, web.site.stale_threshold_days)
-    # Otherwise no badge changes, and there may be a million.
+    # If no window has turned stale, no badge changes. There may be millions of badges.
     if aged != summary:
         for key in summary.shards:
             with failures.collect():
@@ -94,16 +94,16 @@ def refresh_everything(web: AllPackagesDir, through: date, failures: Failures) -
 
 
 class ShardWriter:
-    """Writes shards, and then what shows the numbers of each of their packages."""
+    """Writes shards, and then the files of their packages."""
 
     def __init__(self, web: AllPackagesDir, through: date, failures: Failures) -> None:
         self._web = web
         self.renderer = ShardRenderer(web.style, web.site.stale_threshold_days)
-        # Files wait in one folder. If a run dies, the next one would not find them among a million folders.
+        # Stage all files in one folder. After a crash, the next run could not find them among a million folders.
         self.publication = Publication(through, failures, Batch(failures, MAX_STAGED_FILES, web.shards))
 
     def write(self, key: str, shard: Shard, counts: ShardCounts | None = None) -> None:
-        """Write a shard and the badges of its packages, and their days if they were counted. Raises StorageError."""
+        """Write a shard, the badges of its packages and, with `counts`, their days. Raises StorageError."""
         folder = self._web.shard_folder(key)
         join = joiner(folder)
         self.renderer.start(shard, self.publication.today)
@@ -117,24 +117,24 @@ class ShardWriter:
         days, counted, shown = counts.days.get(name, ""), counts.shard.windows, shard.windows
         history = ShortHistory(days)
         if counted is not shown:
-            # Some windows are published and were not counted this time.
+            # The shard keeps published windows that this run did not count.
             history = merge_short_histories(days, read_if_there(folder / name / JSON_NAME), counted, shown)
         return {**badges, JSON_NAME: format_short_json(shard.source, name, history)}
 
 
 def _count(everything: Everything, published: Collection[str]) -> Iterator[tuple[str, ShardCounts]]:
-    """Yield each shard with what was counted; at last the published shards without a download."""
+    """Yield the counts of each shard, then of the published shards without a download."""
     left = dict.fromkeys(published)
     for part in everything.shards():
         for key, counts in part.items():
             left.pop(key, None)
             yield key, counts
     for key in left if everything.windows else ():
-        yield key, everything.nothing()
+        yield key, everything.empty_shard()
 
 
 def _choose(counted: Shard, published: Shard | None, min_downloads: int) -> Shard:
-    """Return a shard with the packages that have enough honest downloads, and those that are published already."""
+    """Return a shard with the packages that have enough honest downloads or are published already."""
     known = published.packages if published else {}
     chosen = {n: found for n, found in counted.packages.items() if (found[0] or 0) >= min_downloads or n in known}
     return replace(counted, packages=chosen)

@@ -1,1 +1,1 @@
-"""What the world sees: counts to the bytes of files. Renders; writes nothing."""
+"""Render published files: turn counts into bytes. Nothing here writes a file."""

@@ -1,4 +1,4 @@
-"""Files of all packages that only `*` selects: a record for each shard of their names, and what lists the shards."""
+"""The shared files of the packages that only `*` selects: shards, their summary, and the page that searches them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEADLINE = BadgeStyle(slugs=SLUGS[:1])
 
 
 def format_shard(shard: Shard) -> bytes:
-    """Return a shard's file: one line a package."""
+    """Return a shard's file, with one line for each package."""
     head = {
         "format": FORMAT,
         "source": shard.source,
@@ -38,14 +38,14 @@ def format_shard(shard: Shard) -> bytes:
             for days, window in zip(shard.lengths, shard.windows, strict=True)
         ],
     }
-    # Names are lower case letters, digits and '-': none has to be escaped, and none is None.
+    # Names are lower-case letters, digits and '-', so none needs an escape, and none contains `None`.
     lines = ",\n".join([f' "{name}":{list(numbers)}'.replace(", ", ",") for name, numbers in shard.packages.items()])
     lines = lines.replace("None", "null")
     return f'{json.dumps(head)[:-1]}, "packages": {{\n{lines}\n}}}}\n'.encode()
 
 
 def parse_shard(content: bytes | None) -> Shard | None:
-    """Return the content of a shard's file; None if it is missing, damaged, or of another format."""
+    """Return the shard in a file; None if the file is missing, damaged or of another format."""
     try:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
@@ -66,30 +66,30 @@ def parse_shard(content: bytes | None) -> Shard | None:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is published of `*`: how many packages each shard has, the newest day of each window, and the style."""
+    """The summary of the published `*`: the shards, the newest day of each window, and the style."""
 
     source: str
     as_of: Mapping[int, date]
-    """The newest day of any shard, by the window's length in days, the headline's first."""
+    """The newest day of each window over all shards, by its length in days, the headline's first."""
 
     configured: Collection[int]
-    """The lengths of the configured windows. The others are published and no longer configured."""
+    """The lengths of the configured windows. Other windows are published but no longer configured."""
 
     shards: Mapping[str, int]
-    """How many packages each shard has."""
+    """The number of packages of each shard."""
 
     stale: frozenset[int] = frozenset()
-    """The windows whose badges say their day since it is old."""
+    """The windows whose badges name their day because they are stale."""
 
     style: BadgeStyle = HEADLINE
     """The style of the published badges."""
 
     short_days: tuple[str, ...] = ()
-    """Short days, which Winnow counts as they are."""
+    """Short days that Winnow counts as they are."""
 
     @property
     def packages(self) -> int:
-        """How many packages there are."""
+        """The number of packages."""
         return sum(self.shards.values())
 
     @property
@@ -98,25 +98,25 @@ class Summary:
         return {str(days): str(as_of) for days, as_of in self.as_of.items() if days in self.configured}
 
     def aged(self, today: date, stale_threshold_days: int) -> Summary:
-        """Return this with the windows that are stale on `today`."""
+        """Return the summary with the windows that are stale on `today`."""
         stale = frozenset(d for d, as_of in self.as_of.items() if is_stale(as_of, today, stale_threshold_days))
         return replace(self, stale=stale)
 
     def without(self, lengths: Collection[int], slugs: Sequence[str]) -> Summary:
-        """Return this without the windows of these lengths, and with the badges of these slugs only."""
+        """Return the summary without the windows of these lengths, and with these kinds of badges only."""
         as_of = {days: as_of for days, as_of in self.as_of.items() if days not in lengths}
         style = replace(self.style, slugs=tuple(slugs))
         return replace(self, as_of=as_of, stale=self.stale - set(lengths), style=style)
 
     def state(self) -> PackageState:
-        """Return the windows as those of a package without numbers, for judging how old they are."""
+        """Return the windows as a package without numbers, for a check of their age."""
         found = [(d, as_of) for d, as_of in self.as_of.items() if d in self.configured]
         windows = [WindowState(d, WindowCounts(Window(d, as_of), {}), d) for d, as_of in found]
         return PackageState(str(EVERYTHING), self.source, tuple(windows))
 
 
 def format_summary(summary: Summary) -> bytes:
-    """Return the file that lists the shards."""
+    """Return the summary's file."""
     return to_json(
         {
             "format": FORMAT,
@@ -138,20 +138,20 @@ def format_summary(summary: Summary) -> bytes:
 
 
 def parse_summary(content: bytes | None) -> Summary | None:
-    """Return the content of that file; None if it is missing, damaged, or of another format."""
+    """Return the summary in a file; None if the file is missing, damaged or of another format."""
     try:
         fields = json.loads(content or b"{}")
         if fields["format"] != FORMAT:
             return None
         # The first release with `*` had neither `former` nor `look`, and `stale` was true or false.
-        as_of, look, stale = {**fields["as_of"], **fields.get("former", {})}, fields.get("look"), fields["stale"]
+        as_of, style, stale = {**fields["as_of"], **fields.get("former", {})}, fields.get("look"), fields["stale"]
         return Summary(
             fields["source"],
             {int(days): date.fromisoformat(day) for days, day in as_of.items()},
             frozenset(map(int, fields["as_of"])),
             fields["shards"],
             frozenset(map(int, stale if isinstance(stale, list) else ())),
-            _parse_style(look) if look else HEADLINE,
+            _parse_style(style) if style else HEADLINE,
             tuple(fields.get("short_days", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -159,7 +159,7 @@ def parse_summary(content: bytes | None) -> Summary | None:
 
 
 def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
-    """Return the page that finds any package by its name. `dataset`: the public dataset behind the source, or empty."""
+    """Return the page that finds any package by its name. `dataset`: the source's public dataset, or empty."""
     # None is left if every window that was published is no longer configured, and was pruned.
     windows = sorted(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
     days, as_of = windows[0] if windows else (None, "")

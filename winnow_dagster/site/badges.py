@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.shard import Numbers, Shard
 
 MAX_CACHED = 50_000
-"""How many packages, or badges, the caches of a `ShardRenderer` hold before it empties them."""
+"""The maximum number of entries in each cache of a `ShardRenderer`, which then empties both."""
 
 
 def badge_files(badge: Badge) -> dict[str, bytes]:
@@ -33,15 +33,15 @@ def badges_of_shard(
     """
     state = shard.state(numbers)
     badges = badges_of(state, style, today=today, stale_threshold_days=stale_threshold_days, slugs=style.slugs)
-    return [badge for badge in badges if shard.knows(numbers, badge.days, badge.slug)]
+    return [badge for badge in badges if shard.can_show(numbers, badge.days, badge.slug)]
 
 
 @dataclass
 class ShardRenderer:
-    """Draws the badges of many packages. Packages of the same numbers, and badges of the same payload, are drawn once.
+    """Draws the badges of many packages. It draws equal numbers, and equal payloads, only once.
 
-    The cache of packages holds one kind of shard at a time, and its keys are all the numbers of a package. The keys of
-    the cache of badges are whole payloads. So no key omits anything that a badge shows.
+    The first cache is for one kind of shard at a time. Its keys are all the numbers of a package. The keys of the
+    second cache are whole payloads. So no key omits anything that a badge shows.
     """
 
     style: BadgeStyle
@@ -51,7 +51,7 @@ class ShardRenderer:
     _drawn: tuple[Shard, date] | None = None
 
     def start(self, shard: Shard, today: date) -> None:
-        """Draw packages of this shard from now on, as they read on `today`."""
+        """From now on, draw packages of this shard as they read on `today`."""
         drawn = replace(shard, packages={}), today
         if drawn != self._drawn:
             self._drawn = drawn

@@ -1,6 +1,6 @@
-"""Charts: days of a history as SVG that stands in a page, its colours by class, so that the page's style sheet decides.
+"""Charts: days of a history as SVG inside a page. The page's style sheet colours them by class.
 
-Days that are missing are shown as such, never as zero. Every chart of days has a table behind it.
+A chart shows a missing day as missing, never as zero. Every chart of days has a table with its numbers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 30
 TICKS = 4
-DATES = 5
-MAX_TITLED = 92
-"""Up to how many days each has a title of its own to hover over."""
+MAX_DATE_LABELS = 5
+MAX_TITLED_DAYS = 92
+"""The maximum number of days for which each day has a title to hover over."""
 
 RAW = NUMBERS.index("raw")
 HONEST = NUMBERS.index("honest")
@@ -39,16 +39,16 @@ SHARE_WIDTH, SHARE_HEIGHT = 120, 14
 
 @dataclass(frozen=True)
 class Series:
-    """The numbers of a day that a chart stacks, and what they are parts of."""
+    """The numbers of a day that a chart stacks, and the number that they are parts of."""
 
     title: str
     styles: Mapping[str, str]
-    """By the name of a number, lowest first, the class of its bars."""
+    """The CSS class of each number's bars, keyed by the number's name, lowest bars first."""
 
     whole: str = "raw"
 
     def is_unknown(self, row: Mapping[str, int | None]) -> bool:
-        """Return whether a day has none of the numbers."""
+        """Return whether none of the numbers is known for a day."""
         return all(row[number] is None for number in self.styles)
 
 
@@ -57,16 +57,16 @@ BY_CATEGORY = Series("Downloads by day and category", {category: f"c-{category}"
 
 @dataclass(frozen=True)
 class Plot:
-    """A stacked chart of some days: its SVG, and what it shows in a sentence."""
+    """A stacked chart of some days: its SVG, and a sentence that sums it up."""
 
     svg: str
     summary: str
 
 
 def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -> Plot:
-    """Return the chart of the `days` days that end with the newest stored one. `name` is unique in the page.
+    """Return the chart of the last `days` days up to the newest stored day. `name` must be unique in the page.
 
-    A day of which the series is unknown looks like a missing one. Raises ValueError where nothing is stored.
+    A day on which the series is unknown looks like a missing day. Raises ValueError if no day is stored.
     """
     if history.last is None:
         raise ValueError("there is no day to plot")
@@ -104,13 +104,13 @@ def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -
         for day, row in rows.items():
             floor[day] += row[number] or 0
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
-    if days <= MAX_TITLED:
+    if days <= MAX_TITLED_DAYS:
         parts += _titles(shown, stored, scale)
     return Plot("".join(parts) + "</svg>", summary)
 
 
 def spark(history: History, days: int) -> str:
-    """Return a small line of the honest downloads of the newest `days` days, broken where a day is missing."""
+    """Return a sparkline of the honest downloads of the newest `days` days. A missing day breaks the line."""
     if history.last is None:
         return ""
     known = {day.date: day.numbers[HONEST] for day in history.newest(days).days}
@@ -125,7 +125,7 @@ def spark(history: History, days: int) -> str:
             pen = "M"
             continue
         x, y = 2 + at * (SPARK_WIDTH - 4) / max(days - 1, 1), SPARK_HEIGHT - 2 - count * (SPARK_HEIGHT - 4) / top
-        # A round cap makes a dot of a day that stands alone.
+        # The round line cap turns a single day into a dot.
         path.append(f"{pen}{x:.3g} {y:.3g}" + "h0" * (pen == "M"))
         pen = "L"
     label = f"{min(found.values()):,} to {max(found.values()):,} honest downloads a day in {len(found)} days"
@@ -136,7 +136,7 @@ def spark(history: History, days: int) -> str:
 
 
 def share_bar(counts: WindowCounts) -> str:
-    """Return the seven categories of a window as parts of one bar."""
+    """Return one bar with the shares of the seven categories of a window."""
     if not counts.raw:
         return ""
     parts, at = [], 0.0
@@ -155,14 +155,14 @@ def share_bar(counts: WindowCounts) -> str:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Where days and downloads lie in a chart."""
+    """The coordinates of days and downloads in a chart."""
 
     days: int
     most: int
 
     @cached_property
     def step(self) -> float:
-        """The downloads between two lines: 1, 2 or 5 times a power of ten."""
+        """The downloads between two grid lines: 1, 2 or 5 times a power of ten."""
         rough = max(self.most, 1) / TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         return max(1.0, next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough))
@@ -174,25 +174,25 @@ class _Scale:
 
     @cached_property
     def pitch(self) -> float:
-        """From one day to the next."""
+        """The distance between two days."""
         return (WIDTH - LEFT - RIGHT) / self.days
 
     @cached_property
     def width(self) -> float:
-        """Of a bar."""
-        return self.pitch * (0.8 if self.days <= MAX_TITLED else 1)
+        """The width of a bar."""
+        return self.pitch * (0.8 if self.days <= MAX_TITLED_DAYS else 1)
 
     @cached_property
     def height(self) -> float:
-        """Of one download."""
+        """The height of one download."""
         return (HEIGHT - TOP - BOTTOM) / self.top
 
     def x(self, at: int) -> float:
-        """Return where the bar of a day begins."""
+        """Return the left edge of a day's bar."""
         return LEFT + at * self.pitch + (self.pitch - self.width) / 2
 
     def y(self, downloads: float) -> float:
-        """Return the height of so many downloads."""
+        """Return the y coordinate of a number of downloads."""
         return HEIGHT - BOTTOM - downloads * self.height
 
 
@@ -202,7 +202,7 @@ def _axes(scale: _Scale, days: Sequence[date]) -> Iterator[str]:
         y = scale.y(line * scale.step)
         yield f'<path class="line" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(line * scale.step)}</text>'
-    every = max(1, math.ceil(len(days) / DATES))
+    every = max(1, math.ceil(len(days) / MAX_DATE_LABELS))
     for at in range(len(days) - 1, -1, -every):
         x = scale.x(at) + scale.width / 2
         anchor = "end" if at == len(days) - 1 else "middle"
@@ -211,10 +211,10 @@ def _axes(scale: _Scale, days: Sequence[date]) -> Iterator[str]:
 
 
 def _bars(style: str, bars: Sequence[tuple[int, float, float]], scale: _Scale) -> str:
-    """Return one path of a bar per day: its place, and from and to how many downloads."""
+    """Return one path with all bars. Each bar has the index of its day, and its lower and upper downloads."""
     if not bars:
         return ""
-    # Without calls: a year of days has thousands of bars.
+    # Inlined, without function calls: a year of days has thousands of bars.
     left, pitch, width, base, height = scale.x(0), scale.pitch, f"{scale.width:.1f}", scale.y(0), scale.height
     path = "".join(
         [
@@ -226,7 +226,7 @@ def _bars(style: str, bars: Sequence[tuple[int, float, float]], scale: _Scale) -
 
 
 def _spans(style: str, places: Sequence[int], scale: _Scale) -> str:
-    """Return one path over the whole height of these days, without a gap between them."""
+    """Return one path that fills the whole height of these days, without gaps between neighbours."""
     path = "".join(_span(at, scale) for at in places)
     return f'<path class="{style}" d="{path}"/>' if path else ""
 
@@ -236,13 +236,13 @@ def _span(at: int, scale: _Scale) -> str:
 
 
 def _marks(places: Sequence[int], scale: _Scale) -> str:
-    """Return a line below each of the provisional days."""
+    """Return a path with a line below each provisional day."""
     path = "".join(f"M{scale.x(at):.1f} {HEIGHT - BOTTOM + 4}h{scale.width:.1f}" for at in places)
     return f'<path class="provisional" d="{path}"/>' if path else ""
 
 
 def _titles(days: Sequence[date], stored: Sequence[Day], scale: _Scale) -> Iterator[str]:
-    """Yield for each day an invisible bar whose title tells its counts."""
+    """Yield for each day an invisible bar whose title shows the counts."""
     found = {day.date: day for day in stored}
     for at, day in enumerate(days):
         told = "missing"

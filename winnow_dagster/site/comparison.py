@@ -1,7 +1,7 @@
-"""Comparison: which window a list shows for each package or group, so that rows can be compared.
+"""Comparison: choose the window that a list shows for each package or group, so that readers can compare rows.
 
-If all have a window of the same length, the list shows that one: then a group never ranks below its own member.
-Otherwise each row shows its headline window, and only rows with the same number of days are ranked together.
+If all rows have a window of the same length, the list shows that one. Then a group never ranks below its own member.
+Otherwise each row shows its headline window, and the list ranks only rows with the same number of days together.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def common_length(states: Sequence[PackageState]) -> int | None:
-    """Return the length in days of a window that all have; None if there is none.
+    """Return the length in days of a window that all states have; None if there is none.
 
-    Of several, it prefers the one that most have as headline, then the longest. It is never ALL, which has different
-    days in each.
+    Of several lengths, this prefers the most frequent headline, then the longest. It is never ALL, whose number of days
+    differs between packages.
     """
     lengths = [{window.days for window in state.windows} - {ALL} for state in states]
     shared = set[int].intersection(*lengths) if lengths else set()
@@ -29,12 +29,12 @@ def common_length(states: Sequence[PackageState]) -> int | None:
 
 
 def shown_window(state: PackageState, common: int | None) -> WindowState:
-    """Return the window of the common length, or the headline's if there is none."""
+    """Return the window of the common length; without one, the headline's window."""
     return next((window for window in state.windows if window.days == common), state.headline)
 
 
 def name_window(window: WindowState) -> str:
-    """Return the length of a window in words, in days once it has counts: `30 days`."""
+    """Return the length of a window in words: `30 days`. For ALL, the number of days is known once it has counts."""
     days = window.counts.window.days if window.counts else window.days
     if days == ALL:
         return "all days"
@@ -42,7 +42,7 @@ def name_window(window: WindowState) -> str:
 
 
 def rank(window: WindowState) -> tuple[int, int]:
-    """Return the sort key of a row: those without a number last, then longer windows first, then more downloads."""
+    """Return the sort key of a row: rows with a number first, then longer windows, then more downloads."""
     if window.counts is None:
         return 1, 0
     return -window.counts.window.days, -window.counts.honest

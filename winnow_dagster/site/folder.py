@@ -1,11 +1,11 @@
-"""A package's folder: the files that are published of one package or group, each badge twice, and its page."""
+"""The published folder of one package or group: its record, history, badges (JSON and SVG) and page."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import keep_look, may_replace
+from winnow_dagster.core.badge import keep_style, may_replace
 from winnow_dagster.site.badges import badge_files
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
@@ -29,8 +29,8 @@ PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
 def format_folder(site: SiteConfig, package: Package, today: date, published: Published) -> dict[str, bytes]:
     """Return the files of a package's folder by name, the record first and the page last.
 
-    `published` gives the content of a published file. A published badge that the config no longer asks for is renewed.
-    A published number stays unless there is another number for it (R5).
+    `published`: returns the content of a published file. Winnow also renews published badges that are no longer
+    configured. A published number stays unless a new number replaces it (R5).
     """
     state = package.state
     files = {
@@ -44,19 +44,19 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
         files |= drawn if is_new else {badge.picture_name: drawn[badge.picture_name]}
         shown.append(badge)
     listed = {(b.slug, b.days) for b in site.chosen(replace(state, former=()), today)}
-    asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.look_of(state.package) else shown
+    asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.style_of(state.package) else shown
     badges = asked_for or site.badges(state, today)[:1]
     files[PAGE_NAME] = format_page(state, package.history, badges, site, today)
     return files
 
 
 def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
-    """Yield each badge of a folder, and whether it is new or stays as published."""
-    look = site.look_of(state.package)
-    asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()
+    """Yield each badge of a folder. The flag is False if the published payload stays."""
+    style = site.style_of(state.package)
+    asked_for = {badge.stem for badge in site.chosen(state, today)} if style else set()
     for computed in site.badges(state, today):
         before = parse_payload(published(computed.file_name))
         if computed.stem in asked_for or before:
-            badge = computed if look else keep_look(before, computed)
+            badge = computed if style else keep_style(before, computed)
             is_new = may_replace(before, badge.payload)
             yield (badge if is_new else replace(computed, payload=before)), is_new

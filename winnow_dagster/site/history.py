@@ -1,4 +1,4 @@
-"""History files: a package's stored days as JSON, one line a day, and as CSV. Their shapes are documented in README."""
+"""History files: a package's days as JSON, one line a day, and as CSV. README documents their formats."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ JSON_NAME, CSV_NAME = "history.json", "history.csv"
 FORMAT = 1
 READINGS = {True: "provisional", False: "settled"}
 SHORT_FORMAT = 2
-"""The format of the days of a package that `*` published: its honest and raw downloads by day."""
+"""The format for packages that only `*` selects: honest and raw downloads by day."""
 
 _PARTS = {"categories": CATEGORIES, **{dimension.part: dimension.keys for dimension in DIMENSIONS}}
 
 _LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS), "%s"))
 
-# A line of JSON, to be filled with words and numbers that need no escape, in the order of NUMBERS. None is unknown.
+# The template of a day's line of JSON. Its values, in the order of NUMBERS, need no escape. None is unknown.
 _DAY = "  " + json.dumps(
     {
         "date": "%s",
@@ -41,7 +41,7 @@ _DAY = "  " + json.dumps(
 
 
 def format_json(state: PackageState, history: History) -> bytes:
-    """Return `history.json`: days oldest first, and the ranges of days that are missing between them."""
+    """Return `history.json`: the days, oldest first, and the ranges of missing days between them."""
     head = {
         "format": FORMAT,
         "package": state.package,
@@ -57,7 +57,7 @@ def format_json(state: PackageState, history: History) -> bytes:
 
 
 def parse_json(content: bytes | None) -> History:
-    """Return what a `history.json` says; nothing of one that is not there, damaged, or of another format."""
+    """Return the history in a `history.json`; empty if the file is missing, damaged or of another format."""
     try:
         fields = json.loads(content or b"{}")
         days = fields["days"]
@@ -81,25 +81,25 @@ def parse_json(content: bytes | None) -> History:
 
 
 def definition_of_day(fields: Mapping[str, Any], day: str) -> Definition:
-    """Return by which definition a package's history, of those that `*` publishes, counts a day. Raises ValueError."""
+    """Return the definition by which a SHORT_FORMAT history counts a day. Raises ValueError."""
     stated = fields.get("definitions", {}).get(day, fields.get("definition"))
     return _former_definition(date.fromisoformat(day)) if stated is None else Definition(stated)
 
 
 def _former_definition(day: date) -> Definition:
-    """Return what releases that published no definition counted on a day."""
+    """Return the definition of a day in files of releases that did not publish it."""
     return Definition.REQUESTS if needs_file_names(day) else Definition.FILES
 
 
 def format_csv(history: History) -> bytes:
-    """Return `history.csv`: a header, then a line a day, of numbers, days and two words only."""
+    """Return `history.csv`: a header, then a line for each day. No value needs quotes."""
     header = ",".join(("date", "reading", *NUMBERS, "definition"))
     lines = [header, *(_LINE % row for row in _rows(history, READINGS))]
     return "".join([f"{line}\r\n" for line in lines]).replace("None", "").encode()
 
 
 def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...]]:
-    """Return the date, the reading in a word, the numbers and the definition of each day; None for what is unknown."""
+    """Return the date, reading, numbers and definition of each day. None is unknown."""
     return [
         (day.date, None if day.provisional is None else words[day.provisional], *day.numbers, day.definition)
         for day in history.days
@@ -107,7 +107,7 @@ def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...
 
 
 def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
-    """Return a day; what its file lacks is unknown."""
+    """Return a day. Numbers that its file lacks are unknown."""
     at = date.fromisoformat(day["date"])
     numbers = [day.get("raw"), *(day.get(part, {}).get(name) for part, names in _PARTS.items() for name in names)]
     if not all(number is None or type(number) is int for number in numbers):
@@ -119,13 +119,13 @@ def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
 
 @dataclass(frozen=True)
 class ShortHistory:
-    """The days of a package that only `*` selects: honest and raw downloads only."""
+    """The days of a package that only `*` selects, with honest and raw downloads only."""
 
     days: str
     """The downloads of each day, as the members of a JSON object: `"2025-06-30":[honest,raw],...`"""
 
     requests: Sequence[str] = ()
-    """The days that a former release counted by another definition (R9)."""
+    """The days that an older release counted by Definition.REQUESTS (R9)."""
 
 
 def format_short_json(source: str, package: str, history: ShortHistory) -> bytes:
@@ -139,9 +139,9 @@ def format_short_json(source: str, package: str, history: ShortHistory) -> bytes
 def merge_short_histories(
     computed: str, published: bytes | None, counted: Sequence[Window], shown: Sequence[Window]
 ) -> ShortHistory:
-    """Return the days of the windows that are `shown`: no published day is taken back (R5).
+    """Return the days of the `shown` windows, and keep every published day among them (R5).
 
-    `computed`: the days of the windows that were `counted`. Days outside of these stay as they are published.
+    `computed`: the days of the `counted` windows. Days outside of these stay as published.
     """
     try:
         history = json.loads(published or b"{}")

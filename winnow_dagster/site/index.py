@@ -1,4 +1,4 @@
-"""What spans packages: the page that lists them, and the health file."""
+"""Files that span packages: the page and the JSON that list them, and the health file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from winnow_dagster.site.all_packages import SUMMARY_NAME
 from winnow_dagster.site.chart import share_bar, spark
 from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.site.record import key_of, summary, to_json
+from winnow_dagster.site.record import format_counts, to_json, window_key
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import STATIC_FOLDER, render, static_files
 
@@ -48,7 +48,7 @@ class Row:
     badge: Badge
     status: str | None
     window: WindowState
-    """The window whose numbers the list shows. It has the same length in all rows if they share one."""
+    """The window that the list shows. Its length is the same in all rows if they share one."""
 
     @property
     def is_group(self) -> bool:
@@ -62,13 +62,13 @@ class Row:
 
     @property
     def note(self) -> str | None:
-        """A problem, or else a remark: a package without a download."""
+        """The problem, or else a remark, such as on a package without a download."""
         return self.status or remark_on(self.state)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Every package and group that is published, and up to which day."""
+    """Every published package and group, and the newest day that may be included."""
 
     rows: Sequence[Row]
     source: str
@@ -87,10 +87,10 @@ class Listing:
         return max((counts.window.as_of for counts in headlines if counts), default=None)
 
     def files(self, history_of: Callable[[str], History], *, started: datetime, finished: datetime) -> dict[str, bytes]:
-        """Return the files that span packages, by their paths; `history_of` gives the published days of a folder."""
+        """Return the files that span packages, keyed by path. `history_of`: returns a folder's published history."""
         static = {f"{STATIC_FOLDER}/{name}": content for name, content in static_files().items()}
         return {
-            # Before the page that needs them.
+            # Static files first: the page needs them.
             **static,
             PACKAGES_NAME: format_packages(self),
             PAGE_NAME: format_index(self, history_of),
@@ -101,7 +101,7 @@ class Listing:
 def list_packages(
     states: Sequence[PackageState], spellings: Mapping[str, str], site: SiteConfig, *, through: date, today: date
 ) -> list[Row]:
-    """Return a row for each package or group, in the order given, under the name that the config gives it."""
+    """Return a row for each package or group, in the given order, with the config's spelling of its name."""
     common = common_length(states)
     return [
         Row(
@@ -116,7 +116,7 @@ def list_packages(
 
 
 def describe_problem(state: PackageState, through: date) -> str | None:
-    """Return why a window of a package does not end with `through`; None if all do."""
+    """Return why some window of a package does not end with `through`; None if all do."""
     behind = [w for w in state.windows if w.counts is None or w.counts.window.as_of < through]
     if not behind:
         return None
@@ -132,7 +132,7 @@ def describe_problem(state: PackageState, through: date) -> str | None:
 
 
 def format_index(listing: Listing, history_of: Callable[[str], History]) -> bytes:
-    """Return `index.html`: packages and groups, longer windows first, then by their honest count."""
+    """Return `index.html`: packages and groups, sorted by window length, then by honest count."""
     ordered = sorted(listing.rows, key=lambda row: rank(row.window))
     return render(
         "index.html",
@@ -149,7 +149,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
 
 
 def _cells(row: Row, history: History) -> dict[str, object]:
-    """Return what the page shows of a package."""
+    """Return the template's values for a row."""
     width, height = size(row.badge.payload)
     counts = row.window.counts
     return {
@@ -169,7 +169,7 @@ def _cells(row: Row, history: History) -> dict[str, object]:
 
 
 def format_packages(listing: Listing) -> bytes:
-    """Return `_packages.json`: every package's and group's windows, in the config's order."""
+    """Return `_packages.json`: the windows of every package and group, in the config's order."""
     return to_json(
         {
             "format": PACKAGES_FORMAT,
@@ -184,7 +184,7 @@ def format_packages(listing: Listing) -> bytes:
 
 
 def _everything(listing: Listing) -> dict[str, object]:
-    """Return the summary of `*` for published JSON; nothing if nothing of it is published."""
+    """Return the summary of `*` for published JSON; empty if `*` is not published."""
     found = listing.everything
     if found is None:
         return {}
@@ -202,14 +202,14 @@ def _package_entry(row: Row) -> dict[str, object]:
     return {
         "name": row.name,
         "folder": row.state.package,
-        "headline": key_of(row.state.headline.days),
-        "windows": {key_of(w.days): summary(w.counts) for w in row.state.windows if w.counts},
+        "headline": window_key(row.state.headline.days),
+        "windows": {window_key(w.days): format_counts(w.counts) for w in row.state.windows if w.counts},
         "error": row.status,
     }
 
 
 def format_health(listing: Listing, *, started: datetime, finished: datetime) -> bytes:
-    """Return `_health.json`: the keys of pypi-winnow-downloads, with as-of and all windows beside them."""
+    """Return `_health.json`: the keys of pypi-winnow-downloads, and as-of and all windows."""
     rows = sorted((row for row in listing.rows if not row.is_group), key=lambda row: row.name)
     groups = {row.name: _health(row) for row in listing.rows if row.is_group}
     return to_json(
@@ -241,7 +241,7 @@ def _health(row: Row) -> dict[str, object]:
             "as_of": str(counts.window.as_of),
             "count": counts.honest,
             **{dimension.health_key: _health_counts(counts, dimension) for dimension in DIMENSIONS},
-            "windows": {key_of(w.days): summary(w.counts) for w in row.state.windows if w.counts},
+            "windows": {window_key(w.days): format_counts(w.counts) for w in row.state.windows if w.counts},
         }
     if row.status is not None:
         health["error"] = row.status

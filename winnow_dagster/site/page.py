@@ -1,4 +1,4 @@
-"""The page of one package or group: what was counted, day by day, what was winnowed, and how to show the badge."""
+"""The page of one package or group: its counts by day and category, and snippets that show its badge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import FILE_NAME
-from winnow_dagster.site.snippets import ROOT_TO_FILL, own_picture, shields_picture, snippets
+from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, own_picture, shields_picture, snippets
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
+    from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
     from winnow_dagster.site.site import SiteConfig
 
 PAGE_NAME = "index.html"
-RANGES = (30, 90, 365)
-"""Over how many days there is a chart, if so many are stored."""
+CHART_DAYS = (30, 90, 365)
+"""The lengths of the charts in days. A longer one needs more stored days than the one before."""
 
-FIRST = {"downloads", "honest-share"}
-"""The badges that are shown at the top; the others wait below."""
+TOP_SLUGS = {"downloads", "honest-share"}
+"""The slugs of the badges at the top of the page. The others follow below."""
 
-TABLE = 1 + len(CATEGORIES)
-"""How many of a day's NUMBERS the table behind a chart shows: raw and the categories."""
+TABLE_COLUMNS = 1 + len(CATEGORIES)
+"""The number of NUMBERS in a chart's table: raw and the categories, which come first."""
 
 MEANINGS: Mapping[str, str] = {
     "honest": f"{', '.join(INSTALLERS)}, outside CI: what the badge shows",
@@ -53,7 +53,7 @@ MEANINGS: Mapping[str, str] = {
 
 
 class Panel(NamedTuple):
-    """One chart of days with the table behind it, newest day first."""
+    """A chart of days with its table, newest day first."""
 
     days: int
     svg: Markup
@@ -62,7 +62,7 @@ class Panel(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of a table of windows: a name, what it means, and for each window a count and its share of the whole."""
+    """A line of a table: a name, its meaning, and for each window a count and its share."""
 
     name: str
     meaning: str
@@ -70,12 +70,12 @@ class Line(NamedTuple):
 
 
 def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: SiteConfig, today: date) -> bytes:
-    """Return the page as it reads on `today`. `badges`: those that are published, the headline first."""
+    """Return the page as it reads on `today`. `badges`: the published badges, the headline first."""
     counted = [window.counts for window in state.windows if window.counts]
     headline = state.headline.counts
-    along = site.count_along.get(state.source)
+    along = site.reader_queries.get(state.source)
     is_group = state.package.startswith(GROUP_FOLDER)
-    root, folder, stem = site.base_url or ROOT_TO_FILL, state.package, badges[0].stem
+    root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
     page = f"{root}/{folder}/"
     return render(
         "package.html",
@@ -85,7 +85,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         is_group=is_group,
         state=state,
         sample=state.source == "sample",
-        is_removed=site.look_of(state.package) is None,
+        is_removed=site.style_of(state.package) is None,
         headline=headline,
         remark=remark_on(state),
         share=format_share(headline.honest, headline.raw) if headline else "",
@@ -95,8 +95,8 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         short_days=sorted({day for counts in counted for day in counts.short_days}),
         spans=[_span(window) for window in state.windows if window.counts],
         message=badges[0].payload.get("message", ""),
-        headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in FIRST],
-        others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in FIRST],
+        headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in TOP_SLUGS],
+        others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in TOP_SLUGS],
         panels=[] if history.last is None else list(_panels(history)),
         categories=CATEGORIES,
         counted=counted,
@@ -108,7 +108,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
             "drawn here": snippets(own_picture(root, folder, stem), page),
             "drawn by shields.io": snippets(shields_picture(root, folder, stem), page),
         },
-        filled=ROOT_TO_FILL if not site.base_url else "",
+        filled=ROOT_PLACEHOLDER if not site.base_url else "",
         files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
@@ -130,16 +130,16 @@ def _panels(history: History) -> Iterator[Panel]:
     if history.first is None or history.last is None:
         return
     stored = (history.last - history.first).days + 1
-    for at, days in enumerate(RANGES):
-        if at == 0 or stored > RANGES[at - 1]:
+    for at, days in enumerate(CHART_DAYS):
+        if at == 0 or stored > CHART_DAYS[at - 1]:
             found = plot(history, days, f"days{days}")
             rows = "".join([_row(day) for day in reversed(history.newest(days).days)])
             yield Panel(days, Markup(found.svg), found.summary, Markup(rows))  # noqa: S704 - numbers and our own words
 
 
 def _row(day: Day) -> str:
-    """Return a day as a line of the table behind a chart; a template takes four times as long for a year of them."""
-    cells = "".join([f"<td>{UNKNOWN if count is None else f'{count:,}'}</td>" for count in day.numbers[:TABLE]])
+    """Return a day as a line of a chart's table. For a year of days, a template takes four times as long."""
+    cells = "".join([f"<td>{UNKNOWN if count is None else f'{count:,}'}</td>" for count in day.numbers[:TABLE_COLUMNS]])
     notes = [UNKNOWN if day.provisional is None else READINGS[day.provisional]]
     notes += ["requests"] if day.definition is Definition.REQUESTS else []
     notes += ["rows lost"] if day.is_short else []
@@ -147,7 +147,7 @@ def _row(day: Day) -> str:
 
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
-    """Return the tables of windows, by title."""
+    """Return the tables of windows, keyed by title."""
     return {
         "By category": [
             Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]) for name in CATEGORIES
@@ -167,7 +167,7 @@ def _cell(count: int | None, whole: int) -> tuple[str, str]:
     return format_exact(count), "" if count is None else format_share(count, whole)
 
 
-def _query(state: PackageState, counts: WindowCounts, along: CountAlong) -> str:
+def _query(state: PackageState, counts: WindowCounts, along: ReaderQuery) -> str:
     """Return the query that counts the headline's window."""
     parts = [Selector.parse(member) for member in state.members] or [Selector(state.package)]
     return along.query(parts, counts.window.first_day, counts.window.as_of)

@@ -1,4 +1,4 @@
-"""The record of a package: `counts.json`, the exact numbers behind its badges.
+"""The record of a package: `counts.json`, with the exact numbers of its badges.
 
 Winnow reads it back before it publishes anything newer, so that no number goes back to an older day (R5).
 """
@@ -25,12 +25,12 @@ _dumps = json.JSONEncoder().encode
 
 
 def to_json(content: Mapping[str, object]) -> bytes:
-    """Return published JSON: indented, keys in the order given, a newline at the end."""
+    """Return published JSON: indented, keys in the given order, a newline at the end."""
     return (_indented(content, "\n") + "\n").encode()
 
 
 def _indented(value: object, newline: str) -> str:
-    """Return json.dumps(value, indent=2) ten times as fast: with an indent, that runs without its C code."""
+    """Return json.dumps(value, indent=2), ten times as fast: with `indent`, json does not use its C code."""
     if not value or not isinstance(value, dict | list):
         return _dumps(value)
     inner = newline + "  "
@@ -58,14 +58,18 @@ def format_record(state: PackageState) -> bytes:
             **({"members": list(state.members)} if state.members else {}),
             "source": state.source,
             "problem": state.problem,
-            "windows": {key_of(w.days): _format_window(w) for w in state.windows},
-            **({"former_windows": {key_of(w.days): _format_window(w) for w in state.former}} if state.former else {}),
+            "windows": {window_key(w.days): _format_window(w) for w in state.windows},
+            **(
+                {"former_windows": {window_key(w.days): _format_window(w) for w in state.former}}
+                if state.former
+                else {}
+            ),
         }
     )
 
 
 def parse_record(content: bytes) -> PackageState | None:
-    """Return the content of a `counts.json`; None if it has another format or Winnow did not write it."""
+    """Return the state in a `counts.json`; None if it has another format or Winnow did not write it."""
     try:
         fields = json.loads(content)
         if fields["format"] != FORMAT:
@@ -82,13 +86,13 @@ def parse_record(content: bytes) -> PackageState | None:
         return None
 
 
-def key_of(days: int) -> str:
-    """Return a window's length as published JSON has it: its days, or `all`."""
+def window_key(days: int) -> str:
+    """Return a window's key in published JSON: its days, or `all`."""
     return "all" if days == ALL else str(days)
 
 
-def summary(counts: WindowCounts) -> dict[str, object]:
-    """Return one window's numbers: days, raw and honest downloads, the honest ones by each dimension."""
+def format_counts(counts: WindowCounts) -> dict[str, object]:
+    """Return one window's days and numbers as JSON values."""
     return {
         "first_day": str(counts.window.first_day),
         "as_of": str(counts.window.as_of),
@@ -102,7 +106,7 @@ def summary(counts: WindowCounts) -> dict[str, object]:
 
 
 def _format_window(state: WindowState) -> dict[str, object]:
-    counts = summary(state.counts) if state.counts else {}
+    counts = format_counts(state.counts) if state.counts else {}
     return {"collected_days": state.collected, **counts}
 
 
@@ -123,7 +127,7 @@ def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
 
 
 def _parse_numbers(fields: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return the numbers of a window. What an older release did not publish is unknown, not 0."""
+    """Return the numbers of a window. Those that an older release did not publish are unknown, not 0."""
     categories = {category: fields["categories"].get(category) for category in CATEGORIES}
     numbers = {"raw": sum(count for count in categories.values() if count is not None), **categories}
     for dimension in DIMENSIONS:

@@ -1,4 +1,4 @@
-"""The site: settings of the config that hold for everything published."""
+"""The settings that apply to all published files."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
-    from winnow_dagster.core.count_along import CountAlong
+    from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.core.window import PackageState
 
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """Settings that hold for everything published."""
+    """The settings that apply to all published files."""
 
     stale_threshold_days: int
     base_url: str = ""
-    looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
-    """The style of each selector's and group's badges, by its text."""
+    styles: Mapping[str, BadgeStyle] = field(default_factory=dict)
+    """The style of the badges, keyed by the text of the selector or group."""
 
-    count_along: Mapping[str, CountAlong] = field(default_factory=dict)
-    """How readers check a number themselves, by the kind of its source; no entry if they cannot."""
+    reader_queries: Mapping[str, ReaderQuery] = field(default_factory=dict)
+    """The query with which readers can check a number, by kind of source. Some kinds have none."""
 
     def dataset_of(self, source: str) -> str:
-        """Return the name of the public dataset behind a kind of source; empty without one."""
-        return self.count_along[source].dataset if source in self.count_along else ""
+        """Return the name of a source's public dataset; empty without one."""
+        return self.reader_queries[source].dataset if source in self.reader_queries else ""
 
-    def look_of(self, package: str) -> BadgeStyle | None:
-        """Return the style of a package's or group's badges; None if the config no longer has it."""
-        if package in self.looks:
-            return self.looks[package]
-        selector = selector_of(package, [Selector.parse(key) for key in self.looks if key.endswith("*")])
-        return self.looks[str(selector)] if selector else None
+    def style_of(self, package: str) -> BadgeStyle | None:
+        """Return the style of the badges of a package or group; None if it is no longer configured."""
+        if package in self.styles:
+            return self.styles[package]
+        selector = selector_of(package, [Selector.parse(key) for key in self.styles if key.endswith("*")])
+        return self.styles[str(selector)] if selector else None
 
     def badges(self, state: PackageState, today: date) -> list[Badge]:
-        """Return all badges that a package could have, the headline first, as they read on `today`."""
-        look = self.look_of(state.package) or DEFAULT_STYLE
-        return badges_of(state, look, today=today, stale_threshold_days=self.stale_threshold_days)
+        """Return every badge that a package may have, as it reads on `today`, the headline first."""
+        style = self.style_of(state.package) or DEFAULT_STYLE
+        return badges_of(state, style, today=today, stale_threshold_days=self.stale_threshold_days)
 
     def chosen(self, state: PackageState, today: date) -> list[Badge]:
-        """Return the badges that the config asks for, the headline first."""
-        slugs = (self.look_of(state.package) or DEFAULT_STYLE).slugs
+        """Return the configured badges, the headline first."""
+        slugs = (self.style_of(state.package) or DEFAULT_STYLE).slugs
         return [badge for badge in self.badges(state, today) if badge.slug in slugs]

@@ -1,4 +1,4 @@
-"""Snippets: a badge as a README shows it, in four markups."""
+"""Snippets that show a badge in a README, in four markups."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 SHIELDS = "https://img.shields.io/endpoint?url="
 ALT = "downloads"
-ROOT_TO_FILL = "https://badges.example.com"
-"""Stands for the address of the web directory where the config does not say it; a script fills it in."""
+ROOT_PLACEHOLDER = "https://badges.example.com"
+"""Stands for the web directory's address if the config does not have it. The page's script replaces it."""
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """One way to show a badge."""
+    """The text that shows a badge in one markup."""
 
     markup: str
     text: str
@@ -25,12 +25,12 @@ def own_picture(root: str, folder: str, stem: str) -> str:
 
 
 def shields_picture(root: str, folder: str, stem: str) -> str:
-    """Return the address at which shields.io draws a badge below `root`."""
+    """Return the address at which shields.io draws the badge below `root`."""
     return SHIELDS + quote(f"{root}/{folder}/{stem}.json", safe="")
 
 
 def snippets(picture: str, page: str) -> list[Snippet]:
-    """Return a picture that links to a page, in each markup."""
+    """Return a snippet in each markup: a picture that links to a page."""
     return [
         Snippet("Markdown", f"[![{ALT}]({picture})]({page})"),
         Snippet("reStructuredText", f".. image:: {picture}\n   :alt: {ALT}\n   :target: {page}"),

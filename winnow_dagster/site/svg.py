@@ -19,10 +19,10 @@ LOGO_SIZE = 14
 LOGO_ROOM = 3
 """The pixels between a logo and the label."""
 
-BRIGHT = 0.69
-"""On a background of this brightness or more, text is dark."""
+MIN_BRIGHTNESS = 0.69
+"""Above this brightness of the background, text is dark."""
 
-# The width of each character of Verdana at 11 px, in hundredths of a pixel. Characters of one width stand together.
+# The widths of Verdana's characters at 11 px, in hundredths of a pixel. Characters of equal width share a key.
 _WIDTHS = {
     " ": 388, "!": 434, '"': 506, "'": 296, "()[]/\\|:;-J": 500, ",.": 400, "?": 600, "&": 800, "%": 1184, "@": 1100,
     "#+<=>^~": 900, "$*_`0123456789": 700, "{}": 698, "AV": 752, "BXZ": 754, "C": 768, "D": 848, "E": 696, "F": 632,
@@ -31,11 +31,11 @@ _WIDTHS = {
     "t": 434, "j": 380, "kvxy": 652, "m": 1070, "o": 668, "r": 470, "w": 900, "z": 578,
 }  # fmt: skip
 _WIDTH = {character: width for characters, width in _WIDTHS.items() for character in characters}
-_OTHER, _WIDE = 700, 1100
+_DEFAULT_WIDTH, _EAST_ASIAN_WIDTH = 700, 1100
 
 
 def measure(text: str) -> int:
-    """Return the room that a badge leaves for `text`: an odd number of whole pixels."""
+    """Return the width that a badge reserves for `text`: an odd number of whole pixels."""
     pixels = sum(map(_advance, text)) // 100
     return pixels + 1 - pixels % 2
 
@@ -49,7 +49,7 @@ def size(payload: Mapping[str, object]) -> tuple[int, int]:
 def draw(payload: Mapping[str, object]) -> bytes:
     """Return the SVG of an endpoint payload: its label, message, colours and own logo.
 
-    Styles other than flat-square are drawn flat. A `namedLogo` is a picture that only shields.io has; it is left out.
+    All styles but flat-square look flat. A `namedLogo` is left out, since only shields.io has its picture.
     """
     label, message = _words(payload, "label"), _words(payload, "message")
     left_color, right_color = _hex(payload.get("labelColor", LABEL_COLOR)), _hex(payload.get("color"))
@@ -94,8 +94,8 @@ _GRADIENT = (
 
 
 def _text(text: str, middle: float, behind: str, *, is_flat: bool) -> str:
-    """Return a text, with a shadow if flat. It has the width that the badge leaves for it in any font."""
-    color, shadow = ("#333", "#ccc") if _brightness(behind) > BRIGHT else ("#fff", "#010101")
+    """Return a text, with a shadow if flat. `textLength` fixes its width in any font."""
+    color, shadow = ("#333", "#ccc") if _brightness(behind) > MIN_BRIGHTNESS else ("#fff", "#010101")
     where = f'x="{middle:g}" textLength="{measure(text)}"'
     shown = escape(text)
     below = f'<text {where} y="15" fill="{shadow}" fill-opacity=".3">{shown}</text>' * is_flat
@@ -103,14 +103,14 @@ def _text(text: str, middle: float, behind: str, *, is_flat: bool) -> str:
 
 
 def _image(logo: str) -> str:
-    """Return a logo as an image of its own, in which no script runs."""
+    """Return a logo as an image element. No script runs inside it."""
     data = base64.b64encode(logo.encode()).decode()
     where = f'x="{PADDING}" y="3" width="{LOGO_SIZE}" height="{LOGO_SIZE}"'
     return f'<image {where} href="data:image/svg+xml;base64,{data}"/>'
 
 
 def _hex(color: object) -> str:
-    """Return a colour as # and digits. Text that is no colour, in a file of another program, gives light grey."""
+    """Return a colour as # and digits. Invalid colours, from files of other programs, become light grey."""
     text = COLORS.get(str(color), str(color)).removeprefix("#")
     return "#" + (text.lower() if re.fullmatch("(?:[0-9a-fA-F]{3}){1,2}", text) else COLORS["lightgrey"][1:])
 
@@ -120,10 +120,10 @@ def _brightness(color: str) -> float:
     if len(digits) == len("rgb"):
         digits = "".join(2 * digit for digit in digits)
     red, green, blue = (int(digits[at : at + 2], 16) for at in (0, 2, 4))
-    # Rounded as in badge-maker, so that both draw the same texts dark.
+    # Rounded as in badge-maker, so that both choose the same text colours.
     return round((red * 299 + green * 587 + blue * 114) / 255_000, 2)
 
 
 def _advance(character: str) -> int:
     wide = unicodedata.east_asian_width(character) in "WF"
-    return _WIDTH.get(character, _WIDE if wide else _OTHER)
+    return _WIDTH.get(character, _EAST_ASIAN_WIDTH if wide else _DEFAULT_WIDTH)

@@ -1,4 +1,4 @@
-"""Templates of pages, and what all pages share: style sheet, scripts and content policy."""
+"""Render pages from templates, with the style sheet, scripts and content policy that all pages share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from winnow_dagster import __version__
 
 STATIC_FOLDER = "_static"
 
-POLICY = (
+CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
-"""The Content-Security-Policy of every page: it allows nothing from other servers and nothing inline."""
+"""The Content-Security-Policy of every page. It forbids other servers and inline code."""
 
 
 @cache
@@ -28,10 +28,10 @@ def static_files() -> dict[str, bytes]:
 
 
 def render(template: str, root: str, **values: Any) -> bytes:  # noqa: ANN401 - a template takes what it names
-    """Return a page. `root` leads from the page's folder to the web directory: empty, or ends with `/`."""
+    """Return a page. `root`: the relative path from the page to the web directory, empty or ending with `/`."""
     static = {file: f"{root}{STATIC_FOLDER}/{file}?v={_digest(file)}" for file in static_files()}
     page = _templates().get_template(template)
-    return page.render(root=root, static=static, policy=POLICY, version=__version__, **values).encode()
+    return page.render(root=root, static=static, policy=CONTENT_POLICY, version=__version__, **values).encode()
 
 
 @cache

@@ -1,1 +1,1 @@
-"""Where raw counts come from: one interface, a table of kinds, and a folder or module for each kind."""
+"""The sources of raw counts: their interface, the table of kinds, and a folder or module for each kind."""

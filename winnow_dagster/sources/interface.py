@@ -1,7 +1,7 @@
-"""What a source is, and what a kind of source is.
+"""The interfaces of a source and of a kind of source.
 
-A kind is one folder or module in `sources/`, and one entry in the table of kinds.py. It owns its section of the config,
-its settings, its queries, its prices and its pool.
+A kind is a folder or module in `sources/` and an entry in the table of kinds.py. It owns its section of the config, its
+settings, its queries, its prices and its pool.
 """
 
 from __future__ import annotations
@@ -17,53 +17,53 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from winnow_dagster.core.count_along import CountAlong
     from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
     from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.files.paths import StorePath
 
 
 class SourceError(Exception):
-    """The source can answer nothing as it is set up. The message names the culprit and the fix."""
+    """The source cannot answer any request as configured. The message names the culprit and the fix."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(visible(message))  # It may quote a file's name or the source's own words.
+        super().__init__(visible(message))  # The message may quote a file name or the source's words.
 
 
 class TransientError(SourceError):
-    """The source can answer nothing now; trying later helps."""
+    """The source cannot answer now. A retry may succeed."""
 
     seconds_to_wait = 300
     tries = 3
 
 
-class NotThereYetError(TransientError):
-    """None of the days asked for is complete at the source yet."""
+class IncompleteDaysError(TransientError):
+    """None of the requested days is complete at the source yet."""
 
     seconds_to_wait = 1800
     tries = 6
 
 
 class Source(Protocol):
-    """Counts of these packages over these days, for whole UTC days only."""
+    """A source of raw counts by package and whole UTC day."""
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Yield answers as they arrive: each requested (day, selector) is in one reading or one failure.
+        """Yield answers as they arrive. One reading or failure answers each requested day and selector.
 
-        A reading may answer several requests, or a part of one's days. A re-read (`is_reread` or `is_recount`) may stay
-        unanswered if it costs too much. Raises SourceError.
+        A reading may answer several requests, or some days of a request. A re-read (`is_reread` or `is_recount`) may
+        stay unanswered if it costs too much. Raises SourceError.
         """
         ...
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Yield the answers to these requests that an interrupted run has paid for; send no query.
+        """Yield the answers to these requests that an interrupted run has paid for. Send no query.
 
-        Failures are answers that the source still prepares. Raises SourceError if it cannot tell what a run has sent.
+        A failure stands for an answer that is not ready yet. Raises SourceError if it cannot tell what a run has sent.
         """
         ...
 
     def newest_day(self, today: date) -> date | None:
-        """Return the newest day before `today` that the source holds whole; None where it cannot tell.
+        """Return the newest day before `today` that is complete at the source; None if the source cannot tell.
 
         Costs nothing. Raises SourceError.
         """
@@ -80,15 +80,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """What the config says of its source. Each kind adds its own settings."""
+    """The settings that every kind of source has. Each kind adds its own."""
 
     kind: ClassVar[str]
     settle_days: int = 3
-    """How many days after it ended a day is read once more."""
+    """The number of days after which Winnow re-reads a day once."""
 
     @property
     def variant(self) -> str:
-        """What distinguishes this source from the usual one of its kind, such as its paths; empty for the usual one."""
+        """What distinguishes this source from others of its kind, such as its paths; empty for the default."""
         return ""
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ class SourceSettings:
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source has to know of the rest of the config."""
+    """The rest of the config, as far as a source needs it."""
 
     data_dir: StorePath
     local_dir: Path
@@ -107,25 +107,25 @@ class SourceContext:
     """The number of days that each entry needs, in the config's order."""
 
     settling: frozenset[Selector]
-    """The entries whose days are re-read once they have settled."""
+    """The entries whose days Winnow re-reads once they have settled."""
 
     start_date: date
     budget_bytes: float | None
-    """How much the source may bill in a month; None: as much as it likes."""
+    """The maximum number of bytes that the source may bill in a month; None: no limit."""
 
 
 class SourceSection(Section):
-    """The keys that one kind of source has in `source:`."""
+    """The keys of `source:` for one kind of source."""
 
-    located_by: ClassVar[frozenset[str]] = frozenset()
-    """The keys that decide where the days of this source are stored."""
+    location_keys: ClassVar[frozenset[str]] = frozenset()
+    """The keys that decide which store folder the source has."""
 
     required: ClassVar[Mapping[str, str]] = {}
-    """The keys without a default, each with the sentence that says what to write."""
+    """The keys without a default, each with a sentence on what to write."""
 
     @property
     def key_file(self) -> str:
-        """The path of a credential file, as written; empty without one."""
+        """The path of the credential file as written; empty without one."""
         return ""
 
     def resolve(self, folder: Path) -> SourceSettings:
@@ -143,22 +143,22 @@ class PriceList:
 
 
 class Costs(Protocol):
-    """What a source with costs says about them."""
+    """The costs of a source that is not free."""
 
     def dollars(self, size: float) -> float:
-        """Return the price of so many bytes, the free ones not taken off."""
+        """Return the price of this many bytes, without the free tier."""
         ...
 
     def summarise(self, cost: Cost) -> str:
-        """Return a line on what the queries of one command cost."""
+        """Return a line on the cost of one command's queries."""
         ...
 
     def price_of_refetch(self, days: Sequence[date], selectors: Sequence[Selector]) -> str:
-        """Return in words what re-reading these days costs."""
+        """Return a phrase on the cost of re-reading these days."""
         ...
 
     def estimate(self, through: date) -> PriceList:
-        """Return what the config costs, with `through` as the newest day."""
+        """Return the costs of the config, with `through` as the newest day."""
         ...
 
     def upper_bound(self, through: date) -> str:
@@ -168,24 +168,24 @@ class Costs(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of source. Its functions take the settings that its section resolves to."""
+    """A kind of source. Its functions take the settings that its section resolves to."""
 
     name: str
     section: type[SourceSection]
     open: Callable[[Any, SourceContext], Source]
-    """Returns the source. Opens no file and no connection: the first request does."""
+    """Returns the source without opening a file or connection: the first request does that."""
 
     costs: Callable[[Any, SourceContext], Costs] | None = None
-    """Returns what the source says about its costs; None: the source costs nothing."""
+    """Returns the costs; None: the source is free."""
 
     pool: str | None = None
-    """The Dagster pool of the runs that read the source; None: they need not wait for each other."""
+    """The Dagster pool of the runs that read the source; None: runs may read it at the same time."""
 
     problems: Callable[[Any], Sequence[str]] = lambda _: ()
-    """Returns what is wrong with the source on this machine, before anything is read."""
+    """Returns the problems of the source on this machine, before Winnow reads anything."""
 
     needs_google: bool = False
-    """Whether the source is read with Google credentials."""
+    """Whether the source needs Google credentials."""
 
-    count_along: CountAlong | None = None
-    """The query with which readers check a number; None: readers have no access to the source."""
+    reader_query: ReaderQuery | None = None
+    """The query with which readers check a number; None: they have no access to the source."""

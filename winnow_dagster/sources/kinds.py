@@ -1,4 +1,4 @@
-"""The table of the kinds of sources. The config, the assets, the commands and the pages look a kind up here."""
+"""The table of the kinds of sources, for the config, the assets, the commands and the pages."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KIND_WITHOUT_SOURCE = SAMPLE.name
 """The kind of a config without `source:`."""
 
 KIND_WITH_KEY_ONLY = BIGQUERY.name
-"""The kind of a config without `source:` and with service.credential_file, as pypi-winnow-downloads has it."""
+"""The kind of a config without `source:` but with service.credential_file, as in pypi-winnow-downloads."""
 
 
 def _any_kind() -> type[Section]:
-    """Return the section with the keys of all kinds, so that all wrong values in a file are found at once."""
+    """Return a section with the keys of all kinds, so that one pass finds all wrong values of a file."""
     fields: dict[str, Any] = {"kind": (Literal.__getitem__(tuple(sorted(KINDS))), ...)}
     for kind in KINDS.values():
         for name, field in kind.section.model_fields.items():
@@ -63,21 +63,18 @@ def find_key_problems(given: Mapping[str, object]) -> Iterator[str]:
 
 
 def open_source(settings: SourceSettings, context: SourceContext) -> Source:
-    """Return the configured source. Opens no file and no connection: the first request does."""
+    """Return the configured source without opening a file or connection: the first request does that."""
     return KINDS[settings.kind].open(settings, context)
 
 
 def costs_of(settings: SourceSettings, context: SourceContext) -> Costs | None:
-    """Return what a source says about its costs; None if it costs nothing."""
+    """Return the costs of a source; None if it is free."""
     costs = KINDS[settings.kind].costs
     return costs(settings, context) if costs else None
 
 
 def costs_or_usual(settings: SourceSettings, context: SourceContext) -> tuple[str, Costs]:
-    """Return what a source says about its costs, and its kind.
-
-    For a source without costs: what the usual kind with costs would say instead.
-    """
+    """Return the kind and the costs of a source. For a free source, return those of KIND_WITH_KEY_ONLY instead."""
     costs = costs_of(settings, context)
     if costs:
         return settings.kind, costs

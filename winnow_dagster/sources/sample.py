@@ -1,6 +1,6 @@
-"""Made-up raw counts, to try Winnow without an account. All that Winnow publishes from them says `sample`.
+"""Made-up raw counts, with which to try Winnow without an account. Everything published from them says `sample`.
 
-The same day and package always have the same counts. Each category has a believable share.
+The same day and package always have the same counts. Each category has a plausible share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = (("Linux", 0.7), ("Darwin", 0.16), ("Windows", 0.13), ("FreeBSD", 0.01))
 
-# Shares of a package's downloads by installer and CI, similar to those of popular packages.
+# The shares of a package's downloads by installer and CI, similar to those of popular packages.
 INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
     ("pip", True, 0.26),
     ("uv", True, 0.09),
@@ -47,7 +47,7 @@ INSTALLERS: tuple[tuple[str | None, bool | None, float], ...] = (
 )
 WITHOUT_SYSTEM = frozenset({"bandersnatch", "Nexus", "Artifactory", "Browser", "requests", "Homebrew", None})
 PREFIX_MEMBERS = ("cli", "core", "extras")
-EVERY_PACKAGE = tuple(
+ALL_PACKAGES = tuple(
     f"sample-{grain}"
     for grain in (
         "amaranth",
@@ -63,7 +63,7 @@ EVERY_PACKAGE = tuple(
         "wheat",
     )
 )
-WEEKEND = 5
+SATURDAY = 5
 WEEKEND_SHARE = 0.6
 
 
@@ -78,11 +78,11 @@ class SampleSource:
             yield Reading([request], pl.concat([RAW_SCHEMA.to_frame(), counts], how="diagonal"))
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
-        """Yield nothing: no answer of this source is paid for."""
+        """Yield nothing: this source is free."""
         return iter(())
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return nothing: no day is short."""
+        """Return nothing: this source never has short days."""
         del first, last
         return {}
 
@@ -93,16 +93,16 @@ class SampleSource:
 
 def _packages(selector: Selector) -> list[str]:
     if selector.is_all:
-        return list(EVERY_PACKAGE)
+        return list(ALL_PACKAGES)
     return [selector.stem + member for member in PREFIX_MEMBERS] if selector.is_prefix else [selector.stem]
 
 
 def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
     """Yield the raw counts of one package on one day, without later dimensions."""
-    # A text seed is hashed with SHA-512 by the library: the same on every machine and in every process.
+    # `random` hashes a text seed with SHA-512, so it is the same on every machine and in every process.
     usual = 10 ** random.Random(package).uniform(2.2, 4.3)  # noqa: S311 - sample data, no secret
     chance = random.Random(f"{package} {day}")  # noqa: S311 - as above
-    busy = usual * (WEEKEND_SHARE if day.weekday() >= WEEKEND else 1) * chance.uniform(0.85, 1.15)
+    busy = usual * (WEEKEND_SHARE if day.weekday() >= SATURDAY else 1) * chance.uniform(0.85, 1.15)
     for installer, ci, share in INSTALLERS:
         systems = ((None, 1.0),) if installer in WITHOUT_SYSTEM else (("Linux", 1.0),) if ci else SYSTEMS
         for system, part in systems:

@@ -1,1 +1,1 @@
-"""The days that were read, and the ledger."""
+"""The stored state of an installation: days, answers, the ledger, row numbers and sent alerts."""

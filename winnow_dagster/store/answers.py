@@ -1,8 +1,8 @@
-"""The answers that wait: one file for each answer of the source, until a merge puts its counts into the day files.
+"""The store of waiting answers: one file for each answer of the source, until a merge puts it into the day files.
 
-`answers/000001-3f9c2a.parquet` holds the counts of an answer and, in the file's metadata, what was asked and when, and
-the facts about each reading. The files are numbered in the order of arrival, written once and never changed. One that
-is damaged counts as not read, and is set aside.
+`answers/000001-3f9c2a.parquet` holds the counts of an answer. The file's metadata holds the requests, the read time and
+the facts about each reading. Files are numbered in order of arrival, and never change. Winnow sets a damaged file aside
+and treats its days as not read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NUMBER_LENGTH = 6
 
 @dataclass(frozen=True)
 class _Stored:
-    """What is in a file: an answer and its number of counts, or what is wrong with it."""
+    """The content of a file: an answer and its number of counts, or what is damaged."""
 
     answer: WaitingAnswer | None
     rows: int = 0
@@ -58,7 +58,7 @@ class _Stored:
 
 
 class AnswerStore:
-    """The answers in one folder."""
+    """The waiting answers in one folder."""
 
     def __init__(self, folder: StorePath, schema: pl.Schema) -> None:
         """Use `folder`, which need not exist yet."""
@@ -69,10 +69,10 @@ class AnswerStore:
         self._by_selector: dict[Selector, list[str]] = {}
         self._wide: set[Selector] = set()
         self.changes = 0
-        """How often the answers that wait have changed, as far as this process knows."""
+        """How often the set of waiting answers has changed in this process. Caches use it as a version."""
 
     def refresh(self) -> None:
-        """Read the answers that other processes have stored, and forget those that they have merged."""
+        """Add the answers that other processes have stored, and drop those that they have merged."""
         names = sorted(name for name in list_names(self.folder) if name.endswith(SUFFIX) and name[0].isdigit())
         if names != list(self._files):
             local_copies([self.folder / name for name in names if name not in self._files])
@@ -84,7 +84,7 @@ class AnswerStore:
         return [name for name, stored in self._files.items() if stored.answer]
 
     def days(self) -> Collection[date]:
-        """Return the days that answers wait for."""
+        """Return the days for which there is a waiting answer."""
         return self._by_day.keys()
 
     def of_day(self, day: date) -> list[str]:
@@ -96,7 +96,7 @@ class AnswerStore:
         return sorted({name for day in days for name in self.of_day(day)})
 
     def related(self, selectors: Collection[Selector]) -> list[str]:
-        """Return the names of the answers about packages that any of these selects, in order of arrival."""
+        """Return the names of the answers whose selectors overlap with these, in order of arrival."""
         wide = [selector for selector in selectors if selector.is_prefix]
         related = {*selectors, *(other for other in self._wide if any(map(other.covers, selectors)))}
         if wide:
@@ -104,7 +104,7 @@ class AnswerStore:
         return sorted({name for selector in related for name in self._by_selector.get(selector, ())})
 
     def get(self, names: Iterable[str]) -> list[WaitingAnswer]:
-        """Return answers by their names."""
+        """Return the answers with these names."""
         return [answer for name in names if (answer := self._files[name].answer)]
 
     def add(self, answer: WaitingAnswer, counts: pl.DataFrame) -> None:
@@ -117,7 +117,7 @@ class AnswerStore:
         self._enter(name, answer)
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove answers that are merged, given in order of arrival. Raises StorageError."""
+        """Remove merged answers, given in order of arrival. Raises StorageError."""
         # If the clock went back, the oldest goes first: alone, it would seem newer than what has replaced it.
         at_once = 1 if any(answer.superseded for answer in self.get(names)) else AT_ONCE
         with ThreadPoolExecutor(at_once) as pool:
@@ -126,7 +126,7 @@ class AnswerStore:
         self._set({name: stored for name, stored in self._files.items() if name not in merged})
 
     def rows(self, names: Sequence[str], first: date, last: date) -> dict[date, pl.DataFrame]:
-        """Return the counts of answers from `first` to `last` by day, with the position of each one's answer.
+        """Return the counts of answers from `first` to `last` by day. POSITION is the index of the answer in `names`.
 
         Raises FileNotFoundError if another process has merged one of them.
         """
@@ -141,15 +141,15 @@ class AnswerStore:
         return {day: rows for (day,), rows in counts.partition_by("date", as_dict=True).items()}
 
     def no_rows(self) -> pl.DataFrame:
-        """Return the counts of a day on which no answer has any."""
+        """Return an empty frame of counts with POSITION."""
         return pl.DataFrame(schema={**self._schema, POSITION: pl.Int64})
 
     def height(self, names: Iterable[str]) -> int:
-        """Return how many counts answers have."""
+        """Return the number of counts in these answers."""
         return sum(self._files[name].rows for name in names)
 
     def damaged(self) -> dict[str, str]:
-        """Return the files that are damaged or were set aside, and what is wrong with each."""
+        """Return the damaged and set-aside files, each with a message."""
         aside = "was set aside, and what it answered is asked for again. Look at the disk, then delete the file"
         return {
             **{str(self.folder / name): stored.damage for name, stored in self._files.items() if stored.damage},
@@ -157,7 +157,7 @@ class AnswerStore:
         }
 
     def clean_up(self) -> None:
-        """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
+        """Set damaged files aside, and remove the half-written files of dead runs. Raises StorageError."""
         remove_staged(self.folder)
         self.refresh()
         damaged = [name for name, stored in self._files.items() if stored.damage]
@@ -214,7 +214,7 @@ def _format(answer: WaitingAnswer) -> dict[str, object]:
 
 
 def _parse(content: bytes, schema: pl.Schema) -> _Stored:
-    """Return what a file holds. Raises DamagedError."""
+    """Return the content of a file. Raises DamagedError."""
     try:
         about, counts = read_metadata(content), pl.read_parquet(content)
         problem = _problem(content, about, counts.schema, schema)
@@ -227,7 +227,7 @@ def _parse(content: bytes, schema: pl.Schema) -> _Stored:
 
 
 def _problem(content: bytes, about: Mapping[str, Any], columns: pl.Schema, schema: pl.Schema) -> str | None:
-    """Return what is wrong with a file that some Winnow wrote; None if nothing is."""
+    """Return what is wrong with a file that some version of Winnow wrote; None if it is sound."""
     if about["format"] != FORMAT:
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if about["definition"] != Definition.FILES:
@@ -257,7 +257,7 @@ def _answer(about: Mapping[str, Any]) -> WaitingAnswer:
 
 
 class _Selectors(dict[str, Selector]):
-    """Selectors by their texts; each text is parsed once."""
+    """A cache of selectors by their texts."""
 
     def __missing__(self, text: str) -> Selector:
         return self.setdefault(text, Selector.parse(text))

@@ -1,8 +1,8 @@
-"""The store of days: one Parquet file a day, its coverage inside it, so that the two can never disagree.
+"""The store of days: one Parquet file a day, with its coverage inside, so that counts and coverage always agree.
 
-`raw_downloads/2026-11-20.parquet` holds the raw counts of that day and, in the file's metadata, which selectors
-were read when, and a checksum. A file that is damaged counts as not read, and is set aside before its day is written
-again. Knows nothing of what counts mean.
+`raw_downloads/2026-11-20.parquet` holds the raw counts of that day. The file's metadata says when each selector was
+read, and has a checksum. Winnow treats a damaged file as not read, and sets it aside before it writes that day again.
+Knows nothing of what counts mean.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What was found in a file of a day, and of which version of the file."""
+class _FileState:
+    """The content of one version of a day file."""
 
     version: Version
     coverage: Coverage | None
@@ -61,14 +61,14 @@ class DayStore:
     """Day files of one schema in one folder."""
 
     def __init__(self, folder: StorePath, schema: pl.Schema, rules: str = "") -> None:
-        """Use `folder`, which need not exist yet. Files made by other `rules` count as not read."""
+        """Use `folder`, which need not exist yet. Files that other `rules` made count as not read."""
         self.folder = folder
         self.schema = schema
         self.rules = rules
-        self._known: dict[date, _Known] = {}
+        self._known: dict[date, _FileState] = {}
 
     def path(self, day: date) -> StorePath:
-        """Return where the file of a day is, whether or not there is one."""
+        """Return the path of a day's file, which need not exist."""
         return self.folder / f"{day}.parquet"
 
     def stored_days(self) -> list[date]:
@@ -76,19 +76,19 @@ class DayStore:
         days = []
         for name in list_names(self.folder):
             day, _, suffix = name.partition(".")
-            with contextlib.suppress(ValueError):  # 2025-02-30 is nothing of ours.
+            with contextlib.suppress(ValueError):  # Such as 2025-02-30, which Winnow did not write.
                 if suffix == "parquet" and len(day) == len("2025-02-28"):
                     days.append(date.fromisoformat(day))
         return sorted(days)
 
     def coverage(self, day: date) -> Coverage | None:
-        """Return what the file of a day covers; None where there is none, or one that is damaged."""
-        known = self._look(day)
+        """Return the coverage of a day; None if its file is missing or damaged."""
+        known = self._inspect(day)
         return known.coverage if known else None
 
     def damaged(self) -> dict[str, str]:
-        """Return the files that are damaged or were set aside, and what is wrong with each."""
-        found = {str(self.path(day)): self._damage(day) for day in self._at_hand(self.stored_days())}
+        """Return the damaged and set-aside files, each with a message."""
+        found = {str(self.path(day)): self._damage(day) for day in self._fetched(self.stored_days())}
         aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
         return {
             **{name: damage for name, damage in found.items() if damage},
@@ -96,13 +96,13 @@ class DayStore:
         }
 
     def clean_up(self) -> None:
-        """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
+        """Set damaged files aside, and remove the half-written files of dead runs. Raises StorageError."""
         remove_staged(self.folder)
-        for day in self._at_hand(self.stored_days()):
+        for day in self._fetched(self.stored_days()):
             self._set_aside_if_damaged(day)
 
-    def _look(self, day: date) -> _Known | None:
-        """Return what is in the file of a day, read again where the file has changed; None where there is none."""
+    def _inspect(self, day: date) -> _FileState | None:
+        """Return the content of a day's file, from the cache if the file has not changed; None without a file."""
         path = self.path(day)
         version = version_of(path)
         if version is None:
@@ -112,49 +112,49 @@ class DayStore:
         if known is None or known.version != version:
             content = read_if_there(*local_copies([path]))
             if content is None:
-                # Gone since.
+                # Another process has removed it since.
                 self._known.pop(day, None)
                 return None
             try:
-                known = _Known(version, _decode(content, day, self.schema, self.rules))
+                known = _FileState(version, _decode(content, day, self.schema, self.rules))
             except DamagedError as error:
                 logger.warning("%s %s; its day counts as not read", path, error)
-                known = _Known(version, None, str(error))
+                known = _FileState(version, None, str(error))
             self._known[day] = known
         return known
 
     def _damage(self, day: date) -> str | None:
-        known = self._look(day)
+        known = self._inspect(day)
         return known.damage if known else None
 
     def _set_aside_if_damaged(self, day: date) -> bool:
-        known = self._look(day)
+        known = self._inspect(day)
         if known is None or known.damage is None:
             return False
         path = self.path(day)
-        # What was found damaged, not what another may have written since.
+        # Only the damaged version: another process may have written a sound file since.
         rename(path, path.name + CORRUPT, known.version)
         return True
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
-        """Return the coverage of each of these days that has a file."""
-        found = {day: self.coverage(day) for day in self._at_hand(days)}
+        """Return the coverage of each day that has a sound file."""
+        found = {day: self.coverage(day) for day in self._fetched(days)}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
     def fetch_ahead(self, days: Collection[date]) -> None:
-        """Fetch the files of those days that are not yet known side by side, if they are in a bucket."""
+        """Download the files of these days in parallel if they are in a bucket and not cached yet."""
 
         def unknown() -> Iterator[StorePath]:
             yield from map(self.path, sorted(set(days) & set(self.stored_days()) - self._known.keys()))
 
         copy_ahead(self.folder, unknown())
 
-    def _at_hand(self, days: Collection[date]) -> Collection[date]:
+    def _fetched(self, days: Collection[date]) -> Collection[date]:
         self.fetch_ahead(days)
         return days
 
     def load(self, days: Collection[date]) -> Days:
-        """Return what is stored of these days; a day without a file has no coverage and no rows."""
+        """Return the stored counts of these days. A day without a sound file has no coverage and no rows."""
         coverage = self.coverages(days)
         days = sorted(coverage)
         paths = local_copies([self.path(day) for day in days])
@@ -163,28 +163,28 @@ class DayStore:
         return Days(counts, coverage, by_day)
 
     def _scan(self, paths: list[Path]) -> pl.LazyFrame:
-        # Files of earlier releases lack later dimensions. NULL says so.
+        # Files of earlier releases lack later dimensions. polars inserts NULL, which means unknown.
         return pl.scan_parquet(paths, glob=False, schema=self.schema, missing_columns="insert")
 
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
-        """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
+        """Replace the file of a day; set a damaged one aside. Raises StorageError."""
         make_folder(self.folder)
-        # As it was when what replaces it was made of it: one that has changed since must not be lost.
-        seen = self._known.get(day) or self._look(day)
+        # The version that these counts were computed from. If the file has changed since, the write must fail.
+        seen = self._known.get(day) or self._inspect(day)
         if self._set_aside_if_damaged(day):
             seen = None
         ordered = counts.lazy().select(self.schema.names()).sort(self.schema.names()).collect()
         made = replace_file(self.path(day), _encode(ordered, coverage, self.rules), seen.version if seen else None)
-        self._known[day] = _Known(made, coverage)
+        self._known[day] = _FileState(made, coverage)
 
 
 def honest_store(folder: StorePath) -> DayStore:
-    """Return the store of honest counts below `folder`: those made by the present rules only."""
+    """Return the store of honest counts below `folder`, which ignores counts by other rules."""
     return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
 
 
 def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:
-    """Return a day file: counts, and in its metadata the format, what is covered, and a checksum of the file."""
+    """Return a day file: counts, and in its metadata the format, the coverage and a checksum."""
     about = {
         "format": FORMAT,
         "rules": rules,
@@ -203,7 +203,7 @@ def format_facts(facts: ReadingFacts) -> dict[str, object]:
 
 
 def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverage | None:
-    """Return what a day file covers; None of one that was made by other rules. Raises DamagedError."""
+    """Return the coverage of a day file; None if other rules made it. Raises DamagedError."""
     if not content:
         raise DamagedError("is empty")
     try:
@@ -220,7 +220,7 @@ def _decode(content: bytes, day: date, schema: pl.Schema, rules: str) -> Coverag
 def _coverage(about: Mapping[str, Any], day: date) -> Coverage:
     read, legacy = _moments(about["read"]), _moments(about.get("legacy", {}))
     if needs_file_names(day) and about.get("definition") != Definition.FILES:
-        # From a release that counted every request.
+        # The release that wrote it counted every request.
         read, legacy = {}, read
     return Coverage(
         read,
@@ -235,7 +235,7 @@ def _moments(stamps: Mapping[str, str]) -> dict[Selector, datetime]:
 
 
 def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str | None:
-    """Return what is wrong with a file that is Parquet and was written by some Winnow; None if nothing is."""
+    """Return what is wrong with a Parquet file that some version of Winnow wrote; None if it is sound."""
     if about["format"] != FORMAT:
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if (columns := pl.read_parquet_schema(io.BytesIO(content))) != stored_schema(columns, schema):

@@ -1,8 +1,8 @@
-"""The ledger: what each query billed, one line of JSON at a time, appended and never rewritten.
+"""The ledger: what each query billed, as lines of JSON that Winnow appends and never rewrites.
 
-A query is entered before it is sent and once more when its bytes are known: whatever dies in between, it counts for its
-estimate. Two processes may write at the same time: on a disk a line is one write to the end of the file; in a bucket,
-where nothing can be appended to, each query has an object of its own.
+Winnow enters a query before it sends it, and again when its bytes are known. If a run dies in between, the query counts
+with its estimate. Two processes may write at the same time. On a disk, a line is one write to the end of the file. A
+bucket cannot append, so each query has an object of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def ledger_of(data_dir: StorePath) -> Ledger:
 
 
 class Ledger:
-    """The ledger at a path."""
+    """The ledger in a file."""
 
     def __init__(self, path: Path) -> None:
         """Use the file at `path`, which need not exist yet."""
@@ -47,7 +47,7 @@ class Ledger:
         Raises StorageError.
         """
         make_folder(self.path.parent)
-        # The newline before: what a crash tore off may be the end of the file.
+        # The newline comes first because a crash may have torn the last line.
         line = f"\n{json.dumps(asdict(entry), default=str)}\n".encode()
         with translating_os_errors(self.path):
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -59,15 +59,15 @@ class Ledger:
                 os.close(descriptor)
 
     def entries(self) -> list[Entry]:
-        """Return the newest entry of each query, oldest query first; a torn line is passed over."""
+        """Return the newest entry of each query, oldest query first; skip torn lines."""
         return _newest((read_if_there(self.path) or b"").splitlines())
 
 
 class BucketLedger(Ledger):
-    """The ledger in a folder of a bucket: an object for each query, which is tagged with what it holds."""
+    """The ledger in a folder of a bucket: one object for each query, whose tag repeats its content."""
 
     def __init__(self, folder: StorePath) -> None:
-        """Use `folder`, in which there need not be anything yet."""
+        """Use `folder`, which may be empty."""
         self.folder = folder
 
     def enter(self, entry: Entry) -> None:
@@ -75,7 +75,7 @@ class BucketLedger(Ledger):
 
         Raises StorageError.
         """
-        # By month: the oldest comes first in a listing.
+        # The month comes first, so a listing is in order of time.
         place = self.folder / f"{entry.at:%Y-%m}" / f"{entry.at:%d-%H%M%S}-{entry.job_id}.json"
         put_tagged(place, json.dumps(asdict(entry), default=str))
 
@@ -85,7 +85,7 @@ class BucketLedger(Ledger):
 
 
 def _newest(lines: Iterable[bytes | str]) -> list[Entry]:
-    """Return the last entry of each query; a torn line is passed over."""
+    """Return the last entry of each query; skip torn lines."""
     found: dict[str, Entry] = {}
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, TypeError):

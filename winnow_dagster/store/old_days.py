@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIRST_RULES = "c4cde8aa"
-"""The RULES of the honest counts in files that do not name their rules."""
+"""The RULES that made the honest counts in files without `rules`."""
 
 NO_CHECKSUM = None
 
@@ -39,9 +39,8 @@ def upgrade(about: Mapping[str, Any], schema: pl.Schema) -> Mapping[str, Any]:
 
 
 def is_whole(content: bytes, checksum: int | None) -> bool:
-    """Return whether a day file matches its checksum; without a checksum, whether it can be read."""
+    """Return whether a day file matches its checksum. Without a checksum, raise polars' error if it is unreadable."""
     if checksum is NO_CHECKSUM:
-        # Raises what polars raises.
         pl.read_parquet(io.BytesIO(content))
         return True
     (footer,) = struct.unpack("<I", content[-8:-4])

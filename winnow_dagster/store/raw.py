@@ -1,7 +1,7 @@
-"""The store of raw counts: the day files, and the answers of the source that still have to be merged into them.
+"""The store of raw counts: the day files, and the waiting answers that Winnow still has to merge into them.
 
-Every answer is stored at once, as one file, and all of them are merged into the day files together: a first fill would
-otherwise write each day once for each package. An answer that waits is covered as if it were merged.
+Winnow stores each answer at once as a file of its own, and later merges all of them into the day files together.
+Otherwise a first fill would rewrite each day file once for each package. Coverage includes waiting answers.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
 
 MAX_ROWS = 3_000_000
-"""How many rows of waiting answers a merge holds in memory, unless a day has more."""
+"""The maximum number of rows of waiting answers that a merge holds in memory, unless one day has more."""
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _in_turn(method: Callable[Concatenate[RawStore, P], T]) -> Callable[Concatenate[RawStore, P], T]:
-    """Let one thread at a time use what the store knows: Dagster evaluates sensors in several."""
+def _locked(method: Callable[Concatenate[RawStore, P], T]) -> Callable[Concatenate[RawStore, P], T]:
+    """Let one thread at a time use the store's caches. Dagster evaluates sensors in several threads."""
 
     @wraps(method)
     def locked(self: RawStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -58,33 +58,33 @@ class RawStore:
         self.lock = RLock()
 
     def path(self, day: date) -> StorePath:
-        """Return where the file of a day is, whether or not there is one."""
+        """Return the path of a day's file, which need not exist."""
         return self.files.path(day)
 
-    @_in_turn
+    @_locked
     def stored_days(self) -> list[date]:
-        """Return the days that have a file or an answer that waits, oldest first."""
-        # Before the day files: another process may merge the answers in between.
+        """Return the days that have a file or a waiting answer, oldest first."""
+        # List answers before day files: another process may merge the answers in between.
         self._answers.refresh()
         return sorted({*self.files.stored_days(), *self._answers.days()})
 
-    @_in_turn
+    @_locked
     def coverage(self, day: date) -> Coverage | None:
-        """Return what a day covers, answers that wait included; None without a sound file and an answer."""
+        """Return the coverage of a day, waiting answers included; None without a sound file or an answer."""
         self._answers.refresh()
         return self._merged_coverage(day)
 
-    @_in_turn
+    @_locked
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:
-        """Return the coverage of each of these days that has a sound file or an answer."""
+        """Return the coverage of each day that has a sound file or a waiting answer."""
         self._answers.refresh()
         self.files.fetch_ahead(days)
         found = {day: self._merged_coverage(day) for day in days}
         return {day: coverage for day, coverage in found.items() if coverage is not None}
 
-    @_in_turn
+    @_locked
     def load(self, days: Collection[date]) -> Days:
-        """Return what is stored of these days, answers that wait included."""
+        """Return the stored counts of these days, waiting answers included."""
         while True:
             self._answers.refresh()
             waiting = set(days).intersection(self._answers.days())
@@ -92,7 +92,7 @@ class RawStore:
                 merged = {day: (coverage, counts) for day, coverage, counts in self._merge(sorted(waiting))}
                 break
             except FileNotFoundError:
-                # Another process has merged an answer since. Its day file has the counts.
+                # Another process has merged an answer since. The day file has its counts.
                 continue
         stored = self.files.load([day for day in days if day not in waiting])
         if not merged:
@@ -105,30 +105,29 @@ class RawStore:
             dict(sorted({**stored.by_day, **lazy}.items())),
         )
 
-    @_in_turn
+    @_locked
     def damaged(self) -> dict[str, str]:
-        """Return the files that are damaged or were set aside, and what is wrong with each."""
+        """Return the damaged and set-aside files, each with a message."""
         self._answers.refresh()
         return {**self.files.damaged(), **self._answers.damaged()}
 
-    @_in_turn
+    @_locked
     def clean_up(self) -> None:
-        """Set aside each damaged file, and remove what runs that died left half-written. Raises StorageError."""
+        """Set damaged files aside, and remove the half-written files of dead runs. Raises StorageError."""
         self.files.clean_up()
         self._answers.clean_up()
 
-    @_in_turn
+    @_locked
     def write(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
-        """Replace the file of a day; one that is damaged is set aside. Raises StorageError."""
+        """Replace the file of a day; set a damaged one aside. Raises StorageError."""
         self.files.write(day, counts, coverage)
 
-    @_in_turn
+    @_locked
     def add_reading(self, reading: Reading, at: datetime) -> dict[date, int]:
         """Store the source's answer to some requests. Call it under the fetch lock. Raises StorageError.
 
         A scan for `*` goes into the day files at once: it has millions of rows, and no other answer has its days.
-        Other answers wait for `merge`. Returns, for each day that was re-read, how many more downloads the source has
-        now (negative: fewer).
+        Other answers wait for `merge`. Returns how many more downloads each re-read day has now (negative: fewer).
         """
         is_scan = any(request.selector.is_all for request in reading.requests)
         if is_scan:
@@ -142,17 +141,17 @@ class RawStore:
             self._answers.add(answer, counts)
         return late
 
-    @_in_turn
+    @_locked
     def add_failure(self, failure: Failure, at: datetime) -> None:
-        """Store why a request failed; what is covered stays covered. Call it under the fetch lock."""
+        """Store why a request failed. Covered selectors stay covered. Call it under the fetch lock."""
         answer = failure_to_merge(failure, at, self._before(failure.requests))
         self._answers.add(answer, RAW_SCHEMA.to_frame())
 
-    @_in_turn
+    @_locked
     def merge(self) -> None:
-        """Merge the answers that wait into the day files, and remove them. Call it under the fetch lock.
+        """Merge the waiting answers into the day files, and remove them. Call it under the fetch lock.
 
-        A merge that was interrupted can be repeated. Raises StorageError.
+        After an interrupted merge, the next one repeats it. Raises StorageError.
         """
         is_merged = False
         while not is_merged:
@@ -164,7 +163,7 @@ class RawStore:
                 self._answers.remove(names)
                 is_merged = True
             except FileNotFoundError:
-                # A worker that was overtaken has merged an answer meanwhile.
+                # A worker that has lost the lock has merged an answer meanwhile.
                 continue
 
     def _merged_coverage(self, day: date) -> Coverage | None:
@@ -180,7 +179,7 @@ class RawStore:
     def _merge(
         self, days: Sequence[date], *, changed_only: bool = False
     ) -> Iterator[tuple[date, Coverage, pl.DataFrame]]:
-        """Yield the coverage and counts of days after the answers that wait.
+        """Yield the coverage and counts of days with the waiting answers merged.
 
         Raises FileNotFoundError if another process has merged an answer meanwhile.
         """
@@ -201,7 +200,7 @@ class RawStore:
         return [list(days[n : n + size]) for n in range(0, len(days), size)]
 
     def _before(self, requests: Iterable[Request]) -> dict[date, Coverage]:
-        """Return what the days of requests cover, as far as it concerns their selectors."""
+        """Return the coverage of the requests' days. Only answers that overlap with their selectors are merged."""
         asked = list(requests)
         waiting = self._answers.get(self._answers.related({request.selector for request in asked}))
         found = {}
@@ -211,7 +210,7 @@ class RawStore:
         return found
 
     def _late(self, answer: WaitingAnswer, counts: pl.DataFrame, before: Mapping[date, Coverage]) -> dict[date, int]:
-        """Return how many more downloads an answer has than those that it replaces, by day."""
+        """Return by day how many more downloads an answer has than the readings that it replaces."""
         late: dict[date, int] = {}
         for day, facts in answer.facts.items():
             again = [selector for selector in facts if before[day].covers(selector)]

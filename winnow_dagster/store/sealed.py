@@ -1,4 +1,4 @@
-"""Sealed files: Parquet with metadata of Winnow's and a checksum of all of it."""
+"""Sealed files: Parquet files with Winnow's metadata and a checksum of the whole file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ METADATA_KEY = "winnow"
 CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
 
 CORRUPT = ".corrupt"
-"""What ends the name of a damaged file that was set aside."""
+"""The suffix of a damaged file that Winnow has set aside."""
 
 UNREADABLE = (
     pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, LookupError, TypeError, AttributeError,
 )  # fmt: skip
-"""The exceptions of reading a file that is not what it should be."""
+"""The exceptions that reading a damaged or foreign file may raise."""
 
 
 class DamagedError(ValueError):
@@ -52,6 +52,6 @@ def is_whole(content: bytes, checksum: str | int | None) -> bool:
 
 
 def _with_checksum(content: bytes, checksum: int) -> bytes:
-    """Return a file with another checksum in its metadata, which comes after all counts and their statistics."""
+    """Return a file with another checksum. The checksum key of the metadata is the last match in the file."""
     before, key, after = content.rpartition(CHECKSUM_KEY)
     return before + key + b"%08x" % checksum + after[len(NO_CHECKSUM) :]

@@ -1,4 +1,4 @@
-"""The number of rows that the source has of each day: the newest answer, in one small file beside the stored days."""
+"""The number of rows that the source has of each day, as it last reported, in a small file beside the days."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 class SourceRows:
-    """The numbers of rows of the store in a folder."""
+    """The file of row numbers in a store's folder."""
 
     def __init__(self, folder: StorePath) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class SourceRows:
             return {}
 
     def update(self, rows: Mapping[date, int], asked: datetime) -> dict[date, DayRows]:
-        """Record the source's answer, and return all that is known. Call it under the fetch lock.
+        """Record the source's answer, and return the numbers of all days. Call it under the fetch lock.
 
         Raises StorageError.
         """

@@ -15,7 +15,7 @@ from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
 from winnow_dagster.sources.bigquery.billing import Figures
-from winnow_dagster.sources.bigquery.budget import Budget, Configured
+from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig
 from winnow_dagster.sources.bigquery.query import CountQuery
 
 NOW = datetime(2026, 11, 27, 4, tzinfo=UTC)
@@ -30,9 +30,9 @@ def ask(
     return Request(Selector.parse(name), last - (days - 1) * ONE_DAY, last, is_reread, is_recount)
 
 
-def configured(*names: str, settling: bool = False) -> Configured:
+def configured(*names: str, settling: bool = False) -> BudgetConfig:
     windows = {Selector.parse(name): 30 for name in names}
-    return Configured(windows, frozenset(windows if settling else ()))
+    return BudgetConfig(windows, frozenset(windows if settling else ()))
 
 
 def budget(size: float | None, *names: str, settling: bool = False, spent: float = 0, strategy: str = "auto") -> Budget:
@@ -126,7 +126,7 @@ def test_of_history_that_does_not_fit_as_a_whole_the_newest_days_are_read() -> N
 
 
 def test_a_recount_that_a_window_waits_for_is_read_whole_or_says_why_not() -> None:
-    windows = Configured({Selector("a"): 365})
+    windows = BudgetConfig({Selector("a"): 365})
     recount = ask("a", 100, LAST_MIXED_DAY, is_recount=True)
     needed = FIGURES.estimate(_query(recount)) + 4 * 100 * MB
     assert Budget(needed, 0, FIGURES, "auto", windows).choose([recount], NOW).chosen == [recount]
@@ -167,4 +167,4 @@ def _query(request: Request) -> CountQuery:
 @pytest.mark.parametrize(("now", "days"), [(datetime(2026, 11, 1, tzinfo=UTC), 30), (NOW, 4)])
 def test_the_reserve_counts_the_days_left_of_the_month(now: datetime, days: int) -> None:
     found = budget(None, "a", "b-*", "b-c", settling=True).reserve(now)
-    assert found.first == found.second == days * 2 * 100 * MB
+    assert found.first_readings == found.rereads == days * 2 * 100 * MB

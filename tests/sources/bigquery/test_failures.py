@@ -33,11 +33,11 @@ from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery.billing import Figures
-from winnow_dagster.sources.bigquery.budget import Configured
+from winnow_dagster.sources.bigquery.budget import BudgetConfig
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
 from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import MAX_SCANS, BigQuerySource
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 from winnow_dagster.store.ledger import Ledger
 
 DAY = date(2025, 6, 30)
@@ -63,7 +63,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Callable[..., BigQuerySource]:
     def make(*, key: Path | None = None, budget_bytes: float | None = None, **changes: Any) -> BigQuerySource:
-        configured = Configured(budget_bytes=budget_bytes)
+        configured = BudgetConfig(budget_bytes=budget_bytes)
         return BigQuerySource(BigQuerySettings(**changes), key, ledger, RETRY, configured)
 
     return make
@@ -180,7 +180,7 @@ def test_what_fails_every_query_is_told_at_once_and_sent_once(
     assert fix in str(caught.value)
     assert "\n" not in str(caught.value)
     assert service.operations().count("insert") == 1
-    assert sum(entry.counted for entry in ledger.entries() if entry.billed is not None) == 0
+    assert sum(entry.counted_bytes for entry in ledger.entries() if entry.billed is not None) == 0
 
 
 FOR_ONE = {
@@ -264,7 +264,7 @@ def test_a_day_that_the_table_does_not_hold_whole_yet_is_not_read(
 ) -> None:
     end = datetime(2025, 7, 1, tzinfo=UTC)
     service.modified = str(int(end.timestamp() * 1000) - 1)
-    with pytest.raises(NotThereYetError, match="reaches to 2025-06-30 23:59 UTC only. Run again later"):  # noqa: RUF043
+    with pytest.raises(IncompleteDaysError, match="reaches to 2025-06-30 23:59 UTC only. Run again later"):  # noqa: RUF043
         list(make_source().read([ask()]))
     assert "insert" not in service.operations()
     service.rows = []
@@ -351,7 +351,7 @@ def test_one_entry_that_does_not_fit_the_budget_fails_with_the_sentence_and_the_
 def test_re_reads_leave_room_for_the_first_readings_of_the_rest_of_the_month(
     service: Service, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    configured = Configured({Selector(f"p{n}"): 30 for n in range(1000)}, budget_bytes=90e9)
+    configured = BudgetConfig({Selector(f"p{n}"): 30 for n in range(1000)}, budget_bytes=90e9)
     settings = BigQuerySettings(strategy="per_package")
     source = BigQuerySource(settings, None, ledger, RETRY, configured)
     assert list(source.read([ask("a", second=True)])) == []

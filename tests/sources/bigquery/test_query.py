@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery.query import BATCH, FILE_NAME, CountQuery, inlined_queries, plan_queries
+from winnow_dagster.sources.bigquery.query import FILE_NAME, MAX_BATCH, CountQuery, inlined_queries, plan_queries
 
 DAY = date(2025, 6, 30)
 LATER = LAST_MIXED_DAY + timedelta(days=30)
@@ -26,7 +26,7 @@ def ask(name: str, back: int = 0, *, second: bool = False) -> Request:
     ("strategy", "packages", "sizes"),
     [
         ("per_package", 3, [1, 1, 1]),
-        ("batched", 2 * BATCH + 1, [BATCH, BATCH, 1]),
+        ("batched", 2 * MAX_BATCH + 1, [MAX_BATCH, MAX_BATCH, 1]),
         ("scan", 250, [250]),
         ("auto", 5, [1] * 5),
         ("auto", 6, [6]),

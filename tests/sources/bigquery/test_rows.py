@@ -14,7 +14,7 @@ from tests.sources.bigquery.test_failures import RETRY
 from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.sources.bigquery import client as bigquery_client
-from winnow_dagster.sources.bigquery.budget import Configured
+from winnow_dagster.sources.bigquery.budget import BudgetConfig
 from winnow_dagster.sources.bigquery.rows import MAX_FREE_CALLS
 from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
@@ -44,7 +44,7 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_source(service: Service, ledger: Ledger) -> Make:
     def make(*, budget_bytes: float | None = None, **changes: Any) -> BigQuerySource:
-        configured = Configured(budget_bytes=budget_bytes)
+        configured = BudgetConfig(budget_bytes=budget_bytes)
         return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY, configured)
 
     return make

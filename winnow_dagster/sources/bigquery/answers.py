@@ -1,4 +1,4 @@
-"""BigQuery's answers to count queries, validated before anything is counted."""
+"""Validate BigQuery's answers before Winnow counts anything."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from winnow_dagster.sources.bigquery.query import CountQuery
 
 MAX_DOWNLOADS = 10**16
-"""For one package, installer and system on one day. All of PyPI has 10**10; years of this still fit 64 bits."""
+"""The maximum count in one row of an answer. All of PyPI has 10**10 a day; sums over years still fit 64 bits."""
 
 UNNAMED = "unnamed"
 
 
 class InvalidResponseError(Exception):
-    """An answer holds impossible values, so nothing of it is counted."""
+    """An answer has impossible values, so Winnow counts nothing of it."""
 
 
 def read_answer(frame: pl.DataFrame, query: CountQuery) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the raw counts (RAW_SCHEMA) of an answer, and its rows without a file name (UNNAMED_SCHEMA).
+    """Return the raw counts of an answer (RAW_SCHEMA), and its rows without a file name (UNNAMED_SCHEMA).
 
     Raises InvalidResponseError.
     """
@@ -44,9 +44,9 @@ def read_answer(frame: pl.DataFrame, query: CountQuery) -> tuple[pl.DataFrame, p
 
 
 def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
-    """Return an answer without text that a prefix selects and that is not a package name.
+    """Return an answer without invalid package names, which a prefix may select.
 
-    Raises InvalidResponseError unless the answer holds the columns, packages and days asked for, and possible counts.
+    Raises InvalidResponseError unless the answer has the requested columns, packages and days, and possible counts.
     """
     if frame.schema != RAW_SCHEMA:
         raise InvalidResponseError(f"BigQuery's answer has the columns {dict(frame.schema)}, not {dict(RAW_SCHEMA)}")
@@ -69,7 +69,7 @@ def check_answer(frame: pl.DataFrame, query: CountQuery) -> pl.DataFrame:
     return frame
 
 
-def narrow(frame: pl.DataFrame, requests: list[Request]) -> pl.DataFrame:
+def keep_requested(frame: pl.DataFrame, requests: list[Request]) -> pl.DataFrame:
     """Return the rows that answer these requests."""
     asked_for = [
         matches_any([request.selector], "package") & pl.col("date").is_between(request.first, request.last)

@@ -1,4 +1,4 @@
-"""What BigQuery's queries cost: sizes, prices and estimates. Knows nothing of how queries are sent."""
+"""The sizes, prices and estimates of BigQuery's queries. Knows nothing of how Winnow sends queries."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ BYTES_PER_ROW: Mapping[str, float] = {
     "details.ci": 0.3,
     FILE_NAME: 33.8,
 }
-"""Derived from rows with real user agents: BigQuery bills 2 bytes and the length of a text, and nothing for a NULL."""
+"""Derived from rows with real user agents. BigQuery bills a text's length plus 2 bytes, and nothing for NULL."""
 
-ROWS_LEFT = 0.61
-"""Derived: the share of the log's rows that PyPI still logs since the change."""
+REMAINING_ROWS_SHARE = 0.61
+"""Derived: the share of rows that PyPI still logs since its change."""
 
 CAP_FACTOR = 2
-"""The default cap as a multiple of the expected size of whole days, which grow."""
+"""The default cap as a multiple of the expected size of whole days. It exceeds 1 because days grow."""
 
 
 def relative_size(columns: Columns) -> float:
     """Return the size of a day's columns, relative to FIRST_COLUMNS on a day since the change."""
     width = sum(BYTES_PER_ROW[name] for name in columns) / sum(BYTES_PER_ROW[name] for name in FIRST_COLUMNS)
-    return width / ROWS_LEFT if FILE_NAME in columns else width
+    return width / REMAINING_ROWS_SHARE if FILE_NAME in columns else width
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The source's sizes and prices. The config can set each, and the ledger corrects them.
+    """BigQuery's sizes and prices. The config can set each, and the ledger corrects them.
 
-    Sizes are those of FIRST_COLUMNS on a day since the change of the log. `relative_size` gives the others.
+    Sizes are for FIRST_COLUMNS on a day since PyPI's change of the log. `relative_size` converts them to other columns.
     """
 
-    package_day_bytes: float = ROWS_LEFT * 153 * MB
+    package_day_bytes: float = REMAINING_ROWS_SHARE * 153 * MB
     """Derived: before the change a published 30-day query for one package billed about 4.6 GB, 153 MB a day."""
 
-    scan_day_bytes: float = ROWS_LEFT * 170 * GB
+    scan_day_bytes: float = REMAINING_ROWS_SHARE * 170 * GB
     """Derived: before the change the columns of one whole day had 63 GB in March 2025, 170 GB in May 2026."""
 
     usd_per_tib: float = 6.25
@@ -70,20 +70,20 @@ class Figures:
     """BigQuery's free tier."""
 
     minimum_query_bytes: float = 10 * MB
-    """BigQuery bills at least so much for a query."""
+    """The minimum that BigQuery bills for a query."""
 
     learned_package_days: Mapping[Columns, float] = field(default_factory=dict)
-    """The bytes billed per package and day according to the ledger, by the columns read."""
+    """The bytes billed per package and day according to the ledger, keyed by the columns read."""
 
     learned_scan_days: Mapping[Columns, float] = field(default_factory=dict)
-    """The bytes billed per scan of a day according to the ledger, by the columns read."""
+    """The bytes billed per scan of a day according to the ledger, keyed by the columns read."""
 
     def package_day(self, columns: Columns) -> float:
-        """Return the bytes that a package and day is expected to bill."""
+        """Return the expected bytes for a package and day."""
         return self.learned_package_days.get(columns, self.package_day_bytes * relative_size(columns))
 
     def scan_day(self, columns: Columns) -> float:
-        """Return the bytes that a scan of a day is expected to bill."""
+        """Return the expected bytes for a scan of a day."""
         return self.learned_scan_days.get(columns, self.scan_day_bytes * relative_size(columns))
 
     def scan_above(self, columns: Columns) -> float:
@@ -91,10 +91,10 @@ class Figures:
         return self.scan_day(columns) / self.package_day(columns)
 
     def estimate(self, query: CountQuery) -> float:
-        """Return the bytes that a query is expected to bill."""
+        """Return the expected bytes for a query."""
         if query.strategy == SCAN:
             return query.days * self.scan_day(query.columns)
-        # Whether an IN list prunes clusters as `=` does is open; the ledger corrects this where it does not.
+        # It is unknown whether an IN list prunes clusters as `=` does. If not, the ledger corrects the estimate.
         return max(self.minimum_query_bytes, len(query.requests) * query.days * self.package_day(query.columns))
 
     def cap(self, query: CountQuery) -> int:
@@ -107,32 +107,32 @@ class Figures:
         return int(query.days * CAP_FACTOR * max(expected, self.scan_day(query.columns)))
 
     def dollars(self, size: float) -> float:
-        """Return the price of so many bytes, the free ones not taken off."""
+        """Return the price of this many bytes, without the free tier."""
         return size / TIB * self.usd_per_tib
 
 
 def learn(figures: Figures, entries: Iterable[Entry]) -> Figures:
-    """Return the figures corrected by what queries really billed, for each set of columns that they read."""
+    """Return the figures, corrected by the bytes that queries have billed for each set of columns."""
     typical = [entry for entry in entries if _is_typical(entry)]
-    pruned = [(columns_of(e), e.counted, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
-    scans = [(columns_of(e), e.counted, e.days) for e in typical if e.strategy == SCAN]
+    pruned = [(columns_of(e), e.counted_bytes, e.package_days) for e in typical if e.strategy in {PER_PACKAGE, BATCHED}]
+    scans = [(columns_of(e), e.counted_bytes, e.days) for e in typical if e.strategy == SCAN]
     return replace(figures, learned_package_days=_average(pruned), learned_scan_days=_average(scans))
 
 
 def columns_of(entry: Entry) -> Columns:
-    """Return the columns that a query read. The releases that did not record them read FIRST_COLUMNS."""
+    """Return the columns that a query read. Releases that did not record them read FIRST_COLUMNS."""
     return FIRST_COLUMNS if entry.columns is None else entry.columns
 
 
 def _is_typical(entry: Entry) -> bool:
-    """Tell whether later queries for the same columns bill alike. Earlier releases read old days without file names."""
+    """Return whether a query bills like today's for its columns. Early releases read old days without file names."""
     if not entry.billed or entry.cache_hit:
         return False
     return entry.first > LAST_MIXED_DAY or FILE_NAME in columns_of(entry)
 
 
 def _average(billed: Iterable[tuple[Columns, float, int]]) -> dict[Columns, float]:
-    """Return the bytes per unit for each set of columns, from columns, bytes and units."""
+    """Return the bytes per unit for each set of columns. `billed`: columns, bytes and units of each query."""
     size: dict[Columns, float] = defaultdict(float)
     units: dict[Columns, int] = defaultdict(int)
     for columns, more, number in billed:
@@ -143,7 +143,7 @@ def _average(billed: Iterable[tuple[Columns, float, int]]) -> dict[Columns, floa
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a config costs by one strategy: queries and bytes of the first fill, and of one day from then on."""
+    """The costs of a config by one strategy: queries and bytes of the first fill, and of each later day."""
 
     strategy: str
     fill_queries: int
@@ -162,9 +162,9 @@ class Estimate:
 def estimate_plan(
     windows: Mapping[Selector, int], start: date, through: date, strategy: str, figures: Figures
 ) -> tuple[Estimate, list[CountQuery]]:
-    """Return what a config costs by one strategy, and the queries of one day. `windows`: the longest, in days.
+    """Return the costs of a config by one strategy, and the queries of one day. `windows`: the longest, in days.
 
-    The first fill is what a collect would send for an empty store, with no day before `start`.
+    The first fill is for an empty store, with no day before `start`.
     """
     reader = ReadPolicy(end_of(through))
     fill = [

@@ -1,4 +1,4 @@
-"""The month's budget: which requests it pays for, and in which order. Does not know how queries are sent."""
+"""The month's budget: choose the requests that it pays for, in order. Knows nothing of how Winnow sends queries."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Configured:
-    """The config's entries and its budget. The budget reserves bytes to read them for the rest of the month."""
+class BudgetConfig:
+    """The config's entries and its budget. The budget reserves bytes for the entries until the end of the month."""
 
     windows: Mapping[Selector, int] = field(default_factory=dict)
     """The number of days that each entry needs, in the config's order."""
 
     settling: frozenset[Selector] = frozenset()
-    """The entries whose days are re-read once they have settled."""
+    """The entries whose days Winnow re-reads once they have settled."""
 
     budget_bytes: float | None = None
     """The month's limit; None: no limit."""
@@ -38,13 +38,13 @@ class Configured:
 class Reserve:
     """The bytes that the remaining days of the month need, for first readings and for re-reads."""
 
-    first: float = 0
-    second: float = 0
+    first_readings: float = 0
+    rereads: float = 0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The requests to send, the first readings that the budget refuses, with the reasons, and the re-reads left out."""
+    """The requests to send, the requests that the budget refuses, with reasons, and the re-reads left out."""
 
     chosen: Sequence[Request]
     refused: Mapping[Request, str]
@@ -53,19 +53,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Budget:
-    """The month's limit in bytes (None: no limit), the bytes billed so far, and what queries cost."""
+    """The month's limit in bytes (None: no limit), the bytes billed so far, and the figures of queries."""
 
     bytes_per_month: float | None
     spent: float
     figures: Figures
     strategy: str
-    configured: Configured = field(default_factory=Configured)
+    configured: BudgetConfig = field(default_factory=BudgetConfig)
 
     def choose(self, requests: Sequence[Request], now: datetime) -> Choice:
-        """Return what to read: first readings, then re-reads, then days that an older definition counted.
+        """Choose requests: first readings, then re-reads, then days that an older definition counted.
 
-        All first readings of an entry are chosen, or none, since half a window has no number. Entries go in the
-        config's order. Re-reads leave room for the first readings of the rest of the month.
+        The budget pays for all first readings of an entry or for none, since half a window has no number. Entries go in
+        the config's order. Re-reads leave room for the first readings of the rest of the month.
         """
         entries = {selector: at for at, selector in enumerate(self.configured.windows)}
         ordered = sorted(requests, key=lambda r: entries.get(r.selector, len(entries)))
@@ -76,17 +76,17 @@ class Budget:
         history = [r for r in recounts if self._is_history(r, now)]
         chosen: list[Request] = []
         refused = self._add(chosen, _by_selector(first), 0)
-        # What the budget does not pay for needs nothing of it for the rest of the month.
+        # A refused entry needs no reserve for the rest of the month.
         reserve = self.reserve(now, without={request.selector for request in refused})
-        left_out = self._add(chosen, [[request] for request in second], reserve.first)
-        refused |= self._add(chosen, _by_selector(in_windows), reserve.first + reserve.second)
-        unread = self._add_newest_days(chosen, history, reserve.first + reserve.second)
+        left_out = self._add(chosen, [[request] for request in second], reserve.first_readings)
+        refused |= self._add(chosen, _by_selector(in_windows), reserve.first_readings + reserve.rereads)
+        unread = self._add_newest_days(chosen, history, reserve.first_readings + reserve.rereads)
         return Choice(chosen, refused, [*left_out, *unread])
 
     def reserve(self, now: datetime, without: Collection[Selector] = ()) -> Reserve:
         """Return the bytes that the remaining days of the month need, including today's reading of yesterday.
 
-        `without`: entries that are not read.
+        `without`: entries that Winnow does not read.
         """
         days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
         yesterday = now.date() - ONE_DAY
@@ -96,23 +96,23 @@ class Budget:
         return Reserve(days * self.price(once), days * self.price(again))
 
     def price(self, requests: Iterable[Request]) -> float:
-        """Return the bytes that these requests are expected to bill together."""
+        """Return the expected bytes for these requests together."""
         queries = plan_queries(requests, self.strategy, self.figures.scan_above)
         return sum(map(self.figures.estimate, queries))
 
     def refuses(self, more: float, reserve: float = 0) -> bool:
-        """Tell whether the budget has no room for this many more bytes."""
+        """Return whether this many more bytes exceed the budget."""
         return self.bytes_per_month is not None and self.spent + more + reserve > self.bytes_per_month
 
     def _is_history(self, request: Request, now: datetime) -> bool:
-        """Tell whether no number waits for these days: they lie before the longest window that ends yesterday."""
+        """Return whether these days lie before the longest window that ends yesterday, so that no number needs them."""
         longest = self.configured.windows.get(request.selector, 0)
         return (now.date() - ONE_DAY - request.last).days >= longest
 
     def _add(self, chosen: list[Request], units: Sequence[Sequence[Request]], reserve: float) -> dict[Request, str]:
-        """Add to `chosen` each unit that fits whole; return the requests of the others, with the reasons.
+        """Add to `chosen` each unit that fits as a whole; return the requests of the others, with reasons.
 
-        Where a wide request does not fit, this adds the narrower ones that do.
+        If a wide request does not fit, this adds the narrower requests that do.
         """
         together = [*chosen, *(request for unit in units for request in unit)]
         if not self.refuses(self.price(together), reserve):
@@ -129,7 +129,7 @@ class Budget:
         return refused | self._add(chosen, narrower, reserve) if narrower else refused
 
     def _add_newest_days(self, chosen: list[Request], history: Sequence[Request], reserve: float) -> list[Request]:
-        """Add to `chosen` as many of each request's newest days as fit; return the rest."""
+        """Add to `chosen` as many of the newest days of each request as fit; return the rest."""
         rest: list[Request] = []
         for request in history:
             fitting, too_many = 0, len(request.days()) + 1
@@ -165,7 +165,7 @@ def _newest(request: Request, days: int) -> Request:
     return replace(request, first=request.last - (days - 1) * ONE_DAY)
 
 
-def days_of(requests: Iterable[Request]) -> str:
-    """Return the ranges of days of these requests in words."""
+def format_days(requests: Iterable[Request]) -> str:
+    """Return the ranges of days of these requests as text."""
     ranges: dict[tuple[date, date], None] = {(r.first, r.last): None for r in sorted(requests, key=lambda r: r.first)}
     return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)

@@ -9,7 +9,7 @@ from winnow_dagster.core.causes import Cause
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RATE = "Winnow sends fewer at a time if `source.parallel` is lower"
+PARALLEL_HINT = "Winnow sends fewer at a time if `source.parallel` is lower"
 BIGQUERY: Mapping[str, Cause] = {
     "api_disabled": Cause(
         "`accessNotConfigured`, `SERVICE_DISABLED`: the BigQuery API is not enabled",
@@ -63,7 +63,7 @@ BIGQUERY: Mapping[str, Cause] = {
     "rate": Cause(
         "`rateLimitExceeded`, `jobRateLimitExceeded`, `userRateLimitExceeded`, `quotaExceeded` for concurrent queries "
         "or requests per minute, 429",
-        f"Run again later. {RATE}",
+        f"Run again later. {PARALLEL_HINT}",
         fails_every_query=False,
         is_transient=True,
     ),

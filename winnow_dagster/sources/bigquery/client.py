@@ -33,15 +33,15 @@ logger = logging.getLogger(__name__)
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 EMULATOR_PROJECT = "winnow"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-NO_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
+TABLES_WITHOUT_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
 """Kinds of tables for which BigQuery does not report when their rows last changed."""
 
 
 @contextlib.contextmanager
 def connect(settings: BigQuerySettings, credential_file: Path | None) -> Iterator[bigquery.Client]:
-    """Open a client: from `credential_file`, else $GCP_CREDENTIALS (base64), else the usual Google environment.
+    """Open a client with `credential_file`, else $GCP_CREDENTIALS (base64), else Google's default credentials.
 
-    With $BIGQUERY_EMULATOR_HOST it needs no credentials. Raises SourceError that names what is wrong with them.
+    With $BIGQUERY_EMULATOR_HOST it needs no credentials. Raises SourceError, which says what is wrong with them.
     """
     project, location = settings.project or None, settings.location or None
     if os.environ.get(EMULATOR_VARIABLE):
@@ -68,7 +68,7 @@ def look_up_table(client: bigquery.Client, table: str, retry: Retry, timeout: fl
     try:
         return client.get_table(table, retry=retry, timeout=timeout)
     except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
-        # The query reports a missing table. An account may run it without the right to this call.
+        # An account may run queries without the right to this call. The query itself reports a missing table.
         may_be_asked = cause_of(error) in (BIGQUERY["table_permission"], BIGQUERY["no_table"])
         if isinstance(error, Forbidden | NotFound) and may_be_asked:
             return None
@@ -76,10 +76,10 @@ def look_up_table(client: bigquery.Client, table: str, retry: Retry, timeout: fl
 
 
 def last_modified(table: bigquery.Table | None) -> datetime | None:
-    """Return when a table was last written to; None if BigQuery does not report it."""
+    """Return when somebody last wrote to a table; None if BigQuery does not report it."""
     if table is None:
         return None
-    if kind := NO_DATES.get(table.table_type or ""):
+    if kind := TABLES_WITHOUT_DATES.get(table.table_type or ""):
         logger.warning(
             "source.table: %s is %s. BigQuery does not report when its rows last changed, so a day may be read before "
             "it is complete. %s",

@@ -1,4 +1,4 @@
-"""What Winnow says about BigQuery's costs: the estimate of a config, the price of re-reads, the sum of a command."""
+"""Describe BigQuery's costs: the estimate of a config, the price of re-reads, the sum of a command."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class BigQueryCosts:
     context: SourceContext
 
     def dollars(self, size: float) -> float:
-        """Return the price of so many bytes, the free ones not taken off."""
+        """Return the price of this many bytes, without the free tier."""
         return self.settings.figures.dollars(size)
 
     def summarise(self, cost: Cost) -> str:
-        """Return the number of queries, and what they billed."""
+        """Return the number of queries and their billed bytes."""
         return f"BigQuery: {cost.queries} queries, {format_bytes(cost.bytes_billed)} billed before the free tier"
 
     def price_of_refetch(self, days: Sequence[date], selectors: Sequence[Selector]) -> str:
@@ -54,7 +54,7 @@ class BigQueryCosts:
         return f"{len(queries)} queries, about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"
 
     def estimate(self, through: date) -> PriceList:
-        """Return the costs by each strategy, from the ledger's figures where it has some."""
+        """Return the costs by each strategy, with the ledger's figures where it has any."""
         entries = self._entries()
         figures = self._figures(entries)
         windows, start = self.context.windows, self.context.start_date
@@ -81,7 +81,7 @@ class BigQueryCosts:
 
     def upper_bound(self, through: date) -> str:
         """Return BigQuery's upper bound for the queries of one day. Raises SourceError."""
-        # Google's libraries take seconds to import, and nothing else here needs them.
+        # Google's libraries take seconds to import, and only this method needs them.
         from winnow_dagster.sources.bigquery.source import open_bigquery  # noqa: PLC0415
 
         source = open_bigquery(self.settings, self.context)
@@ -115,7 +115,7 @@ class BigQueryCosts:
 
 
 def _sizes(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
-    """Yield the bytes that a package and a scan should bill per day for these columns, and where they come from."""
+    """Yield lines on the expected bytes of a package and of a scan per day, and where they come from."""
     known = {True: "the ledger", False: "the defaults"}
     package, scan = figures.package_day(columns), figures.scan_day(columns)
     yield f"{format_bytes(package)} per package and day{days}: from {known[columns in figures.learned_package_days]}"
@@ -123,7 +123,7 @@ def _sizes(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
 
 
 def _price(size: float, figures: Figures) -> str:
-    """Return a month's bytes, what they cost above the free ones, and their share of those."""
+    """Return a month's bytes, their price above the free tier, and their share of it."""
     free = figures.free_tib_per_month * TIB
     share = f", {size / free:.0%} of free" if free else ""
     return f"{format_bytes(size)}, ${figures.dollars(max(0.0, size - free)):,.2f}{share}"

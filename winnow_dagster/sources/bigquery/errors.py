@@ -1,6 +1,6 @@
-"""Errors of BigQuery: find the cause of an answer, and write one line with cause and fix.
+"""Map BigQuery's errors to causes, and describe each in one line with its fix.
 
-causes.py holds the causes, whom they concern and whether they are transient.
+causes.py has the table of causes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNREACHABLE = (
 )
 TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
 MAX_WORDS = 300
-"""How many characters of Google's own words a message quotes."""
+"""The maximum number of characters that a message quotes from Google's."""
 
 CAUSES_OF_REASONS = {
     "accessNotConfigured": "api_disabled",
@@ -69,7 +69,7 @@ CAUSES_OF_REASONS = {
     "serviceUnavailable": "backend",
     "tableUnavailable": "backend",
 }
-"""BigQuery's reasons, in `errors` or in `details`. A detail is more specific, so it goes first."""
+"""Causes by BigQuery's reason, which is in `errors` or `details`. Details are more specific, so they go first."""
 
 CAUSES_OF_WORDS = {
     ("table_permission", r"bigquery\.jobs\.create"): "job_permission",
@@ -87,18 +87,18 @@ CAUSES_OF_WORDS = {
     ("invalid", r"[Pp]roject ?[Ii][Dd]|[Uu]nknown project"): "no_project",
     ("query", r"Unrecognized name|does not exist|Name .* not found"): "schema",
 }
-"""Patterns in BigQuery's words that distinguish causes with the same reason. The first match applies."""
+"""Patterns in BigQuery's messages that distinguish causes with the same reason. The first match applies."""
 
 
 @dataclass
-class Tries:
-    """Decides for one query whether to try again: a bounded number of times, and not once it was given up."""
+class RetryPredicate:
+    """Decides whether to retry a call: a bounded number of times, and never after `given_up`."""
 
     left: int
     given_up: Callable[[], bool]
 
     def __call__(self, error: BaseException) -> bool:
-        """Tell whether `error` may pass by itself and there is a try left; counts the try."""
+        """Return whether to try again after `error`; count the try."""
         if not is_transient(error) or self.given_up():
             return False
         self.left -= 1
@@ -106,36 +106,36 @@ class Tries:
 
 
 @dataclass
-class FirstTries(Tries):
-    """The retry policy of the first request: without a network it gives up within a minute."""
+class FirstRequestPredicate(RetryPredicate):
+    """Decides whether to retry the first request. Without a network, it gives up within a minute."""
 
     began: float = field(default_factory=time.monotonic)
 
     def __call__(self, error: BaseException) -> bool:
-        """Tell whether to try again, but do not wait for a missing network."""
+        """Return whether to try again. Do not wait long for a missing network."""
         is_late = time.monotonic() - self.began > FIRST_SECONDS
         return not (is_late and cause_of(error) is BIGQUERY["unreachable"]) and super().__call__(error)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether an error is transient."""
+    """Return whether an error is transient."""
     cause = cause_of(error)
     return cause is not None and cause.is_transient
 
 
 def fails_every_query(error: BaseException) -> bool:
-    """Tell whether what failed for one query fails for all."""
+    """Return whether this error will fail all other queries too."""
     cause = cause_of(error)
     return cause is not None and cause.fails_every_query
 
 
 def is_gone(error: BaseException) -> bool:
-    """Tell whether BigQuery no longer knows the job, so that only a new job can answer."""
+    """Return whether BigQuery no longer knows the job, so that only a new job can answer."""
     return cause_of(error) is BIGQUERY["no_job"]
 
 
 def source_error(error: BaseException) -> SourceError:
-    """Return the SourceError that ends all reading. It says whether trying later helps."""
+    """Return an error as TransientError or SourceError, which end all reading."""
     return (TransientError if is_transient(error) else SourceError)(describe(error))
 
 
@@ -155,7 +155,7 @@ def cause_of(error: BaseException) -> Cause | None:
 
 
 def describe(error: BaseException) -> str:
-    """Return cause and fix in one line, without secrets, addresses or job ids."""
+    """Return the cause and the fix in one line, without secrets, addresses or job ids."""
     if isinstance(error, api.RetryError) and error.cause:
         return describe(error.cause)
     cause = cause_of(error)
@@ -166,10 +166,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, api.GoogleAPICallError):
         reasons = _reasons(error)
         return f"BigQuery says {reasons[-1] if reasons else error.code}: {_words(error)}. {cause.fix}"
-    return f"{_OURS[cause.sign]}. {cause.fix}"
+    return f"{_SUMMARIES[cause.sign]}. {cause.fix}"
 
 
-_OURS = {
+_SUMMARIES = {
     BIGQUERY["unreachable"].sign: "BigQuery cannot be reached",
     BIGQUERY["deadline"].sign: "the query took longer than source.deadline_seconds and was cancelled",
     CREDENTIALS["none"].sign: "there are no usable Google credentials",
@@ -179,7 +179,7 @@ _OURS = {
 def _cause_of_call(error: api.GoogleAPICallError) -> Cause:
     if isinstance(error, api.Unauthorized):
         return CREDENTIALS["rejected"]
-    # A cap that is hit while the query runs has code 500: reasons go before codes.
+    # Reasons go before codes: BigQuery reports code 500 if a running query exceeds its cap.
     for reason in _reasons(error):
         if name := CAUSES_OF_REASONS.get(reason):
             for (of, pattern), found in CAUSES_OF_WORDS.items():
@@ -202,7 +202,7 @@ def _words(error: api.GoogleAPICallError) -> str:
     """Return BigQuery's own words, on one line."""
     first = error.errors[0] if error.errors else {}
     own = first.get("message") if isinstance(first, dict) else None
-    # The client puts the address before it.
+    # Google's client puts the address before the message.
     words = str(own) if own else re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message))
     line = (words.splitlines() or [""])[0].strip()
     if "<" in line and not own:

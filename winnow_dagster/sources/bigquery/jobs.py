@@ -1,7 +1,7 @@
-"""BigQuery jobs: each is entered in the ledger before it is sent, and none is paid for twice.
+"""BigQuery jobs: Winnow enters each in the ledger before it sends it, and pays for none twice.
 
-The ledger counts a job by its estimate until BigQuery reports what the job billed. If a job may exist, Winnow looks it
-up and never sends it again.
+The ledger counts a job's estimate until BigQuery reports the billed bytes. If a job may exist, Winnow looks it up and
+never sends it again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from winnow_dagster.sources.bigquery.errors import Tries, fails_every_query, is_gone, is_transient
+from winnow_dagster.sources.bigquery.errors import RetryPredicate, fails_every_query, is_gone, is_transient
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
 
-RESULTS_KEPT = timedelta(hours=24)
+RESULT_LIFETIME = timedelta(hours=24)
 """How long BigQuery keeps the results of a job."""
 
-MAX_APPEARANCE = timedelta(minutes=10)
-"""A job that BigQuery does not find may still appear within this time."""
+MAX_APPEARANCE_DELAY = timedelta(minutes=10)
+"""The time within which a job that BigQuery does not find may still appear."""
 
 
 class NotSentError(Exception):
-    """Winnow gave a query up before sending it. The failure of another query gives the reason."""
+    """Winnow did not send a query because another query's error fails every query."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class RetryPolicy:
 
     def retry(self, predicate: Callable[[Exception], bool] | None = None) -> Retry:
         """Return the retry policy of one call."""
-        predicate = predicate or Tries(self.tries, lambda: False)
+        predicate = predicate or RetryPredicate(self.tries, lambda: False)
         return Retry(predicate=predicate, initial=self.initial, maximum=self.maximum, timeout=self.total)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What a job runs, and its ledger entry, which has no job id yet."""
+    """The query of a job, and its ledger entry without a job id."""
 
     text: str
     values: Mapping[str, datetime | str | list[str]]
@@ -71,7 +71,7 @@ class Statement:
     entry: Entry
 
     def is_of(self, job: bigquery.QueryJob) -> bool:
-        """Tell whether a job runs this statement with these values."""
+        """Return whether a job runs this statement with these values."""
         given = {
             p.name: p.values if isinstance(p, bigquery.ArrayQueryParameter) else p.value for p in job.query_parameters
         }
@@ -80,9 +80,9 @@ class Statement:
 
 @dataclass
 class _JobRetry:
-    """Decides whether to look a job up again: BigQuery may not find an existing job for a moment."""
+    """Decides whether to look up a job again: for a moment, BigQuery may not find a job that exists."""
 
-    tries: Tries
+    tries: RetryPredicate
     may_appear: bool
 
     def __call__(self, error: BaseException) -> bool:
@@ -104,21 +104,21 @@ class Jobs:
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
-        """Cancel all running jobs, and start no new ones."""
+        """Cancel all running jobs, and start no new one."""
         self.given_up.set()
         for job in list(self.running.values()):
             with contextlib.suppress(*GOOGLE_ERRORS):
                 job.cancel(retry=None, timeout=5)
 
     def run(self, statement: Statement) -> tuple[pl.DataFrame, Entry]:
-        """Run a statement to its end. Start it again if BigQuery failed inside.
+        """Run a statement to its end. Start it again after an internal error of BigQuery.
 
-        Returns its answer and what to enter once that is stored: until then, a run that dies leaves a job without an
-        end, whose answer the next run fetches.
+        Returns the answer, and the entry to record once the caller has stored the answer. If a run dies before that,
+        the ledger lacks the job's end, and the next run fetches the answer.
         """
         if self.given_up.is_set():
             raise NotSentError
-        tries = Tries(self.retry_policy.tries, self.given_up.is_set)
+        tries = RetryPredicate(self.retry_policy.tries, self.given_up.is_set)
         attempt = self.retry_policy.retry(tries)(lambda: self._attempt(statement, tries))
         try:
             answer: tuple[pl.DataFrame, Entry] = attempt()
@@ -129,15 +129,15 @@ class Jobs:
         return answer
 
     def find(self, entry: Entry) -> bigquery.QueryJob | None:
-        """Return the job of an entry without an end; None if Winnow cannot follow it.
+        """Return the job of an unfinished entry; None if Winnow cannot follow it.
 
-        If no job exists, the ledger books 0 bytes. If the job is over, the ledger books what it billed. Raises
-        transient errors: until BigQuery says whether the job ran, sending its query again may pay twice.
+        If no job exists, this enters 0 bytes in the ledger. Raises transient errors: until BigQuery says whether the
+        job ran, sending its query again may pay twice.
         """
         try:
             job = self._get(entry)
         except NotFound:
-            if datetime.now(UTC) - entry.at > MAX_APPEARANCE:
+            if datetime.now(UTC) - entry.at > MAX_APPEARANCE_DELAY:
                 self.ledger.enter(replace(entry, billed=0))
             return None
         except GoogleAPICallError as error:
@@ -147,11 +147,11 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def follow(self, job: bigquery.QueryJob, entry: Entry) -> tuple[pl.DataFrame, Entry]:
-        """Await a job's end; return its answer and what to enter once that is stored."""
-        return self._await(job, entry, Tries(self.retry_policy.tries, self.given_up.is_set))
+        """Await a job's end; return its answer, and the entry to record once the caller has stored the answer."""
+        return self._await(job, entry, RetryPredicate(self.retry_policy.tries, self.given_up.is_set))
 
     def enter_end(self, entry: Entry, job: bigquery.QueryJob) -> None:
-        """Enter what a job billed once it is over. An unfinished job keeps its estimate."""
+        """Enter the bytes that a finished job billed. An unfinished job keeps its estimate."""
         ended = self._end_of(entry, job)
         if ended != entry:
             self.ledger.enter(ended)
@@ -185,15 +185,15 @@ class Jobs:
             labels={"app": "winnow"},
         )
 
-    def _attempt(self, statement: Statement, tries: Tries) -> tuple[pl.DataFrame, Entry]:
+    def _attempt(self, statement: Statement, tries: RetryPredicate) -> tuple[pl.DataFrame, Entry]:
         entry = replace(
             statement.entry, job_id=f"winnow-{uuid.uuid4()}", at=datetime.now(UTC), project=self.client.project
         )
         self.ledger.enter(entry)
         return self._await(self._insert(statement, entry, tries), entry, tries)
 
-    def _insert(self, statement: Statement, entry: Entry, tries: Tries) -> bigquery.QueryJob:
-        """Send a statement with the same job id at each call: BigQuery refuses to run it a second time."""
+    def _insert(self, statement: Statement, entry: Entry, tries: RetryPredicate) -> bigquery.QueryJob:
+        """Send a statement. Each try has the same job id, so BigQuery never runs it twice."""
         tries_before = tries.left
         try:
             return self.client.query(
@@ -203,7 +203,7 @@ class Jobs:
         except GoogleAPICallError as error:
             if is_transient(error):
                 raise
-            # The answer to an earlier try may be lost while its job runs.
+            # The job of an earlier try may run although its response was lost.
             job = self._existing(entry, error, was_tried=tries.left < tries_before)
             if job is None or not statement.is_of(job):
                 raise
@@ -213,7 +213,7 @@ class Jobs:
             return job
 
     def _existing(self, entry: Entry, error: Exception, *, was_tried: bool) -> bigquery.QueryJob | None:
-        """Return the job that exists although its insert was refused. If none does, the ledger books 0 bytes."""
+        """Return the job that exists although BigQuery refused its insert. Without one, enter 0 bytes in the ledger."""
         may_exist = isinstance(error, Conflict) or was_tried
         try:
             job = self._get(entry, may_appear=may_exist)
@@ -228,7 +228,7 @@ class Jobs:
         return job if isinstance(job, bigquery.QueryJob) else None
 
     def _get(self, entry: Entry, *, may_appear: bool = False) -> object:
-        asking = _JobRetry(Tries(self.retry_policy.tries, self.given_up.is_set), may_appear)
+        asking = _JobRetry(RetryPredicate(self.retry_policy.tries, self.given_up.is_set), may_appear)
         return self.client.get_job(
             entry.job_id,
             project=entry.project or None,
@@ -239,7 +239,7 @@ class Jobs:
 
     @cached_property
     def _location(self) -> str | None:
-        """Where jobs run: the table's location. Outside of the US and the EU, BigQuery needs it to find a job."""
+        """The location of jobs, which is the table's. Outside of the US and the EU, BigQuery needs it to find a job."""
         if self.settings.location or self.settings.table == PUBLIC_TABLE:
             return self.settings.location or None
         retry_policy = self.retry_policy
@@ -249,10 +249,9 @@ class Jobs:
             return None
         return str(table.location) if table.location else None
 
-    def _await(self, job: bigquery.QueryJob, entry: Entry, tries: Tries) -> tuple[pl.DataFrame, Entry]:
+    def _await(self, job: bigquery.QueryJob, entry: Entry, tries: RetryPredicate) -> tuple[pl.DataFrame, Entry]:
         self.running[entry.job_id] = job
-        # A failed job stays failed however often Winnow asks. Only a new one may succeed.
-        # BigQuery does not find a lost job again either.
+        # Do not retry for a failed or lost job. Only a new job may succeed.
         asking = self.retry_policy.retry(lambda error: job.error_result is None and not is_gone(error) and tries(error))
         frame = None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.count_along import CountAlong
+from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.sources.bigquery.costs import BigQueryCosts
 from winnow_dagster.sources.bigquery.query import inlined_queries
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE, BigQuerySection, BigQuerySettings
@@ -26,7 +26,7 @@ def _open(settings: BigQuerySettings, context: SourceContext) -> Source:
 
 
 def _query_for_readers(selectors: Sequence[Selector], first: date, last: date) -> str:
-    # Readers have access to the public table, and not always to the table of the config.
+    # Readers have access to the public table, but perhaps not to the table of the config.
     return inlined_queries(selectors, first, last, PUBLIC_TABLE)
 
 
@@ -35,8 +35,8 @@ BIGQUERY = Kind(
     section=BigQuerySection,
     open=_open,
     costs=BigQueryCosts,
-    # A pool of its own: a run may keep its slot for hours, and must not make other teams' runs wait.
+    # A pool of its own: a run may keep its slot for hours, and must not block other teams' runs.
     pool="winnow_bigquery",
     needs_google=True,
-    count_along=CountAlong(PUBLIC_TABLE, "In BigQuery, with an account of your own", _query_for_readers),
+    reader_query=ReaderQuery(PUBLIC_TABLE, "In BigQuery, with an account of your own", _query_for_readers),
 )

@@ -1,4 +1,4 @@
-"""The count query: its text and its parameters. Values are always parameters, never text."""
+"""The count query: its text and its parameters. Values are always parameters, never part of the text."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.names import Selector
 
-BATCH = 100
-"""How many selectors a batched query asks for."""
+MAX_BATCH = 100
+"""The maximum number of selectors in a batched query."""
 
 PER_PACKAGE, BATCHED, SCAN, AUTO = STRATEGIES = ("per_package", "batched", "scan", "auto")
 
@@ -61,22 +61,22 @@ class CountQuery:
 
     @property
     def days(self) -> int:
-        """The number of days asked for."""
+        """The number of requested days."""
         return len(self.requests[0].days())
 
     @property
     def names(self) -> list[str]:
-        """The selectors asked for, as text."""
+        """The requested selectors, as text."""
         return [str(request.selector) for request in self.requests]
 
     @property
     def asks_for_all(self) -> bool:
-        """Whether every package is asked for."""
+        """Whether the query asks for `*`."""
         return any(request.selector.is_all for request in self.requests)
 
     @property
     def needs_file_names(self) -> bool:
-        """Whether only the file's name tells which rows of these days are downloads."""
+        """Whether only file names tell which rows of these days are downloads."""
         return needs_file_names(self.last)
 
     @property
@@ -87,7 +87,7 @@ class CountQuery:
     def text(self, table: str) -> str:
         """Return the query over `table`, a name that the config has validated.
 
-        On days that need the file's name the answer has one more column: `unnamed`, the rows without a file name.
+        On days that need file names, the answer has one more column: `unnamed`, the number of rows without one.
         """
         counts, condition_on_groups = "COUNT(*) AS downloads", ""
         if self.needs_file_names:
@@ -105,7 +105,7 @@ class CountQuery:
         )
 
     def parameters(self) -> Mapping[str, datetime | str | list[str]]:
-        """Return the values of the parameters, by name: the first moment, the moment after the last, the packages."""
+        """Return the parameters by name: the first moment, the moment after the last, the packages."""
         names, prefixes = self._stems()
         if "" in prefixes:
             names, prefixes = [], []
@@ -120,9 +120,9 @@ class CountQuery:
         return given | {f"prefix_{n}": prefix for n, prefix in enumerate(prefixes)}
 
     def inlined_sql(self, table: str) -> str:
-        """Return the query with its values in its text, for a reader to run. Its names hold no quotes."""
+        """Return the query with its values in the text, for a reader to run. Package names contain no quotes."""
         text = self.text(table)
-        # The longer names first: @package begins @packages, and @prefix_1 begins @prefix_10.
+        # Replace longer names first: @packages begins with @package, and @prefix_10 with @prefix_1.
         for name, value in sorted(self.parameters().items(), reverse=True):
             literal = f'TIMESTAMP("{value:%Y-%m-%d}")' if isinstance(value, datetime) else json.dumps(value)
             text = text.replace(f"@{name}", literal)
@@ -145,7 +145,7 @@ class CountQuery:
 
 
 def _value(dimension: Dimension) -> str:
-    """Return the value of a dimension as stored counts have it."""
+    """Return the expression of a dimension's value for stored counts."""
     text = dimension.column
     if dimension.pattern:
         text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
@@ -184,6 +184,6 @@ def plan_queries(
         chosen = strategy
         if strategy == AUTO:
             chosen = SCAN if len(group) > scan_above(CountQuery(group, SCAN).columns) else PER_PACKAGE
-        size = {PER_PACKAGE: 1, BATCHED: BATCH, SCAN: len(group)}[chosen]
+        size = {PER_PACKAGE: 1, BATCHED: MAX_BATCH, SCAN: len(group)}[chosen]
         queries += [CountQuery(group[n : n + size], chosen) for n in range(0, len(group), size)]
     return queries

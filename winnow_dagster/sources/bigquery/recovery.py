@@ -1,4 +1,4 @@
-"""Jobs that an interrupted run left behind. Winnow fetches their paid answers before it sends a query."""
+"""Recover the paid answers of jobs that an interrupted run left behind, before Winnow sends a query."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.sources.bigquery.answers import InvalidResponseError, narrow, read_answer
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, keep_requested, read_answer
 from winnow_dagster.sources.bigquery.billing import columns_of
 from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
-from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULTS_KEPT, Jobs, Statement
+from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULT_LIFETIME, Jobs, Statement
 from winnow_dagster.sources.bigquery.query import CountQuery
 
 if TYPE_CHECKING:
@@ -28,21 +28,21 @@ Answers = Generator[Reading | Failure, None, list[Request]]
 
 
 def find_unfinished(ledger: Ledger) -> list[Entry]:
-    """Return the entries of jobs whose end the ledger lacks, and whose answer or bill still matters."""
+    """Return the ledger's unfinished entries whose answer or bill still matters."""
     now = datetime.now(UTC)
     return [
         replace(entry, columns=columns_of(entry))
         for entry in ledger.entries()
         if entry.billed is None
-        and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULTS_KEPT)
+        and ((entry.at.year, entry.at.month) == (now.year, now.month) or now - entry.at < RESULT_LIFETIME)
     ]
 
 
 def recover(jobs: Jobs, unfinished: Sequence[Entry], requests: Sequence[Request]) -> Iterator[Reading | Failure]:
     """Answer requests from unfinished jobs.
 
-    For a job that Winnow cannot fetch, the ledger books what it billed. Raises transient errors, since Winnow has to
-    know whether a job ran before it sends the query again.
+    For a job whose answer it cannot fetch, this enters the billed bytes in the ledger. Raises transient errors: Winnow
+    has to know whether a job ran before it sends the query again.
     """
     left = list(requests)
     for entry in unfinished:
@@ -52,7 +52,7 @@ def recover(jobs: Jobs, unfinished: Sequence[Entry], requests: Sequence[Request]
 
 
 def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: list[Request]) -> Answers:
-    are_results_kept = datetime.now(UTC) - entry.at < RESULTS_KEPT
+    are_results_kept = datetime.now(UTC) - entry.at < RESULT_LIFETIME
     query = _query_of(entry) if are_results_kept else None
     wanted = _asked_for(query, requests) if query else []
     statement = Statement(query.text(jobs.settings.table), query.parameters(), 0, entry) if query else None
@@ -75,14 +75,14 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
         jobs.ledger.enter(replace(ended, rows=None))
         return requests
     cost = Cost(1, ended.processed or 0, ended.billed or 0)
-    counts, unnamed = narrow(counts, wanted), narrow(unnamed, wanted)
+    counts, unnamed = keep_requested(counts, wanted), keep_requested(unnamed, wanted)
     yield Reading(wanted, counts, cost, unnamed, read_at=entry.at, job_id=entry.job_id)
     jobs.ledger.enter(ended)
     return without_answered(requests, wanted)
 
 
 def _query_of(entry: Entry) -> CountQuery | None:
-    """Return the query of an entry; None if no count query of this release has that entry."""
+    """Return the query of an entry; None if this release has no such query."""
     try:
         requests = [Request(Selector.parse(text), entry.first, entry.last) for text in entry.selectors]
         query = CountQuery(requests, entry.strategy)

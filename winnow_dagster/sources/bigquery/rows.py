@@ -1,7 +1,7 @@
-"""The number of rows that BigQuery's table has of each day, over all packages.
+"""The number of rows of each day in BigQuery's table, over all packages.
 
-A day's rows are those of its partition. `tables.get` on a partition is free, but no document says that its `numRows` is
-the partition's. INFORMATION_SCHEMA.PARTITIONS has the number, and bills 10 MB for each query.
+A day's rows are those of its partition. `tables.get` on a partition is free, but no document says that its `numRows`
+counts only the partition. INFORMATION_SCHEMA.PARTITIONS has the number, but bills 10 MB for each query.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PARTITIONS = "partitions"
-"""The strategy in the ledger's entry of a query for partitions."""
+"""The `strategy` of such a query in the ledger."""
 
 MAX_FREE_CALLS = 120
-"""The maximum number of free calls, one for each day. For more days, one query for 10 MB replaces them."""
+"""The maximum number of free calls, one for each day. For more days, Winnow sends one query for 10 MB instead."""
 
 MAX_PARALLEL_CALLS = 8
 """BigQuery allows 100 calls a second per user."""
@@ -42,14 +42,14 @@ PARTITIONS_CAP = int(100 * MB)
 
 @dataclass(frozen=True)
 class PartitionRows:
-    """The rows of a table's partitions, as far as the account may read them."""
+    """Counts the rows of a table's partitions, as far as the account may read them."""
 
     jobs: Jobs
     table: bigquery.Table
 
     @property
     def are_days(self) -> bool:
-        """Whether a partition of the table is a day of `timestamp`; a view has no partitions."""
+        """Whether each partition of the table is a day of `timestamp`. A view has no partitions."""
         partitioning = self.table.time_partitioning
         return bool(
             self.table.table_type == "TABLE"
@@ -59,7 +59,7 @@ class PartitionRows:
         )
 
     def count(self, first: date, last: date, budget: Budget) -> Mapping[date, int]:
-        """Return the rows of each day that the table reaches; nothing if the account cannot read them.
+        """Return the number of rows of each complete day; empty if the account may not read them.
 
         Raises transient errors.
         """
@@ -77,7 +77,7 @@ class PartitionRows:
             return {}
 
     def _from_metadata(self, days: Sequence[date]) -> dict[date, int] | None:
-        """Return the rows of each partition by `tables.get`; None if they may be the rows of the whole table."""
+        """Return the rows of each partition from `tables.get`; None if they may be the rows of the whole table."""
         *earlier, newest = days
         whole, probe = self.table.num_rows, self._rows_of(newest)
         if probe in (None, whole):

@@ -1,4 +1,4 @@
-"""The keys of `source:` that `kind: bigquery` has, and the settings that they resolve to."""
+"""The section `source:` with `kind: bigquery`, and the settings that it resolves to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 
 @dataclass(frozen=True, kw_only=True)
 class BigQuerySettings(SourceSettings):
-    """How BigQuery is asked. `project` and `location` are empty where Google's defaults apply."""
+    """The settings of BigQuery. An empty `project` or `location` means Google's default."""
 
     kind: ClassVar[str] = "bigquery"
     project: str = ""
@@ -32,7 +32,7 @@ class BigQuerySettings(SourceSettings):
     parallel: int = 12
     deadline_seconds: int = 600
     maximum_bytes_billed_per_day: int | None = None
-    """The user's cap for each day of a query. None: Winnow derives it from the columns that the query reads."""
+    """The user's cap for each day of a query. None: Winnow derives the cap from the query's columns."""
 
     figures: Figures = field(default_factory=Figures)
 
@@ -56,9 +56,9 @@ def _check_table(value: str) -> str:
 
 
 class FiguresSection(Section):
-    """`source.figures:`: BigQuery's sizes and prices. Figures says where they come from.
+    """`source.figures:`: BigQuery's sizes and prices. `Figures` says where they come from.
 
-    Sizes are those of days since PyPI's change of its log.
+    Sizes are for days since PyPI's change of its log.
     """
 
     package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
@@ -79,7 +79,7 @@ class FiguresSection(Section):
 class BigQuerySection(SourceSection):
     """`source:` with `kind: bigquery`."""
 
-    located_by: ClassVar[frozenset[str]] = frozenset({"table"})
+    location_keys: ClassVar[frozenset[str]] = frozenset({"table"})
 
     settle_days: SettleDays = 3
     credential_file: LocalPath = ""
@@ -89,7 +89,7 @@ class BigQuerySection(SourceSection):
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
-    # None: Winnow derives it from the columns that a query reads. A cap that the user sets holds for every day.
+    # None: Winnow derives the cap from a query's columns. The user's cap applies to every day.
     maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] | None = None
     figures: FiguresSection = FiguresSection()
 

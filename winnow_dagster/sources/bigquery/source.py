@@ -1,4 +1,4 @@
-"""Raw counts from BigQuery's file_downloads: whole days, a few queries in parallel, within the month's budget."""
+"""Raw counts from BigQuery's file_downloads: whole days, in parallel queries, within the month's budget."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from winnow_dagster.core.planning import contiguous
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
 from winnow_dagster.sources.bigquery.billing import Figures, learn
-from winnow_dagster.sources.bigquery.budget import Budget, Configured, days_of
+from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig, format_days
 from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
-from winnow_dagster.sources.bigquery.errors import FirstTries, describe, fails_every_query, is_transient, source_error
+from winnow_dagster.sources.bigquery.errors import (
+    FirstRequestPredicate,
+    describe,
+    fails_every_query,
+    is_transient,
+    source_error,
+)
 from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, Jobs, NotSentError, RetryPolicy, Statement
 from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
 from winnow_dagster.sources.bigquery.rows import PartitionRows
-from winnow_dagster.sources.interface import NotThereYetError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
@@ -43,14 +49,14 @@ MAX_SCANS = 2
 
 
 def open_bigquery(settings: BigQuerySettings, context: SourceContext) -> BigQuerySource:
-    """Return the source of a config. Connects to nothing yet."""
-    configured = Configured(context.windows, context.settling, context.budget_bytes)
+    """Return the source of a config, not connected yet."""
+    configured = BudgetConfig(context.windows, context.settling, context.budget_bytes)
     ledger = ledger_of(context.data_dir)
     return BigQuerySource(settings, context.credential_file, ledger, configured=configured)
 
 
 class BigQuerySource:
-    """The table of the settings, read with the credentials of the user."""
+    """Reads the configured table with the user's credentials."""
 
     def __init__(
         self,
@@ -58,19 +64,19 @@ class BigQuerySource:
         credential_file: Path | None,
         ledger: Ledger,
         retry_policy: RetryPolicy | None = None,
-        configured: Configured | None = None,
+        configured: BudgetConfig | None = None,
     ) -> None:
-        """Connect to nothing yet."""
+        """Take the settings. Each method connects by itself."""
         self._settings = settings
         self._credential_file = credential_file
         self._ledger = ledger
         self._retry_policy = retry_policy or RetryPolicy()
-        self._configured = configured or Configured()
+        self._configured = configured or BudgetConfig()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Yield answers as queries end. Re-reads that the budget does not allow stay unanswered.
+        """Yield answers as queries end. Re-reads that exceed the budget stay unanswered.
 
-        Raises SourceError if nothing can be read, and NotThereYetError if none of the days is complete yet.
+        Raises SourceError if nothing can be read, and IncompleteDaysError if none of the days is complete yet.
         """
         if not requests:
             return
@@ -80,12 +86,12 @@ class BigQuerySource:
             absent = [part for r in requests for part in _split(r, modified, there=False)]
             why = f"PyPI's log reaches to {modified:%Y-%m-%d %H:%M} UTC only. Run again later" if modified else ""
             if absent and not there:
-                raise NotThereYetError(why)
+                raise IncompleteDaysError(why)
             yield from (Failure(request, why) for request in absent)
             yield from self._read_what_fits(self._jobs(client), there)
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Yield the answers of jobs without an end in the ledger. Raises SourceError."""
+        """Yield the answers of jobs that are unfinished in the ledger. Raises SourceError."""
         jobs_without_end = find_unfinished(self._ledger)
         if not jobs_without_end:
             return
@@ -100,13 +106,13 @@ class BigQuerySource:
         return learn(self._settings.figures, self._ledger.entries())
 
     def newest_day(self, today: date) -> date | None:
-        """Return the newest day before `today` that was over when the table was last written to. Asks for no row."""
+        """Return the newest day before `today` that had ended at the last write to the table. Reads no row."""
         with connect(self._settings, self._credential_file) as client:
             modified = self._last_modified(client)
         return min(modified.astimezone(UTC).date(), today) - ONE_DAY if modified else None
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return the table's number of rows on each day that it holds; nothing if BigQuery does not report it."""
+        """Return the table's number of rows on each complete day; empty if BigQuery does not report it."""
         with connect(self._settings, self._credential_file) as client:
             table = self._look_up(client)
             try:
@@ -115,7 +121,7 @@ class BigQuerySource:
                 raise source_error(error) from None
 
     def dry_run(self, query: CountQuery) -> int:
-        """Return BigQuery's own upper bound for the bytes of a query; nothing is read or billed."""
+        """Return BigQuery's upper bound for the bytes of a query. A dry run reads and bills nothing."""
         with connect(self._settings, self._credential_file) as client:
             statement = self._statement(query, self.figures())
             config = self._jobs(client).config(statement)
@@ -130,13 +136,13 @@ class BigQuerySource:
         return Jobs(client, self._settings, self._ledger, self._retry_policy)
 
     def _last_modified(self, client: bigquery.Client) -> datetime | None:
-        """Return when the table was last written to; None where the account may not know."""
+        """Return the time of the last write to the table; None if the account may not read it."""
         return last_modified(self._look_up(client))
 
     def _look_up(self, client: bigquery.Client) -> bigquery.Table | None:
         p = self._retry_policy
-        # The first request of all notices a missing network.
-        retry = p.retry(FirstTries(p.tries, lambda: False))
+        # This is the first request, so it notices a missing network.
+        retry = p.retry(FirstRequestPredicate(p.tries, lambda: False))
         return look_up_table(client, self._settings.table, retry, min(p.call, FIRST_SECONDS))
 
     def _budget(self) -> Budget:
@@ -150,12 +156,12 @@ class BigQuerySource:
         )
 
     def _read_what_fits(self, jobs: Jobs, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Read what fits the budget. Raises SourceError if no missing day fits."""
+        """Read the requests that fit the budget. Raises SourceError if no missing day fits."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
         if choice.left_out:
             logger.warning(
-                "re-reads of %s are left out: the month's budget does not allow them", days_of(choice.left_out)
+                "re-reads of %s are left out: the month's budget does not allow them", format_days(choice.left_out)
             )
         missing = [why for request, why in choice.refused.items() if not request.is_recount]
         if missing and not choice.chosen:
@@ -165,8 +171,8 @@ class BigQuerySource:
         yield from self._answer(jobs, queries, budget.figures)
 
     def _answer(self, jobs: Jobs, queries: Sequence[CountQuery], figures: Figures) -> Iterator[Reading | Failure]:
-        """Run queries in parallel. If an error fails every query, send no more and raise SourceError."""
-        # Each scan answers with one or two million rows. The answers of a month do not fit in memory.
+        """Run queries in parallel. On an error that fails every query, send no more and raise SourceError."""
+        # A scan's answer has one or two million rows, so a month of answers does not fit in memory.
         scans = [query for query in queries if query.asks_for_all]
         with ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="bigquery") as pool:
             try:
@@ -176,14 +182,14 @@ class BigQuerySource:
                 ):
                     yield from self._answer_batch(pool, jobs, batch, limit, figures)
             finally:
-                # Also if a run is cancelled or its caller stops reading: running queries cost money.
+                # Cancel jobs also if the run is cancelled or the caller stops reading: running queries cost money.
                 pool.shutdown(wait=False, cancel_futures=True)
                 jobs.cancel()
 
     def _answer_batch(
         self, pool: Executor, jobs: Jobs, queries: Sequence[CountQuery], limit: int, figures: Figures
     ) -> Iterator[Reading | Failure]:
-        """Run queries, at most `limit` at a time. A query counts until its answer is taken."""
+        """Run queries, at most `limit` at a time. A query counts until the caller takes its answer."""
         waiting: dict[Future[tuple[Reading, Entry]], CountQuery] = {}
         left = iter(queries)
         while True:
@@ -196,7 +202,7 @@ class BigQuerySource:
                 yield from _answer_of(future, query, self._ledger)
 
     def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> tuple[Reading, Entry]:
-        """Return an answer, and what to enter once it is stored."""
+        """Return an answer, and the entry to record once the caller has stored the answer."""
         frame, ended = jobs.run(self._statement(query, figures))
         try:
             counts, unnamed = read_answer(frame, query)
@@ -221,7 +227,7 @@ class BigQuerySource:
 
 
 def _answer_of(future: Future[tuple[Reading, Entry]], query: CountQuery, ledger: Ledger) -> Iterator[Reading | Failure]:
-    """Yield a query's reading or its failures, and enter its end once that is stored.
+    """Yield a query's reading or its failures. After the caller has stored a reading, enter the query's end.
 
     Raises SourceError if the error fails every query.
     """
@@ -239,7 +245,7 @@ def _answer_of(future: Future[tuple[Reading, Entry]], query: CountQuery, ledger:
 
 
 def _split(request: Request, modified: datetime | None, *, there: bool) -> Iterator[Request]:
-    """Yield the parts of a request for days that the table holds whole, or else for the other days."""
+    """Yield the parts of a request for days that are complete in the table; with `there=False`, the other parts."""
     days = (d for d in request.days() if (modified is None or end_of(d) <= modified) is there)
     for run in contiguous(days):
         yield replace(request, first=run[0], last=run[-1])

@@ -1,4 +1,4 @@
-"""Rows of one Parquet file to raw counts: which rows are downloads, and of which package."""
+"""Count the rows of Parquet files: decide which rows are downloads, and of which package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Counted(NamedTuple):
-    """Raw counts (RAW_SCHEMA), and the rows without a file name on days on which it matters (UNNAMED_SCHEMA)."""
+    """Raw counts (RAW_SCHEMA), and rows without a file name on days that need one (UNNAMED_SCHEMA)."""
 
     counts: pl.DataFrame
     unnamed: pl.DataFrame
@@ -74,7 +74,7 @@ def _count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet
 
 
 def _value(survey: Survey, dimension: Dimension) -> pl.Expr:
-    """Return the value of a dimension as stored counts have it."""
+    """Return the value of a dimension for stored counts."""
     value = survey.columns.values.get(dimension.column)
     if value is None:
         return pl.lit(None, pl.String)
@@ -92,7 +92,7 @@ def _is_unnamed(survey: Survey) -> pl.Expr:
 def _is_download(survey: Survey) -> pl.Expr:
     """Return the condition that a row is a download (R9).
 
-    Since the change PyPI logs downloads only, so each row of such a day is one, even without a file name.
+    Since its change, PyPI's log has only downloads, so each row of a later day is one, even without a file name.
     """
     name = survey.columns.values.get(FILE_NAME)
     if name is None:
@@ -106,7 +106,7 @@ def _is_old(survey: Survey) -> pl.Expr:
 
 
 def _normalised(survey: Survey) -> pl.Expr:
-    """Return the normalised names of packages. Only names that are not normalised cost time."""
+    """Return the normalised names of packages. Names that are normalised already need no replacement."""
     project = survey.columns.values["project"]
     names = survey.scan().select(name=project).unique().drop_nulls()
     odd = names.filter(~is_name("name")).collect()["name"].to_list()
@@ -117,7 +117,7 @@ def _normalised(survey: Survey) -> pl.Expr:
 
 
 def _normalise(name: str) -> str:
-    """Return the normalised name. Text that is not a name stays as it is, and no selector selects it."""
+    """Return the normalised name. Text that is not a name stays as it is; no selector selects it."""
     try:
         return normalise(name)
     except ValueError:

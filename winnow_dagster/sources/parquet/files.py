@@ -1,4 +1,4 @@
-"""Parquet files on disk: find those that `source.path` names, and those that are copies. Does not parse Parquet."""
+"""Find the files that `source.path` names, and copies among them. Does not parse Parquet."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ ENDING = ".parquet"
 """The ending of the files that are read in a folder."""
 
 NOT_DATA = (".", "_")
-"""How tools begin the names of folders and files that they leave behind while they write, such as `_temporary`."""
+"""The prefixes of the temporary files and folders of other tools, such as `_temporary`."""
 
 
 def find_files(paths: Iterable[str]) -> list[str]:
-    """Return the files at these absolute paths, each a file, a folder or a glob; no file twice, links followed."""
+    """Return the files at these absolute paths of files, folders or globs. Follow links; return no file twice."""
     found = {file for path in paths for match in _expand(Path("/"), Path(path).parts[1:]) for file in _within(match)}
     # A symlink beside its file, such as latest.parquet, must not count the same rows twice.
     return sorted({os.path.realpath(file): str(file) for file in sorted(found)}.values())
 
 
 def _expand(base: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the matches of a glob below `base`. A part that exists as it is written is a name, whatever it contains."""
+    """Yield the matches of a glob below `base`. An existing name matches itself, even if it contains wildcards."""
     if not parts:
         yield base
     elif (base / parts[0]).exists():
@@ -50,7 +50,7 @@ def _within(path: Path) -> Iterator[Path]:
 
 
 def find_copies(files: Iterable[str]) -> dict[str, str]:
-    """Return each file with the same bytes as an earlier one, with that earlier one."""
+    """Return the files that have the same bytes as an earlier file, each with that file."""
     by_size: dict[int, list[str]] = defaultdict(list)
     for file in files:
         by_size[Path(file).stat().st_size].append(file)

@@ -1,4 +1,4 @@
-"""Parquet's entry in the table of kinds: the keys of `source:` that `kind: parquet` has, and its settings."""
+"""Parquet's entry in the table of kinds: its section of the config, and its settings."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetSettings(SourceSettings):
-    """Where the files are: absolute paths of files or folders, or globs."""
+    """The absolute paths of files or folders, or globs."""
 
     kind: ClassVar[str] = "parquet"
     paths: tuple[str, ...] = ()
     written_paths: tuple[str, ...] = ()
-    """The paths as the config has them, so that moving the config's folder keeps the stored days."""
+    """The paths as the config has them, so that the stored days survive a move of the config's folder."""
 
     @property
     def variant(self) -> str:
-        """The paths as written, in any order."""
+        """The paths as written, sorted."""
         return "\n".join(sorted(self.written_paths))
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class ParquetSettings(SourceSettings):
 class ParquetSection(SourceSection):
     """`source:` with `kind: parquet`."""
 
-    located_by: ClassVar[frozenset[str]] = frozenset({"path"})
+    location_keys: ClassVar[frozenset[str]] = frozenset({"path"})
     required: ClassVar[Mapping[str, str]] = {
         "path": "Say where the Parquet files are: `path: exports/*.parquet`",
     }

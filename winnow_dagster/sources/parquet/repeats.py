@@ -1,8 +1,8 @@
-"""Repeated rows: two Parquet files that hold the same export would count its rows twice.
+"""Find repeated rows: two Parquet files with the same export would count its rows twice.
 
-Equal rows alone prove nothing: within one second many machines fetch the same file in the same way, and tools spread
-the rows of a day over many files. So a row is repeated only if the other file holds it as often. If rows are spread
-over two files at random, at most half are repeated. If an export was made twice, nearly all are.
+Equal rows alone prove nothing: many machines fetch the same file within one second, and tools spread the rows of a day
+over many files. So a row counts as repeated only if the other file has it equally often. If a tool spreads rows over
+two files at random, at most half are repeated. If somebody made an export twice, nearly all are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.sources.parquet.schema import leaves
+from winnow_dagster.sources.parquet.schema import leaf_columns
 from winnow_dagster.sources.parquet.survey import UNREADABLE, damage
 
 if TYPE_CHECKING:
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
     from winnow_dagster.sources.parquet.survey import Survey
 
-MOST = 0.5
-"""Above this share of repeated rows of a day, Winnow takes a file for a second export."""
+MAX_REPEATED_SHARE = 0.5
+"""Above this share of repeated rows on a day, Winnow refuses a file as a second export."""
 
 
 MAX_HASHED = 4_000_000
-"""The maximum number of rows to compare, to bound memory. For more, a sample by hash keeps equal rows together."""
+"""The maximum number of rows to compare, to bound memory. Of more, Winnow takes a sample by hash."""
 
 MIN_SAMPLED = 200
-"""A sample with fewer rows of a file's day proves nothing."""
+"""A sample with fewer rows of a file's day decides nothing."""
 
 
 def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, str]:
-    """Return the days of which two files hold mostly the same rows, each with a sentence that names both.
+    """Return the days of which two files have mostly the same rows, each with a sentence that names both files.
 
-    Reads whole rows, but only of files whose rows of a day overlap in time with those of another file. A file that
-    cannot be read makes its days unknown too.
+    Reads whole rows, but only of files whose rows of a day overlap in time with another file's. Also returns the days
+    of an unreadable file.
     """
     found: dict[date, str] = {}
     hashes: list[pl.DataFrame] = []
@@ -64,7 +64,7 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
         .sort("date", "file", "file_other", descending=True)
     )
     for day, file, other, rows in pairs.iter_rows():
-        if rows > MOST * compared[day, file] and (every == 1 or compared[day, file] >= MIN_SAMPLED):
+        if rows > MAX_REPEATED_SHARE * compared[day, file] and (every == 1 or compared[day, file] >= MIN_SAMPLED):
             one, two = sorted((surveys[file].file, surveys[other].file))
             found[day] = (
                 f"{one} and {two} hold mostly the same rows of {day}, which would count twice. Remove one of them"
@@ -73,7 +73,7 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
 
 
 def _overlapping(surveys: Sequence[Survey], days: Iterable[date]) -> dict[int, set[date]]:
-    """Return the files, by index, whose rows of a day overlap in time with those of another file, with these days."""
+    """Return the days on which a file's rows overlap in time with another file's, by the file's index."""
     found: dict[int, set[date]] = defaultdict(set)
     for day in days:
         holders = [number for number, survey in enumerate(surveys) if day in survey.spans]
@@ -85,10 +85,10 @@ def _overlapping(surveys: Sequence[Survey], days: Iterable[date]) -> dict[int, s
 
 
 def _count_rows(survey: Survey, days: Iterable[date], every: int) -> pl.DataFrame:
-    """Return how often each row occurs in a file, by its hash: date, row, times. Counts one hash in `every`."""
-    # A missing column is like a NULL column: neither changes the hash.
+    """Return how often each row occurs in a file: date, hash, times. Keep one hash in `every`."""
+    # Neither a missing column nor a NULL changes the hash, so the two are equal.
     row = pl.lit(0, pl.UInt64)
-    for name, value in leaves(survey.schema):
+    for name, value in leaf_columns(survey.schema):
         row ^= pl.when(value.is_null()).then(pl.lit(0, pl.UInt64)).otherwise(value.hash(zlib.crc32(name.encode())))
     return (
         survey.scan()

@@ -1,7 +1,7 @@
-"""The columns of a Parquet file by their meaning, not by the type that a tool chose for them.
+"""Read the columns of a Parquet file by their meaning, whatever types a tool has chosen.
 
-Tools write text as dictionaries, categories or enums, and a column that is NULL in every row as any type. A timestamp
-with a time zone is a moment in any zone; one without is not.
+Tools write text as dictionaries, categories or enums, and an all-NULL column as any type. They write timestamps with
+any time zone, or with none.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ COLUMNS = {
     "details.ci": "true or false",
     FILE_NAME: "text",
 }
-"""The columns that Winnow reads, and the type that each needs."""
+"""The columns that Winnow reads, each with its expected type in words."""
 
 OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later)}
-"""Only days before PyPI changed its log need the file's name. Without a later dimension its counts are unknown."""
+"""The columns that a file may lack. Only days before PyPI's change need file names."""
 
 MAY_NOT_BE_NULL = {"timestamp", "project"}
-"""A file without any value of these says nothing about any package."""
+"""The columns without which a file says nothing about any package."""
 
 MOMENT = pl.Datetime("us", "UTC")
 
@@ -41,7 +41,7 @@ _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 @dataclass(frozen=True)
 class Columns:
-    """How to read the columns of one file, and why it cannot be read."""
+    """How to read the columns of one file, or why Winnow cannot."""
 
     values: dict[str, pl.Expr]
     """The expression of each column in COLUMNS that the file has."""
@@ -50,7 +50,7 @@ class Columns:
     """What is wrong with the file, by column."""
 
     null_or_wrong: dict[str, tuple[pl.Expr, str]]
-    """Columns of another type, which is wrong unless they are NULL in every row, each with the error."""
+    """Columns of a wrong type, each with its error. They are allowed if they are NULL in every row."""
 
     @property
     def has_file_names(self) -> bool:
@@ -58,7 +58,7 @@ class Columns:
         return FILE_NAME in self.values
 
 
-def understand(schema: pl.Schema) -> Columns:
+def parse_columns(schema: pl.Schema) -> Columns:
     """Return how to read a file with this schema."""
     columns = Columns({}, {}, {})
     for column, expected in COLUMNS.items():
@@ -70,7 +70,7 @@ def understand(schema: pl.Schema) -> Columns:
         value, kind = found
         complaint = f"column {column} is {kind}, not {expected}. "
         if column == "timestamp":
-            columns.values[column] = as_moment(value, kind)
+            columns.values[column] = to_utc(value, kind)
             if not isinstance(kind, pl.Datetime):
                 columns.wrong[column] = complaint + AS_EXPORTED
         elif _fits(column, kind):
@@ -84,9 +84,9 @@ def understand(schema: pl.Schema) -> Columns:
 
 
 def _find(column: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType] | None:
-    """Return a column, or a field of a struct by its dotted name; None if there is none.
+    """Return a column, or the field of a struct by its dotted name; None without one.
 
-    Tools may write a struct that is NULL in every row as another type. Then this returns the column in its place.
+    Tools may write an all-NULL struct as another type. Then this returns that column.
     """
     outer, *fields = column.split(".")
     kind = schema.get(outer)
@@ -107,11 +107,11 @@ def _fits(column: str, kind: pl.DataType) -> bool:
     return isinstance(kind, pl.Boolean) if column == "details.ci" else isinstance(kind, _TEXT)
 
 
-def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
+def to_utc(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """Return a timestamp in UTC.
 
-    A timestamp without a zone is in UTC: BigQuery exports a TIMESTAMP without one, according to Google's page on
-    exporting data (isAdjustedToUTC = false).
+    A timestamp without a zone is in UTC: according to Google's page on exporting data, BigQuery exports a TIMESTAMP
+    without one (isAdjustedToUTC = false).
     """
     if isinstance(kind, pl.Datetime) and kind.time_zone is None:
         return value.dt.replace_time_zone("UTC")
@@ -120,11 +120,8 @@ def as_moment(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return value
 
 
-def leaves(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr]]:
-    """Yield all columns of a file and the fields of its structs, with dotted names, so that equal values are equal.
-
-    Values compare with those in another tool's file, whatever type a tool chose for the column.
-    """
+def leaf_columns(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr]]:
+    """Yield all columns and struct fields with dotted names, converted so that two tools' files can be compared."""
     for name, kind in schema.items():
         yield from _leaves_of(name, pl.col(name), kind)
 
@@ -134,7 +131,7 @@ def _leaves_of(name: str, value: pl.Expr, kind: pl.DataType) -> Iterator[tuple[s
         for field, inner in pl.Schema(kind.to_schema()).items():
             yield from _leaves_of(f"{name}.{field}", value.struct.field(field), inner)
     elif isinstance(kind, pl.Datetime):
-        yield name, as_moment(value, kind).dt.cast_time_unit("us")
+        yield name, to_utc(value, kind).dt.cast_time_unit("us")
     elif isinstance(kind, (pl.Categorical, pl.Enum)):
         yield name, value.cast(pl.String)
     else:

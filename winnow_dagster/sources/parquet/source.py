@@ -1,7 +1,7 @@
 """Raw counts from Parquet files in the schema of `file_downloads`, with one row per row of the log.
 
 The files may split the rows in any way. Winnow reads only the columns and days that it needs. A day without rows is
-missing; it is not a day without downloads. An unusable file fails its own days only.
+missing, not a day without downloads. An unusable file fails only its own days.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class ParquetSource:
     """Files at one or several paths."""
 
     def __init__(self, path: str | Sequence[str], marker: Path | None = None) -> None:
-        """Take absolute paths of files or folders, or globs. Each reading looks the files up.
+        """Take absolute paths of files or folders, or globs. Each reading finds the files again.
 
-        `marker`: a file that exists while Winnow reads. If it is left over, a process died while it read.
+        `marker`: a file that exists while Winnow reads. If Winnow finds it at the start, a process died in a reading.
         """
         self._paths = (path,) if isinstance(path, str) else tuple(path)
         self._marker = marker
@@ -50,7 +50,7 @@ class ParquetSource:
         self._warned: set[str] = set()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Answer all requests from one pass over the files. Raises SourceError that names file and column."""
+        """Answer all requests in one pass over the files. Raises SourceError, which names file and column."""
         if not requests:
             return
         wanted = {day for request in requests for day in request.days()}
@@ -74,17 +74,17 @@ class ParquetSource:
                     yield Failure(part, reason)
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
-        """Yield nothing: no answer of this source is paid for."""
+        """Yield nothing: this source is free."""
         return iter(())
 
     def newest_day(self, today: date) -> date | None:
-        """Return the newest day before `today` for which the files have, or may have, a row."""
+        """Return the newest day before `today` for which the files have rows, or may have."""
         with self._reading():
             days = [day for survey in self._survey() for day in (*survey.spans, *survey.refused)]
         return max((day for day in days if day < today), default=None)
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
-        """Return the rows of each day in all files. Days without a row, or with an unusable file, are absent."""
+        """Return the number of rows of each day. Days without rows, or with an unusable file, are absent."""
         with self._reading():
             surveys = self._survey()
         refused = {day for survey in surveys for day in survey.refused}
@@ -103,8 +103,8 @@ class ParquetSource:
     def _reading(self) -> Iterator[None]:
         """Keep a marker file while Winnow reads.
 
-        Some damaged files end the process inside the Parquet library without an error. If that happened, Winnow first
-        tries each file in a process of its own. Raises SourceError.
+        Some damaged files crash the process inside the Parquet library. After a crash, Winnow first tries each file in
+        a process of its own. Raises SourceError.
         """
         if self._marker and self._marker.exists():
             for file in self._files():
@@ -125,7 +125,7 @@ class ParquetSource:
         return files
 
     def _survey(self) -> list[Survey]:
-        """Return what each file holds, without copies of other files. Reads only files that have changed."""
+        """Return a survey of each file, without copies of other files. Read only files that have changed."""
         files = self._files()
         copies = find_copies(files)
         known = self._surveys
@@ -143,7 +143,7 @@ class ParquetSource:
         return surveys
 
     def _find_problems(self, surveys: Sequence[Survey], wanted: set[date]) -> dict[date, str]:
-        """Return the wanted days that cannot be counted, each with the reason."""
+        """Return the wanted days that Winnow cannot count, each with the reason."""
         failed: dict[date, str] = {}
         for survey in surveys:
             failed |= dict.fromkeys(wanted & survey.refused, survey.problem)
@@ -167,14 +167,14 @@ class ParquetSource:
 
 
 def read_all(file: str) -> None:
-    """Read all that Winnow needs of a file, as it does for a new file."""
+    """Survey and count a file, as for a new file."""
     survey = survey_file(file)
     if survey.spans:
         count_rows(survey, [EVERYTHING], survey.spans.keys())
 
 
 def _count(surveys: Sequence[Survey], requests: Sequence[Request], days: set[date]) -> tuple[Counted, dict[date, str]]:
-    """Count these days in all files. Returns the counts, and the days of damaged files with the reason."""
+    """Count these days in all files. Return the counts, and the days of damaged files with the reason."""
     selectors = {request.selector for request in requests}
     counted: list[Counted] = []
     failed: dict[date, str] = {}
@@ -201,6 +201,6 @@ def _no_file_names(file: str) -> str:
 
 
 def _check_that_one_survives(file: str) -> None:
-    """Raise SourceError if reading a file kills the process. Other errors of the file are found when it is read."""
+    """Raise SourceError if reading a file crashes the process. The reading itself finds other errors."""
     if subprocess.run([sys.executable, "-c", _READ, file], capture_output=True, check=False).returncode < 0:  # noqa: S603 - no shell
         raise SourceError(f"{file}: is damaged: whatever reads it dies. Remove it from source.path, or export it again")

@@ -1,4 +1,4 @@
-"""What one Parquet file holds: its days, how many rows each has, and whether the file can be used at all."""
+"""Survey a Parquet file: its columns, the rows of each day, and whether Winnow can use the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet.schema import Columns, understand
+from winnow_dagster.sources.parquet.schema import Columns, parse_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,29 +20,29 @@ UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 class UnusableFileError(Exception):
-    """A file cannot be used. The message says why, and the fix, without the file's name."""
+    """Winnow cannot use a file. The message has the reason and the fix, but not the file's name."""
 
 
 @dataclass(frozen=True)
 class DaySpan:
-    """The rows of one day in one file: how many, and the first and last moment."""
+    """The rows of one day in one file: their number, and their first and last moment."""
 
     rows: int
     first: datetime
     last: datetime
 
     def overlaps(self, other: DaySpan) -> bool:
-        """Return whether some moment lies within both."""
+        """Return whether the two spans share a moment."""
         return self.first <= other.last and other.first <= self.last
 
 
-EARLY = timedelta(hours=2)
-"""How much earlier than on other days the rows of the newest day must end for a warning."""
+MIN_EARLY_END = timedelta(hours=2)
+"""Winnow warns if the newest day's rows end this much earlier than those of every other day."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a file holds. `problem`: why the file is unusable; the days in `refused` then have no counts."""
+    """The content of a file. `problem`: why the file is unusable. `refused`: the days that it then fails."""
 
     file: str
     schema: pl.Schema = field(default_factory=pl.Schema)
@@ -57,18 +57,18 @@ class Survey:
 
 
 def survey_file(file: str) -> Survey:
-    """Read what a file holds. Raises SourceError if Winnow cannot even tell the days of an unusable file."""
+    """Return the survey of a file. Raises SourceError if it is unusable and its days are unknown."""
     try:
-        # read_parquet_schema takes `x[1].parquet` for a glob.
+        # Not read_parquet_schema, which treats `x[1].parquet` as a glob.
         schema = Survey(file).scan().collect_schema()
     except UNREADABLE as error:
         problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
-        return refuse(Survey(file), problem)
-    found = Survey(file, schema, understand(schema))
+        return mark_unusable(Survey(file), problem)
+    found = Survey(file, schema, parse_columns(schema))
     try:
         return _survey_rows(found)
     except UNREADABLE as error:
-        return refuse(found, damage(error))
+        return mark_unusable(found, damage(error))
 
 
 def _survey_rows(found: Survey) -> Survey:
@@ -81,9 +81,9 @@ def _survey_rows(found: Survey) -> Survey:
         if scan.select(value.null_count()).collect().item() < rows:
             problems.append(complaint)
     if "timestamp" not in columns.values or isinstance(found.schema["timestamp"], pl.Null):
-        return refuse(found, problems[0])
+        return mark_unusable(found, problems[0])
     if not isinstance(found.schema["timestamp"], pl.Datetime):
-        return refuse(found, columns.wrong["timestamp"])
+        return mark_unusable(found, columns.wrong["timestamp"])
     moment = columns.values["timestamp"].alias("moment")
     days = (
         scan.select(moment)
@@ -95,11 +95,11 @@ def _survey_rows(found: Survey) -> Survey:
     if len(spans) < days.height:
         problems.append("column timestamp is NULL in some rows. Export it again without them")
     found = Survey(found.file, found.schema, columns, spans)
-    return refuse(found, problems[0]) if problems else found
+    return mark_unusable(found, problems[0]) if problems else found
 
 
 def find_early_end(surveys: Iterable[Survey]) -> datetime | None:
-    """Return the last moment of the newest day, if its rows end hours before those of every other day do."""
+    """Return the last moment of the newest day if its rows end hours earlier than those of every other day."""
     ends: dict[date, datetime] = {}
     for day, span in ((day, span) for survey in surveys for day, span in survey.spans.items()):
         ends[day] = max(span.last, ends.get(day, span.last))
@@ -108,11 +108,11 @@ def find_early_end(surveys: Iterable[Survey]) -> datetime | None:
     if newest is None or len(missing) == 1:
         return None
     longest_of_others = max(gap for day, gap in missing.items() if day != newest)
-    return ends[newest] if missing[newest] >= longest_of_others + EARLY else None
+    return ends[newest] if missing[newest] >= longest_of_others + MIN_EARLY_END else None
 
 
-def refuse(found: Survey, problem: str) -> Survey:
-    """Return a file as unusable, with the days between its smallest and largest timestamp. Raises SourceError."""
+def mark_unusable(found: Survey, problem: str) -> Survey:
+    """Return an unusable survey that fails the days between the first and last timestamp. Raises SourceError."""
     first_and_last = (min(found.spans), max(found.spans)) if found.spans else _days_by_footer(found.file)
     problem = f"{found.file}: {problem}"
     if first_and_last is None:
@@ -121,18 +121,18 @@ def refuse(found: Survey, problem: str) -> Survey:
 
 
 def damage(error: BaseException) -> str:
-    """Return the problem of a file whose rows cannot be read."""
+    """Return the problem of a file with unreadable rows."""
     return f"is damaged ({reason_of(error)}). Remove it from source.path, or export it again"
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of what the library says."""
+    """Return the first line of the library's message."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _days_by_footer(file: str) -> tuple[date, date] | None:
-    """Return the first and last day by the statistics in the footer, for a file whose rows cannot be read."""
-    # Importing it takes a third of a second, and only damaged files need it.
+    """Return the first and last day from the footer's statistics, for a file with unreadable rows."""
+    # The import takes a third of a second, and only damaged files need it.
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 

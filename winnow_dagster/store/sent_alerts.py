@@ -1,4 +1,4 @@
-"""The alerts that were sent, kept beside the days: Dagster's sensor and `winnow collect` send each change once."""
+"""The record of sent alerts, so that Dagster's sensor and `winnow collect` send each change only once."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ NAME = "alerts.json"
 
 
 @dataclass(frozen=True)
-class Told:
+class SentAlerts:
     """The alerts that were sent for checks and failed runs. Moments are seconds since 1970."""
 
     is_red: Mapping[str, bool] = field(default_factory=dict)
     """The state of each check in its last alert."""
 
     judged_at: Mapping[str, float] = field(default_factory=dict)
-    """When each check was judged so."""
+    """The time of the evaluation behind that alert."""
 
     since: float | None = None
     """Runs that failed before this moment get no alert; None if nothing was recorded yet."""
 
     runs: Mapping[str, float] = field(default_factory=dict)
-    """The runs that failed later and have an alert, and when each failed."""
+    """The runs that failed later and have an alert, with the time of each failure."""
 
 
-def read_told(folder: StorePath) -> Told:
+def read_sent_alerts(folder: StorePath) -> SentAlerts:
     """Return the alerts that were sent for the installation whose data is in `folder`. Raises StorageError."""
     with suppress(ValueError, TypeError):
-        return Told(**json.loads(read_if_there(folder / NAME) or b"{}"))
-    return Told()
+        return SentAlerts(**json.loads(read_if_there(folder / NAME) or b"{}"))
+    return SentAlerts()
 
 
-def write_told(folder: StorePath, told: Told) -> None:
+def write_sent_alerts(folder: StorePath, told: SentAlerts) -> None:
     """Replace the record of alerts. Raises StorageError."""
     make_folder(folder)
     replace_file(folder / NAME, json.dumps(asdict(told)).encode(), version_of(folder / NAME))

@@ -1,4 +1,4 @@
-"""How a reader can count the downloads of a window for themselves."""
+"""The query with which readers check a published number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CountAlong:
-    """How readers check a published number themselves."""
+class ReaderQuery:
+    """A query over a public dataset, with which readers check a published number."""
 
     dataset: str
     """The name of the public dataset."""
