@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.bucket_service import Service
+from tests.buckets import DATA, place
+from winnow_dagster.files.bucket import BucketStore
 from winnow_dagster.files.gcs import GcsStore
+from winnow_dagster.files.operations import local_copies
 from winnow_dagster.files.processes import this_machine, this_process
 
 
@@ -37,3 +42,31 @@ def test_only_the_copies_of_a_dead_process_of_this_machine_are_removed(
     assert "dead" not in left
     del store
     assert not own.exists()
+
+
+def test_a_copy_that_a_machine_cleaned_up_is_made_again(service: Service) -> None:
+    service.put(DATA, "winnow/a", b"1")
+    file = place() / "a"
+    (copy,) = local_copies([file])
+    shutil.rmtree(copy.parent)
+    (again,) = local_copies([file])
+    assert again.read_bytes() == b"1"
+
+
+def test_a_listing_during_which_another_thread_wrote_is_not_used_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place().store
+    assert isinstance(store, BucketStore)
+    lists = store.list_folder
+
+    def slow(folder: str) -> object:
+        found = lists(folder)
+        store.write("winnow/a", b"1")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "list_folder", slow)
+        assert store.look("winnow/a") is None
+    assert store.look("winnow/a") is not None
+    assert service.content(DATA) == {"winnow/a": b"1"}

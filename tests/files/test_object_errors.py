@@ -86,6 +86,14 @@ def test_credentials_that_azure_refuses(monkeypatch: pytest.MonkeyPatch, azure_b
         make_writable(open_path("az://data-bucket"))
 
 
+@pytest.mark.parametrize("text", ["minio:9000", "http://SECRET minio", ""])
+def test_an_endpoint_that_is_no_url(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", text)
+    with pytest.raises(UnreachableError, match="AWS_ENDPOINT_URL is not the address of a service") as caught:
+        read_if_there(open_path("s3://data-bucket/a"))
+    assert "SECRET" not in str(caught.value)
+
+
 def test_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("winnow_dagster.files.obstores.SLOW_SECONDS", 1)
     for name, value in {"ENDPOINT_URL": "http://127.0.0.1:9", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():

@@ -23,6 +23,7 @@ from winnow_dagster.files.operations import (
     list_names,
     read_ahead,
     read_if_there,
+    read_tags,
     remember_folders,
     remove,
     replace_changed,
@@ -182,6 +183,27 @@ def test_a_manifest_on_a_disk_is_removed_too(service: Service, tmp_path: Path) -
     assert not (tmp_path / "manifest").exists()
 
 
+def test_what_winnow_did_not_write_stays_in_the_folder_of_the_manifest(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "manifest/notes").mkdir(parents=True)
+    (tmp_path / "manifest/named.json").write_text("{}")
+    assert publish("a", b"1", data=tmp_path) == 1
+    assert [path.name for path in (tmp_path / "manifest").iterdir()] == ["notes"]
+    assert service.written() == ["badges/a/counts.json"]
+
+
+@pytest.mark.parametrize("service", ["gs", "s3"], indirect=True)
+def test_an_object_that_marks_a_folder_is_no_file(service: Service) -> None:
+    for bucket, key in ((PUBLIC, "badges/"), (DATA, "winnow/"), (DATA, "winnow/ledger/")):
+        if service.scheme == "gs":
+            service.put(bucket, key, b" ")
+        else:
+            service.ask("PUT", f"/{bucket}/{key}")
+    with publishing(place(), public_folder()) as session:
+        assert list_names(session.folder) == []
+    assert set(list_names(place())) == {"ledger", ".publishing.lease"}
+    assert read_tags(place() / "ledger") == []
+
+
 # `*`: more objects than are listed at once.
 
 
@@ -328,8 +350,10 @@ def test_an_address_says_which_service(tmp_path: Path) -> None:
     assert (str(found), str(found / "c"), found.name, str(found.parent)) == (
         "s3://bucket/a/b", "s3://bucket/a/b/c", "b", "s3://bucket/a"
     )  # fmt: skip
-    with pytest.raises(ValueError, match="is not a directory of a bucket"):
-        open_path("s3://bucket/../a")
+    # Azure takes a backslash for a slash.
+    for text in ("s3://bucket/../a", "az://container/a\\b"):
+        with pytest.raises(ValueError, match="is not a directory of a bucket"):
+            open_path(text)
 
 
 class Forgetful(dict[str, bytes]):

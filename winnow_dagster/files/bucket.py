@@ -74,6 +74,7 @@ class BucketStore(NoFolders, ABC):
         """Connect with the first request."""
         self.address = address
         self._listings: dict[str, tuple[float, dict[str, ObjectVersion | None]]] = {}
+        self._writes = 0
 
     @abstractmethod
     def read(self, key: str, version: Version | None = None) -> bytes | None:
@@ -122,10 +123,13 @@ class BucketStore(NoFolders, ABC):
         """Return what the bucket says is directly in a folder: folders in it are None. Raises StorageError."""
         at, found = self._listings.get(folder, (0.0, {}))
         if time.monotonic() - at > FRESH_SECONDS:
+            writes = self._writes
             objects, folders = self.list_folder(folder)
             found = {known.key.rpartition("/")[2]: known for known in objects}
             found.update((key.rstrip("/").rpartition("/")[2], None) for key in folders)
-            self._listings[folder] = time.monotonic(), found
+            # What another thread wrote meanwhile may not be in it.
+            if writes == self._writes:
+                self._listings[folder] = time.monotonic(), found
         return found
 
     def forget(self) -> None:
@@ -210,6 +214,9 @@ class BucketStore(NoFolders, ABC):
 
     def _copy(self, key: str) -> Path:
         version = self.look(key)
+        if not self._copies.exists():
+            # Machines clean up what is old among the temporary files.
+            self.__dict__.pop("_copies", None)
         path = self._copies / f"{_digest(key)}-{_digest(version or '')}"
         if version and not path.exists():
             try:
@@ -298,6 +305,7 @@ class BucketStore(NoFolders, ABC):
 
     def _note(self, key: str, known: ObjectVersion | None) -> None:
         folder, _, name = key.rpartition("/")
+        self._writes += 1
         if folder in self._listings:
             if known is None:
                 self._listings[folder][1].pop(name, None)

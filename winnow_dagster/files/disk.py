@@ -44,9 +44,9 @@ SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 
 class Batch:
-    """Files of many folders that are put in place together, once all of them are on the disk.
+    """Writes files of many folders and syncs them together, since a sync for each of thousands takes too long.
 
-    To wait for each of thousands takes longer than all else. What cannot be put in place is noted in `failures`.
+    Collects what fails in `failures`.
     """
 
     def __init__(self, failures: Failures, most: int = 2000, staging: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a directory or a file, said with the place and the fix."""
+"""Errors of directories and files, each with the place, the cause and the fix."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class UnreachableError(StorageError):
 
 
 class LeaseLostError(StorageError):
-    """Another process has the right that this one worked under: nothing more that this one writes may stand."""
+    """Another process holds the lease that this one held, so this one must write no more."""
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ class NotOursError(Exception):
 
 
 class Failures:
-    """What failed of many things that are done one after the other, each whatever became of those before."""
+    """The failures of a loop that goes on after each of them."""
 
     def __init__(self) -> None:
         """Start with nothing failed."""
@@ -78,7 +78,7 @@ class Failures:
 
     @contextlib.contextmanager
     def collect(self) -> Iterator[None]:
-        """Go on after a StorageError, and take note of it."""
+        """Suppress a StorageError, and keep it for `raise_any`."""
         try:
             yield
         except StorageError as error:

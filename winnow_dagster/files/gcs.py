@@ -89,14 +89,16 @@ class GcsStore(BucketStore):
         """Yield all objects whose keys begin with `prefix`, in the order of the keys."""
         with translating_gcs_errors(self._place(prefix)):
             for blob in self._bucket.list_blobs(prefix=prefix, fields=LISTED_FIELDS, retry=RETRY):
-                yield _known(blob)
+                if not blob.name.endswith("/"):
+                    yield _known(blob)
 
     def list_folder(self, folder: str) -> tuple[Sequence[ObjectVersion], Sequence[str]]:
         """Return the objects that are directly in a folder, and the keys of the folders in it."""
         prefix = f"{folder}/" if folder else ""
         with translating_gcs_errors(self._place(folder)):
             pages = self._bucket.list_blobs(prefix=prefix, delimiter="/", fields=LISTED_FIELDS, retry=RETRY)
-            return [_known(blob) for blob in pages], list(pages.prefixes)
+            # Google's console marks a new folder with an object whose key ends so.
+            return [_known(blob) for blob in pages if not blob.name.endswith("/")], list(pages.prefixes)
 
     def _put(self, key: str, upload: Upload, replaces: Version | None, seconds: float) -> ObjectVersion:
         blob = self._bucket.blob(key)

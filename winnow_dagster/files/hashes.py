@@ -1,4 +1,4 @@
-"""What a publication notes beside the data: the hashes of objects whose versions are none, and names of folders.
+"""Notes beside the data: the hashes of objects in stores whose versions are no hashes, and names of folders.
 
 Losing a note costs requests, never a number: a hash counts only for the version that it was noted with.
 """
@@ -37,7 +37,7 @@ class Note:
             if found["of"] == self._of:
                 return {str(key): [str(each) for each in values] for key, values in found["notes"].items()}
         except (ValueError, LookupError, TypeError, AttributeError):
-            # Whatever is there instead of a note.
+            # The file is not a note.
             pass
         return {}
 

@@ -38,7 +38,7 @@ SURE_SHARE = 0.9
 """The share of END_SECONDS for which the holder relies on the lease."""
 
 ASK_SECONDS = 1.0
-"""How often a waiting process asks; a bucket tells nobody by itself."""
+"""How often a waiting process asks. A bucket sends no notice."""
 
 FREE = b"free"
 """The content of a lease that was given back. It is not removed: not every client can remove only its own version."""

@@ -1,4 +1,4 @@
-"""What a bucket need not do."""
+"""The methods of a store that do nothing in a bucket."""
 
 from __future__ import annotations
 

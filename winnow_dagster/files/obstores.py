@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from datetime import timedelta
 from functools import cached_property
@@ -18,7 +19,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, S3Store
 
 from winnow_dagster.files.bucket import BucketStore
-from winnow_dagster.files.errors import PreconditionFailedError, StorageError
+from winnow_dagster.files.errors import PreconditionFailedError, StorageError, UnreachableError
 from winnow_dagster.files.held import now
 from winnow_dagster.files.obstore_errors import is_transient, translating_obstore_errors
 from winnow_dagster.files.store import ObjectVersion, Version
@@ -66,6 +67,13 @@ class ObstoreStore(BucketStore):
         return self._client(QUICK_SECONDS, {"max_retries": 0})
 
     def _client(self, seconds: int, retry: RetryConfig) -> S3Store | AzureStore:
+        for name in ENDPOINTS:
+            # The client panics if it is no URL.
+            is_used = name in os.environ and name.startswith("AWS" if self._scheme == "s3" else "AZURE")
+            if is_used and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", os.environ[name]):
+                raise UnreachableError(
+                    f"{self.address}: {name} is not the address of a service. Write it as https://minio.example.com"
+                )
         is_http = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         client: ClientConfig = {"timeout": timedelta(seconds=seconds), "allow_http": is_http}
         with translating_obstore_errors(self.address, self._scheme):
@@ -111,7 +119,9 @@ class ObstoreStore(BucketStore):
         """Return the objects that are directly in a folder, and the keys of the folders in it."""
         with translating_obstore_errors(self._place(folder), self._scheme):
             found = obstore.list_with_delimiter(self._slow, folder or None)
-        return [_known(each) for each in found["objects"]], found["common_prefixes"]
+        # A folder that a console made is marked by an object, of which the client cuts the slash off.
+        objects = [_known(each) for each in found["objects"] if each["path"] != folder]
+        return objects, found["common_prefixes"]
 
     def _put(self, key: str, upload: Upload, replaces: Version | None, seconds: float) -> ObjectVersion:
         mode = cast("PutMode", "create" if replaces is None else {"e_tag": f'"{replaces}"'})

@@ -1,4 +1,4 @@
-"""Opening the store of a path. Only who uses a bucket waits for its client, which takes up to a second to import."""
+"""Opens the store of a path. It imports a bucket's client only when needed, since that takes up to a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files wherever they are: read, replaced and removed in one way on a disk and in a bucket.
+"""Reads, replaces and removes files in the same way on a disk and in a bucket.
 
 Everything here raises StorageError, and nothing else.
 """
@@ -104,12 +104,12 @@ def replace_changed(folder: StorePath, files: Mapping[str, bytes]) -> int:
 
 
 def put_tagged(place: StorePath, text: str) -> None:
-    """Put a text at a place of a bucket, in place of what is there, so that `read_tags` finds it."""
+    """Write a text to an object, so that `read_tags` finds it in a listing."""
     _bucket_of(place).overwrite(key_of(place), text.encode(), tag=text)
 
 
 def read_tags(folder: StorePath) -> list[str]:
-    """Return the texts that were put so below a folder of a bucket, ordered by their places."""
+    """Return the texts that `put_tagged` wrote below a folder of a bucket, ordered by key."""
     store = _bucket_of(folder)
     found = list(store.scan(f"{key_of(folder)}/"))
     contents = iter(store.read_many([known.key for known in found if known.tag is None]))
@@ -147,7 +147,7 @@ def remove_staged(folder: StorePath, passed_over: Collection[str] = ()) -> None:
 
 
 class Batch:
-    """Files of many folders that are put in place together. What cannot be is noted in `failures`."""
+    """Writes files of many folders together. Collects what fails in `failures`."""
 
     def __init__(self, failures: Failures, most: int = 2000, staging: StorePath | None = None) -> None:
         """Start with no file; put what there is in place whenever there are `most`.

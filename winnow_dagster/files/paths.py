@@ -16,7 +16,7 @@ AT_ONCE = 16
 """How many requests to buckets are under way at the same time."""
 
 _ADDRESS = re.compile(
-    r"(?P<bucket>(?:gs|s3|az)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?P<key>(/[^/\x00-\x1f\x7f#?*\[\]]+)*)/?"
+    r"(?P<bucket>(?:gs|s3|az)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?P<key>(/[^/\\\x00-\x1f\x7f#?*\[\]]+)*)/?"
 )
 EXAMPLES = "gs://bucket/prefix, s3://bucket/prefix or az://container/prefix"
 
@@ -38,7 +38,7 @@ class ObjectPath:
         return self.connect()
 
     def __truediv__(self, name: str) -> ObjectPath:
-        """Return what is called so below this one."""
+        """Return the path of this name below this one."""
         return replace(self, key=f"{self.key}/{name}".strip("/"))
 
     def __str__(self) -> str:
@@ -89,10 +89,10 @@ def bucket_of(place: StorePath) -> str | None:
 
 
 def joiner(folder: StorePath) -> Callable[[str], StorePath | str]:
-    """Return what joins a name to a folder: on a disk as text, since a million Path take as long as the disk."""
+    """Return a function that joins a name to a folder: on a disk as text, since a million Path are slow."""
     return folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
 
 
 def below(folder: StorePath, path: str) -> StorePath:
-    """Return what is at a path, with slashes, below a folder."""
+    """Return the path below a folder for a text with slashes."""
     return folder / path

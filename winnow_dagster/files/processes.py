@@ -1,4 +1,4 @@
-"""Processes: which one this is, and whether one that left its name behind is still there."""
+"""Processes: the name of this one, and whether the process with a given name is still running."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def this_machine() -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Tell whether a process of this machine has died, by its name; of others nobody can tell here."""
+    """Tell whether a process of this machine has died, by its name. False for a process of another machine."""
     process, _, machine = name.partition(" ")[0].partition("@")
     pid, _, started = process.partition(".")
     if machine != this_machine() or not pid.isdecimal():
@@ -56,7 +56,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _started(pid: int) -> str:
-    """Return when a process was started, since a dead one's number is given away again; '' where nobody tells."""
+    """Return when a process was started, since the system reuses numbers; '' if the system does not tell."""
     with contextlib.suppress(OSError):
         # The name before it, in brackets, may hold anything.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -42,9 +42,12 @@ def publishing(data_dir: StorePath, output_dir: StorePath) -> Iterator[Session]:
     with store_of(data_dir).lock(key_of(data_dir), "publishing") as lease:
         if not isinstance(output_dir, ObjectPath):
             yield Session(lease, output_dir)
+            lease.ensure_held()
             return
         _remove_manifest(data_dir / MANIFEST)
         known = output_dir.store
+        # The previous holder may have written since.
+        _bucket(output_dir).forget()
         listed = ListedStore(_bucket(output_dir), output_dir.key, data_dir / NOTES, lease)
         try:
             yield Session(lease, replace(output_dir, connect=lambda: listed))
@@ -77,5 +80,6 @@ def _remove_manifest(folder: StorePath) -> None:
     """Remove the manifest of an earlier release, which would take it for true if it were installed again."""
     store, key = store_of(folder), key_of(folder)
     for name in store.names(key):
-        store.delete(f"{key}/{name}")
+        if name.endswith(".json"):
+            store.delete(f"{key}/{name}")
     store.remove_folder(key)
