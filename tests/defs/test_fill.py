@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.buckets import MakeInBuckets, house_of, service
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
-from winnow_dagster.core.coverage import Failure
+from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.defs import checks
 from winnow_dagster.files import operations
@@ -102,6 +103,26 @@ def test_what_waits_counts_as_covered_for_gaps_and_checks_and_the_counts_follow(
     assert house.winnow.gaps([Selector("a"), Selector("b")]) == []
     (sums,) = (check for check in checks.CHECKS if check.name == "categories_sum_to_raw")
     assert sums.judge(house.winnow).bad == {}
+
+
+@pytest.mark.parametrize("minutes", [-60, 0, 60])
+def test_an_answer_that_was_stored_before_its_run_died_is_no_answer_to_a_reread(
+    make: Callable[[], House], source: RowSource, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    house = make()
+    fill(house)
+    source.asked.clear()
+    (stored,) = set(house.winnow.raw.coverages([DAY])[DAY].read.values())
+    recover, source.paid = source.recover, [Request(Selector("a"), FIRST, DAY)]
+    at = stored + timedelta(minutes=minutes)
+    monkeypatch.setattr(
+        source, "recover", lambda asked: [replace(a, read_at=at) for a in recover(asked) if isinstance(a, Reading)]
+    )
+    for answer in house.winnow.fetch(DAYS, ["a"], refetch=True):
+        assert isinstance(answer, Reading)
+        house.winnow.raw.add_reading(answer, answer.read_at or house.winnow.clock.now())
+    # A query that was sent after the last reading answers it.
+    assert len(source.asked) == (minutes <= 0)
 
 
 def test_in_a_bucket_another_worker_merges_what_a_dead_one_left(house_of: MakeInBuckets, source: RowSource) -> None:

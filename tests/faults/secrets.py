@@ -36,6 +36,9 @@ client._get_bigquery_host = lambda: url
 main()
 """
 
+PATIENCE_SECONDS = 600
+"""How long a run may take on a machine that is busy with others; only one that hangs takes longer."""
+
 RUN_KINDS: dict[str, dict[str, list[Answer]]] = {
     "all well": {},
     "token refused": {"token": [refused(400, "invalid_grant", "Invalid JWT Signature.")] * 9},
@@ -92,12 +95,12 @@ def fail(folder: Path, service: Service, kind: str, scripts: Mapping[str, list[A
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, cwd=folder, env=environment, **output) as process:  # type: ignore[call-overload]
         if kind == "interrupted":
-            service.wait_until(lambda operations: "insert" in operations, 60)
+            service.wait_until(lambda operations: "insert" in operations, PATIENCE_SECONDS)
             process.send_signal(signal.SIGINT)
         if kind == "killed":
-            service.wait_until(lambda operations: "token" in operations, 60)
+            service.wait_until(lambda operations: "token" in operations, PATIENCE_SECONDS)
             process.kill()
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=PATIENCE_SECONDS)
     service.release()
     said = [line for line in printed.decode().splitlines() if "ERROR" in line]
     # Some of it passes by itself, or is no reason not to ask.

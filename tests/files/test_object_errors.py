@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import pytest
 
 from tests.bucket_service import Service
 from tests.buckets import DATA, place
-from winnow_dagster.files.bucket import PROBE
+from winnow_dagster.files import obstores
+from winnow_dagster.files.bucket import PROBE, BucketStore
 from winnow_dagster.files.errors import PreconditionFailedError, StorageError, UnreachableError
 from winnow_dagster.files.opening import open_path
 from winnow_dagster.files.operations import (
@@ -44,6 +46,24 @@ def test_a_bucket_that_refuses_is_named_with_its_cause(service: Service, status:
     with pytest.raises(UnreachableError) as caught:
         make_writable(place())
     assert str(caught.value).startswith(f"{service.scheme}://data-bucket/winnow: {code}: Not like this. {fix}")
+    assert "http" not in str(caught.value)
+
+
+@on_both
+def test_a_key_is_not_taken_for_the_words_of_the_service(service: Service) -> None:
+    service.refuse("winnow/git-credential/counts.json", 400, words=("Odd", "Not like this"))
+    with pytest.raises(StorageError, match=r"Odd: Not like this\. Nothing is damaged: run again") as caught:
+        replace_file(place() / "git-credential" / "counts.json", b"1")
+    # Other objects may fare better.
+    assert not isinstance(caught.value, UnreachableError)
+
+
+@pytest.mark.parametrize("service", ["s3"], indirect=True)
+def test_a_redirect_says_that_the_region_is_wrong(service: Service) -> None:
+    # AWS names the other region in a header, and no address.
+    service.refuse(f"winnow/{PROBE}", 301, words=("PermanentRedirect", "Use the endpoint"))
+    with pytest.raises(UnreachableError, match="Set AWS_REGION to the region of the bucket") as caught:
+        make_writable(place())
     assert "http" not in str(caught.value)
 
 
@@ -102,6 +122,37 @@ def test_a_stale_write_and_a_stale_delete_are_refused(service: Service) -> None:
     # What is there by now is removed.
     remove(place() / "a.json")
     assert version_of(place() / "a.json") is None
+
+
+@on_both
+def test_a_write_under_a_lease_is_repeated_while_the_lease_lasts(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place().store
+    assert isinstance(store, BucketStore)
+    service.refuse("a", 503, times=2)
+    made = store.put("a", b"1", None, seconds=20)
+    assert service.content(DATA) == {"a": b"1"}
+    # The machine sleeps after the first answer.
+    times = itertools.chain([0.0, 0.1], itertools.repeat(60.0))
+    monkeypatch.setattr(obstores, "now", lambda: next(times))
+    service.refuse("a", 503, times=1)
+    service.forget()
+    with pytest.raises(StorageError, match="the bucket answers too slowly"):
+        store.put("a", b"2", made.version, seconds=20)
+    assert [each.status for each in service.asked if each.what == "write"] == [503]
+
+
+@on_both
+def test_a_delete_is_not_sent_after_the_lease(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = place().store
+    assert isinstance(store, BucketStore)
+    made = store.put("a", b"1", None)
+    times = iter([0.0, 15.0])
+    monkeypatch.setattr(obstores, "now", lambda: next(times))
+    with pytest.raises(StorageError, match="the bucket answers too slowly"):
+        store.delete("a", made.version, seconds=20)
+    assert service.content(DATA) == {"a": b"1"}
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,12 +13,15 @@ import pytest
 
 from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.core.everything import Everything, ShardCounts
+from winnow_dagster.core.names import EVERYTHING, Group, Selector
 from winnow_dagster.core.shard import HEADLINE_COLUMNS, Shard, shard_of
 from winnow_dagster.core.window import Window
 from winnow_dagster.files.errors import SampleOverRealError, StorageError
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.publishing import audit
 from winnow_dagster.publishing.all_packages import AllPackagesDir
+from winnow_dagster.publishing.directory import WebDir
+from winnow_dagster.publishing.prune import find_orphans, remove_orphans
 from winnow_dagster.publishing.shards import publish_everything, refresh_everything
 from winnow_dagster.site.badges import ShardRenderer
 from winnow_dagster.site.site import SiteConfig
@@ -193,3 +196,16 @@ def test_a_shard_of_sample_data_left_beside_real_ones_stays_marked_when_all_grow
     refresh(web, DAY + timedelta(days=4))
     labels = {name: json.loads((tmp_path / name / BADGE).read_bytes())["label"] for name in ("q", "req")}
     assert labels == {"q": "sample: pip*/uv/poetry/pdm (3d)", "req": "pip*/uv/poetry/pdm (3d)"}
+
+
+def test_the_last_window_can_be_pruned_before_another_is_covered(web: AllPackagesDir, tmp_path: Path) -> None:
+    publish(web, replace(counted(), windows={}, lengths=(7,)))
+    whole = WebDir(tmp_path, web.site)
+    asked_for: dict[Selector | Group, Sequence[int]] = {EVERYTHING: (7,)}
+    remove_orphans(whole, find_orphans(whole, asked_for))
+    assert not find_orphans(whole, asked_for)
+    assert not list(tmp_path.rglob("*non-ci*"))
+    assert web.names() == set(COUNTS)
+    refresh(web, DAY)
+    publish(web, counted(days=7))
+    assert [told(web, name, BADGE.replace("3d", "7d")) for name in COUNTS] == ["1.2k", "12", "77"]

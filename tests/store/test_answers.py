@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -150,6 +151,63 @@ def test_merging_a_second_time_changes_no_file(store: RawStore, tmp_path: Path) 
     raw_store(tmp_path).merge()
     assert files(tmp_path) == {f"raw_downloads/{name}": content for name, content in merged.items()}
     assert [p.stat().st_mtime_ns for p in tmp_path.glob("raw*/*")] == stamps
+
+
+@pytest.mark.parametrize("first", [A, MEMBER])
+@pytest.mark.parametrize("second", [MEMBER, PREFIX])
+@pytest.mark.parametrize("third", [MEMBER, PREFIX])
+def test_a_merge_that_was_cut_off_after_the_clock_went_back_is_repeated_without_a_change(
+    store: RawStore, tmp_path: Path, first: Selector, second: Selector, third: Selector
+) -> None:
+    """By its stamp alone, the first answer seems the newest of all."""
+    for n, (selector, at) in enumerate([(first, AT + HOUR), (second, AT), (third, AT + HOUR / 2)]):
+        store.add_reading(reading(selector, n + 1, "a-b" if selector == PREFIX else str(selector)), at)
+    shutil.copytree(tmp_path / "answers", tmp_path / "before")
+    store.merge()
+    merged = state(tmp_path)
+    left = sorted(path.name for path in (tmp_path / "before").iterdir())
+    while left:
+        for name in left:
+            shutil.copy(tmp_path / "before" / name, tmp_path / "answers" / name)
+        assert state(tmp_path) == merged
+        raw_store(tmp_path).merge()
+        assert state(tmp_path) == merged
+        # As `remove` does: the oldest is the first to go.
+        del left[0]
+
+
+def test_a_failure_before_the_clock_went_back_does_not_return_with_a_merge_that_is_repeated(
+    store: RawStore, tmp_path: Path
+) -> None:
+    store.add_failure(failure(MEMBER), AT + HOUR)
+    store.add_reading(reading(PREFIX, 1, "a-b"), AT)
+    shutil.copytree(tmp_path / "answers", tmp_path / "before")
+    store.merge()
+    merged = state(tmp_path)
+    shutil.copytree(tmp_path / "before", tmp_path / "answers", dirs_exist_ok=True)
+    assert state(tmp_path) == merged
+    assert not any(coverage.failed for coverage, _ in merged.values())
+
+
+def test_after_the_clock_went_back_the_oldest_answer_is_the_first_to_go(
+    store: RawStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[str] = []
+    another = threading.Event()
+
+    def note(place: Path) -> None:
+        if place.name.startswith("000001"):
+            # If another goes at the same time, let it.
+            another.wait(0.05)
+        another.set()
+        gone.append(place.name[:6])
+        operations.remove(place)
+
+    monkeypatch.setattr("winnow_dagster.store.answers.remove", note)
+    store.add_reading(reading(A, 1), AT + HOUR)
+    store.add_reading(reading(A, 2), AT)
+    store.merge()
+    assert gone == ["000001", "000002"]
 
 
 @pytest.mark.parametrize("later", [A, Selector.parse("*")])

@@ -14,6 +14,8 @@ import polars as pl
 
 from winnow_dagster.core.coverage import CLOCK_TOLERANCE, Coverage, ReadingFacts
 from winnow_dagster.core.names import matches_any
+from winnow_dagster.core.repeated import merged_before
+from winnow_dagster.core.requested import rows_asked_for, sum_by_request
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -50,6 +52,12 @@ class WaitingAnswer:
         """Return the days of the requests, oldest first."""
         return sorted({day for request in self.requests for day in request.days()})
 
+    def has_superseded(self, selector: Selector, at: datetime, day: date) -> bool:
+        """Return whether this answer has replaced a reading with a later stamp."""
+        superseded = self.superseded.get(day, {})
+        covers = any(other.covers(selector) for other in self.facts.get(day, ()))
+        return bool(superseded) and (covers or superseded.get(selector) == at)
+
 
 @dataclass(frozen=True)
 class Replacement:
@@ -77,9 +85,9 @@ def answer_from_reading(
     for request in reading.requests:
         for day in request.days():
             asked[day].append(request.selector)
-    counts = reading.counts.filter(_asked_for(reading.requests))
-    downloads = _sums(counts, "downloads", reading.requests)
-    unnamed = _sums(reading.unnamed, "rows", reading.requests)
+    counts = reading.counts.filter(rows_asked_for(reading.requests))
+    downloads = sum_by_request(counts, "downloads", reading.requests)
+    unnamed = sum_by_request(reading.unnamed, "rows", reading.requests)
     rows, short = reading.source_rows, reading.short_days
     facts = {
         day: {
@@ -104,13 +112,15 @@ def answer_from_failure(failure: Failure, at: datetime, stored: Mapping[date, Co
 def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]) -> tuple[Coverage, list[Replacement]]:
     """Return a day's coverage after these answers, and the counts to replace. `answers`: in order of arrival."""
     merged, replacements = _Merged(before), []
+    known = merged_before(day, before, answers)
     for position, answer in enumerate(answers):
         later = merged.later_than(answer, day)
+        since = [answers[p] for p in known if p > position and answers[p].at < answer.at]
         if answer.facts:
-            if replacement := merged.add_reading(position, answer, day, later):
+            if replacement := merged.add_reading(position, answer, day, later, since):
                 replacements.append(replacement)
         elif answer.failure is not None:
-            merged.add_failure(answer, answer.failure, day, later)
+            merged.add_failure(answer, answer.failure, day, later, since)
     return merged.coverage(), replacements
 
 
@@ -154,14 +164,24 @@ class _Merged:
         return [s for s, at in self._read.items() if at > answer.at and superseded.get(s) != at]
 
     def add_reading(
-        self, position: int, answer: WaitingAnswer, day: date, later: Collection[Selector]
+        self,
+        position: int,
+        answer: WaitingAnswer,
+        day: date,
+        later: Collection[Selector],
+        since: Collection[WaitingAnswer],
     ) -> Replacement | None:
-        """Add a reading to the coverage. Return the counts that it replaces; None if it replaces none."""
+        """Add a reading to the coverage. Return the counts that it replaces; None if it replaces none.
+
+        `since`: answers that arrived later, have earlier stamps, and are already merged into the day.
+        """
         asked: Mapping[Selector, ReadingFacts] = answer.facts.get(day, {})
         fresh: list[Selector] = []
         for selector, facts in asked.items():
             last_read = self._read.get(selector)
             if last_read == answer.at or any(other.covers(selector) for other in later):
+                continue
+            if any(other.has_superseded(selector, answer.at, day) for other in since):
                 continue
             if self._has_more_rows(selector, facts.source_rows):
                 # The source has lost rows since the last reading, so that reading's counts stay. Its stamp is from a
@@ -180,8 +200,16 @@ class _Merged:
         self._newest = max(answer.at, self._newest or answer.at)
         return Replacement(position, fresh, not kept and len(fresh) == len(asked), kept)
 
-    def add_failure(self, answer: WaitingAnswer, reason: str, day: date, later: Collection[Selector]) -> None:
-        """Record why a request failed. Covered selectors stay covered."""
+    def add_failure(
+        self,
+        answer: WaitingAnswer,
+        reason: str,
+        day: date,
+        later: Collection[Selector],
+        since: Collection[WaitingAnswer],
+    ) -> None:
+        """Record why a request failed. Covered selectors stay covered. `since`: as in `add_reading`."""
+        later = {*later, *(selector for other in since for selector in other.facts.get(day, ()))}
         for request in answer.requests:
             # If the clock did not advance, a reading after the failure has the same stamp.
             is_read_since = self._read.get(request.selector) == answer.at
@@ -244,33 +272,6 @@ def _without_overlap(replacements: Iterable[Replacement]) -> list[list[Replaceme
 def _selected(selectors: Sequence[Selector], kept: Sequence[Selector] = ()) -> pl.Expr:
     chosen = matches_any(selectors, "package")
     return chosen & ~matches_any(kept, "package") if kept else chosen
-
-
-def _asked_for(requests: Iterable[Request]) -> pl.Expr:
-    """Return the polars condition that these requests ask for a count."""
-    by_days: dict[tuple[date, date], list[Selector]] = defaultdict(list)
-    for request in requests:
-        by_days[request.first, request.last].append(request.selector)
-    return pl.any_horizontal(
-        pl.col("date").is_between(first, last) & matches_any(selectors, "package")
-        for (first, last), selectors in by_days.items()
-    )
-
-
-def _sums(counts: pl.DataFrame, column: str, requests: Iterable[Request]) -> dict[tuple[date, Selector], int]:
-    """Return the sum of a column by day and selector. Sums of 0 are left out."""
-    if counts.is_empty():
-        return {}
-    exact = {request.selector.stem: request.selector for request in requests if not request.selector.is_prefix}
-    wide = {request.selector for request in requests if request.selector.is_prefix}
-    by_package = counts.group_by("date", "package").agg(pl.col(column).sum())
-    of_exact = by_package.filter(pl.col("package").is_in(list(exact))) if wide else by_package
-    found = {(day, exact[package]): total for day, package, total in of_exact.iter_rows() if package in exact}
-    for selector in wide:
-        chosen = by_package.filter(matches_any([selector], "package"))
-        for day, total in chosen.group_by("date").agg(pl.col(column).sum()).iter_rows():
-            found[day, selector] = total
-    return found
 
 
 def _distinct(at: datetime, asked: Mapping[date, Collection[Selector]], stored: Mapping[date, Coverage]) -> datetime:

@@ -223,6 +223,24 @@ def without_answered(requests: Iterable[Request], answered: Iterable[Request]) -
     ]
 
 
+def without_read_since(
+    requests: Iterable[Request], read_at: datetime, stored: Mapping[date, Coverage], reader: ReadPolicy
+) -> list[Request]:
+    """Return requests without the days that are stored as read at this moment or later.
+
+    A stamp in the future is not believed.
+    """
+
+    def is_read_since(day: date, selector: Selector) -> bool:
+        coverage = stored.get(day, NOTHING)
+        last_read = coverage.last_read(selector)
+        return last_read is not None and last_read >= read_at and not reader.is_ahead(coverage, selector)
+
+    asked = list(requests)
+    read = [replace(r, first=day, last=day) for r in asked for day in r.days() if is_read_since(day, r.selector)]
+    return without_answered(asked, read) if read else asked
+
+
 def contiguous(days: Iterable[date]) -> list[list[date]]:
     """Split days, oldest first, into contiguous runs. No run crosses the change of the log."""
     runs: list[list[date]] = []

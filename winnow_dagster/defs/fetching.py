@@ -10,7 +10,7 @@ import polars as pl
 
 from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import Failure, Reading, Request
-from winnow_dagster.core.planning import contiguous, plan_requests, without_answered
+from winnow_dagster.core.planning import contiguous, plan_requests, without_answered, without_read_since
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.files.locks import fetching
 from winnow_dagster.files.operations import make_writable
@@ -109,8 +109,11 @@ def _answers(
     answered: list[Request] = []
     # Recover paid answers before any query that costs, such as the one for the numbers of rows.
     for answer in winnow.source.recover(list(requests)) if requests else ():
-        answered += answer.requests
-        yield from source_days.note(answer)
+        # A run that died just after it stored the answer to a query did not enter the query's end.
+        fresh = _without_read_since(winnow, answer, stored)
+        if fresh.requests:
+            answered += fresh.requests
+            yield from source_days.note(fresh)
     source_days.ask(_days_in_question(winnow, wanted, stored, without_answered(requests, answered)))
     planned = _plan(winnow, wanted, stored, source_days.rows)
     whole, short = source_days.split(without_answered(planned, answered))
@@ -120,6 +123,13 @@ def _answers(
         yield from source_days.note(answer)
     if short and not whole and winnow.waits:
         raise IncompleteDaysError("; ".join(dict.fromkeys(failure.reason for failure in short)))
+
+
+def _without_read_since(winnow: Installation, answer: Answer, stored: Mapping[date, Coverage]) -> Answer:
+    """Return an answer without the days that were read at the same time or later: a re-read asks for newer rows."""
+    if isinstance(answer, Failure) or answer.read_at is None:
+        return answer
+    return replace(answer, requests=without_read_since(answer.requests, answer.read_at, stored, winnow.reader))
 
 
 def _warn_of_lost_rows(

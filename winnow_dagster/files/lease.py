@@ -31,6 +31,9 @@ RENEW_SECONDS = 10.0
 END_SECONDS = 60.0
 """How long a lease holds that is not renewed."""
 
+REQUEST_SECONDS = 20.0
+"""How long a renewal may take: one that gets no answer must not use up the lease."""
+
 SURE_SHARE = 0.9
 """The share of END_SECONDS for which the holder relies on the lease."""
 
@@ -122,7 +125,7 @@ class Lease(Lock):
 
     def _write(self) -> None:
         content = f"{self._name} {next(self._renewals)}".encode()
-        self._version = self._store.write(self._key, content, self._version)
+        self._version = self._store.put(self._key, content, self._version, seconds=REQUEST_SECONDS).version
 
     def _renew(self) -> None:
         while not self._is_over.wait(RENEW_SECONDS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from obstore.exceptions import (
     AlreadyExistsError,
@@ -28,7 +28,7 @@ CAUSES_OF_WORDS = {
     r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken": "s3_credentials",
     r"169\.254\.169\.254|169\.254\.170\.2|(?i:credential)": "{scheme}_credentials",
     r"Account must be specified|AuthenticationFailed|AuthorizationFailure|InvalidAuthenticationInfo": "az_credentials",
-    r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint": "s3_region",
+    r"PermanentRedirect|redirect without LOCATION|AuthorizationHeaderMalformed|IllegalLocationConstraint": "s3_region",
     r"AccessDenied|AuthorizationPermissionMismatch|InsufficientAccountPermissions": "{scheme}_forbidden",
     r"ConditionalRequestConflict": "changed",
     r"status code: (429|5\d\d)": "rate",
@@ -50,16 +50,40 @@ def translating_obstore_errors(place: str, scheme: str) -> Iterator[None]:
         raise _named(error, place, scheme) from None
 
 
+def is_transient(error: Exception, scheme: str) -> bool:
+    """Tell whether the same request may succeed a moment later."""
+    return _cause(error, _Answer.parse(error), scheme).is_transient
+
+
+class _Answer(NamedTuple):
+    """What obstore says of a request, without the key: a package may be called `credentials`."""
+
+    status: str
+    code: str
+    message: str
+    words: str
+
+    @classmethod
+    def parse(cls, error: Exception) -> _Answer:
+        text = str(error).partition("\n\nDebug source")[0]
+        request = re.search(r"Error performing [A-Z]+ (?:https?://([^/\s]+)\S*|\S+) .*? - (.*)", text, re.DOTALL)
+        words = f"{request[1] or ''} {request[2]}" if request else text
+        status = re.search(r"status code: (\d+ [A-Za-z' ]+)", words)
+        code, message = (re.search(rf"<{tag}>([^<]*)</{tag}>", words) for tag in ("Code", "Message"))
+        return cls(status[1] if status else "", code[1] if code else "", message[1] if message else "", words)
+
+
 def _named(error: Exception, place: str, scheme: str) -> StorageError:
-    text = str(error).partition("\n\nDebug source")[0]
-    cause = _cause(error, text, scheme)
+    answer = _Answer.parse(error)
+    cause = _cause(error, answer, scheme)
     if cause is BUCKETS["changed"]:
         return PreconditionFailedError(f"{place}: another process has changed it meanwhile. {cause.fix}")
     kind = UnreachableError if cause.fails_every_query else StorageError
-    return kind(f"{place}: {_words(text, cause)}. {cause.fix}")
+    return kind(f"{place}: {_words(answer, cause)}. {cause.fix}")
 
 
-def _cause(error: Exception, text: str, scheme: str) -> Cause:
+def _cause(error: Exception, answer: _Answer, scheme: str) -> Cause:
+    text = f"{answer.code} status code: {answer.status}" if answer.code else answer.words
     for pattern, name in CAUSES_OF_WORDS.items():
         if re.search(pattern, text):
             return BUCKETS[name.format(scheme=scheme)]
@@ -70,13 +94,14 @@ def _cause(error: Exception, text: str, scheme: str) -> Cause:
     return BUCKETS["unknown"]
 
 
-def _words(text: str, cause: Cause) -> str:
+def _words(answer: _Answer, cause: Cause) -> str:
     """Return the service's own words, or what went wrong on the way to it."""
-    status = re.search(r"status code: (\d+) ([A-Za-z ]+)", text)
-    code, message = (re.search(rf"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
     if cause is BUCKETS["unreachable"]:
         return "cannot be reached"
-    if code is None:
-        return f"{status[2].strip().lower()} ({status[1]})" if status else " ".join(text.split())[:MAX_WORDS]
-    line = " ".join((message[1] if message else "").partition("\nRequestId")[0].split()).rstrip(".")
-    return f"{code[1]}: {line}"[:MAX_WORDS] if line else code[1]
+    if answer.code:
+        line = " ".join(answer.message.partition("\nRequestId")[0].split()).rstrip(".")
+        return f"{answer.code}: {line}"[:MAX_WORDS] if line else answer.code
+    if answer.status:
+        number, _, phrase = answer.status.strip().partition(" ")
+        return f"{phrase.lower()} ({number})"
+    return " ".join(answer.words.split())[:MAX_WORDS]

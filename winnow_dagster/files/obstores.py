@@ -6,30 +6,39 @@ AZURE_STORAGE_ACCOUNT_KEY. Versions are entity tags.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, S3Store
 
 from winnow_dagster.files.bucket import BucketStore
-from winnow_dagster.files.errors import PreconditionFailedError
-from winnow_dagster.files.obstore_errors import translating_obstore_errors
+from winnow_dagster.files.errors import PreconditionFailedError, StorageError
+from winnow_dagster.files.held import now
+from winnow_dagster.files.obstore_errors import is_transient, translating_obstore_errors
 from winnow_dagster.files.store import ObjectVersion, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from obstore import Attributes, GetOptions, ObjectMeta, PutMode
+    from obstore import Attributes, GetOptions, ObjectMeta, PutMode, PutResult
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
     from winnow_dagster.files.bucket import Upload
 
+T = TypeVar("T")
+
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 QUICK_SECONDS = 10
-"""How long one request of a write under a lease may take, and for how long it is retried."""
+"""How long one request of a write under a lease may take, and for how long Winnow repeats it."""
+
+FIRST_PAUSE = 0.1
+"""How many seconds to wait before the first repetition; then twice as long each time."""
 
 SLOW_SECONDS = 120
 """The same for other requests: days of `*` are large."""
@@ -50,16 +59,15 @@ class ObstoreStore(BucketStore):
 
     @cached_property
     def _slow(self) -> S3Store | AzureStore:
-        return self._client(SLOW_SECONDS)
+        return self._client(SLOW_SECONDS, {"retry_timeout": timedelta(seconds=min(SLOW_SECONDS, 60))})
 
     @cached_property
     def _quick(self) -> S3Store | AzureStore:
-        return self._client(QUICK_SECONDS)
+        return self._client(QUICK_SECONDS, {"max_retries": 0})
 
-    def _client(self, seconds: int) -> S3Store | AzureStore:
+    def _client(self, seconds: int, retry: RetryConfig) -> S3Store | AzureStore:
         is_http = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         client: ClientConfig = {"timeout": timedelta(seconds=seconds), "allow_http": is_http}
-        retry: RetryConfig = {"retry_timeout": timedelta(seconds=min(seconds, 60))}
         with translating_obstore_errors(self.address, self._scheme):
             if self._scheme == "az":
                 return AzureStore(self._name, client_options=client, retry_config=retry)
@@ -108,21 +116,48 @@ class ObstoreStore(BucketStore):
     def _put(self, key: str, upload: Upload, replaces: Version | None, seconds: float) -> ObjectVersion:
         mode = cast("PutMode", "create" if replaces is None else {"e_tag": f'"{replaces}"'})
         attributes = cast("Attributes", upload.headers)
-        client = self._quick if seconds < SLOW_SECONDS else self._slow
-        with translating_obstore_errors(self._place(key), self._scheme):
-            made = obstore.put(client, key, upload.content, mode=mode, attributes=attributes, use_multipart=False)
+
+        def put(client: S3Store | AzureStore) -> PutResult:
+            return obstore.put(client, key, upload.content, mode=mode, attributes=attributes, use_multipart=False)
+
+        made = self._send(key, put, seconds)
         return _known({"path": key, "e_tag": made["e_tag"]})
 
     def _remove(self, key: str, version: Version, seconds: float) -> None:
         # The client has no conditional delete.
+        asked = now()
         found = self.head(key)
-        if found is not None and found.version != version:
+        if found is None:
+            return
+        if found.version != version:
             raise PreconditionFailedError(f"{self._place(key)}: another process has changed it meanwhile. Run again")
+        seconds -= now() - asked
+        if seconds < QUICK_SECONDS:
+            raise StorageError(f"{self._place(key)}: the bucket answers too slowly to remove it. Run again")
+
+        def delete(client: S3Store | AzureStore) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(client, key)
+
+        self._send(key, delete, min(seconds, QUICK_SECONDS * 2))
+
+    def _send(self, key: str, request: Callable[[S3Store | AzureStore], T], seconds: float) -> T:
+        """Send a write, which lands within `seconds` or not at all; repeat it after a transient error."""
         with translating_obstore_errors(self._place(key), self._scheme):
-            try:
-                obstore.delete(self._quick if seconds < SLOW_SECONDS else self._slow, key)
-            except FileNotFoundError:
-                return
+            if seconds >= SLOW_SECONDS:
+                return request(self._slow)
+            # The client's own retries go by a clock that stops while the machine sleeps.
+            end, pause = now() + min(seconds - QUICK_SECONDS, QUICK_SECONDS), FIRST_PAUSE
+            while True:
+                try:
+                    return request(self._quick)
+                except BaseError as error:
+                    if now() + pause > end or not is_transient(error, self._scheme):
+                        raise
+                time.sleep(pause)
+                if now() > end:
+                    raise StorageError(f"{self._place(key)}: the bucket answers too slowly. Run again")
+                pause *= 2
 
 
 def _known(found: ObjectMeta | Mapping[str, str | None]) -> ObjectVersion:

@@ -160,7 +160,9 @@ def parse_summary(content: bytes | None) -> Summary | None:
 
 def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
     """Return the page that finds any package by its name. `dataset`: the source's public dataset, or empty."""
-    days, as_of = min(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
+    # No window is left after a prune if none of the published ones is configured.
+    windows = sorted(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
+    days, as_of = windows[0] if windows else (None, "")
     return render(
         "everything.html",
         "../",

@@ -1,0 +1,44 @@
+"""What requests ask for of the source's rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.names import matches_any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from winnow_dagster.core.coverage import Request
+    from winnow_dagster.core.names import Selector
+
+
+def rows_asked_for(requests: Iterable[Request]) -> pl.Expr:
+    """Return the polars condition that a count is one that these requests ask for."""
+    by_days: dict[tuple[date, date], list[Selector]] = defaultdict(list)
+    for request in requests:
+        by_days[request.first, request.last].append(request.selector)
+    return pl.any_horizontal(
+        pl.col("date").is_between(first, last) & matches_any(selectors, "package")
+        for (first, last), selectors in by_days.items()
+    )
+
+
+def sum_by_request(counts: pl.DataFrame, column: str, requests: Iterable[Request]) -> dict[tuple[date, Selector], int]:
+    """Return the sum of a column by day and selector, where it is not 0."""
+    if counts.is_empty():
+        return {}
+    exact = {request.selector.stem: request.selector for request in requests if not request.selector.is_prefix}
+    wide = {request.selector for request in requests if request.selector.is_prefix}
+    by_package = counts.group_by("date", "package").agg(pl.col(column).sum())
+    of_exact = by_package.filter(pl.col("package").is_in(list(exact))) if wide else by_package
+    found = {(day, exact[package]): total for day, package, total in of_exact.iter_rows() if package in exact}
+    for selector in wide:
+        chosen = by_package.filter(matches_any([selector], "package"))
+        for day, total in chosen.group_by("date").agg(pl.col(column).sum()).iter_rows():
+            found[day, selector] = total
+    return found
