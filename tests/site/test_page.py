@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from winnow_dagster.core.count_along import CountAlong
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES
