@@ -31,7 +31,7 @@ def everything(
 ) -> House:
     """Return a house with `*` and packages with an entry of their own."""
     house = make_house({**dict.fromkeys(named, (3,)), "*": days}, clock, kind)
-    entry = {"look": HEADLINE, "settle": False, **entry}
+    entry = {"style": HEADLINE, "settle": False, **entry}
     packages = tuple(replace(p, **entry) if p.selector.is_all else p for p in house.winnow.settings.packages)
     changed = replace(house.winnow.settings, packages=packages, groups=groups)
     return House(Installation(changed, house.winnow.clock, given_source=make_house.source), house.instance)

@@ -184,7 +184,7 @@ def print_plan(winnow: Installation) -> None:
     gaps = winnow.gaps()
     folders = {which: _folders(settings, which) for which in settings.published_windows}
     files = sum(
-        len(folders[which]) * (len(FILES_BESIDE_BADGES) + 2 * len(settings.looks[str(which)].slugs) * len(days))
+        len(folders[which]) * (len(FILES_BESIDE_BADGES) + 2 * len(settings.styles[str(which)].slugs) * len(days))
         for which, days in settings.published_windows.items()
         if isinstance(which, Group) or not which.is_prefix
     )

@@ -59,7 +59,7 @@ SYLLABLES = (
 )
 LETTERS = "pppppsssssddddccccaaaammmmttttffffbbbbggglllrrreeennniiihhhooowwwkkkvvvuuujjqxyz"
 LOOK = BadgeStyle(slugs=("downloads",))
-SITE = SiteConfig(3, looks={str(EVERYTHING): LOOK})
+SITE = SiteConfig(3, styles={str(EVERYTHING): LOOK})
 
 
 def run() -> Iterator[str]:

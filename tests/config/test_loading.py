@@ -243,7 +243,7 @@ def test_defaults_hold_for_each_package_and_group_that_does_not_say_otherwise() 
             """
         )
     )
-    usual, own, drawn, group = *(package.look for package in found.packages), found.groups[0].look
+    usual, own, drawn, group = *(package.style for package in found.packages), found.groups[0].style
     assert [package.window_days for package in found.packages] == [(30, 0), (7,), (30, 0)]
     assert usual.slugs == group.slugs == ("downloads", "os-linux", "honest-share")
     assert own.slugs == ("downloads",)
@@ -263,10 +263,10 @@ def test_everything_is_one_entry_with_its_headline_beside_those_that_say_otherwi
     found = load_settings(write(text + "\ndefaults: {badges: [downloads, os-linux]}"))
     assert found.everything == found.packages[0]
     assert [str(p.selector) for p in found.packages] == ["*", "a-*", "a-b", "a-c"]
-    assert [p.look.slugs for p in found.packages] == [("downloads",), *[("downloads", "os-linux")] * 3]
+    assert [p.style.slugs for p in found.packages] == [("downloads",), *[("downloads", "os-linux")] * 3]
     assert (found.packages[0].min_downloads, found.packages[0].settle, found.packages[1].settle) == (5, False, True)
     more = load_settings(write("packages: [{name: '*', badges: [installer-uv], settle: true}]"))
-    assert (more.packages[0].look.slugs, more.packages[0].settle) == (("downloads", "installer-uv"), True)
+    assert (more.packages[0].style.slugs, more.packages[0].settle) == (("downloads", "installer-uv"), True)
 
 
 def test_a_window_of_all_days_reads_as_many_as_a_month_has() -> None:
@@ -275,7 +275,7 @@ def test_a_window_of_all_days_reads_as_many_as_a_month_has() -> None:
 
 
 def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
-    assert load_settings(write("packages: [{name: a}]")).packages[0].look == BadgeStyle()
+    assert load_settings(write("packages: [{name: a}]")).packages[0].style == BadgeStyle()
 
 
 @pytest.mark.parametrize(
@@ -348,8 +348,8 @@ def test_numbers_mean_what_people_read() -> None:
     assert found.budget_bytes == 2 * TIB
     one, other = found.packages
     assert one.window_days == (30,)
-    assert one.look.extras["labelColor"] == "000777"
-    assert one.look.colors == ((0, "000"), (10, "001122"))
+    assert one.style.extras["labelColor"] == "000777"
+    assert one.style.colors == ((0, "000"), (10, "001122"))
     assert (other.spelling, other.window_days) == ("007", (7, 1000))
 
 

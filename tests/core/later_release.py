@@ -29,7 +29,7 @@ PYTHON = dimensions.Dimension(
 )
 dimensions.DIMENSIONS = (*dimensions.DIMENSIONS, PYTHON)
 
-from winnow_dagster.config.packages import LookSection
+from winnow_dagster.config.packages import StyleSection
 from winnow_dagster.core.badge import BadgeStyle, badges_of, parse_name
 from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage, Reading, Request
@@ -74,7 +74,7 @@ def main(folder: Path) -> dict[str, object]:
     published = parse_json((folder / "history.json").read_bytes())
     record = parse_record((folder / "counts.json").read_bytes())
     assert record
-    site = SiteConfig(3, looks={"b": BadgeStyle()})
+    site = SiteConfig(3, styles={"b": BadgeStyle()})
     badges = badges_of(package.state, today=date(2025, 7, 1), stale_threshold_days=3)
     known = {badge.file_name: badge.payload["message"] for badge in badges}
     old = badges_of(record, today=date(2025, 7, 1), stale_threshold_days=3)
@@ -103,7 +103,7 @@ def main(folder: Path) -> dict[str, object]:
         "labels": [badge.payload["label"] for badge in badges if badge.slug == "python-3.12"],
         "old badges": {badge.file_name: badge.payload["message"] for badge in old if badge.slug.startswith("python")},
         "parsed": parse_name("python-3.12-30d-non-ci.json"),
-        "config": LookSection.model_validate({"badges": ["python-3.12"]}).badges,
+        "config": StyleSection.model_validate({"badges": ["python-3.12"]}).badges,
         "page": format_page(package.state, package.history, badges, site, date(2025, 7, 1)).decode(),
         "chart": plot(described["b"][0].history, 30, "x", series).svg,
         "unknown chart": plot(published, 2, "x", series).svg,

@@ -17,7 +17,7 @@ from winnow_dagster.core.badge import (
     badges_of,
     format_count,
     format_share,
-    keep_look,
+    keep_style,
     may_replace,
     parse_name,
 )
@@ -35,7 +35,7 @@ def badges(
     *,
     source: str = "parquet",
     today: date = AS_OF + timedelta(days=1),
-    look: BadgeStyle | None = None,
+    style: BadgeStyle | None = None,
     length: int = 30,
 ) -> dict[str, Badge]:
     number = None
@@ -51,7 +51,7 @@ def badges(
             },
         )
     state = PackageState(normalise("a"), source, (WindowState(length, number, 12),))
-    found = badges_of(state, look or BadgeStyle(), today=today, stale_threshold_days=3)
+    found = badges_of(state, style or BadgeStyle(), today=today, stale_threshold_days=3)
     return {badge.slug: badge for badge in found}
 
 
@@ -185,7 +185,7 @@ def test_a_share_is_nothing_only_of_nothing_and_all_only_of_all(numbers: tuple[i
     ],
 )
 def test_a_label_names_its_days(length: int, template: str, label: str) -> None:
-    found = badges(5, look=BadgeStyle(labels={"downloads": template}), length=length)
+    found = badges(5, style=BadgeStyle(labels={"downloads": template}), length=length)
     assert found["downloads"].payload["label"] == label
     assert found["os-linux"].payload["label"] == ("linux (30d)" if length else "linux (since 2025-06-01)")
 
@@ -199,14 +199,14 @@ def test_the_badge_of_all_days_says_since_when_and_has_a_file_of_its_own() -> No
 
 @pytest.mark.parametrize(("honest", "color"), [(0, "red"), (99, "red"), (100, "4c1d95"), (10**9, "4c1d95")])
 def test_thresholds_of_counts_give_the_colour_of_counts_and_not_of_shares(honest: int, color: str) -> None:
-    found = badges(honest, look=BadgeStyle(colors=((0, "red"), (100, "4c1d95"))))
+    found = badges(honest, style=BadgeStyle(colors=((0, "red"), (100, "4c1d95"))))
     assert found["downloads"].payload["color"] == color
     assert found["honest-share"].payload["color"] == "blue"
 
 
 def test_more_keys_come_after_the_four_in_the_order_given() -> None:
-    look = BadgeStyle(extras={"labelColor": "black", "cacheSeconds": 3600})
-    assert list(badges(5, look=look)["downloads"].payload) == [
+    style = BadgeStyle(extras={"labelColor": "black", "cacheSeconds": 3600})
+    assert list(badges(5, style=style)["downloads"].payload) == [
         "schemaVersion", "label", "message", "color", "labelColor", "cacheSeconds",
     ]  # fmt: skip
 
@@ -228,12 +228,12 @@ def test_no_other_file_name_is_taken_for_a_badge(name: str) -> None:
 
 def test_a_badge_that_left_the_config_keeps_its_look_and_still_grows_stale() -> None:
     own = BadgeStyle(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
-    published = badges(1234, look=own)["downloads"].payload
-    fresh = keep_look(published, badges(2345)["downloads"]).payload
-    stale = keep_look(published, badges(2345, today=AS_OF + timedelta(days=9))["downloads"]).payload
+    published = badges(1234, style=own)["downloads"].payload
+    fresh = keep_style(published, badges(2345)["downloads"]).payload
+    stale = keep_style(published, badges(2345, today=AS_OF + timedelta(days=9))["downloads"]).payload
     assert fresh == {**published, "message": "2.3k"}
     assert stale == {**published, "message": "2.3k to 2025-06-30", "color": "lightgrey"}
-    assert keep_look({}, badges(5)["downloads"]) == badges(5)["downloads"]
+    assert keep_style({}, badges(5)["downloads"]) == badges(5)["downloads"]
 
 
 def test_the_slugs_are_those_of_the_kinds_each_once() -> None:

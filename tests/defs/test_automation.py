@@ -219,6 +219,6 @@ def test_the_version_that_decides_about_publishing_ignores_the_names_of_classes(
 
     settings = make_house({"a": (7,)}).winnow.settings
     (package, *_) = settings.packages
-    same = replace(settings, packages=(replace(package, look=Renamed()),))
-    other = replace(settings, packages=(replace(package, look=BadgeStyle(labels={"downloads": "people"})),))
+    same = replace(settings, packages=(replace(package, style=Renamed()),))
+    other = replace(settings, packages=(replace(package, style=BadgeStyle(labels={"downloads": "people"})),))
     assert publishing_version(same) == publishing_version(settings) != publishing_version(other)

@@ -223,7 +223,7 @@ def test_an_entry_that_comes_and_goes_leaves_one_publisher_of_each_folder(make_h
 
 
 def test_badges_that_are_added_are_counted_from_the_same_rows(make_house: MakeHouse) -> None:
-    house = live(everything(make_house, look=BadgeStyle(slugs=tuple(kind.slug for kind in BADGE_KINDS))))
+    house = live(everything(make_house, style=BadgeStyle(slugs=tuple(kind.slug for kind in BADGE_KINDS))))
     assert told(house, "req", "installer-uv-3d-non-ci.json") == "12"
     assert told(house, "req", "os-macos-3d-non-ci.json") == "12"
     assert told(house, "requests", "honest-share-3d-non-ci.json") == "99.4%"

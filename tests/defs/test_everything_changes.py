@@ -86,8 +86,8 @@ def test_the_only_package_of_a_shard_is_told_of_by_its_own_entry(make_house: Mak
 
 
 def test_without_star_badges_grow_stale_as_they_looked_and_no_other_badge_appears(make_house: MakeHouse) -> None:
-    look = replace(HEADLINE, labels={"downloads": "installs"}, extras={"style": "flat-square"})
-    before = files(live(everything(make_house, look=look)), "req")
+    style = replace(HEADLINE, labels={"downloads": "installs"}, extras={"style": "flat-square"})
+    before = files(live(everything(make_house, style=style)), "req")
     house = make_house({"numpy": (3,)}, FixedClock.after(DAY + timedelta(days=4)))
     assert house.run("badges").success
     assert files(house, "req") == before
@@ -130,7 +130,7 @@ def test_what_was_not_counted_is_not_said_to_be_0(make_house: MakeHouse, source:
     assert house.winnow.web.all_packages.names() == {"requests"}
     source.rows = [*source.rows, row(DAY, "req", downloads=3)]
     # Another window, more badges, more packages: of the window before, only the headline of `requests` is known.
-    house = everything(make_house, (2,), look=ALL_BADGES)
+    house = everything(make_house, (2,), style=ALL_BADGES)
     assert house.count(DAY, DAY, refetch=True).success
     house.publish()
     assert {name for name in files(house, "req") if "-3d-" in name} == set()
@@ -190,7 +190,7 @@ def test_a_window_that_star_has_no_more_stays_grows_stale_and_can_be_pruned(
 
 
 def test_a_badge_that_star_has_no_more_is_renewed_until_it_is_pruned(make_house: MakeHouse, source: RowSource) -> None:
-    live(everything(make_house, look=BadgeStyle(slugs=("downloads", "installer-uv"))))
+    live(everything(make_house, style=BadgeStyle(slugs=("downloads", "installer-uv"))))
     later = DAY + timedelta(days=30)
     source.rows = [*source.rows, row(later, "req", installer="uv", downloads=5)]
     house = live(everything(make_house, clock=FixedClock.after(later)), DAY + ONE_DAY, later)

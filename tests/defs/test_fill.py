@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -115,9 +115,11 @@ def test_an_answer_that_was_stored_before_its_run_died_is_no_answer_to_a_reread(
     (stored,) = set(house.winnow.raw.coverages([DAY])[DAY].read.values())
     recover, source.paid = source.recover, [Request(Selector("a"), FIRST, DAY)]
     at = stored + timedelta(minutes=minutes)
-    monkeypatch.setattr(
-        source, "recover", lambda asked: [replace(a, read_at=at) for a in recover(asked) if isinstance(a, Reading)]
-    )
+
+    def recover_as_of(asked: Sequence[Request]) -> list[Reading]:
+        return [replace(answer, read_at=at) for answer in recover(asked) if isinstance(answer, Reading)]
+
+    monkeypatch.setattr(source, "recover", recover_as_of)
     for answer in house.winnow.fetch(DAYS, ["a"], refetch=True):
         assert isinstance(answer, Reading)
         house.winnow.raw.add_reading(answer, answer.read_at or house.winnow.clock.now())

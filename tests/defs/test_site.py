@@ -58,9 +58,9 @@ def grouped(house: House, *members: str) -> House:
     return change(house, groups=(GroupSettings(group, (3,)),))
 
 
-def looking(house: House, look: BadgeStyle) -> House:
+def looking(house: House, style: BadgeStyle) -> House:
     settings: Settings = house.winnow.settings
-    return change(house, packages=tuple(replace(package, look=look) for package in settings.packages))
+    return change(house, packages=tuple(replace(package, style=style) for package in settings.packages))
 
 
 def public(house: House) -> Path:
@@ -79,8 +79,8 @@ def published(house: House, days: int = 3) -> House:
 
 
 def test_every_payload_has_its_picture_and_obeys_shields_rules(make_house: MakeHouse) -> None:
-    look = BadgeStyle(extras={"style": "flat-square", "namedLogo": "pypi", "logoColor": "white", "cacheSeconds": 3600})
-    house = published(looking(grouped(make_house({"a": (3, 30), "b": (ALL,)}), "a", "b"), look))
+    style = BadgeStyle(extras={"style": "flat-square", "namedLogo": "pypi", "logoColor": "white", "cacheSeconds": 3600})
+    house = published(looking(grouped(make_house({"a": (3, 30), "b": (ALL,)}), "a", "b"), style))
     files = list(public(house).rglob("*-non-ci.json"))
     assert len(files) == 12 * 4
     for file in files:
@@ -214,8 +214,8 @@ def test_a_badge_that_is_not_asked_for_any_more_is_renewed_where_it_is_and_is_an
 
 
 def test_a_package_that_left_the_config_keeps_its_look(make_house: MakeHouse) -> None:
-    look = BadgeStyle(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
-    published(looking(make_house({"a": (3,), "b": (3,)}), look))
+    style = BadgeStyle(labels={"downloads": "installs"}, colors=((0, "red"),), extras={"style": "flat-square"})
+    published(looking(make_house({"a": (3,), "b": (3,)}), style))
     later = make_house({"b": (3,)}, FixedClock.after(DAY + timedelta(days=9)))
     later.publish()
     assert payload(later, "a/downloads-3d-non-ci.json") == {

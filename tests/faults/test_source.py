@@ -177,8 +177,8 @@ def test_a_day_read_twice_counts_once(make_house: MakeHouse) -> None:
 def test_a_label_of_the_config_breaks_out_of_no_picture(make_house: MakeHouse) -> None:
     house = published(make_house, [row(DAY, "a", downloads=7)])
     settings = house.winnow.settings
-    look = replace(settings.packages[0].look, labels={"downloads": SCRIPT + PLANES})
-    object.__setattr__(settings, "packages", (replace(settings.packages[0], look=look),))
+    style = replace(settings.packages[0].style, labels={"downloads": SCRIPT + PLANES})
+    object.__setattr__(settings, "packages", (replace(settings.packages[0], style=style),))
     house = House(type(house.winnow)(settings, house.winnow.clock, given_source=make_house.source), house.instance)
     house.publish()
     drawn = ET.fromstring((on_disk(settings.output_dir) / "a/downloads-1d-non-ci.svg").read_text())

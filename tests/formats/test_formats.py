@@ -124,7 +124,7 @@ def without(part: str, name: str) -> PackageState:
 
 
 def page(state: PackageState, history: History) -> str:
-    site = SiteConfig(base_url="", stale_threshold_days=3, looks={})
+    site = SiteConfig(base_url="", stale_threshold_days=3, styles={})
     return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 

@@ -18,7 +18,7 @@ from winnow_dagster.site.site import SiteConfig
 
 DAY = date(2025, 6, 30)
 TODAY = DAY + timedelta(days=1)
-SITE = SiteConfig(3, looks={"a": BadgeStyle(slugs=("downloads", "honest-share"))})
+SITE = SiteConfig(3, styles={"a": BadgeStyle(slugs=("downloads", "honest-share"))})
 BADGE = "downloads-3d-non-ci.json"
 
 Files = dict[str, bytes]

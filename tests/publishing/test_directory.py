@@ -31,8 +31,8 @@ def web(tmp_path: Path) -> WebDir:
     return directory(tmp_path, "a", "b", "_group/both")
 
 
-def directory(folder: Path, *looks: str, spellings: Mapping[str, str] | None = None) -> WebDir:
-    return WebDir(folder, SiteConfig(3, looks=dict.fromkeys(looks, HEADLINE)), spellings or {})
+def directory(folder: Path, *styles: str, spellings: Mapping[str, str] | None = None) -> WebDir:
+    return WebDir(folder, SiteConfig(3, styles=dict.fromkeys(styles, HEADLINE)), spellings or {})
 
 
 def package(

@@ -33,9 +33,9 @@ CONFIGURED: Windows = {A: (3, 2), B: (3,), GROUP: (3,)}
 
 
 def directory(folder: Path, windows: Windows, *, style: BadgeStyle = HEADLINE, **spellings: str) -> WebDir:
-    looks = {str(which): style for which in windows}
+    styles = {str(which): style for which in windows}
     return WebDir(
-        folder, SiteConfig(3, looks=looks), {name.replace("_", "-"): text for name, text in spellings.items()}
+        folder, SiteConfig(3, styles=styles), {name.replace("_", "-"): text for name, text in spellings.items()}
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.core.everything import Everything, ShardCounts
-from winnow_dagster.core.names import EVERYTHING, Group, Selector
+from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.shard import HEADLINE_COLUMNS, Shard, shard_of
 from winnow_dagster.core.window import Window
 from winnow_dagster.files.errors import SampleOverRealError, StorageError
@@ -55,7 +55,7 @@ def counted(
 
 
 def directory(folder: Path, *entries: str) -> AllPackagesDir:
-    return AllPackagesDir(folder, SiteConfig(3, looks=dict.fromkeys(("*", *entries), HEADLINE)))
+    return AllPackagesDir(folder, SiteConfig(3, styles=dict.fromkeys(("*", *entries), HEADLINE)))
 
 
 def publish(web: AllPackagesDir, everything: Everything, least: int = 0, through: date = DAY) -> int:
@@ -201,9 +201,8 @@ def test_a_shard_of_sample_data_left_beside_real_ones_stays_marked_when_all_grow
 def test_the_last_window_can_be_pruned_before_another_is_covered(web: AllPackagesDir, tmp_path: Path) -> None:
     publish(web, replace(counted(), windows={}, lengths=(7,)))
     whole = WebDir(tmp_path, web.site)
-    asked_for: dict[Selector | Group, Sequence[int]] = {EVERYTHING: (7,)}
-    remove_orphans(whole, find_orphans(whole, asked_for))
-    assert not find_orphans(whole, asked_for)
+    remove_orphans(whole, find_orphans(whole, {EVERYTHING: (7,)}))
+    assert not find_orphans(whole, {EVERYTHING: (7,)})
     assert not list(tmp_path.rglob("*non-ci*"))
     assert web.names() == set(COUNTS)
     refresh(web, DAY)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DAY = date(2025, 6, 30)
 TODAY = DAY + timedelta(days=1)
 HEADLINE = BadgeStyle(slugs=("downloads",))
-SITE = SiteConfig(3, looks={"rich": HEADLINE})
+SITE = SiteConfig(3, styles={"rich": HEADLINE})
 BADGE, PICTURE = "downloads-30d-non-ci.json", "downloads-30d-non-ci.svg"
 
 
@@ -70,7 +70,7 @@ def test_the_record_and_the_badges_say_the_same_number() -> None:
 
 def test_badges_that_the_config_does_not_ask_for_are_not_drawn() -> None:
     assert not [name for name in folder(state()) if name.startswith(("installer-", "os-", "honest-share-"))]
-    both = replace(SITE, looks={"rich": BadgeStyle(slugs=("downloads", "installer-pip"))})
+    both = replace(SITE, styles={"rich": BadgeStyle(slugs=("downloads", "installer-pip"))})
     assert "installer-pip-30d-non-ci.svg" in folder(state(), site=both)
 
 

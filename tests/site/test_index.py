@@ -19,7 +19,7 @@ from winnow_dagster.site.site import SiteConfig
 DAY = date(2025, 6, 30)
 TODAY = DAY + timedelta(days=1)
 STARTED = datetime(2025, 7, 1, 4, tzinfo=UTC)
-SITE = SiteConfig(3, looks={"*": DEFAULT_STYLE, "_group/both": DEFAULT_STYLE})
+SITE = SiteConfig(3, styles={"*": DEFAULT_STYLE, "_group/both": DEFAULT_STYLE})
 
 
 def window(days: int, honest: int | None = 1, *, ago: int = 0, length: int = 0, collected: int = 0) -> WindowState:

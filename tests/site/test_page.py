@@ -19,7 +19,7 @@ from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
 
 DAY = date(2025, 6, 30)
-SITE = SiteConfig(3, looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
+SITE = SiteConfig(3, styles={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
 COUNTS = dict.fromkeys(NUMBERS, 0) | {"raw": 2000, "honest": 1500, "ci": 500, "pip": 1500, "macos": 300}
 
 

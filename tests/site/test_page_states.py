@@ -22,7 +22,7 @@ AS_OF = date(2026, 11, 20)
 TODAY = AS_OF + timedelta(days=1)
 SITE = SiteConfig(
     3,
-    looks={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
+    styles={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
     reader_queries={"parquet": ReaderQuery("a.b.c", "In a database", lambda *_: "SELECT 1")},
 )
 PROBLEM = "2026-11-20 could not be read"

@@ -15,8 +15,8 @@ from pydantic import Field, GetPydanticSchema, ValidationError
 from winnow_dagster.config.errors import ConfigError, describe, read_yaml
 from winnow_dagster.config.packages import (
     GroupSection,
-    LookSection,
     PackageSection,
+    StyleSection,
     find_problems,
     resolve_group,
     resolve_package,
@@ -96,7 +96,7 @@ class ConfigFile(Section):
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
     alerts: AlertsSection | None = None
-    defaults: LookSection = LookSection()
+    defaults: StyleSection = StyleSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     groups: tuple[GroupSection, ...] = ()
     start_date: StartDate = CI_KNOWN_SINCE
@@ -105,9 +105,9 @@ class ConfigFile(Section):
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
-    "defaults": list(LookSection.model_fields),
-    "packages": ["name", *LookSection.model_fields],
-    "groups": ["name", "packages", *LookSection.model_fields],
+    "defaults": list(StyleSection.model_fields),
+    "packages": ["name", *StyleSection.model_fields],
+    "groups": ["name", "packages", *StyleSection.model_fields],
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
     "alerts": list(AlertsSection.model_fields),

@@ -62,7 +62,7 @@ def _one_label(value: object) -> object:
     return {HEADLINE: value} if isinstance(value, str) else value
 
 
-class LookSection(Section):
+class StyleSection(Section):
     """What may be said of one package or group, and under `defaults:` for all; None leaves it to those."""
 
     window_days: WindowDays | None = None
@@ -79,7 +79,7 @@ class LookSection(Section):
     cache_seconds: Annotated[Whole, Field(ge=300)] | None = None
 
 
-class PackageSection(LookSection):
+class PackageSection(StyleSection):
     """An entry of `packages:`."""
 
     name: SelectorText
@@ -87,30 +87,30 @@ class PackageSection(LookSection):
     settle: bool | None = None
 
 
-class GroupSection(LookSection):
+class GroupSection(StyleSection):
     """An entry of `groups:`."""
 
     name: GroupName
     packages: Annotated[list[SelectorText], Field(min_length=1)]
 
 
-def resolve_package(section: PackageSection, defaults: LookSection) -> PackageSettings:
+def resolve_package(section: PackageSection, defaults: StyleSection) -> PackageSettings:
     """Return what a sound entry of `packages:` comes to."""
     selector = Selector.parse(section.name)
-    days, look = _resolve_look(section, defaults)
+    days, style = _resolve_style(section, defaults)
     if selector.is_all and section.badges is None:
-        look = replace(look, slugs=(HEADLINE,))
+        style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
-    return PackageSettings(selector, section.name, days, look, section.min_downloads or 0, settles)
+    return PackageSettings(selector, section.name, days, style, section.min_downloads or 0, settles)
 
 
-def resolve_group(section: GroupSection, defaults: LookSection) -> GroupSettings:
+def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
-    days, look = _resolve_look(section, defaults)
-    return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, look)
+    days, style = _resolve_style(section, defaults)
+    return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, style)
 
 
-def _resolve_look(section: LookSection, defaults: LookSection) -> tuple[tuple[int, ...], BadgeStyle]:
+def _resolve_style(section: StyleSection, defaults: StyleSection) -> tuple[tuple[int, ...], BadgeStyle]:
     said = _merge(_said(defaults), _said(section))
     # The order in which shields.io documents them.
     extras = {
@@ -119,17 +119,17 @@ def _resolve_look(section: LookSection, defaults: LookSection) -> tuple[tuple[in
         "cacheSeconds": said.get("cache_seconds"),
     }  # fmt: skip
     colors = {0: GREY, **said["colors"]} if "colors" in said else dict(DEFAULT_STYLE.colors)
-    look = BadgeStyle(
+    style = BadgeStyle(
         slugs=tuple(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
         labels=said.get("label", {}),
         colors=tuple(sorted(colors.items())),
         extras={key: value for key, value in extras.items() if value is not None},
     )
-    return tuple(said.get("window_days", [30])), look
+    return tuple(said.get("window_days", [30])), style
 
 
-def _said(section: LookSection) -> dict[str, Any]:
-    found = {key: getattr(section, key) for key in LookSection.model_fields}
+def _said(section: StyleSection) -> dict[str, Any]:
+    found = {key: getattr(section, key) for key in StyleSection.model_fields}
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -37,7 +37,7 @@ class PackageSettings:
     selector: Selector
     spelling: str
     window_days: tuple[int, ...]
-    look: BadgeStyle = DEFAULT_STYLE
+    style: BadgeStyle = DEFAULT_STYLE
     min_downloads: int = 0
     """Packages with fewer honest downloads over the headline's window are not published."""
 
@@ -51,7 +51,7 @@ class GroupSettings:
 
     group: Group
     window_days: tuple[int, ...]
-    look: BadgeStyle = DEFAULT_STYLE
+    style: BadgeStyle = DEFAULT_STYLE
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class Settings:
         return found
 
     @property
-    def looks(self) -> dict[str, BadgeStyle]:
+    def styles(self) -> dict[str, BadgeStyle]:
         """The badge style of each selector and group, by its text."""
-        selectors = {str(package.selector): package.look for package in self.packages}
-        return selectors | {str(group.group): group.look for group in self.groups}
+        selectors = {str(package.selector): package.style for package in self.packages}
+        return selectors | {str(group.group): group.style for group in self.groups}
 
     @property
     def longest_windows(self) -> dict[Selector, int]:

@@ -149,7 +149,7 @@ def format_share(part: int, whole: int) -> str:
 
 def badges_of(
     state: PackageState,
-    look: BadgeStyle = DEFAULT_STYLE,
+    style: BadgeStyle = DEFAULT_STYLE,
     *,
     today: date,
     stale_threshold_days: int,
@@ -166,9 +166,9 @@ def badges_of(
             window.days,
             {
                 "schemaVersion": 1,
-                "label": prefix + _label(look.labels.get(kind.slug, f"{kind.label} ({{days}}d)"), window),
-                **_message_and_colour(kind, window, look, today, stale_threshold_days),
-                **look.extras,
+                "label": prefix + _label(style.labels.get(kind.slug, f"{kind.label} ({{days}}d)"), window),
+                **_message_and_colour(kind, window, style, today, stale_threshold_days),
+                **style.extras,
             },
         )
         for window in (*state.windows, *state.former)
@@ -190,7 +190,7 @@ def may_replace(published: Mapping[str, object], payload: Mapping[str, object]) 
     return not _is_number(published) or _is_number(payload)
 
 
-def keep_look(published: Mapping[str, object], badge: Badge) -> Badge:
+def keep_style(published: Mapping[str, object], badge: Badge) -> Badge:
     """Return a badge with its published payload and a fresh message; once it is stale, with a grey colour too.
 
     Winnow uses this for badges that are no longer configured, so that no style is known.
@@ -220,7 +220,7 @@ def _label(text: str, window: WindowState) -> str:
 
 
 def _message_and_colour(
-    kind: BadgeKind, state: WindowState, look: BadgeStyle, today: date, stale_threshold_days: int
+    kind: BadgeKind, state: WindowState, style: BadgeStyle, today: date, stale_threshold_days: int
 ) -> dict[str, str]:
     if state.counts is None:
         return {"message": f"collecting {state.covered_days}/{state.days or 1}d", "color": GREY}
@@ -232,7 +232,7 @@ def _message_and_colour(
         whole = state.counts.raw
         message, color = format_share(count, whole), _color(whole, DEFAULT_STYLE.colors)
     else:
-        message, color = format_count(count), _color(count, look.colors)
+        message, color = format_count(count), _color(count, style.colors)
     if is_stale(as_of, today, stale_threshold_days):
         return {"message": f"{message} to {as_of}", "color": GREY}
     return {"message": message, "color": color}

@@ -129,7 +129,7 @@ class PackagesBySelector(dict[str, "list[Package] | Everything"]):
 def describe_everything(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
-    look: BadgeStyle,
+    style: BadgeStyle,
     options: CountOptions,
     packages: Sequence[Package],
 ) -> Everything:
@@ -153,7 +153,7 @@ def describe_everything(
         honest.counts,
         {days: window for days, window in found.items() if window},
         tuple(windows[EVERYTHING]),
-        columns_for(look),
+        columns_for(style),
         frozenset([s.stem for s in others if not s.is_prefix] + [package.state.package for package in packages]),
         tuple(s.stem for s in others if s.is_prefix),
         tuple(day for day in counted if honest.coverage[day].facts_of(EVERYTHING).is_short),

@@ -133,9 +133,11 @@ def shard_of(package: str) -> str:
     return package[:SHARD_LENGTH]
 
 
-def columns_for(look: BadgeStyle) -> tuple[str, ...]:
+def columns_for(style: BadgeStyle) -> tuple[str, ...]:
     """Return the columns that Winnow has to count for these badges."""
-    return HEADLINE_COLUMNS if all(SHOWN_COLUMNS[slug] <= set(HEADLINE_COLUMNS) for slug in look.slugs) else ALL_COLUMNS
+    return (
+        HEADLINE_COLUMNS if all(SHOWN_COLUMNS[slug] <= set(HEADLINE_COLUMNS) for slug in style.slugs) else ALL_COLUMNS
+    )
 
 
 def _part(shard: Shard, numbers: Numbers | None, at: int, columns: Sequence[str]) -> Numbers:

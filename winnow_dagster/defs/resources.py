@@ -114,7 +114,7 @@ class Installation:
         """The web directory."""
         s = self.settings
         reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.looks, reader_queries)
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property

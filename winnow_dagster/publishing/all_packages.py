@@ -100,7 +100,7 @@ class AllPackagesDir:
 
         If the config has no `*`, it is the published style.
         """
-        configured, summary = self.site.looks.get(str(EVERYTHING)), self.summary()
+        configured, summary = self.site.styles.get(str(EVERYTHING)), self.summary()
         published = summary.style if summary else HEADLINE_STYLE
         if configured is None:
             return published
@@ -164,7 +164,7 @@ class AllPackagesDir:
     @cached_property
     def _entries(self) -> tuple[frozenset[str], tuple[str, ...]]:
         """The names and prefixes of the config's other entries."""
-        texts = (text for text in self.site.looks if not text.startswith(GROUP_FOLDER))
+        texts = (text for text in self.site.styles if not text.startswith(GROUP_FOLDER))
         others = [selector for selector in map(Selector.parse, texts) if not selector.is_all]
         return frozenset(s.stem for s in others if not s.is_prefix), tuple(s.stem for s in others if s.is_prefix)
 

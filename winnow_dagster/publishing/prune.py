@@ -34,7 +34,7 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
     """
     found: dict[str, list[str]] = {}
     for name, state in web.read_all().items():
-        configured, style = _configured(name, state, web, windows), web.site.look_of(state.package)
+        configured, style = _configured(name, state, web, windows), web.site.style_of(state.package)
         badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
         orphans = [file for file, badge in badges.items() if badge and not _is_wanted(badge, style, configured)]
         if not configured:
@@ -49,7 +49,7 @@ def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict
     summary = web.summary()
     if summary is None:
         return {}
-    style = web.site.looks.get(str(EVERYTHING), HEADLINE_STYLE)
+    style = web.site.styles.get(str(EVERYTHING), HEADLINE_STYLE)
     badges = [Badge(slug, days, {}) for days in summary.as_of for slug in summary.style.slugs]
     former = [badge for badge in badges if not _is_wanted((badge.slug, badge.days), style, configured)]
     orphans = [name for badge in former for name in (badge.file_name, badge.picture_name)]

@@ -144,14 +144,14 @@ def parse_summary(content: bytes | None) -> Summary | None:
         if fields["format"] != FORMAT:
             return None
         # The first release with `*` had neither `former` nor `look`, and `stale` was true or false.
-        as_of, look, stale = {**fields["as_of"], **fields.get("former", {})}, fields.get("look"), fields["stale"]
+        as_of, style, stale = {**fields["as_of"], **fields.get("former", {})}, fields.get("look"), fields["stale"]
         return Summary(
             fields["source"],
             {int(days): date.fromisoformat(day) for days, day in as_of.items()},
             frozenset(map(int, fields["as_of"])),
             fields["shards"],
             frozenset(map(int, stale if isinstance(stale, list) else ())),
-            _parse_style(look) if look else HEADLINE_STYLE,
+            _parse_style(style) if style else HEADLINE_STYLE,
             tuple(fields.get("short_days", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):

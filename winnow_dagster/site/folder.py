@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import keep_look, may_replace
+from winnow_dagster.core.badge import keep_style, may_replace
 from winnow_dagster.site.badges import badge_files
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
@@ -44,7 +44,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
         files |= drawn if is_new else {badge.picture_name: drawn[badge.picture_name]}
         shown.append(badge)
     listed = {(b.slug, b.days) for b in site.chosen(replace(state, former=()), today)}
-    asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.look_of(state.package) else shown
+    asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.style_of(state.package) else shown
     badges = asked_for or site.badges(state, today)[:1]
     files[PAGE_NAME] = format_page(state, package.history, badges, site, today)
     return files
@@ -52,11 +52,11 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
 
 def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
     """Yield each badge of a folder. The flag is False if the published payload stays."""
-    look = site.look_of(state.package)
-    asked_for = {badge.stem for badge in site.chosen(state, today)} if look else set()
+    style = site.style_of(state.package)
+    asked_for = {badge.stem for badge in site.chosen(state, today)} if style else set()
     for computed in site.badges(state, today):
         before = parse_payload(published(computed.file_name))
         if computed.stem in asked_for or before:
-            badge = computed if look else keep_look(before, computed)
+            badge = computed if style else keep_style(before, computed)
             is_new = may_replace(before, badge.payload)
             yield (badge if is_new else replace(computed, payload=before)), is_new

@@ -23,7 +23,7 @@ class SiteConfig:
 
     stale_threshold_days: int
     base_url: str = ""
-    looks: Mapping[str, BadgeStyle] = field(default_factory=dict)
+    styles: Mapping[str, BadgeStyle] = field(default_factory=dict)
     """The style of the badges, keyed by the text of the selector or group."""
 
     reader_queries: Mapping[str, ReaderQuery] = field(default_factory=dict)
@@ -33,19 +33,19 @@ class SiteConfig:
         """Return the name of a source's public dataset; empty without one."""
         return self.reader_queries[source].dataset if source in self.reader_queries else ""
 
-    def look_of(self, package: str) -> BadgeStyle | None:
+    def style_of(self, package: str) -> BadgeStyle | None:
         """Return the style of the badges of a package or group; None if it is no longer configured."""
-        if package in self.looks:
-            return self.looks[package]
-        selector = selector_of(package, [Selector.parse(key) for key in self.looks if key.endswith("*")])
-        return self.looks[str(selector)] if selector else None
+        if package in self.styles:
+            return self.styles[package]
+        selector = selector_of(package, [Selector.parse(key) for key in self.styles if key.endswith("*")])
+        return self.styles[str(selector)] if selector else None
 
     def badges(self, state: PackageState, today: date) -> list[Badge]:
         """Return every badge that a package may have, as it reads on `today`, the headline first."""
-        look = self.look_of(state.package) or DEFAULT_STYLE
-        return badges_of(state, look, today=today, stale_threshold_days=self.stale_threshold_days)
+        style = self.style_of(state.package) or DEFAULT_STYLE
+        return badges_of(state, style, today=today, stale_threshold_days=self.stale_threshold_days)
 
     def chosen(self, state: PackageState, today: date) -> list[Badge]:
         """Return the configured badges, the headline first."""
-        slugs = (self.look_of(state.package) or DEFAULT_STYLE).slugs
+        slugs = (self.style_of(state.package) or DEFAULT_STYLE).slugs
         return [badge for badge in self.badges(state, today) if badge.slug in slugs]
