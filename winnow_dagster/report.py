@@ -19,7 +19,7 @@ from winnow_dagster.credentials import EXPOSED, others_can_read
 from winnow_dagster.defs.resources import Clock
 from winnow_dagster.output import Output
 from winnow_dagster.site.comparison import name_window
-from winnow_dagster.site.folder import PAGES
+from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.record import window_key
 from winnow_dagster.sources.kinds import costs_of, costs_or_usual
 
@@ -184,7 +184,7 @@ def print_plan(winnow: Installation) -> None:
     gaps = winnow.gaps()
     folders = {which: _folders(settings, which) for which in settings.published_windows}
     files = sum(
-        len(folders[which]) * (len(PAGES) + 2 * len(settings.styles[str(which)].slugs) * len(days))
+        len(folders[which]) * (len(FILES_BESIDE_BADGES) + 2 * len(settings.styles[str(which)].slugs) * len(days))
         for which, days in settings.published_windows.items()
         if isinstance(which, Group) or not which.is_prefix
     )

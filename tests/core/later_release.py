@@ -36,7 +36,7 @@ from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.core.days import CountOptions, Days
 from winnow_dagster.core.everything import describe_everything
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
-from winnow_dagster.core.packages import describe
+from winnow_dagster.core.packages import describe_packages
 from winnow_dagster.site.chart import Series, plot
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
@@ -67,7 +67,7 @@ def main(folder: Path) -> dict[str, object]:
     stored = store.load([OLD, NEW])
     honest = stored.derive(winnow)
     question = CountOptions(NEW, "parquet")
-    described = describe(honest, {A: (2, 1), B: (1,), BOTH: (1,)}, stored.coverage, question)
+    described = describe_packages(honest, {A: (2, 1), B: (1,), BOTH: (1,)}, stored.coverage, question)
     package = described["b"][0]
     every = Days(honest.counts, {NEW: Coverage({EVERYTHING: AT})})
     shards = describe_everything(every, {EVERYTHING: (1,)}, BadgeStyle(), question, []).shards()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.rows import Row, row, to_frame
 from winnow_dagster.core.categories import winnow
-from winnow_dagster.core.counting import DayCounts, is_last, number_rows, sum_days, sum_windows
+from winnow_dagster.core.counting import DayCounts, is_last_of_run, select_numbers, sum_days, sum_windows
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.window import MAX_UNLISTED, Window
 
@@ -69,7 +69,7 @@ def test_each_number_of_a_day_is_what_counting_one_by_one_gives(found: list[Row]
 def test_the_order_of_rows_makes_no_difference(found: list[Row], seed: int) -> None:
     ordered = honest(found).sort("date", "package")
     mixed = ordered.sample(fraction=1, shuffle=True, seed=seed)
-    sums = [sum_days(number_rows(r.lazy(), NUMBERS).collect(), NUMBERS) for r in (ordered, mixed)]
+    sums = [sum_days(select_numbers(r.lazy(), NUMBERS).collect(), NUMBERS) for r in (ordered, mixed)]
     assert sums[0].equals(sums[1])
     assert sums[0].select("date", "package").is_unique().all()
 
@@ -79,7 +79,7 @@ def test_the_order_of_rows_makes_no_difference(found: list[Row], seed: int) -> N
 def test_windows_summed_together_are_windows_summed_one_by_one(found: list[Row], one: int, other: int) -> None:
     windows = [Window(one, LAST), Window(other, LAST - timedelta(days=1))]
     numbers = ("honest", "raw", "linux")
-    counted = number_rows(honest(found).lazy(), numbers)
+    counted = select_numbers(honest(found).lazy(), numbers)
     together = {package: sums for package, *sums in sum_windows(counted, windows, numbers).iter_rows()}
     days = DayCounts.of([honest(found)])
     for package, sums in together.items():
@@ -131,5 +131,5 @@ def test_without_rows_there_are_no_days() -> None:
 
 def test_the_last_row_is_told_by_any_of_its_keys() -> None:
     frame = pl.DataFrame({"package": ["a", "a", "b", "b"], "date": [1, 2, 2, 2]})
-    ends = frame.select(is_last(pl.col("package"), pl.col("date"))).to_series()
+    ends = frame.select(is_last_of_run(pl.col("package"), pl.col("date"))).to_series()
     assert ends.to_list() == [True, True, False, True]

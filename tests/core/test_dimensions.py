@@ -20,7 +20,7 @@ from winnow_dagster.core.coverage import Reading, Request
 from winnow_dagster.core.days import CountOptions
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.packages import describe
+from winnow_dagster.core.packages import describe_packages
 from winnow_dagster.core.shard import ALL_COLUMNS
 from winnow_dagster.site.history import format_json
 from winnow_dagster.site.record import format_record
@@ -76,7 +76,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def published(folder: Path) -> Package:
     stored = raw_store(folder).load([OLD, NEW])
-    return describe(stored.derive(winnow), {A: (2,)}, stored.coverage, CountOptions(NEW, "parquet"))["a"][0]
+    return describe_packages(stored.derive(winnow), {A: (2,)}, stored.coverage, CountOptions(NEW, "parquet"))["a"][0]
 
 
 def write_exports(folder: Path) -> None:

@@ -16,7 +16,7 @@ from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.days import CountOptions, Days, Package
 from winnow_dagster.core.history import DayMark, History, history_of
 from winnow_dagster.core.names import Group, Selector, normalise
-from winnow_dagster.core.packages import describe, recount
+from winnow_dagster.core.packages import describe_packages, recount
 from winnow_dagster.core.window import ALL, Window, sum_counts
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def stored(raw: Sequence[Row], covered: dict[str, Collection[date]], hours: int 
 
 
 def described(honest: Days, windows: dict[Selector | Group, tuple[int, ...]]) -> dict[str, list[Package]]:
-    return describe(honest, windows, honest.coverage, CountOptions(LAST, "parquet", 3))
+    return describe_packages(honest, windows, honest.coverage, CountOptions(LAST, "parquet", 3))
 
 
 A, B = Selector.parse("a"), Selector.parse("b")

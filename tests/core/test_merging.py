@@ -20,12 +20,12 @@ from winnow_dagster.core.coverage import (
     Request,
 )
 from winnow_dagster.core.merging import (
-    POSITION,
+    ANSWER_COLUMN,
     WaitingAnswer,
-    failure_to_merge,
+    answer_from_failure,
+    answer_from_reading,
     merge_counts,
     merge_coverage,
-    reading_to_merge,
 )
 from winnow_dagster.core.names import EVERYTHING, Selector
 
@@ -57,11 +57,11 @@ def reading(*selectors: Selector, downloads: int = 1, rows: int | None = None) -
 def merge(before: Merged, answers: Sequence[tuple[WaitingAnswer, pl.DataFrame | None]]) -> Merged:
     coverage, replacements = merge_coverage(DAY, before[0], [answer for answer, _ in answers])
     frames = [
-        counts.filter(pl.col("date") == DAY).with_columns(pl.lit(at).alias(POSITION))
+        counts.filter(pl.col("date") == DAY).with_columns(pl.lit(at).alias(ANSWER_COLUMN))
         for at, (_, counts) in enumerate(answers)
         if counts is not None
     ]
-    fresh = pl.concat(frames) if frames else to_frame([]).with_columns(pl.lit(0).alias(POSITION))
+    fresh = pl.concat(frames) if frames else to_frame([]).with_columns(pl.lit(0).alias(ANSWER_COLUMN))
     stored = to_frame(row(DAY, name, downloads=count) for name, count in before[1].items())
     merged = merge_counts(stored, replacements, fresh)
     assert merged["package"].is_unique().all()
@@ -72,11 +72,11 @@ EMPTY: Merged = (NOTHING, {})
 
 
 def answer(found: Reading, at: datetime = AT) -> tuple[WaitingAnswer, pl.DataFrame | None]:
-    return reading_to_merge(found, at, {})
+    return answer_from_reading(found, at, {})
 
 
 def failure(selector: Selector, at: datetime = AT) -> tuple[WaitingAnswer, pl.DataFrame | None]:
-    return failure_to_merge(Failure(Request(selector, DAY, DAY), "on fire"), at, {}), None
+    return answer_from_failure(Failure(Request(selector, DAY, DAY), "on fire"), at, {}), None
 
 
 def missing(coverage: Coverage) -> dict[Selector, str]:
@@ -137,7 +137,7 @@ def test_each_package_has_its_count_of_the_latest_reading_that_covers_it(
 def test_an_answer_has_only_the_counts_that_were_asked_for() -> None:
     rows: list[Row] = [row(day, name) for day in (BEFORE, DAY) for name in PACKAGES]
     found = Reading([Request(A, DAY, DAY), Request(Selector("y"), BEFORE, DAY)], to_frame(rows))
-    waiting, counts = reading_to_merge(found, AT, {})
+    waiting, counts = answer_from_reading(found, AT, {})
     assert set(counts.select("date", "package").iter_rows()) == {(DAY, "x-a"), (BEFORE, "y"), (DAY, "y")}
     assert waiting.days() == [BEFORE, DAY]
     assert {day: set(facts) for day, facts in waiting.facts.items()} == {
@@ -151,16 +151,16 @@ def test_the_facts_of_a_reading_are_those_of_each_selector_and_day() -> None:
     unnamed = pl.DataFrame({"date": [DAY], "package": ["x-b"], "rows": [7]}, schema=UNNAMED_SCHEMA)
     requests = [Request(A, BEFORE, DAY), Request(PREFIX, DAY, DAY)]
     found = Reading(requests, to_frame(rows), unnamed=unnamed, source_rows={DAY: 99}, short_days=frozenset([DAY]))
-    facts = reading_to_merge(found, AT, {})[0].facts
+    facts = answer_from_reading(found, AT, {})[0].facts
     assert facts[BEFORE] == {A: ReadingFacts(None, 0)}
     assert facts[DAY] == {A: ReadingFacts(99, 5, 0, is_short=True), PREFIX: ReadingFacts(99, 9, 7, is_short=True)}
 
 
 def test_a_stamp_that_a_reading_of_the_same_selector_has_is_not_given_again() -> None:
     stored = {DAY: Coverage({A: AT, B: AT + timedelta(microseconds=1)})}
-    assert reading_to_merge(reading(A), AT, stored)[0].at == AT + timedelta(microseconds=1)
-    assert reading_to_merge(reading(A, B), AT, stored)[0].at == AT + timedelta(microseconds=2)
-    assert reading_to_merge(reading(Selector("y")), AT, stored)[0].at == AT
+    assert answer_from_reading(reading(A), AT, stored)[0].at == AT + timedelta(microseconds=1)
+    assert answer_from_reading(reading(A, B), AT, stored)[0].at == AT + timedelta(microseconds=2)
+    assert answer_from_reading(reading(Selector("y")), AT, stored)[0].at == AT
 
 
 def test_a_failure_leaves_what_is_covered_and_gives_its_reason() -> None:
@@ -173,7 +173,7 @@ def test_a_failure_leaves_what_is_covered_and_gives_its_reason() -> None:
 
 
 def test_a_failure_is_of_the_days_that_were_asked_for() -> None:
-    waiting = failure_to_merge(Failure(Request(A, BEFORE, BEFORE), "on fire"), AT, {})
+    waiting = answer_from_failure(Failure(Request(A, BEFORE, BEFORE), "on fire"), AT, {})
     assert merge_coverage(DAY, NOTHING, [waiting])[0] == NOTHING
 
 
@@ -183,7 +183,7 @@ def test_an_older_failure_says_nothing_of_a_later_reading() -> None:
 
 
 def test_a_short_day_that_was_not_asked_for_is_neither_read_nor_failed() -> None:
-    waiting = failure_to_merge(Failure(Request(A, DAY, DAY), "rows are lost", is_short=True), AT, {})
+    waiting = answer_from_failure(Failure(Request(A, DAY, DAY), "rows are lost", is_short=True), AT, {})
     assert merge_coverage(DAY, NOTHING, [waiting]) == (NOTHING, [])
 
 
@@ -204,7 +204,7 @@ def test_an_older_wide_reading_fills_in_only_what_no_later_one_has() -> None:
 def test_a_clock_that_was_ahead_does_not_keep_its_reading_from_being_replaced() -> None:
     ahead = {DAY: Coverage({A: AT + 24 * HOUR})}
     before: Merged = (ahead[DAY], {"x-a": 9})
-    late = reading_to_merge(reading(A, downloads=2), AT, ahead)
+    late = answer_from_reading(reading(A, downloads=2), AT, ahead)
     coverage, counts = merge(before, [late])
     assert (coverage.read, counts) == ({A: AT}, {"x-a": 2})
 

@@ -12,7 +12,7 @@ from winnow_dagster.core.coverage import Coverage, ReadingFacts, days_between
 from winnow_dagster.core.days import CountOptions, Days, Package
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
-from winnow_dagster.core.packages import describe, lacks_rows, recount
+from winnow_dagster.core.packages import describe_packages, lacks_rows, recount
 from winnow_dagster.core.window import ALL, Window, WindowCounts
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def one(
     raw: Mapping[date, Coverage] | None = None,
     options: CountOptions = OPTIONS,
 ) -> Package:
-    (found,) = describe(honest, {which: lengths or (3,)}, raw or honest.coverage, options)[str(which)]
+    (found,) = describe_packages(honest, {which: lengths or (3,)}, raw or honest.coverage, options)[str(which)]
     return found
 
 
@@ -64,13 +64,13 @@ def test_a_package_has_the_newest_window_whose_days_are_all_covered() -> None:
     package = one(stored(on_each_day("a"), A, without=[DAY]))
     assert headline(package).window == Window(3, ago(1))
     assert headline(package).honest == 3
-    assert package.state.headline.collected == 2
+    assert package.state.headline.covered_days == 2
     assert [day.date for day in package.history.days] == days_between(FIRST, ago(1))
 
 
 def test_each_length_has_a_window_of_its_own() -> None:
     windows = one(stored(on_each_day("a"), A, without=[ago(1)]), A, 3, 1, 4).state.windows
-    assert [(w.days, w.counts and w.counts.window, w.collected) for w in windows] == [
+    assert [(w.days, w.counts and w.counts.window, w.covered_days) for w in windows] == [
         (3, Window(3, ago(2)), 2),
         (1, Window(1, DAY), 1),
         (4, None, 3),
@@ -102,7 +102,7 @@ def test_the_window_of_all_days_begins_after_the_last_gap() -> None:
 
 def test_a_prefix_publishes_each_package_that_was_downloaded_but_those_with_an_entry() -> None:
     honest = stored([*on_each_day("x-a"), *on_each_day("x-b", 2), *on_each_day("y")], PREFIX, B)
-    found = describe(honest, {PREFIX: (3,), B: (1,)}, honest.coverage, OPTIONS)
+    found = describe_packages(honest, {PREFIX: (3,), B: (1,)}, honest.coverage, OPTIONS)
     assert {key: [p.state.package for p in packages] for key, packages in found.items()} == {
         "x-*": ["x-a"],
         "x-b": ["x-b"],
@@ -112,15 +112,15 @@ def test_a_prefix_publishes_each_package_that_was_downloaded_but_those_with_an_e
 
 def test_of_everything_only_the_packages_in_full_are_described() -> None:
     honest = stored([*on_each_day("a"), *on_each_day("b")], EVERYTHING)
-    found = describe(honest, {EVERYTHING: (3,)}, honest.coverage, OPTIONS, in_full=["b"])
+    found = describe_packages(honest, {EVERYTHING: (3,)}, honest.coverage, OPTIONS, in_full=["b"])
     assert [package.state.package for package in found["*"]] == ["b"]
-    assert describe(honest, {EVERYTHING: (3,)}, honest.coverage, OPTIONS) == {"*": []}
+    assert describe_packages(honest, {EVERYTHING: (3,)}, honest.coverage, OPTIONS) == {"*": []}
 
 
 def test_a_group_adds_up_its_members_and_names_them() -> None:
     rows = [*on_each_day("a", 1), *on_each_day("x-a", 10), *on_each_day("x-b", 100), *on_each_day("y", 1000)]
     honest = stored(rows, A, PREFIX)
-    found = describe(honest, {A: (3,), PREFIX: (3,), BOTH: (3, 1)}, honest.coverage, OPTIONS)
+    found = describe_packages(honest, {A: (3,), PREFIX: (3,), BOTH: (3, 1)}, honest.coverage, OPTIONS)
     (group,) = found["_group/both"]
     assert [w.counts and w.counts.honest for w in group.state.windows] == [333, 111]
     assert group.state.members == ("a", "x-a", "x-b")
@@ -135,7 +135,7 @@ def test_a_member_of_two_parts_of_a_group_is_added_once() -> None:
 
 def test_members_that_only_everything_selects_stand_as_they_are_written() -> None:
     honest = stored(on_each_day("x-b"), EVERYTHING)
-    (group,) = describe(honest, {EVERYTHING: (3,), BOTH: (3,)}, honest.coverage, OPTIONS)["_group/both"]
+    (group,) = describe_packages(honest, {EVERYTHING: (3,), BOTH: (3,)}, honest.coverage, OPTIONS)["_group/both"]
     assert group.state.members == ("a", "x-*")
 
 
@@ -193,7 +193,7 @@ def again(
 
 def test_what_is_described_is_what_is_recounted() -> None:
     honest = stored([*on_each_day("a"), *on_each_day("x-a", 10), *on_each_day("x-b", 100)], A, PREFIX)
-    described = describe(honest, {A: (3,), BOTH: (3,)}, honest.coverage, OPTIONS)
+    described = describe_packages(honest, {A: (3,), BOTH: (3,)}, honest.coverage, OPTIONS)
     members = {"a": (A,), "_group/both": BOTH.members}
     windows, days = recount(honest, members, {Window(3, DAY): list(members)}, OPTIONS)
     for name in members:

@@ -19,7 +19,7 @@ from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.site.all_packages import parse_shard, parse_summary
-from winnow_dagster.site.chart import plot, share_bar, spark
+from winnow_dagster.site.chart import plot, share_bar, sparkline
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.record import format_record, parse_record
@@ -99,7 +99,7 @@ def test_each_record_is_read_with_its_numbers(path: Path) -> None:
     for days, window in zip((3, 1), state.windows, strict=True):
         counts = window.counts
         assert counts is not None
-        assert (window.days, counts.window.as_of, window.collected) == (days, DAYS[-1], days)
+        assert (window.days, counts.window.as_of, window.covered_days) == (days, DAYS[-1], days)
         assert (counts.raw, counts.honest, counts.sum(("pip", "pipx"))) == (16 * days, 8 * days, 5 * days)
         assert counts.by(SYSTEM) == {"Linux": 5 * days, "Darwin": 2 * days, "Windows": 0}
         assert sum(filter(None, counts.by(INSTALLER).values())) == 8 * days
@@ -221,13 +221,13 @@ def test_a_page_and_its_charts_show_what_a_day_lacks_as_a_dash_never_as_0(keys: 
     assert row.count("<td>–") == shown  # noqa: RUF001
     chart = plot(history, 30, "x")
     assert ("known in part only" in chart.summary) == (keys[-1] in {"raw", "honest", "categories"})
-    assert spark(history, 30)
+    assert sparkline(history, 30)
     assert parse_json(None).keep_published(history) == history
 
 
 def test_a_history_of_unknown_numbers_only_has_no_line_and_no_bars() -> None:
     history = History((Day(DAYS[0], None, (None,) * len(NUMBERS)),))
-    assert spark(history, 30) == ""
+    assert sparkline(history, 30) == ""
     assert "1 days that are known in part only" in plot(history, 30, "x").summary
 
 

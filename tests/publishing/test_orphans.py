@@ -19,7 +19,7 @@ from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.prune import count_orphans, find_orphans, remove_orphans
 from winnow_dagster.site.all_packages import Summary
 from winnow_dagster.site.badges import badge_files, badges_of_shard
-from winnow_dagster.site.folder import PAGES
+from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.site import SiteConfig
 
 DAY = date(2025, 6, 30)
@@ -84,13 +84,15 @@ def test_what_is_configured_is_no_orphan(folder: Path) -> None:
 def test_the_record_of_a_folder_goes_last(folder: Path) -> None:
     found = find_orphans(directory(folder, {A: (3, 2)}), {A: (3, 2)})
     assert set(found) == {"b-b", "B_b", "_group/both"}
-    assert all(names == [*badges(3), *reversed(PAGES)] for names in found.values())
+    assert all(names == [*badges(3), *reversed(FILES_BESIDE_BADGES)] for names in found.values())
     assert all(names[-1] == "counts.json" for names in found.values())
 
 
 def test_a_removed_package_and_its_spelling_and_a_removed_group_go(folder: Path) -> None:
     gone = removed(folder, {A: (3, 2)})
-    assert gone == {f"{name}/{file}" for name in ("b-b", "B_b", "_group/both") for file in (*badges(3), *PAGES)}
+    assert gone == {
+        f"{name}/{file}" for name in ("b-b", "B_b", "_group/both") for file in (*badges(3), *FILES_BESIDE_BADGES)
+    }
     assert not (folder / "b-b").exists()
 
 

@@ -73,7 +73,7 @@ def test_the_record_is_in_place_before_any_badge(tmp_path: Path, publication: Pu
         return 1
 
     publication.write([(tmp_path / "a", lambda: {"badge": b"1"})], write_record)
-    publication.end()
+    publication.flush()
     assert (tmp_path / "a" / "badge").read_bytes() == b"1"
     assert publication.changed == 1 + 1
 
@@ -84,7 +84,7 @@ def test_without_its_record_no_badge_is_written(tmp_path: Path, publication: Pub
 
     with pytest.raises(StorageError):
         publication.write([(tmp_path / "a", lambda: {"badge": b"1"})], write_record)
-    publication.end()
+    publication.flush()
     assert not (tmp_path / "a").exists()
 
 
@@ -93,7 +93,7 @@ def test_a_folder_that_fails_takes_no_other_down(tmp_path: Path, publication: Pu
         raise StorageError("a: cannot be read")
 
     publication.write([(tmp_path / "a", unreadable), (tmp_path / "b", lambda: {"badge": b"1"})])
-    publication.end()
+    publication.flush()
     assert (tmp_path / "b" / "badge").exists()
     with pytest.raises(StorageError, match="a: cannot be read"):
         failures.raise_any()

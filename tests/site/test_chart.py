@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.window import Window, WindowCounts
-from winnow_dagster.site.chart import plot, share_bar, spark
+from winnow_dagster.site.chart import plot, share_bar, sparkline
 
 LAST = date(2025, 6, 30)
 
@@ -70,11 +70,11 @@ def test_no_bar_leaves_the_chart_and_the_categories_stand_on_each_other(counts: 
 def test_nothing_stored_cannot_be_plotted() -> None:
     with pytest.raises(ValueError, match="no day to plot"):
         plot(History.empty(), 30, "x")
-    assert spark(History.empty(), 30) == ""
+    assert sparkline(History.empty(), 30) == ""
 
 
 def test_a_line_is_broken_where_a_day_is_missing() -> None:
-    drawn = ET.fromstring(spark(history({0: 1, 1: 2, 3: 3, 9: 1}), 30))
+    drawn = ET.fromstring(sparkline(history({0: 1, 1: 2, 3: 3, 9: 1}), 30))
     assert drawn[0].get("d", "").count("M") == 3
     assert drawn.get("aria-label") == "1 to 3 honest downloads a day in 4 days"
 

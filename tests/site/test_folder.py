@@ -12,7 +12,7 @@ from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, History
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
-from winnow_dagster.site.folder import PAGES, format_folder
+from winnow_dagster.site.folder import FILES_BESIDE_BADGES, format_folder
 from winnow_dagster.site.record import parse_record
 from winnow_dagster.site.site import SiteConfig
 
@@ -58,7 +58,7 @@ def pictures(files: Mapping[str, bytes]) -> list[str]:
 def test_a_folder_begins_with_its_record_and_ends_with_its_page() -> None:
     names = list(folder(state()))
     assert names == ["counts.json", "history.json", "history.csv", BADGE, PICTURE, "index.html"]
-    assert set(PAGES) <= set(names)
+    assert set(FILES_BESIDE_BADGES) <= set(names)
 
 
 def test_the_record_and_the_badges_say_the_same_number() -> None:

@@ -223,7 +223,7 @@ def _message_and_colour(
     kind: BadgeKind, state: WindowState, style: BadgeStyle, today: date, stale_threshold_days: int
 ) -> dict[str, str]:
     if state.counts is None:
-        return {"message": f"collecting {state.collected}/{state.days or 1}d", "color": GREY}
+        return {"message": f"collecting {state.covered_days}/{state.days or 1}d", "color": GREY}
     count, as_of = state.counts.sum(kind.numbers), state.counts.window.as_of
     if count is None:
         return {"message": UNKNOWN, "color": GREY}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.window import Window
 
-LATER_NUMBERS = frozenset(number for dimension in DIMENSIONS if dimension.is_later for number in dimension.numbers)
+NULLABLE_NUMBERS = frozenset(number for dimension in DIMENSIONS if dimension.is_later for number in dimension.numbers)
 """The numbers that may be unknown."""
 
 IS_HONEST = pl.col("category") == "honest"
@@ -45,7 +45,7 @@ class DayCounts:
         """Add up batches of honest counts. All counts of a day are in one batch."""
         days, unlisted = [], []
         for rows in [HONEST_SCHEMA.to_frame(), *batches]:
-            days.append(sum_days(number_rows(rows.sort("date", "package").lazy(), NUMBERS).collect(), NUMBERS))
+            days.append(sum_days(select_numbers(rows.sort("date", "package").lazy(), NUMBERS).collect(), NUMBERS))
             others = rows.filter(pl.col("category") == "other").group_by("package", "date", "installer")
             unlisted.append(others.agg(pl.col("downloads").sum()))
         return cls(pl.concat(days), pl.concat(unlisted))
@@ -73,7 +73,7 @@ class DayCounts:
         return {name: WindowCounts(window, found.get(name, nothing), top_unlisted(unlisted[name])) for name in packages}
 
 
-def number_rows(honest: pl.LazyFrame, numbers: Iterable[str]) -> pl.LazyFrame:
+def select_numbers(honest: pl.LazyFrame, numbers: Iterable[str]) -> pl.LazyFrame:
     """Return package, date and, for each number, the downloads that a row adds to it; NULL is unknown."""
     return honest.select("package", "date", *(_PARTS[number].alias(number) for number in numbers))
 
@@ -85,8 +85,8 @@ def sum_days(rows: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
     is_later = (date_ > date_.shift(1)) | ((date_ == date_.shift(1)) & (package >= package.shift(1)))
     if not rows.select(is_later.all()).item():
         rows = rows.sort("date", "package")
-    ends = rows.select(is_last(package, date_).arg_true()).to_series()
-    later = [number for number in numbers if number in LATER_NUMBERS]
+    ends = rows.select(is_last_of_run(package, date_).arg_true()).to_series()
+    later = [number for number in numbers if number in NULLABLE_NUMBERS]
     unknown = rows.select(pl.col(later).is_null().cast(pl.Int64).name.prefix("no "))
     rows = rows.with_columns(pl.col(later).fill_null(0), *unknown)
     totals = pl.exclude("package", "date")
@@ -111,7 +111,7 @@ def sum_windows(rows: pl.LazyFrame, windows: Sequence[Window], numbers: Sequence
     return rows.group_by("package").agg(sums).sort("package").collect(engine="streaming")
 
 
-def is_last(*keys: pl.Expr) -> pl.Expr:
+def is_last_of_run(*keys: pl.Expr) -> pl.Expr:
     """Return the condition that a row is the last of a run of rows with the same keys."""
     return pl.any_horizontal(key != key.shift(-1) for key in keys).fill_null(value=True)
 
@@ -119,7 +119,7 @@ def is_last(*keys: pl.Expr) -> pl.Expr:
 def sum_known(number: str, condition: pl.Expr | None = None) -> pl.Expr:
     """Return the sum of a number over the rows that meet `condition`; unknown if it is unknown in one of them."""
     counted = pl.col(number) if condition is None else pl.col(number).filter(condition)
-    return pl.when(~counted.has_nulls()).then(counted.sum()) if number in LATER_NUMBERS else counted.sum()
+    return pl.when(~counted.has_nulls()).then(counted.sum()) if number in NULLABLE_NUMBERS else counted.sum()
 
 
 def _parts() -> Iterator[tuple[str, pl.Expr]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.counting import is_last, number_rows, sum_days, sum_windows
+from winnow_dagster.core.counting import is_last_of_run, select_numbers, sum_days, sum_windows
 from winnow_dagster.core.coverage import NOTHING, days_between
 from winnow_dagster.core.names import EVERYTHING, Selector, is_name
 from winnow_dagster.core.shard import HEADLINE_COLUMNS, SHARD_LENGTH, Shard, columns_for
@@ -106,7 +106,7 @@ class Everything:
         return ShardCounts(Shard(self.source, self.columns, tuple(self.windows.values()), tuple(self.windows), {}))
 
     def _count(self, honest: pl.LazyFrame, *, with_days: bool) -> dict[str, ShardCounts]:
-        rows, windows = number_rows(honest, self.columns), list(self.windows.values())
+        rows, windows = select_numbers(honest, self.columns), list(self.windows.values())
         by_day = sum_days(rows.collect(), self.columns) if with_days else pl.DataFrame()
         frame = sum_windows(by_day.lazy() if with_days else rows, windows, self.columns).filter(self._is_chosen())
         days = _days(by_day, windows, frame["package"]) if with_days else {}
@@ -177,7 +177,9 @@ def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) 
             day=pl.concat_str(opened, pl.col("honest").cast(str), pl.lit(","), pl.col("raw").cast(str), pl.lit("],")),
         )
     )
-    cuts = told.select("at", end=pl.col("day").str.len_bytes().cast(pl.Int64).cum_sum()).filter(is_last(pl.col("at")))
+    cuts = told.select("at", end=pl.col("day").str.len_bytes().cast(pl.Int64).cum_sum()).filter(
+        is_last_of_run(pl.col("at"))
+    )
     text, found, start = told["day"].str.join("").item() or "", {}, 0
     for name, end in zip(packages.gather(cuts["at"]), cuts["end"], strict=True):
         found[name] = text[start : end - 1]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.names import Selector
 
 
-POSITION = "answer"
+ANSWER_COLUMN = "answer"
 """The column with the position of a count's answer."""
 
 
@@ -74,7 +74,7 @@ class Replacement:
     """Narrower selectors with a later reading. Their counts stay."""
 
 
-def reading_to_merge(
+def answer_from_reading(
     reading: Reading, at: datetime, stored: Mapping[date, Coverage]
 ) -> tuple[WaitingAnswer, pl.DataFrame]:
     """Return a reading as an answer to merge, and the counts that its requests ask for.
@@ -101,7 +101,7 @@ def reading_to_merge(
     return WaitingAnswer(tuple(reading.requests), at, facts, superseded, job_id=reading.job_id), counts
 
 
-def failure_to_merge(failure: Failure, at: datetime, stored: Mapping[date, Coverage]) -> WaitingAnswer:
+def answer_from_failure(failure: Failure, at: datetime, stored: Mapping[date, Coverage]) -> WaitingAnswer:
     """Return a failure as an answer to merge. `stored`: the coverage of its days before this failure."""
     asked = {day: [failure.request.selector] for day in failure.request.days()}
     at = _distinct(at, asked, stored)
@@ -125,20 +125,20 @@ def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]
 
 
 def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fresh: pl.DataFrame) -> pl.DataFrame:
-    """Return the counts of a day after replacements. `fresh`: the answers' counts of the day, with POSITION."""
+    """Return the counts of a day after replacements. `fresh`: the answers' counts of the day, with ANSWER_COLUMN."""
     for together in _without_overlap(replacements):
         if stored.height:
             replaced = [_selected(each.selectors, each.kept) for each in together if each.kept]
             replaced += [_selected([s for each in together if not each.kept for s in each.selectors])]
             stored = stored.filter(~pl.any_horizontal(replaced))
         whole = [each.answer for each in together if each.is_whole]
-        parts = [fresh.filter(pl.col(POSITION).is_in(whole))] if fresh.height else []
+        parts = [fresh.filter(pl.col(ANSWER_COLUMN).is_in(whole))] if fresh.height else []
         parts += [
-            fresh.filter(pl.col(POSITION) == each.answer, _selected(each.selectors, each.kept))
+            fresh.filter(pl.col(ANSWER_COLUMN) == each.answer, _selected(each.selectors, each.kept))
             for each in together
             if not each.is_whole
         ]
-        stored = pl.concat([stored, *(part.drop(POSITION) for part in parts)])
+        stored = pl.concat([stored, *(part.drop(ANSWER_COLUMN) for part in parts)])
     return stored
 
 
@@ -173,7 +173,7 @@ class _Merged:
     ) -> Replacement | None:
         """Add a reading to the coverage. Return the counts that it replaces; None if it replaces none.
 
-        `since`: answers that arrived after it, have earlier stamps, and are in the day already.
+        `since`: answers that arrived later, have earlier stamps, and are already merged into the day.
         """
         asked: Mapping[Selector, ReadingFacts] = answer.facts.get(day, {})
         fresh: list[Selector] = []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import date
 
 
-def describe(
+def describe_packages(
     honest: Days,
     windows: Mapping[Selector | Group, Sequence[int]],
     raw_coverage: Mapping[date, Coverage],

@@ -1,4 +1,4 @@
-"""Merges that are repeated since one was cut off: which answers are in a day already."""
+"""After an interrupted merge: find the answers that are already merged into a day."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def merged_before(day: date, before: Coverage, answers: Sequence[WaitingAnswer]) -> list[int]:
-    """Return the positions of answers that a merge that was cut off has put into the day.
+    """Return the positions of the answers that an interrupted merge has put into the day.
 
-    None if their stamps are in order. If the clock went back, an answer seems newer than those that have replaced it.
+    The list is empty if the stamps are in order: only if the clock went back does an answer seem newer than the answers
+    that have replaced it.
     """
     if not before.read or all(one.at <= other.at for one, other in pairwise(answers)):
         return []

@@ -1,4 +1,4 @@
-"""What requests ask for of the source's rows."""
+"""Select and sum the counts that requests ask for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rows_asked_for(requests: Iterable[Request]) -> pl.Expr:
-    """Return the polars condition that a count is one that these requests ask for."""
+    """Return the polars condition that these requests ask for a count."""
     by_days: dict[tuple[date, date], list[Selector]] = defaultdict(list)
     for request in requests:
         by_days[request.first, request.last].append(request.selector)
@@ -29,7 +29,7 @@ def rows_asked_for(requests: Iterable[Request]) -> pl.Expr:
 
 
 def sum_by_request(counts: pl.DataFrame, column: str, requests: Iterable[Request]) -> dict[tuple[date, Selector], int]:
-    """Return the sum of a column by day and selector, where it is not 0."""
+    """Return the sum of a column by day and selector. Sums of 0 are left out."""
     if counts.is_empty():
         return {}
     exact = {request.selector.stem: request.selector for request in requests if not request.selector.is_prefix}

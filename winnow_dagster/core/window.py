@@ -95,7 +95,7 @@ class WindowState:
 
     days: int
     counts: WindowCounts | None
-    collected: int
+    covered_days: int
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
 from winnow_dagster.core.days import CountOptions
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
-from winnow_dagster.core.packages import describe, recount
+from winnow_dagster.core.packages import describe_packages, recount
 from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
@@ -246,7 +246,7 @@ class Installation:
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
-        described = describe(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
+        described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         found = PackagesBySelector({key: packages for key, packages in described.items() if key in keys})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found

@@ -25,8 +25,8 @@ from winnow_dagster.files.operations import (
 )
 from winnow_dagster.publishing.publication import refuse_sample_over_real
 from winnow_dagster.site.all_packages import (
-    FOLDER,
-    HEADLINE,
+    HEADLINE_STYLE,
+    SHARDS_FOLDER,
     SUMMARY_NAME,
     Summary,
     format_page,
@@ -37,7 +37,7 @@ from winnow_dagster.site.all_packages import (
 )
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.site.record import FILE_NAME
+from winnow_dagster.site.record import RECORD_NAME
 
 if TYPE_CHECKING:
     from winnow_dagster.core.badge import BadgeStyle
@@ -61,7 +61,7 @@ class AllPackagesDir:
     @property
     def shards(self) -> StorePath:
         """The folder of the shards."""
-        return self.folder / FOLDER
+        return self.folder / SHARDS_FOLDER
 
     def package_folder(self, package: str) -> StorePath:
         """Return the folder of a package."""
@@ -101,7 +101,7 @@ class AllPackagesDir:
         If the config has no `*`, it is the published style.
         """
         configured, summary = self.site.styles.get(str(EVERYTHING)), self.summary()
-        published = summary.style if summary else HEADLINE
+        published = summary.style if summary else HEADLINE_STYLE
         if configured is None:
             return published
         return replace(configured, slugs=tuple(s for s in SLUGS if s in {*configured.slugs, *published.slugs}))
@@ -153,7 +153,7 @@ class AllPackagesDir:
         for package in sorted(self.names()):
             folder = self.package_folder(package)
             files = list_names(folder)
-            for file in files if FILE_NAME not in files else ():
+            for file in files if RECORD_NAME not in files else ():
                 if file == JSON_NAME or parse_name(file):
                     remove(folder / file)
             remove_folder(folder)

@@ -30,7 +30,7 @@ from winnow_dagster.publishing.shards import publish_everything, refresh_everyth
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.site.record import FILE_NAME, parse_record
+from winnow_dagster.site.record import RECORD_NAME, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -60,7 +60,7 @@ class WebDir:
 
     def read(self, package: str) -> PackageState | None:
         """Return the published state of a package; None without one."""
-        content = read_if_there(self.folder / package / FILE_NAME)
+        content = read_if_there(self.folder / package / RECORD_NAME)
         return None if content is None else parse_record(content)
 
     def read_history(self, package: str) -> History:
@@ -73,7 +73,7 @@ class WebDir:
         Logs a warning for an unreadable record, and skips it.
         """
         names = sorted(self._folders())
-        self.read_ahead(names, FILE_NAME)
+        self.read_ahead(names, RECORD_NAME)
         found: dict[str, PackageState] = {}
         for name in names:
             try:
@@ -90,7 +90,7 @@ class WebDir:
         of_all = self.all_packages.names()
         for folder, prefix in ((self.folder, ""), (self.folder / GROUP_FOLDER, GROUP_FOLDER)):
             for name in list_names(folder):
-                if name not in of_all and exists(folder / name / FILE_NAME):
+                if name not in of_all and exists(folder / name / RECORD_NAME):
                     yield prefix + name
 
     def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
@@ -139,7 +139,7 @@ class WebDir:
                     self._publish(package, publication)
             changed[key] = publication.changed - before
         self._refresh({name for package in names for name in self._names(package)}, publication, failures)
-        publication.end()
+        publication.flush()
         for key, described in found.items():
             if isinstance(described, Everything):
                 with failures.collect():

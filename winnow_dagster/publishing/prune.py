@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import Badge, parse_name
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
-from winnow_dagster.site.all_packages import FOLDER as SHARDS_FOLDER
-from winnow_dagster.site.all_packages import HEADLINE
-from winnow_dagster.site.folder import PAGES
+from winnow_dagster.site.all_packages import HEADLINE_STYLE, SHARDS_FOLDER
+from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.history import JSON_NAME
-from winnow_dagster.site.record import FILE_NAME, format_record
+from winnow_dagster.site.record import RECORD_NAME, format_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,7 +38,7 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
         badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
         orphans = [file for file, badge in badges.items() if badge and not _is_wanted(badge, style, configured)]
         if not configured:
-            orphans += [page for page in reversed(PAGES) if exists(web.folder / name / page)]
+            orphans += [page for page in reversed(FILES_BESIDE_BADGES) if exists(web.folder / name / page)]
         if orphans:
             found[name] = orphans
     return found | _find_orphans_of_all(web.all_packages, windows.get(EVERYTHING, ()))
@@ -50,7 +49,7 @@ def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict
     summary = web.summary()
     if summary is None:
         return {}
-    style = web.site.styles.get(str(EVERYTHING), HEADLINE)
+    style = web.site.styles.get(str(EVERYTHING), HEADLINE_STYLE)
     badges = [Badge(slug, days, {}) for days in summary.as_of for slug in summary.style.slugs]
     former = [badge for badge in badges if not _is_wanted((badge.slug, badge.days), style, configured)]
     orphans = [name for badge in former for name in (badge.file_name, badge.picture_name)]
@@ -85,11 +84,11 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
 
 def _remove_files(web: WebDir, name: str, files: Sequence[str]) -> None:
     folder, state = web.folder / name, web.read(name)
-    if state is not None and FILE_NAME not in files:
+    if state is not None and RECORD_NAME not in files:
         lost = {badge[1] for badge in map(parse_name, files) if badge}
         kept = tuple(window for window in state.former if window.days not in lost)
         # The record first: Winnow renews every badge that the record names.
-        replace_changed(folder, {FILE_NAME: format_record(replace(state, former=kept))})
+        replace_changed(folder, {RECORD_NAME: format_record(replace(state, former=kept))})
     for file in files:
         remove(folder / file)
     remove_folder(folder)

@@ -54,7 +54,7 @@ class Publication:
             with self._failures.collect():
                 self.changed += self._batch.add(folder, files())
 
-    def end(self) -> None:
+    def flush(self) -> None:
         """Put the staged files in place."""
         self._batch.put()
 

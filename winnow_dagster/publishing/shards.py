@@ -60,7 +60,7 @@ def publish_everything(
                 for days, window in zip(shard.lengths, shard.windows, strict=True):
                     as_of[days] = max(as_of.get(days, window.as_of), window.as_of)
                 writer.write(key, shard, counts)
-    publication.end()
+    publication.flush()
     if before or any(shards.values()):
         summary = Summary(
             everything.source,
@@ -87,7 +87,7 @@ def refresh_everything(web: AllPackagesDir, through: date, failures: Failures) -
             with failures.collect():
                 if shard := web.shard(key):
                     writer.write(key, shard)
-        writer.publication.end()
+        writer.publication.flush()
         aged = replace(aged, style=writer.renderer.style)
     with failures.collect():
         web.write_summary(aged)

@@ -18,13 +18,13 @@ from winnow_dagster.site.template import render
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-FOLDER = "_packages"
+SHARDS_FOLDER = "_packages"
 """The folder of the shards, in the web directory."""
 
 SUMMARY_NAME = "index.json"
 FORMAT = 1
 
-HEADLINE = BadgeStyle(slugs=SLUGS[:1])
+HEADLINE_STYLE = BadgeStyle(slugs=SLUGS[:1])
 
 
 def format_shard(shard: Shard) -> bytes:
@@ -81,7 +81,7 @@ class Summary:
     stale: frozenset[int] = frozenset()
     """The windows whose badges name their day because they are stale."""
 
-    style: BadgeStyle = HEADLINE
+    style: BadgeStyle = HEADLINE_STYLE
     """The style of the published badges."""
 
     short_days: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ def parse_summary(content: bytes | None) -> Summary | None:
             frozenset(map(int, fields["as_of"])),
             fields["shards"],
             frozenset(map(int, stale if isinstance(stale, list) else ())),
-            _parse_style(style) if style else HEADLINE,
+            _parse_style(style) if style else HEADLINE_STYLE,
             tuple(fields.get("short_days", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -160,7 +160,7 @@ def parse_summary(content: bytes | None) -> Summary | None:
 
 def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
     """Return the page that finds any package by its name. `dataset`: the source's public dataset, or empty."""
-    # None is left if every window that was published is no longer configured, and was pruned.
+    # No window is left after a prune if none of the published ones is configured.
     windows = sorted(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
     days, as_of = windows[0] if windows else (None, "")
     return render(

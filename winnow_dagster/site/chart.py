@@ -109,7 +109,7 @@ def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -
     return Plot("".join(parts) + "</svg>", summary)
 
 
-def spark(history: History, days: int) -> str:
+def sparkline(history: History, days: int) -> str:
     """Return a sparkline of the honest downloads of the newest `days` days. A missing day breaks the line."""
     if history.last is None:
         return ""

@@ -9,7 +9,7 @@ from winnow_dagster.core.badge import keep_style, may_replace
 from winnow_dagster.site.badges import badge_files
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
-from winnow_dagster.site.record import FILE_NAME, format_record, parse_payload
+from winnow_dagster.site.record import RECORD_NAME, format_record, parse_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Published = Callable[[str], bytes | None]
 
-PAGES = (FILE_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
+FILES_BESIDE_BADGES = (RECORD_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
 """The files of a folder beside its badges."""
 
 
@@ -34,7 +34,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
     """
     state = package.state
     files = {
-        FILE_NAME: format_record(state),
+        RECORD_NAME: format_record(state),
         JSON_NAME: format_json(state, package.history),
         CSV_NAME: format_csv(package.history),
     }

@@ -13,9 +13,8 @@ from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
-from winnow_dagster.site.all_packages import FOLDER as EVERYTHING_FOLDER
-from winnow_dagster.site.all_packages import SUMMARY_NAME
-from winnow_dagster.site.chart import share_bar, spark
+from winnow_dagster.site.all_packages import SHARDS_FOLDER, SUMMARY_NAME
+from winnow_dagster.site.chart import share_bar, sparkline
 from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import format_counts, to_json, window_key
@@ -126,7 +125,7 @@ def describe_problem(state: PackageState, through: date) -> str | None:
     if window.counts is None and window.days == ALL:
         return "no day collected yet"
     if window.counts is None:
-        return f"{window.collected} of {window.days} days collected"
+        return f"{window.covered_days} of {window.days} days collected"
     length = "all days" if window.days == ALL else f"{window.days} days"
     return f"the newest complete window of {length} ends on {window.counts.window.as_of}"
 
@@ -164,7 +163,7 @@ def _cells(row: Row, history: History) -> dict[str, object]:
         "counts": counts,
         "share": format_share(counts.honest, counts.raw) if counts else "",
         "bar": Markup(share_bar(counts)) if counts else "",  # noqa: S704 - numbers and our own words
-        "spark": Markup(spark(history, SPARK_DAYS)),  # noqa: S704 - as above
+        "spark": Markup(sparkline(history, SPARK_DAYS)),  # noqa: S704 - as above
     }
 
 
@@ -191,7 +190,7 @@ def _everything(listing: Listing) -> dict[str, object]:
     told: dict[str, object] = {
         "packages": found.packages,
         "as_of": dict(found.windows),
-        "list": f"{EVERYTHING_FOLDER}/{SUMMARY_NAME}",
+        "list": f"{SHARDS_FOLDER}/{SUMMARY_NAME}",
     }
     if found.short_days:
         told["short_days"] = list(found.short_days)

@@ -15,7 +15,7 @@ from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
-from winnow_dagster.site.record import FILE_NAME
+from winnow_dagster.site.record import RECORD_NAME
 from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, own_picture, shields_picture, snippets
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
@@ -109,7 +109,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
             "drawn by shields.io": snippets(shields_picture(root, folder, stem), page),
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
-        files=(FILE_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
+        files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         along=along.where if along else "",

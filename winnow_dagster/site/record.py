@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-FILE_NAME = "counts.json"
+RECORD_NAME = "counts.json"
 FORMAT = 1
 
 _dumps = json.JSONEncoder().encode
@@ -107,7 +107,7 @@ def format_counts(counts: WindowCounts) -> dict[str, object]:
 
 def _format_window(state: WindowState) -> dict[str, object]:
     counts = format_counts(state.counts) if state.counts else {}
-    return {"collected_days": state.collected, **counts}
+    return {"collected_days": state.covered_days, **counts}
 
 
 def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:

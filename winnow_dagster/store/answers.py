@@ -19,7 +19,7 @@ import polars as pl
 from winnow_dagster.core.categories import stored_schema
 from winnow_dagster.core.coverage import ReadingFacts, Request
 from winnow_dagster.core.definition import Definition
-from winnow_dagster.core.merging import POSITION, WaitingAnswer
+from winnow_dagster.core.merging import ANSWER_COLUMN, WaitingAnswer
 from winnow_dagster.core.names import Selector
 from winnow_dagster.files.operations import (
     list_names,
@@ -34,7 +34,7 @@ from winnow_dagster.files.operations import (
 )
 from winnow_dagster.files.paths import AT_ONCE
 from winnow_dagster.store.days import format_facts
-from winnow_dagster.store.sealed import CORRUPT, UNREADABLE, DamagedError, encode, is_whole, read_metadata
+from winnow_dagster.store.sealed import CORRUPT_SUFFIX, UNREADABLE, DamagedError, encode, is_whole, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -117,8 +117,8 @@ class AnswerStore:
         self._enter(name, answer)
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove merged answers, given in order of arrival. Raises StorageError."""
-        # If the clock went back, the oldest goes first: alone, it would seem newer than what has replaced it.
+        """Remove merged answers. `names`: in order of arrival. Raises StorageError."""
+        # If the clock went back, remove one by one, oldest first: left alone, the oldest would seem the newest.
         at_once = 1 if any(answer.superseded for answer in self.get(names)) else AT_ONCE
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(remove, [self.folder / name for name in names]))
@@ -126,14 +126,14 @@ class AnswerStore:
         self._set({name: stored for name, stored in self._files.items() if name not in merged})
 
     def rows(self, names: Sequence[str], first: date, last: date) -> dict[date, pl.DataFrame]:
-        """Return the counts of answers from `first` to `last` by day. POSITION is the index of the answer in `names`.
+        """Return the counts of answers from `first` to `last` by day. ANSWER_COLUMN is the index in `names`.
 
         Raises FileNotFoundError if another process has merged one of them.
         """
         found = [
             pl.scan_parquet(path, glob=False, schema=self._schema, missing_columns="insert")
             .filter(pl.col("date").is_between(first, last))
-            .with_columns(pl.lit(position, pl.Int64).alias(POSITION))
+            .with_columns(pl.lit(position, pl.Int64).alias(ANSWER_COLUMN))
             for position, path in enumerate(local_copies([self.folder / name for name in names]))
             if self._files[names[position]].rows
         ]
@@ -141,8 +141,8 @@ class AnswerStore:
         return {day: rows for (day,), rows in counts.partition_by("date", as_dict=True).items()}
 
     def no_rows(self) -> pl.DataFrame:
-        """Return an empty frame of counts with POSITION."""
-        return pl.DataFrame(schema={**self._schema, POSITION: pl.Int64})
+        """Return an empty frame of counts with ANSWER_COLUMN."""
+        return pl.DataFrame(schema={**self._schema, ANSWER_COLUMN: pl.Int64})
 
     def height(self, names: Iterable[str]) -> int:
         """Return the number of counts in these answers."""
@@ -153,7 +153,11 @@ class AnswerStore:
         aside = "was set aside, and what it answered is asked for again. Look at the disk, then delete the file"
         return {
             **{str(self.folder / name): stored.damage for name, stored in self._files.items() if stored.damage},
-            **{str(self.folder / name): aside for name in sorted(list_names(self.folder)) if name.endswith(CORRUPT)},
+            **{
+                str(self.folder / name): aside
+                for name in sorted(list_names(self.folder))
+                if name.endswith(CORRUPT_SUFFIX)
+            },
         }
 
     def clean_up(self) -> None:
@@ -162,7 +166,7 @@ class AnswerStore:
         self.refresh()
         damaged = [name for name, stored in self._files.items() if stored.damage]
         for name in damaged:
-            rename(self.folder / name, name + CORRUPT, version_of(self.folder / name))
+            rename(self.folder / name, name + CORRUPT_SUFFIX, version_of(self.folder / name))
         if damaged:
             self._set({name: stored for name, stored in self._files.items() if not stored.damage})
 

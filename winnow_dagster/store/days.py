@@ -33,7 +33,7 @@ from winnow_dagster.files.operations import (
     version_of,
 )
 from winnow_dagster.store import old_days
-from winnow_dagster.store.sealed import CORRUPT, UNREADABLE, DamagedError, encode, is_whole, read_metadata
+from winnow_dagster.store.sealed import CORRUPT_SUFFIX, UNREADABLE, DamagedError, encode, is_whole, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -92,7 +92,11 @@ class DayStore:
         aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
         return {
             **{name: damage for name, damage in found.items() if damage},
-            **{str(self.folder / name): aside for name in sorted(list_names(self.folder)) if name.endswith(CORRUPT)},
+            **{
+                str(self.folder / name): aside
+                for name in sorted(list_names(self.folder))
+                if name.endswith(CORRUPT_SUFFIX)
+            },
         }
 
     def clean_up(self) -> None:
@@ -133,7 +137,7 @@ class DayStore:
             return False
         path = self.path(day)
         # Only the damaged version: another process may have written a sound file since.
-        rename(path, path.name + CORRUPT, known.version)
+        rename(path, path.name + CORRUPT_SUFFIX, known.version)
         return True
 
     def coverages(self, days: Collection[date]) -> dict[date, Coverage]:

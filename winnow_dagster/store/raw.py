@@ -15,7 +15,13 @@ import polars as pl
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import NOTHING
 from winnow_dagster.core.days import Days
-from winnow_dagster.core.merging import POSITION, failure_to_merge, merge_counts, merge_coverage, reading_to_merge
+from winnow_dagster.core.merging import (
+    ANSWER_COLUMN,
+    answer_from_failure,
+    answer_from_reading,
+    merge_counts,
+    merge_coverage,
+)
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.store.answers import AnswerStore
 from winnow_dagster.store.days import DayStore
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.merging import WaitingAnswer
     from winnow_dagster.files.paths import StorePath
 
-MAX_ROWS = 3_000_000
+MAX_MERGE_ROWS = 3_000_000
 """The maximum number of rows of waiting answers that a merge holds in memory, unless one day has more."""
 
 
@@ -133,7 +139,7 @@ class RawStore:
         if is_scan:
             self.merge()
         before = self._before(reading.requests)
-        answer, counts = reading_to_merge(reading, at, before)
+        answer, counts = answer_from_reading(reading, at, before)
         late = self._late(answer, counts, before)
         if is_scan:
             self._write_scan(answer, counts)
@@ -144,7 +150,7 @@ class RawStore:
     @_locked
     def add_failure(self, failure: Failure, at: datetime) -> None:
         """Store why a request failed. Covered selectors stay covered. Call it under the fetch lock."""
-        answer = failure_to_merge(failure, at, self._before(failure.requests))
+        answer = answer_from_failure(failure, at, self._before(failure.requests))
         self._answers.add(answer, RAW_SCHEMA.to_frame())
 
     @_locked
@@ -199,7 +205,7 @@ class RawStore:
     def _batches(self, days: Sequence[date]) -> list[list[date]]:
         """Split days so that the counts of the answers for each part fit in memory."""
         total = self._answers.height(self._answers.names_of(days))
-        size = max(1, len(days) * MAX_ROWS // max(total, MAX_ROWS))
+        size = max(1, len(days) * MAX_MERGE_ROWS // max(total, MAX_MERGE_ROWS))
         return [list(days[n : n + size]) for n in range(0, len(days), size)]
 
     def _before(self, requests: Iterable[Request]) -> dict[date, Coverage]:
@@ -233,7 +239,7 @@ class RawStore:
     def _write_scan(self, answer: WaitingAnswer, counts: pl.DataFrame) -> None:
         for day in answer.facts:
             coverage, replacements = merge_coverage(day, self.files.coverage(day) or NOTHING, [answer])
-            rows = counts.filter(pl.col("date") == day).with_columns(pl.lit(0, pl.Int64).alias(POSITION))
+            rows = counts.filter(pl.col("date") == day).with_columns(pl.lit(0, pl.Int64).alias(ANSWER_COLUMN))
             stored = self.files.load([day]).counts.collect()
             self.files.write(day, merge_counts(stored, replacements, rows), coverage)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "winnow"
 CHECKSUM_KEY, NO_CHECKSUM = b'"crc32": "', "00000000"
 
-CORRUPT = ".corrupt"
+CORRUPT_SUFFIX = ".corrupt"
 """The suffix of a damaged file that Winnow has set aside."""
 
 UNREADABLE = (

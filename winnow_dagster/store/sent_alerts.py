@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.files.paths import StorePath
 
-NAME = "alerts.json"
+FILE_NAME = "alerts.json"
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class SentAlerts:
 def read_sent_alerts(folder: StorePath) -> SentAlerts:
     """Return the alerts that were sent for the installation whose data is in `folder`. Raises StorageError."""
     with suppress(ValueError, TypeError):
-        return SentAlerts(**json.loads(read_if_there(folder / NAME) or b"{}"))
+        return SentAlerts(**json.loads(read_if_there(folder / FILE_NAME) or b"{}"))
     return SentAlerts()
 
 
 def write_sent_alerts(folder: StorePath, told: SentAlerts) -> None:
     """Replace the record of alerts. Raises StorageError."""
     make_folder(folder)
-    replace_file(folder / NAME, json.dumps(asdict(told)).encode(), version_of(folder / NAME))
+    replace_file(folder / FILE_NAME, json.dumps(asdict(told)).encode(), version_of(folder / FILE_NAME))
