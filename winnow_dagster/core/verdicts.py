@@ -76,7 +76,7 @@ def judge_totals(days: Days, selectors: Collection[Selector], judged: Iterable[d
             times = median(ratios)
             if not USUAL_RATIO[0] <= times <= USUAL_RATIO[1]:
                 total = sum(totals[day].values())
-                bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times what its weekday has as a rule"
+                bad[str(day)] = f"{total:,} raw downloads, {times:.2f} times the usual total of its weekday"
     return Verdict(bad, compared)
 
 
