@@ -35,8 +35,9 @@ class World:
     late: dict[date, Counter[tuple[str, Key]]] = field(default_factory=dict)
 
     def share(self, day: date) -> float:
-        # What is not over has few rows yet.
-        return 0.08 if day >= self.today else self.kept.get(day, 1.0)
+        # A day that is not over has few rows yet. Without numbers of rows, a day without any download would be short.
+        unfinished = 0.08 if self.tells_rows else 0.6
+        return unfinished if day >= self.today else self.kept.get(day, 1.0)
 
     def rows(self, package: str, day: date) -> dict[Key, int]:
         """Return the downloads of a package on a day, as the log has them now."""
