@@ -95,17 +95,13 @@ from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import History
 from winnow_dagster.core.window import PackageState, WindowState
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.files.operations import Batch, Failures
+from winnow_dagster.files.operations import Failures
 
 web = Installation(make_settings(Path.cwd(), {"a": (7,)}), FixedClock()).web
-failures, written = Failures(), 0
-batch = Batch(failures)
-for n in range(60):
-    state = PackageState(f"package-{n}", "parquet", (WindowState(7, None, n % 7),))
-    with failures.collect():
-        written += web.publish(Package(state, History.empty()), FixedClock().through, batch)
-batch.put()
-print(written)
+states = [PackageState(f"package-{n}", "parquet", (WindowState(7, None, n % 7),)) for n in range(60)]
+failures = Failures()
+written = web.publish({"a": [Package(state, History.empty()) for state in states]}, 0, FixedClock().through, failures)
+print(written["a"])
 failures.raise_any()
 """
 
