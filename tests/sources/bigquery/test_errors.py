@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,34 +10,13 @@ from typing import Any
 import pytest
 
 from tests import google_answers as google
-from tests.fake_bigquery import Answer, Service, fake, job, plain
-from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads, reasons
+from tests.fake_bigquery import Answer, Service, job, plain
+from tests.sources.bigquery.conftest import RETRY, Make, ask, downloads, reasons
 from winnow_dagster.causes_page import SECTIONS, as_markdown
 from winnow_dagster.core.coverage import Reading
-from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery import errors as bigquery_errors
 from winnow_dagster.sources.bigquery.causes import BIGQUERY
-from winnow_dagster.sources.bigquery.settings import BigQuerySettings
-from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError, TransientError
-from winnow_dagster.store.ledger import Ledger
-
-Make = Callable[..., BigQuerySource]
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with fake([ROW]) as service:
-        monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
-        yield service
-
-
-@pytest.fixture
-def make_source(tmp_path: Path, service: Service) -> Make:
-    def make(**changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), None, Ledger(tmp_path / "ledger.jsonl"), RETRY)
-
-    return make
 
 
 @pytest.mark.parametrize(("answer", "fix"), google.FOR_ALL.values(), ids=google.FOR_ALL)

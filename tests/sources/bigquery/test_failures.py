@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from tests.fake_bigquery import (
     Cells,
     Service,
     encoded,
-    fake,
     hang,
     healthy,
     incomplete,
@@ -27,59 +26,17 @@ from tests.fake_bigquery import (
     reset,
 )
 from tests.rows import row
-from winnow_dagster import credentials
+from tests.sources.bigquery.conftest import DAY, NEW, RETRY, ROW, ask, downloads, reasons
 from winnow_dagster.core.billing import GB, Entry
-from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.coverage import Failure, Reading
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.bigquery.budget import BudgetConfig
-from winnow_dagster.sources.bigquery.jobs import RetryPolicy
 from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import MAX_SCANS, BigQuerySource
 from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 from winnow_dagster.store.ledger import Ledger
-
-DAY = date(2025, 6, 30)
-NEW = date(2026, 9, 30)
-ROW = row(DAY, "a", downloads=7)
-RETRY = RetryPolicy(tries=3, initial=0.01, maximum=0.02, total=5, call=2)
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with fake([ROW]) as service:
-        monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
-        for name in (credentials.FILE_VARIABLE, credentials.ENCODED_VARIABLE):
-            monkeypatch.delenv(name, raising=False)
-        yield service
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.jsonl")
-
-
-@pytest.fixture
-def make_source(service: Service, ledger: Ledger) -> Callable[..., BigQuerySource]:
-    def make(*, key: Path | None = None, budget_bytes: float | None = None, **changes: Any) -> BigQuerySource:
-        configured = BudgetConfig(budget_bytes=budget_bytes)
-        return BigQuerySource(BigQuerySettings(**changes), key, ledger, RETRY, configured)
-
-    return make
-
-
-def ask(name: str = "a", first: date = DAY, last: date = DAY, *, second: bool = False) -> Request:
-    return Request(Selector.parse(name), first, last, second)
-
-
-def downloads(answers: Sequence[Reading | Failure]) -> int:
-    return sum(int(a.counts["downloads"].sum()) for a in answers if isinstance(a, Reading))
-
-
-def reasons(answers: Sequence[Reading | Failure]) -> list[str]:
-    return [answer.reason for answer in answers if isinstance(answer, Failure)]
-
 
 PASSING = {
     "429": [refused(429, "rateLimitExceeded")],

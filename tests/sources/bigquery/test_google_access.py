@@ -21,7 +21,7 @@ from dagster_gcp.bigquery.utils import setup_gcp_creds
 
 from tests import google_answers as answers
 from tests.fake_bigquery import Answer, Service, encoded, fake
-from tests.sources.bigquery.test_failures import RETRY, ROW, ask, downloads
+from tests.sources.bigquery.conftest import RETRY, ROW, ask, downloads
 from winnow_dagster import google_access
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery import errors as bigquery_errors

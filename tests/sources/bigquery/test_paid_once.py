@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,16 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.fake_bigquery import Answer, Service, fake, incomplete, job, lost, plain, refused, reset
+from tests.fake_bigquery import Answer, Service, incomplete, job, lost, plain, refused, reset
 from tests.rows import row
-from tests.sources.bigquery.test_failures import DAY, NEW, RETRY, ask, downloads, reasons
+from tests.sources.bigquery.conftest import DAY, NEW, Make, ask, downloads, reasons
 from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery.query import FIRST_COLUMNS
 from winnow_dagster.sources.bigquery.recovery import find_unfinished
-from winnow_dagster.sources.bigquery.settings import BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
 from winnow_dagster.store.ledger import Ledger
@@ -29,8 +26,6 @@ BILLED = 10_485_760
 
 NO_JOB = refused(404, "notFound", "Not found: Job winnow:US.winnow-1")
 OTHER_SQL = Answer(body={"configuration": {"query": {"query": "SELECT 1", "queryParameters": []}}})
-
-Make = Callable[..., BigQuerySource]
 
 
 class Killed(BaseException):
@@ -46,27 +41,11 @@ class DyingLedger(Ledger):
         super().enter(entry)
 
 
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with fake() as service:
-        service.rows_for = lambda given: [
-            row(date.fromisoformat(given["start"][:10]), given.get("package", "a"), downloads=7)
-        ]
-        monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
-        yield service
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.jsonl")
-
-
-@pytest.fixture
-def make_source(service: Service, ledger: Ledger) -> Make:
-    def make(ledger: Ledger = ledger, **changes: Any) -> BigQuerySource:
-        return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY)
-
-    return make
+@pytest.fixture(autouse=True)
+def _rows(service: Service) -> None:
+    service.rows_for = lambda given: [
+        row(date.fromisoformat(given["start"][:10]), given.get("package", "a"), downloads=7)
+    ]
 
 
 def killed(make_source: Make, ledger: Ledger, *requests: Request, **changes: Any) -> Entry:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.fake_bigquery import Answer, Service, fake, plain, refused, reset
-from tests.sources.bigquery.test_failures import RETRY
+from tests.fake_bigquery import Answer, Service, plain, refused, reset
+from tests.sources.bigquery.conftest import Make
 from winnow_dagster.core.billing import MB, Entry
 from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.sources.bigquery import client as bigquery_client
-from winnow_dagster.sources.bigquery.budget import BudgetConfig
 from winnow_dagster.sources.bigquery.rows import MAX_FREE_CALLS
-from winnow_dagster.sources.bigquery.settings import BigQuerySettings
-from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
 from winnow_dagster.store.ledger import Ledger
 
@@ -25,29 +18,10 @@ DAY = date(2026, 9, 30)
 ROWS = {DAY - 2 * ONE_DAY: 100, DAY - ONE_DAY: 90, DAY: 80}
 LOST = DAY - 3 * ONE_DAY
 
-Make = Callable[..., BigQuerySource]
 
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with fake() as service:
-        service.partitions = ROWS
-        monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
-        yield service
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.jsonl")
-
-
-@pytest.fixture
-def make_source(service: Service, ledger: Ledger) -> Make:
-    def make(*, budget_bytes: float | None = None, **changes: Any) -> BigQuerySource:
-        configured = BudgetConfig(budget_bytes=budget_bytes)
-        return BigQuerySource(BigQuerySettings(**changes), None, ledger, RETRY, configured)
-
-    return make
+@pytest.fixture(autouse=True)
+def _partitions(service: Service) -> None:
+    service.partitions = ROWS
 
 
 def test_metadata_of_partitions_costs_nothing(make_source: Make, service: Service) -> None:
