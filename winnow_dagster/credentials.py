@@ -33,7 +33,7 @@ class CredentialsError(Exception):
 
 
 def others_can_read(path: Path) -> bool:
-    """Tell whether every user of this machine can read a file. Raises OSError."""
+    """Return whether every user of this machine can read a file. Raises OSError."""
     return bool(path.stat().st_mode & stat.S_IROTH)
 
 

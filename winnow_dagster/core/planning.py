@@ -228,7 +228,7 @@ def without_read_since(
 ) -> list[Request]:
     """Return requests without the days that are stored as read at this moment or later.
 
-    A stamp in the future is not believed.
+    A timestamp in the future does not count.
     """
 
     def is_read_since(day: date, selector: Selector) -> bool:

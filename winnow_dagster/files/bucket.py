@@ -1,4 +1,4 @@
-"""What all stores in a bucket have in common: everything but the requests themselves.
+"""The part of a store in a bucket that all services share: everything except the requests.
 
 An object is replaced as a whole or not at all. Every write names the version that it replaces, so a process that was
 overtaken while it slept changes nothing.
@@ -46,7 +46,7 @@ FRESH_SECONDS = 2
 """For how long a listing of a folder is used again."""
 
 CACHE_CONTROL = "public, max-age=300"
-"""Of what is published: as `winnow serve` says."""
+"""The header of published objects, the same as that of `winnow serve`."""
 
 COPIES_PREFIX = "winnow-copies-"
 OWNER_NAME = "process"
@@ -54,7 +54,7 @@ OWNER_NAME = "process"
 
 
 class Upload(NamedTuple):
-    """What is written."""
+    """The content of a write, with its headers."""
 
     content: bytes
     headers: Mapping[str, str]
@@ -82,7 +82,7 @@ class BucketStore(NoFolders, ABC):
 
     @abstractmethod
     def head(self, key: str) -> ObjectVersion | None:
-        """Ask for an object itself, whatever was listed; None if there is none. Raises StorageError."""
+        """Return the present version of an object, without a listing; None if there is none. Raises StorageError."""
 
     @abstractmethod
     def scan(self, prefix: str) -> Iterator[ObjectVersion]:
@@ -112,7 +112,7 @@ class BucketStore(NoFolders, ABC):
         return known.version if known else None
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is such an object."""
+        """Return whether there is such an object."""
         return self.look(key) is not None
 
     def names(self, folder: str) -> list[str]:
@@ -127,13 +127,13 @@ class BucketStore(NoFolders, ABC):
             objects, folders = self.list_folder(folder)
             found = {known.key.rpartition("/")[2]: known for known in objects}
             found.update((key.rstrip("/").rpartition("/")[2], None) for key in folders)
-            # What another thread wrote meanwhile may not be in it.
+            # The listing may lack what another thread has written meanwhile.
             if writes == self._writes:
                 self._listings[folder] = time.monotonic(), found
         return found
 
     def forget(self) -> None:
-        """List again what is looked for next."""
+        """Drop all listings, so that the next question lists again."""
         self._listings.clear()
 
     def write(self, key: str, content: bytes, replaces: Version | None = None) -> Version:
@@ -162,7 +162,7 @@ class BucketStore(NoFolders, ABC):
         try:
             made = self._put(key, Upload(content, headers, tag), replaces, seconds)
         except PreconditionFailedError:
-            # It may be what this write left itself, if the first answer was lost and the client tried again.
+            # If the first answer was lost and the client retried, this write has left the object itself.
             found = self.head(key)
             if found is None or found.version == replaces or self.read(key) != content:
                 self._note(key, found)
@@ -172,7 +172,7 @@ class BucketStore(NoFolders, ABC):
         return made
 
     def overwrite(self, key: str, content: bytes, *, tag: str = "") -> Version:
-        """Replace the present version of an object, whichever that is; return the new version."""
+        """Replace the present version of an object; return the new version."""
         there = self.head(key)
         return self.put(key, content, there.version if there else None, tag=tag).version
 
@@ -204,18 +204,18 @@ class BucketStore(NoFolders, ABC):
         raise RuntimeError(f"{self.address}/{folder}: {len(files)} files, and no publication that holds a lease")
 
     def copies(self, keys: Sequence[str]) -> list[Path]:
-        """Return local copies of these objects, read side by side. There is none of what is gone."""
+        """Return local copies of these objects, read side by side. A removed object has no copy."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(self._copy, keys))
 
     def copy_ahead(self, keys: Iterable[str]) -> None:
-        """Copy objects side by side for the next who asks for copies."""
+        """Copy objects side by side, before `copies` asks for them."""
         self.copies(list(keys))
 
     def _copy(self, key: str) -> Path:
         version = self.look(key)
         if not self._copies.exists():
-            # Machines clean up what is old among the temporary files.
+            # The system removes old temporary files.
             self.__dict__.pop("_copies", None)
         path = self._copies / f"{_digest(key)}-{_digest(version or '')}"
         if version and not path.exists():
@@ -230,7 +230,7 @@ class BucketStore(NoFolders, ABC):
             with translating_os_errors(path):
                 for old in self._copies.glob(f"{_digest(key)}-*"):
                     old.unlink(missing_ok=True)
-            # Whole or not at all: half a copy would be taken for the object, and that for damaged.
+            # A partial copy would look like a damaged object.
             replace_file(path, content)
         return path
 
@@ -265,7 +265,7 @@ class BucketStore(NoFolders, ABC):
         """Write, replace and remove an object, and try to write it on the strength of versions that it has not."""
         contents = [secrets.token_hex(8).encode() for _ in range(4)]
         try:
-            old = self._probe_anew(key, contents[0])
+            old = self._probe_again(key, contents[0])
             new = self._probe(key, contents[1], old)
         except PreconditionFailedError:
             # Another process probes at the same time, and its object was not replaced.
@@ -280,7 +280,7 @@ class BucketStore(NoFolders, ABC):
             self.delete(key, new)
         return refused == 2  # noqa: PLR2004 - both
 
-    def _probe_anew(self, key: str, content: bytes) -> Version:
+    def _probe_again(self, key: str, content: bytes) -> Version:
         try:
             return self._probe(key, content, None)
         except PreconditionFailedError:

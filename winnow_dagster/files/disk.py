@@ -1,4 +1,4 @@
-"""Files on a disk: all of a file or nothing of it, at any moment and after a power cut (R7)."""
+"""Files on a disk. A file is replaced as a whole or not at all, even if the power fails (R7)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from winnow_dagster.files.errors import Failures
 
 MAX_STAGING_SECONDS = 3600
-"""A staged file that is older is nobody's any more: its process's number may have been given to another since."""
+"""Winnow removes an older staged file, since the system may have given its process's number to another process."""
 
 MIN_FREE_BYTES = 10_000_000
-"""Below this a run does not begin, since it would end half-way."""
+"""With less free space no run begins."""
 
 LARGE = 1_000_000
-"""From how many bytes on a file may not be read in one go."""
+"""The system may read a file of this size or more in several calls."""
 
 MANY = 64
-"""From how many files on it is faster to let all that the file system holds be written than to wait for each."""
+"""From this number of files up, one sync of the whole file system is faster than one of each file."""
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 """The errors of a file system without hard links."""
@@ -72,7 +72,7 @@ class Batch:
         except StorageError:
             if not self._staged and not self._putting:
                 raise
-            # What takes its place makes room of what was there.
+            # Replacing old files frees their space.
             self.put()
             staged, changed = _stage_changed(folder, files, self._staging)
         if staged:
@@ -110,7 +110,7 @@ class Batch:
 
 
 def replace_file(path: Path, content: bytes) -> os.stat_result:
-    """Put `content` at `path`, readable by all; whoever reads at the same time sees the old file or the new.
+    """Put `content` at `path`, readable by all; a reader sees the old file or the new one.
 
     Returns what is known of the new file. Raises StorageError; the old file is there then.
     """
@@ -169,7 +169,7 @@ def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path
         for name, content in files.items():
             path = f"{folder}/{name}"
             if is_new or not _holds(path, content):
-                # Not before it is needed: most folders are there, and most files are as they should be.
+                # Only once a file differs: most folders exist, and most files have the right content.
                 if staging and not staged and not os.path.isdir(folder):  # noqa: PTH112
                     # Fewer calls than to move each of its files.
                     return [(_stage(str(folder), staging, partial(_fill, files=files)), str(folder))], len(files)
@@ -182,13 +182,13 @@ def _stage_changed(folder: Path | str, files: Mapping[str, bytes], staging: Path
 
 
 def _stage(path: str, folder: Path | str, make: Callable[[str], None]) -> str:
-    """Make what is to be at a path under a name in `folder` that nobody has, and return that."""
+    """Make a file or folder under a new name in `folder`; return the name. It is meant for `path`."""
     while True:
         staged = f"{folder}/{STAGED_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         try:
             make(staged)
         except FileExistsError:
-            # Of tens of thousands that wait together, two are called alike now and then.
+            # Among tens of thousands of staged files, two may draw the same name.
             continue
         except BaseException as error:
             _remove([(staged, path)])
@@ -244,7 +244,7 @@ def _files_of(staged: str) -> list[str]:
 
 
 def _put(staged: Staged) -> None:
-    """Let staged files take their places, in their order; those that did are no longer staged."""
+    """Rename staged files to their places, in order. Renamed files leave the list."""
     while staged:
         each, path = staged[0]
         try:
@@ -255,7 +255,7 @@ def _put(staged: Staged) -> None:
 
 
 def _remove(staged: Staged) -> None:
-    """Remove what did not come to its place: nothing but whole files may stay in a directory that is served."""
+    """Remove staged files that were not renamed: a served directory holds whole files only."""
     for each, _ in staged:
         try:
             os.unlink(each)  # noqa: PTH108
@@ -274,7 +274,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _holds(path: str, content: bytes) -> bool:
-    """Tell whether a file is there and holds just this."""
+    """Return whether a file has exactly this content."""
     if len(content) >= LARGE:
         return _read(path) == content
     try:

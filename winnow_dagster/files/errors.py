@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
 
 STAGED_PREFIX = ".winnow-"
-"""What the name of a file that is not in place yet starts with; web servers do not serve dotfiles."""
+"""The prefix of the name of a staged file. Web servers do not serve dotfiles."""
 
 
 class StorageError(Exception):
@@ -27,11 +27,11 @@ class StorageError(Exception):
 
 
 class PreconditionFailedError(StorageError):
-    """An object is not the one that was to be replaced."""
+    """The object has another version than the one to replace."""
 
 
 class UnreachableError(StorageError):
-    """The bucket does not answer, or not to this account: other objects will fare no better."""
+    """The bucket does not answer, or refuses this account. Requests for other objects fail too."""
 
 
 class LeaseLostError(StorageError):

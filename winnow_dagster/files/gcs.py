@@ -76,7 +76,7 @@ class GcsStore(BucketStore):
                 return None
 
     def head(self, key: str) -> ObjectVersion | None:
-        """Ask for an object itself, whatever was listed; None if there is none. Raises StorageError."""
+        """Return the present version of an object, without a listing; None if there is none. Raises StorageError."""
         blob = self._bucket.blob(key)
         with translating_gcs_errors(self._place(key)):
             try:

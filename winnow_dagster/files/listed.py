@@ -1,4 +1,4 @@
-"""A directory of a bucket as it was listed: what is there is known, and only what differs is written.
+"""A directory of a bucket with its listing. Winnow writes only objects that differ from it.
 
 The whole directory is listed once. If `*` fills it with a million folders, it is listed in parts: the folders that are
 published in full, whose names are in a note, and the others as they come.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from winnow_dagster.files.store import ObjectVersion, Version
 
 FRESH_SECONDS = 5
-"""For how long a listing is used by those who only read."""
+"""Readers use a listing for this long."""
 
 MAX_LISTED = 100_000
 """From how many objects on a directory is listed in parts."""
@@ -38,7 +38,7 @@ MAX_PARTS = 64
 """How many parts of `*` are in memory at the same time; each lists the files of some 700 packages."""
 
 MAX_KEPT_BYTES = 64_000_000
-"""How much of what was read is kept for the next who reads it."""
+"""The maximum size of the contents that are kept for later reads."""
 
 FOLDERS = "folders"
 """The key of the names of folders in their note."""
@@ -69,7 +69,7 @@ class ListedStore(NoFolders):
         self._doubted: set[str] = set()
 
     def forget(self) -> None:
-        """List again what is looked for next."""
+        """Drop the listing, so that the next question lists again."""
         with self._lock:
             self._clear()
 
@@ -132,7 +132,7 @@ class ListedStore(NoFolders):
         return 0 if self._is_whole else len(self._shards)
 
     def release(self) -> None:
-        """Note what is to be noted of parts of `*`, and let go of them: all together would fill the memory."""
+        """Save the hashes of the parts of `*`, and drop the parts: all of them would fill the memory."""
         with self._lock:
             parts = [part for part in self._parts if self._shard_of(part.rstrip("/"))]
             released = {part: self._parts.pop(part) for part in parts}
@@ -141,7 +141,7 @@ class ListedStore(NoFolders):
             self._shards.clear()
 
     def end(self) -> None:
-        """Note what the next publication need not ask for. Raises LeaseLostError."""
+        """Save the hashes for the next publication. Raises LeaseLostError."""
         if self.lease:
             self.lease.ensure_held()
         self.release()
@@ -149,7 +149,7 @@ class ListedStore(NoFolders):
             hashes.save(lambda key: self._is_gone(key, self._parts))
 
     def _is_gone(self, key: str, parts: Mapping[str, Listing]) -> bool:
-        """Tell whether one of these parts would list an object, and does not."""
+        """Return whether one of these parts would list an object, and does not."""
         top = key.removeprefix(self._prefix).partition("/")[0]
         shards = [shard for shard in self._shards if top.startswith(shard)]
         found = next((parts[part] for part in ("", f"{top}/", top, *shards) if part in parts), None)
@@ -206,7 +206,7 @@ class ListedStore(NoFolders):
         return known.version if known else None
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is such an object."""
+        """Return whether there is such an object."""
         return self.look(key) is not None
 
     def names(self, folder: str) -> list[str]:

@@ -42,7 +42,7 @@ class LocalStore:
                 return None
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         return os.path.isfile(key)  # noqa: PTH113 - keys are strings
 
     def names(self, folder: str) -> list[str]:

@@ -51,7 +51,7 @@ def translating_obstore_errors(place: str, scheme: str) -> Iterator[None]:
 
 
 def is_transient(error: Exception, scheme: str) -> bool:
-    """Tell whether the same request may succeed a moment later."""
+    """Return whether the same request may succeed a moment later."""
     return _cause(error, _Answer.parse(error), scheme).is_transient
 
 

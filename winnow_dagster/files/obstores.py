@@ -95,7 +95,7 @@ class ObstoreStore(BucketStore):
                 return None
 
     def head(self, key: str) -> ObjectVersion | None:
-        """Ask for an object itself, whatever was listed; None if there is none. Raises StorageError."""
+        """Return the present version of an object, without a listing; None if there is none. Raises StorageError."""
         with translating_obstore_errors(self._place(key), self._scheme):
             try:
                 return _known(obstore.head(self._slow, key))

@@ -32,12 +32,12 @@ def read_if_there(place: StorePath) -> bytes | None:
 
 
 def read_ahead(folder: StorePath, places: Iterable[StorePath]) -> None:
-    """Read files below a folder side by side for the next who reads them, where each read takes a request."""
+    """Read files below a folder side by side, if each read takes a request. Later reads use the result."""
     store_of(folder).read_ahead(key_of(place) for place in places)
 
 
 def copy_ahead(folder: StorePath, places: Iterable[StorePath]) -> None:
-    """Copy files below a folder side by side for the next who asks for copies, where each takes a request."""
+    """Copy files below a folder side by side, if each copy takes a request. `local_copies` uses the result."""
     store_of(folder).copy_ahead(key_of(place) for place in places)
 
 
@@ -50,12 +50,12 @@ def local_copies(places: Sequence[StorePath]) -> list[Path]:
 
 
 def version_of(place: StorePath) -> Version | None:
-    """Return what tells this version of a file from another; None where there is no such file."""
+    """Return the version of a file; None if there is no such file."""
     return store_of(place).look(key_of(place))
 
 
 def exists(place: StorePath) -> bool:
-    """Tell whether there is such a file."""
+    """Return whether there is such a file."""
     return store_of(place).exists(key_of(place))
 
 
@@ -78,7 +78,7 @@ def remember_folders(folder: StorePath, find: Callable[[], Collection[str]]) -> 
 
 
 def replace_file(place: StorePath, content: bytes, replaces: Version | None = None) -> Version:
-    """Put `content` at a place; whoever reads at the same time sees the old file or the new. Returns the version.
+    """Put `content` at a place; a reader sees the old file or the new one. Returns the version.
 
     `replaces`: the version that is there, as far as is known. In a bucket, no other is replaced.
     """

@@ -56,7 +56,7 @@ class ObjectPath:
         return replace(self, key=self.key.rpartition("/")[0])
 
     def is_relative_to(self, other: ObjectPath) -> bool:
-        """Tell whether this is `other` or lies below it."""
+        """Return whether this is `other` or lies below it."""
         below = not other.key or self.key == other.key or self.key.startswith(f"{other.key}/")
         return self.bucket == other.bucket and below
 
@@ -74,7 +74,7 @@ def parse_address(text: str) -> tuple[str, str]:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text is meant to be the address of a bucket."""
+    """Return whether a text is meant to be the address of a bucket."""
     return text.startswith(("gs://", "s3://", "az://"))
 
 

@@ -26,7 +26,7 @@ def this_machine() -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Tell whether a process of this machine has died, by its name. False for a process of another machine."""
+    """Return whether a process of this machine has died, by its name. False for a process of another machine."""
     process, _, machine = name.partition(" ")[0].partition("@")
     pid, _, started = process.partition(".")
     if machine != this_machine() or not pid.isdecimal():
@@ -35,7 +35,7 @@ def is_dead(name: str) -> bool:
 
 
 def is_dead_or_of_before(name: str) -> bool:
-    """Tell the same, and take a machine or container that is called as this one for this one, started anew since.
+    """Return the same, but take a machine or container with this one's name for this one after a restart.
 
     For what does no harm where they are two.
     """
@@ -45,7 +45,7 @@ def is_dead_or_of_before(name: str) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine is running."""
+    """Return whether a process of this machine is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
 
 NOTES = "published"
-"""The folder of what Winnow notes about the bucket that it publishes to, in that of the data."""
+"""The folder in `data_dir` for notes about the bucket that Winnow publishes to."""
 
 MANIFEST = "manifest"
-"""The folder in which earlier releases kept what they took for the content of the bucket."""
+"""The folder in `data_dir` where earlier releases kept a list of the bucket's objects."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def publishing(data_dir: StorePath, output_dir: StorePath) -> Iterator[Session]:
 
 
 def listed(output_dir: StorePath, data_dir: StorePath) -> StorePath:
-    """Return the directory that is published for those who read it: in a bucket it is listed once in a few seconds."""
+    """Return the web directory for readers. In a bucket, they share a listing for a few seconds."""
     if not isinstance(output_dir, ObjectPath):
         return output_dir
     found: list[ListedStore] = []
@@ -77,7 +77,7 @@ def _bucket(place: ObjectPath) -> BucketStore:
 
 
 def _remove_manifest(folder: StorePath) -> None:
-    """Remove the manifest of an earlier release, which would take it for true if it were installed again."""
+    """Remove the manifest of an earlier release. After a downgrade, that release would trust it."""
     store, key = store_of(folder), key_of(folder)
     for name in store.names(key):
         if name.endswith(".json"):

@@ -55,7 +55,7 @@ class Store(Protocol):
         ...
 
     def read_ahead(self, keys: Iterable[str]) -> None:
-        """Read files side by side for the next who reads them, where each read takes a request."""
+        """Read files side by side, if each read takes a request. Later reads use the result."""
         ...
 
     def look(self, key: str) -> Version | None:
@@ -63,7 +63,7 @@ class Store(Protocol):
         ...
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -87,7 +87,7 @@ class Store(Protocol):
         ...
 
     def overwrite(self, key: str, content: bytes) -> Version:
-        """Replace the present version of a file, whichever that is; return the new version."""
+        """Replace the present version of a file; return the new version."""
         ...
 
     def create(self, key: str, content: bytes) -> None:
@@ -114,11 +114,11 @@ class Store(Protocol):
         ...
 
     def copies(self, keys: Sequence[str]) -> list[Path]:
-        """Return files of this machine with the content of these. There is none of what is gone."""
+        """Return local files with the content of these. A removed file has no copy."""
         ...
 
     def copy_ahead(self, keys: Iterable[str]) -> None:
-        """Copy files side by side for the next who asks for copies, where each takes a request."""
+        """Copy files side by side, if each copy takes a request. `copies` uses the result."""
         ...
 
     def make_folder(self, folder: str) -> None:

@@ -25,5 +25,5 @@ def root_cause(error: SerializableErrorInfo | None, step: str) -> str:
 
 
 def is_interrupt(error: SerializableErrorInfo | None) -> bool:
-    """Tell whether a step failed because the user pressed Ctrl-C. Dagster ends that run, and raises nothing."""
+    """Return whether a step failed because the user pressed Ctrl-C. Dagster ends that run, and raises nothing."""
     return DagsterExecutionInterruptedError.__name__ in str(error)
