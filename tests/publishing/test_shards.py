@@ -22,7 +22,7 @@ from winnow_dagster.publishing import audit
 from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.prune import find_orphans, remove_orphans
-from winnow_dagster.publishing.shards import publish_everything, refresh_everything
+from winnow_dagster.publishing.shards import ShardWriter, publish_everything, refresh_everything
 from winnow_dagster.site.badges import ShardRenderer
 from winnow_dagster.site.site import SiteConfig
 
@@ -146,6 +146,22 @@ def test_real_numbers_replace_sample_data_and_never_the_other_way_round(tmp_path
     assert not json.loads((tmp_path / "req" / BADGE).read_bytes())["label"].startswith("sample: ")
     with pytest.raises(SampleOverRealError):
         publish(web, counted(source="sample"))
+
+
+def test_sample_badges_stay_until_real_ones_replace_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = directory(tmp_path)
+    publish(web, counted({"req": (12, 12)}, source="sample"))
+
+    def fail(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "write", fail)
+        failures = Failures()
+        publish_everything(web, counted(), 0, DAY, failures)
+    with pytest.raises(StorageError):
+        failures.raise_any()
+    assert told(web, "req") == "12"
 
 
 def test_a_package_that_gets_an_entry_leaves_its_shard_and_keeps_its_files(web: AllPackagesDir, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import RECORD_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from winnow_dagster.core.badge import BadgeStyle
     from winnow_dagster.core.shard import Shard
     from winnow_dagster.files.operations import Failures, Version
@@ -150,16 +152,20 @@ class AllPackagesDir:
 
     def remove(self) -> None:
         """Remove everything that `*` published, except from the folders of packages that have a page."""
-        for package in sorted(self.names()):
+        self.remove_packages(self.names())
+        for name in self.files():
+            remove(self.shards / name)
+        remove_folder(self.shards)
+
+    def remove_packages(self, packages: Iterable[str]) -> None:
+        """Remove the files of packages that have no page."""
+        for package in sorted(packages):
             folder = self.package_folder(package)
             files = list_names(folder)
             for file in files if RECORD_NAME not in files else ():
                 if file == JSON_NAME or parse_name(file):
                     remove(folder / file)
             remove_folder(folder)
-        for name in self.files():
-            remove(self.shards / name)
-        remove_folder(self.shards)
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -43,22 +43,24 @@ def publish_everything(
     before = web.summary()
     if before and not everything.windows:
         return web.write_summary(replace(before, configured=everything.lengths))
-    if before and mixes_sample(everything.source, before.source):
-        # The log may not know the packages that the sample source made up.
-        web.remove()
-        before = None
     writer = ShardWriter(web, through, failures)
     publication = writer.publication
-    if before and publication.is_replay(before.as_of.values()):
+    is_sample = before is not None and mixes_sample(everything.source, before.source)
+    if before and not is_sample and publication.is_replay(before.as_of.values()):
         return 0
     shards, as_of = dict(before.shards if before else {}), dict[int, date]()
     for key, counts in _count(everything, list(shards)):
         with failures.collect():
             published = web.shard(key)
+            made_up = set[str]()
+            if published and mixes_sample(everything.source, published.source):
+                made_up, published = {*published.packages}, None
             if shard := publication.newest(_choose(counts.shard, published, min_downloads), published):
                 shards[key] = len(shard.packages)
                 for days, window in zip(shard.lengths, shard.windows, strict=True):
                     as_of[days] = max(as_of.get(days, window.as_of), window.as_of)
+                # The log may not know the packages that the sample source made up.
+                web.remove_packages(made_up.difference(shard.packages))
                 writer.write(key, shard, counts)
     publication.flush()
     if before or any(shards.values()):
