@@ -3,7 +3,8 @@
 A `Dimension` has a fixed set of values, and every count has it. Its entry defines the columns of queries and stored
 days, the numbers of a day or window, the parts of published files, the badges and the tables of a page.
 
-An `OpenDimension` may have any value. Winnow reads it only for the entries of the config that ask for a breakdown by it.
+An `OpenDimension` may have any value. Winnow reads it only for the entries of the config that ask for a breakdown by
+it.
 
 This module knows nothing of how Winnow counts or shows them.
 """
