@@ -38,6 +38,9 @@ class ReadPolicy:
     low_days: frozenset[date] = frozenset()
     """Days with suspiciously few downloads whose number of rows the source does not know."""
 
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions by which to break down what each selector selects."""
+
     def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Return whether `selector` is not covered on `day`, or has to be re-read."""
         return not coverage.covers(selector) or self.has_to_reread(day, coverage, selector)
