@@ -129,4 +129,9 @@ class SampleSection(SourceSection):
         return SampleSettings(settle_days=self.settle_days)
 
 
-SAMPLE = Kind(name=SampleSettings.kind, section=SampleSection, open=lambda *_: SampleSource())
+SAMPLE = Kind(
+    name=SampleSettings.kind,
+    section=SampleSection,
+    open=lambda *_: SampleSource(),
+    summary="made-up numbers, to try Winnow",
+)

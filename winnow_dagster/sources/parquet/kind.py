@@ -74,4 +74,10 @@ def _find_problems(settings: ParquetSettings) -> list[str]:
     return [f"source.path: no file at {', '.join(settings.paths)}. Correct the path, or export the files there"]
 
 
-PARQUET = Kind(name=ParquetSettings.kind, section=ParquetSection, open=_open, problems=_find_problems)
+PARQUET = Kind(
+    name=ParquetSettings.kind,
+    section=ParquetSection,
+    open=_open,
+    summary="your own files in the schema of BigQuery's file_downloads",
+    problems=_find_problems,
+)
