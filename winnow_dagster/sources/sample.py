@@ -13,6 +13,7 @@ import polars as pl
 
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import ONE_DAY, Reading
+from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.fields import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 
@@ -134,4 +135,5 @@ SAMPLE = Kind(
     section=SampleSection,
     open=lambda *_: SampleSource(),
     summary="made-up numbers, to try Winnow",
+    usual_breakdowns=USUAL_BREAKDOWNS,
 )
