@@ -26,11 +26,12 @@ from winnow_dagster.instance.opening import open_instance, open_without_history
 from winnow_dagster.instance.runs import OwnRuns, run_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.names import NormalizedName, Selector
+    from winnow_dagster.core.window import WindowCounts, WindowState
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.site.index import Row
 
@@ -60,6 +61,9 @@ class Result:
     remarks: Sequence[str] = ()
     """Remarks on prefixes, which have no row of their own. A remark is not a failure."""
 
+    changed: frozenset[str] = frozenset()
+    """The packages and groups in `rows` with another number than before."""
+
     @property
     def is_current(self) -> bool:
         """Whether every badge of every requested package includes the newest day."""
@@ -83,6 +87,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     """
     winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
     site = claim(winnow)
+    before = {state.package: state.windows for states in winnow.published().values() for state in states}
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
@@ -104,7 +109,10 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     errors += [describe_short(day, judgement) for day, judgement in winnow.short_days().items()]
     remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, winnow.missing())]
-    return Result(rows, list(dict.fromkeys(errors)), remarks)
+    changed = frozenset(
+        row.state.package for row in rows if _numbers(row.state.windows) != _numbers(before.get(row.state.package, ()))
+    )
+    return Result(rows, list(dict.fromkeys(errors)), remarks, changed)
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,10 @@ def claim(winnow: Installation, *, adopt: bool = False) -> str:
         make_writable(folder)
     winnow.refuse_sample_over_real()
     return winnow.ownership.claim(adopt=adopt)
+
+
+def _numbers(windows: Iterable[WindowState]) -> list[WindowCounts]:
+    return [window.counts for window in windows if window.counts]
 
 
 def _alert(winnow: Installation, runs: OwnRuns) -> None:
