@@ -6,7 +6,7 @@ settings, its queries, its prices and its pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from winnow_dagster.core.escaping import visible
@@ -112,6 +112,9 @@ class SourceContext:
     start_date: date
     budget_bytes: float | None
     """The maximum number of bytes that the source may bill in a month; None: no limit."""
+
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions by which to break down each entry's counts."""
 
 
 class SourceSection(Section):
