@@ -14,9 +14,9 @@ from pydantic import Field, GetPydanticSchema, ValidationError
 
 from winnow_dagster.config.errors import ConfigError, describe, read_yaml
 from winnow_dagster.config.packages import (
+    DefaultsSection,
     GroupSection,
     PackageSection,
-    StyleSection,
     find_problems,
     resolve_group,
     resolve_package,
@@ -24,6 +24,7 @@ from winnow_dagster.config.packages import (
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
@@ -96,7 +97,7 @@ class ConfigFile(Section):
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
     alerts: AlertsSection | None = None
-    defaults: StyleSection = StyleSection()
+    defaults: DefaultsSection = DefaultsSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     groups: tuple[GroupSection, ...] = ()
     start_date: StartDate = CI_KNOWN_SINCE
@@ -105,9 +106,9 @@ class ConfigFile(Section):
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
-    "defaults": list(StyleSection.model_fields),
-    "packages": ["name", *StyleSection.model_fields],
-    "groups": ["name", "packages", *StyleSection.model_fields],
+    "defaults": list(DefaultsSection.model_fields),
+    "packages": ["name", *(key for key in PackageSection.model_fields if key != "name")],
+    "groups": ["name", "packages", *(k for k in GroupSection.model_fields if k not in {"name", "packages"})],
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
     "alerts": list(AlertsSection.model_fields),
@@ -170,6 +171,8 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
     output_dir = _place(folder, service.output_dir, credential_file)
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
+    resolved = source.resolve(folder)
+    usual_breakdowns = KINDS[resolved.kind].usual_breakdowns
     return Settings(
         config_file=path,
         folder=folder,
@@ -177,8 +180,8 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         data_dir=data_dir,
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
-        source=source.resolve(folder),
-        packages=tuple(resolve_package(package, file.defaults) for package in file.packages),
+        source=resolved,
+        packages=tuple(resolve_package(p, file.defaults, usual_breakdowns) for p in file.packages),
         start_date=file.start_date,
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,
@@ -215,3 +218,18 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield from find_key_problems(source)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
+    yield from _unknown_breakdowns(content)
+
+
+def _unknown_breakdowns(content: Mapping[str, Any]) -> Iterator[str]:
+    """Find breakdowns by dimensions that the source does not know."""
+    source = content.get("source")
+    kind = KINDS.get(str(source.get("kind"))) if isinstance(source, dict) else None
+    packages = content.get("packages")
+    sections = {"defaults": content.get("defaults")}
+    sections |= {f"packages[{at}]": entry for at, entry in enumerate(packages if isinstance(packages, list) else [])}
+    for place, section in sections.items() if kind else ():
+        given = section.get("breakdowns") if isinstance(section, dict) else None
+        for name in given if isinstance(given, list) else [given]:
+            if kind and name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
+                yield f"{place}.breakdowns: source kind {kind.name} does not know the {name} of a download. Remove it"

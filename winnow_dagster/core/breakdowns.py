@@ -80,6 +80,9 @@ class PackageBreakdowns:
         return Breakdown(dimension, first, window.as_of, honest, ci)
 
 
+NO_BREAKDOWNS = PackageBreakdowns()
+
+
 def count_breakdowns(
     days: Days, members: Mapping[str, Sequence[Selector]], wanted: Mapping[str, Sequence[str]]
 ) -> dict[str, PackageBreakdowns]:

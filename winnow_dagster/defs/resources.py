@@ -147,7 +147,8 @@ class Installation:
         now = self.clock.now()
         recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
         low = frozenset(self.quiet_days(recent).low)
-        return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
+        dimensions = self.settings.dimensions
+        return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low, dimensions)
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
         """Return which of these days have suspiciously few downloads, and which have none."""
@@ -207,14 +208,16 @@ class Installation:
             wanted, covered, self.reader, start=self.settings.start_date, through=through or self.clock.through
         )
 
-    def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
-        """Return a fetch of the counts that these days lack.
+    def fetch(
+        self, days: Collection[date], packages: Collection[str], *, refetch: bool, backfill: Collection[str] = ()
+    ) -> Fetch:
+        """Return a fetch of the counts that these days lack, and of the days that lack a breakdown of `backfill`.
 
         `packages`: the texts of the selectors to ask for; empty for all. Raises RefusedError.
         """
         refuse_future_days(days, self.clock.now())
         chosen = choose_selectors(packages, self.settings.windows)
-        return Fetch(lambda: fetch(self, FetchScope(days, chosen, refetch)))
+        return Fetch(lambda: fetch(self, FetchScope(days, chosen, refetch, frozenset(backfill))))
 
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Store the honest counts of a day, made from raw counts with this coverage. Raises StorageError.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.fields import Section
 
@@ -114,7 +115,7 @@ class SourceContext:
     """The maximum number of bytes that the source may bill in a month; None: no limit."""
 
     dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
-    """The open dimensions by which to break down each entry's counts."""
+    """The open dimensions that Winnow reads for each entry that has any."""
 
 
 class SourceSection(Section):
@@ -189,6 +190,12 @@ class Kind:
 
     needs_google: bool = False
     """Whether the source needs Google credentials."""
+
+    open_dimensions: tuple[str, ...] = tuple(OPEN_DIMENSIONS)
+    """The names of the open dimensions that the source knows."""
+
+    usual_breakdowns: tuple[str, ...] = ()
+    """The open dimensions that Winnow reads if the config does not say. None where they cost money."""
 
     reader_query: ReaderQuery | None = None
     """The query with which readers check a number; None: they have no access to the source."""
