@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.config.settings import CONFIG_NAME
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
-from winnow_dagster.core.days import CountOptions
+from winnow_dagster.core.days import CountOptions, Days
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages, recount
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.coverage import Coverage
-    from winnow_dagster.core.days import Days, Package
+    from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.core.quality import QuietDays
@@ -103,6 +103,12 @@ class Installation:
     def honest(self) -> DayStore:
         """The store of honest counts."""
         return honest_store(self.settings.store_folder)
+
+    def breakdowns(self, days: Collection[date]) -> Days:
+        """Return the breakdowns of the readings whose honest counts are stored."""
+        found, honest = self.raw.load_breakdowns(days), self.honest.coverages(days)
+        coverage = {day: each.within(honest.get(day, NOTHING)) for day, each in found.coverage.items()}
+        return Days(found.counts, coverage, found.by_day)
 
     @cached_property
     def source_rows(self) -> SourceRows:
@@ -251,7 +257,9 @@ class Installation:
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
-        found = PackagesBySelector({key: packages for key, packages in described.items() if key in keys})
+        found = PackagesBySelector(
+            {key: self._with_breakdowns(packages) for key, packages in described.items() if key in keys}
+        )
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:

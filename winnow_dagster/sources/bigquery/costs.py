@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.billing import TIB, format_bytes, month_total
 from winnow_dagster.core.coverage import end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
-from winnow_dagster.sources.bigquery.billing import estimate_plan, learn
+from winnow_dagster.sources.bigquery.billing import Entries, estimate_plan, learn, plan_day
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.sources.interface import PriceList
 from winnow_dagster.store.ledger import ledger_of
@@ -101,22 +102,21 @@ class BigQueryCosts:
 
     def price_of_refetch(self, days: Sequence[date], selectors: Sequence[Selector]) -> str:
         """Return the number of queries, their bytes and their price."""
-        figures = self._figures(self._entries())
-        requests = plan_requests(days, selectors, {}, ReadPolicy(end_of(days[-1])), refetch=True)
+        figures = self._figures(self._ledger())
+        reader = ReadPolicy(end_of(days[-1]), dimensions=self.context.dimensions)
+        requests = plan_requests(days, selectors, {}, reader, refetch=True)
         queries = plan_queries(requests, self.settings.strategy, figures.scan_above)
         size = sum(map(figures.estimate, queries))
         return f"{len(queries)} queries, about {format_bytes(size)}, ${figures.dollars(size):,.2f} above the free tier"
 
     def estimate(self, through: date) -> PriceList:
         """Return the costs by each strategy, with the ledger's figures where it has any."""
-        entries = self._entries()
-        figures = self._figures(entries)
-        windows, start = self.context.windows, self.context.start_date
-        settling = {selector: days for selector, days in windows.items() if selector in self.context.settling}
+        ledger = self._ledger()
+        figures = self._figures(ledger)
         found = {}
         for strategy in STRATEGIES:
-            first_reads, _ = estimate_plan(windows, start, through, strategy, figures)
-            rereads, _ = estimate_plan(settling, start, through, strategy, figures)
+            first_reads = estimate_plan(self._entries, through, strategy, figures)
+            rereads = estimate_plan(self._settling(self._entries), through, strategy, figures)
             found[strategy] = StrategyCosts(first_reads, rereads, figures)
         chosen = self.settings.strategy
         needs_file_names = any(costs.first_reads.needs_file_names for costs in found.values())
@@ -124,7 +124,10 @@ class BigQueryCosts:
             found[chosen].summarise(),
             ("", *(f"{strategy} (set)" if strategy == chosen else strategy for strategy in found)),
             [(title.rstrip(), *map(cell, found.values())) for title, cell in ROWS.items()],
-            list(self._notes(entries, figures, needs_file_names=needs_file_names)),
+            [
+                *self._notes(ledger, figures, needs_file_names=needs_file_names),
+                *self._prices_of_breakdowns(through, figures),
+            ],
             {
                 "strategy": chosen,
                 "free_bytes_per_month": round(figures.free_tib_per_month * TIB),
@@ -138,13 +141,41 @@ class BigQueryCosts:
         from winnow_dagster.sources.bigquery.source import open_bigquery  # noqa: PLC0415
 
         source = open_bigquery(self.settings, self.context)
-        _, queries = estimate_plan(
-            self.context.windows, self.context.start_date, through, self.settings.strategy, source.figures()
-        )
+        queries = plan_day(self._entries, through, self.settings.strategy, source.figures())
         bound = format_bytes(source.dry_run(queries[0]))
         return f"BigQuery's upper bound for one of a day's {len(queries)} queries, clusters not counted in: {bound}"
 
-    def _entries(self) -> list[Entry]:
+    @property
+    def _entries(self) -> Entries:
+        return Entries(self.context.windows, self.context.start_date, self.context.dimensions)
+
+    def _settling(self, entries: Entries) -> Entries:
+        """Return the entries whose days Winnow re-reads."""
+        return replace(entries, windows={s: days for s, days in entries.windows.items() if s in self.context.settling})
+
+    def _prices_of_breakdowns(self, through: date, figures: Figures) -> Iterator[str]:
+        """Yield a line on what each breakdown adds to a month, for the entries that have it or could have it."""
+        for name in OPEN_DIMENSIONS:
+            reading = [selector for selector, names in self.context.dimensions.items() if name in names]
+            others = [selector for selector in self.context.windows if not selector.is_all]
+            priced = reading or others or list(self.context.windows)
+            without = self._month_bytes(priced, (), through, figures)
+            more = self._month_bytes(priced, (name,), through, figures) - without
+            yield (
+                f"breakdown by {name}: +{more / without:.0%}, {format_bytes(more)} in each later month "
+                f"({len(priced)} entries, {'included above' if reading else 'not read'})"
+            )
+
+    def _month_bytes(
+        self, selectors: Sequence[Selector], names: tuple[str, ...], through: date, figures: Figures
+    ) -> float:
+        """Return the bytes of a month's readings and re-reads of these entries with these breakdowns."""
+        windows = {selector: self.context.windows[selector] for selector in selectors}
+        entries = Entries(windows, self.context.start_date, dict.fromkeys(selectors, names))
+        both = [plan_day(e, through, self.settings.strategy, figures) for e in (entries, self._settling(entries))]
+        return 30 * sum(figures.estimate(query) for queries in both for query in queries)
+
+    def _ledger(self) -> list[Entry]:
         return ledger_of(self.context.data_dir).entries()
 
     def _figures(self, entries: Sequence[Entry]) -> Figures:
