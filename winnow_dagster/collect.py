@@ -43,7 +43,7 @@ COUNTS = ("raw_downloads", "honest_downloads")
 class Progress(Protocol):
     """The observer of a collect's progress."""
 
-    def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
+    def begin(self, gaps: Sequence[Gap], rereads: Sequence[Gap]) -> None:
         """Report the gaps that Winnow is about to read, and the days that the user asked to re-read."""
         ...
 
@@ -79,6 +79,9 @@ class Scope:
     refetch: tuple[date, date] | None = None
     """The first and last day to re-read."""
 
+    backfill: tuple[str, ...] = ()
+    """Open dimensions: re-read the days of the longest window that lack one of them."""
+
 
 def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
     """Re-read the days that the user doubts, fill the gaps of the packages, and publish every package.
@@ -91,8 +94,10 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    doubted = Gap(*scope.refetch, tuple(selectors)) if scope.refetch else None
-    task = _Task(winnow, site, selectors, doubted, progress, "DEBUG" if verbose else "CRITICAL")
+    rereads = [Gap(*scope.refetch, tuple(selectors))] if scope.refetch else []
+    rereads += winnow.gaps_to_backfill(selectors, scope.backfill)
+    how = {"refetch": bool(scope.refetch), "backfill": list(scope.backfill)}
+    task = _Task(winnow, site, selectors, rereads, how, progress, "DEBUG" if verbose else "CRITICAL")
     try:
         with open_instance(settings) as instance:
             own = OwnRuns(instance, site)
@@ -122,19 +127,23 @@ class _Task:
     winnow: Installation
     site: str
     selectors: Sequence[Selector]
-    doubted: Gap | None
+    rereads: Sequence[Gap]
+    how_to_reread: Mapping[str, object]
+    """The config of `raw_downloads` for the re-reads."""
+
     progress: Progress
     log_level: str
 
     def run(self, instance: dg.DagsterInstance) -> list[str]:
-        """Re-read the doubted days, fill the gaps and publish. Return why whole steps failed."""
+        """Re-read the days that the user asks for, fill the gaps and publish. Return why whole steps failed."""
         winnow = self.winnow
         runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.site, self.log_level)
         errors: list[str] = []
         gaps = winnow.gaps(self.selectors)
-        self.progress.begin(gaps, self.doubted)
-        for gap in (*([self.doubted] if self.doubted else []), *gaps):
-            chosen = {"packages": [str(s) for s in gap.selectors], "refetch": gap is self.doubted}
+        self.progress.begin(gaps, self.rereads)
+        steps = [(gap, self.how_to_reread) for gap in self.rereads] + [(gap, {}) for gap in gaps]
+        for gap, how in steps:
+            chosen = {"packages": [str(s) for s in gap.selectors], **how}
             errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
             if errors:
                 # The source answered nothing. It would refuse the other days too.

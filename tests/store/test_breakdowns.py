@@ -148,10 +148,10 @@ def test_a_crash_between_the_two_files_of_a_day_loses_nothing(store: RawStore, m
         again.merge()
 
 
-def test_a_damaged_file_of_breakdowns_makes_them_unknown_and_leaves_the_counts(store: RawStore) -> None:
+def test_a_damaged_file_of_breakdowns_makes_them_unknown_and_leaves_the_counts(store: RawStore, tmp_path: Path) -> None:
     store.add_reading(reading(A, {"3.12": 5}), AT)
     store.merge()
-    (store.breakdowns.folder / f"{DAY}.parquet").write_bytes(b"torn")
+    (tmp_path / "breakdowns" / f"{DAY}.parquet").write_bytes(b"torn")
     again = raw_store(store.files.folder.parent)
     assert values_of(again) is None
     assert again.load([DAY]).counts.collect()["downloads"].to_list() == [5]

@@ -10,6 +10,7 @@ import click
 
 from winnow_dagster.cli.errors import CURRENT, INCOMPLETE, UNUSABLE, Failure
 from winnow_dagster.cli.options import (
+    check_backfill,
     complete_package,
     config_option,
     find_configured,
@@ -21,6 +22,7 @@ from winnow_dagster.cli.options import (
     quiet_option,
 )
 from winnow_dagster.config.loading import ConfigError
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.files.errors import StorageError
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 @click.option(
     "--refetch", metavar="DAY[..DAY]", help="Re-read this day or this range of days. Print first what that costs."
 )
+@click.option(
+    "--backfill",
+    multiple=True,
+    type=click.Choice(tuple(OPEN_DIMENSIONS)),
+    help="Re-read the days that were read without this breakdown. Print first what that costs. May be repeated.",
+)
 @click.option("--adopt", is_flag=True, help="Take over output_dir from another config, or after its data_dir was lost.")
 @json_option
 @quiet_option
@@ -50,6 +58,7 @@ def collect_command(  # noqa: PLR0913 - an option each
     through: str | None,
     packages: tuple[str, ...],
     refetch: str | None,
+    backfill: tuple[str, ...],
     *,
     adopt: bool,
     as_json: bool,
@@ -65,6 +74,7 @@ def collect_command(  # noqa: PLR0913 - an option each
     settings = load(config_path)
     newest = parse_day("--through", through, settings) if through else None
     again = parse_range("--refetch", refetch, settings) if refetch else None
+    check_backfill(backfill, settings, is_refetch=again is not None)
     names = [find_configured("--package", name, settings) for name in packages]
     with importing():
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - imported late
@@ -78,7 +88,7 @@ def collect_command(  # noqa: PLR0913 - an option each
         if adopt:
             collecting.claim(Installation(settings), adopt=True)
         with ProgressReporter(settings, quiet=quiet or as_json) as progress:
-            scope = collecting.Scope(newest, names, again)
+            scope = collecting.Scope(newest, names, again, backfill)
             result = collecting.collect(settings, scope, progress=progress, verbose=verbose)
     except (ConfigError, SampleOverRealError) as error:
         raise Failure(str(error), UNUSABLE) from None

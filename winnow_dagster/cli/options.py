@@ -18,7 +18,7 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import NormalizedName, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from winnow_dagster.config.settings import Settings
 
@@ -86,6 +86,15 @@ def parse_range(option: str, text: str, settings: Settings) -> tuple[date, date]
     if last < first:
         raise Failure(f"{option}: {last} is before {first}. Write the older day first", UNUSABLE)
     return first, last
+
+
+def check_backfill(names: Collection[str], settings: Settings, *, is_refetch: bool) -> None:
+    """Exit if no package has one of these breakdowns, or if other days are re-read too."""
+    for name in names:
+        if not any(name in dimensions for dimensions in settings.dimensions.values()):
+            raise Failure(f"--backfill: no package has this breakdown. Write `breakdowns: [{name}]` first", UNUSABLE)
+    if names and is_refetch:
+        raise Failure("--backfill: --refetch reads its days with every breakdown. Give one of the two", UNUSABLE)
 
 
 def parse_name(option: str, text: str) -> NormalizedName:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.breakdowns import count_breakdowns, days_to_count
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.breakdowns import PackageBreakdowns, PublishedBreakdowns
+    from winnow_dagster.core.days import Package
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.resources import Installation
 
@@ -41,6 +43,11 @@ def count_for(
         }
     )
     return count_breakdowns(winnow.breakdowns(days), members, wanted)
+
+
+def with_breakdowns(packages: Iterable[Package], found: Mapping[str, PackageBreakdowns]) -> list[Package]:
+    """Return these packages with their breakdowns."""
+    return [replace(p, breakdowns=found.get(p.state.package, p.breakdowns)) for p in packages]
 
 
 def _dimensions(name: str, settings: Settings) -> Sequence[str]:

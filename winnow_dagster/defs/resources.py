@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,10 +14,11 @@ from winnow_dagster.core.days import CountOptions, Days
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages, recount
-from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
+from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_backfill, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
+from winnow_dagster.defs.breakdowns import count_for, with_breakdowns
 from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from winnow_dagster.config.settings import Settings
+    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
@@ -215,6 +217,12 @@ class Installation:
             wanted, covered, self.reader, start=self.settings.start_date, through=through or self.clock.through
         )
 
+    def gaps_to_backfill(self, selectors: Collection[Selector], dimensions: Collection[str]) -> list[Gap]:
+        """Return the days of the longest window of these selectors that were read without one of these dimensions."""
+        wanted = {s: days for s, days in self.settings.longest_windows.items() if s in selectors}
+        reader = replace(self.reader, backfill=frozenset(dimensions))
+        return find_backfill(wanted, self._covered(), reader, self.clock.through) if dimensions else []
+
     def fetch(
         self, days: Collection[date], packages: Collection[str], *, refetch: bool, backfill: Collection[str] = ()
     ) -> Fetch:
@@ -258,10 +266,13 @@ class Installation:
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
-        found = PackagesBySelector(
-            {key: self._with_breakdowns(packages) for key, packages in described.items() if key in keys}
-        )
+        chosen = {key: packages for key, packages in described.items() if key in keys}
+        breakdowns = self._breakdowns_of(package.state for packages in chosen.values() for package in packages)
+        found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
+
+    def _breakdowns_of(self, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
+        return count_for(self, states, {})
 
     def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
         """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""

@@ -49,11 +49,11 @@ class ProgressReporter:
         costs = costs_of(self._settings.source, self._settings.source_context)
         return costs.summarise(self.cost) if costs and self.cost.queries else ""
 
-    def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
+    def begin(self, gaps: Sequence[Gap], rereads: Sequence[Gap]) -> None:
         """Print what Winnow is about to read, and the cost of re-reads."""
-        if doubted:
-            self._console.print(_refetch_line(self._settings, doubted), markup=False, soft_wrap=True)
-            gaps = [doubted, *gaps]
+        for gap in rereads:
+            self._console.print(_reread_line(self._settings, gap), markup=False, soft_wrap=True)
+        gaps = [*rereads, *gaps]
         self._bar.update(self._task, total=sum(gap.days * len(gap.selectors) for gap in gaps), visible=bool(gaps))
         for gap in gaps if not self._console.is_terminal else ():
             packages = f"{len(gap.selectors)} {'entry' if len(gap.selectors) == 1 else 'entries'} of packages"
@@ -78,11 +78,10 @@ class ProgressReporter:
             self._console.print(line, markup=False, soft_wrap=True)
 
 
-def _refetch_line(settings: Settings, doubted: Gap) -> str:
+def _reread_line(settings: Settings, gap: Gap) -> str:
     """Return a line on the days to re-read, and their cost."""
-    what = f"reading {doubted.first} to {doubted.last} again"
+    what = f"reading {gap.first} to {gap.last} again"
     costs = costs_of(settings.source, settings.source_context)
     if costs is None:
         return f"{what}: {settings.source.kind} costs nothing"
-    days = days_between(doubted.first, doubted.last)
-    return f"{what}: {costs.price_of_refetch(days, doubted.selectors)}"
+    return f"{what}: {costs.price_of_refetch(days_between(gap.first, gap.last), gap.selectors)}"
