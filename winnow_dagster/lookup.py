@@ -74,16 +74,15 @@ def find_stored(
             problem = describe_problem(state, through)
             if problem and isinstance(which, Selector):
                 problem = missing.get(str(selector_of(state.package, settings.windows)), problem)
-            counts, members = state.headline.counts, _members(which, state.package)
+            counts, members = (
+                state.headline.counts,
+                which.members if isinstance(which, Group) else (Selector(state.package),),
+            )
             days = days_between(counts.window.first_day, counts.window.as_of) if counts and by else []
-            stored = winnow.raw.load_breakdowns(days) if days else None
+            stored = winnow.breakdowns(days) if days else None
             broken_down = _break_down(stored, members, state.package, counts.window, by) if stored and counts else {}
             found.append(Found(package, is_stored=True, problem=problem, breakdowns=broken_down))
     return found
-
-
-def _members(which: Selector | Group, package: str) -> tuple[Selector, ...]:
-    return which.members if isinstance(which, Group) else (Selector(package),)
 
 
 def _break_down(

@@ -73,7 +73,7 @@ def spark(counts: Sequence[int | None], marks: str, width: int) -> str:
 
     With more days than marks, each mark is the average of several days.
     """
-    size = -(-len(counts) // width)
+    size = max(1, -(-len(counts) // width))
     # The last mark has as many days as the others, so the newest days look like the rest.
     parts = [counts[max(0, end - size) : end] for end in range(len(counts), 0, -size)][::-1]
     known = [[count for count in part if count is not None] for part in parts]

@@ -5,24 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rich.columns import Columns
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Column, Table
-from rich.text import Text
-
 from winnow_dagster.core.badge import format_count, format_share
 from winnow_dagster.core.categories import CATEGORIES
-from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS
-from winnow_dagster.core.escaping import for_terminal
+from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.escaping import for_terminal, visible
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark
 from winnow_dagster.output import Output
+from winnow_dagster.report.blocks import Block, Line, side_by_side
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.record import format_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from winnow_dagster.core.breakdowns import Breakdown
     from winnow_dagster.core.trend import Change
@@ -30,11 +25,16 @@ if TYPE_CHECKING:
     from winnow_dagster.lookup import Found
 
 WIDTH = 80
-"""The width in a log, and the most that this uses on a terminal."""
+"""The width of the output on a terminal and in a log."""
+
+INDENT = "  "
 
 SPARK_WIDTH = 60
 MAX_VALUES = 8
 """The number of values of a breakdown that are shown unless the user asks for it."""
+
+MAX_UNLISTED = 3
+"""The number of unlisted installers that are named."""
 
 UNKNOWN = "-"
 NOT_SAID = "not said"
@@ -42,23 +42,17 @@ NOT_SAID = "not said"
 
 def print_numbers(found: Sequence[Found], *, in_full: bool) -> None:
     """Print the numbers of each package. `in_full`: print all values of breakdowns."""
-    stream = Output(sys.stdout)
-    out = Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH)  # type: ignore[arg-type]
-    for at, each in enumerate(found):
-        if at:
-            out.print()
-        for line in _lines(each, out):
-            out.print(Text(for_terminal(line)), soft_wrap=line.startswith("  ! "))
-        counts = each.package.state.headline.counts
-        if counts:
-            out.print()
-            out.print(Padding(Columns(_tables(counts, each, in_full=in_full), padding=(0, 2)), (0, 0, 0, 2)))
-            for installer, downloads in sorted((counts.unlisted or {}).items(), key=lambda item: -item[1])[:1]:
-                line = f"  other: {downloads:,} by {installer} and {len(counts.unlisted or {}) - 1} more installers"
-                out.print(Text(for_terminal(line)))
+    out = Output(sys.stdout)
+    marks = BLOCKS if _can_encode(out, BLOCKS) else ASCII
+    blank: list[str] = []
+    for each in found:
+        for line in (*blank, *_lines(each, marks), *_tables(each, in_full=in_full)):
+            out.write(for_terminal(line) + "\n")
+        blank = [""]
+    out.flush()
 
 
-def _lines(found: Found, out: Console) -> Iterator[str]:
+def _lines(found: Found, marks: str) -> Iterator[str]:
     state = found.package.state
     window, counts = state.headline, state.headline.counts
     name = state.package.removeprefix(GROUP_FOLDER)
@@ -67,12 +61,11 @@ def _lines(found: Found, out: Console) -> Iterator[str]:
         yield f"{name}{sample}: no number yet, {window.covered_days} of {name_window(window)} are read"
     else:
         days = counts.window
-        yield f"{name}{sample}: {format_count(counts.honest)} installs in {name_window(window)}"
+        yield f"{name}{sample}: {format_count(counts.honest)} install{'s' * (counts.honest != 1)} in {name_window(window)}"
         share = format_share(counts.honest, counts.raw)
         yield f"  {counts.honest:,} honest of {counts.raw:,} downloads ({share}), {days.first_day} to {days.as_of}"
         change = compare(found.package.history, days)
         yield f"  {_change(counts, change)}"
-        marks = BLOCKS if _can_encode(out, BLOCKS) else ASCII
         yield f"  {spark(list(daily(found.package.history, days).values()), marks, SPARK_WIDTH)}"
         for day in counts.short_days:
             yield f"  ! PyPI's log lacks rows of {day}"
@@ -88,7 +81,7 @@ def _change(counts: WindowCounts, change: Change) -> str:
     return f"{told} against {change.honest:,} from {change.before.first_day} to {change.before.as_of}"
 
 
-def _can_encode(out: Console, text: str) -> bool:
+def _can_encode(out: Output, text: str) -> bool:
     try:
         text.encode(out.encoding)
     except (UnicodeEncodeError, LookupError):
@@ -96,17 +89,31 @@ def _can_encode(out: Console, text: str) -> bool:
     return True
 
 
-def _tables(counts: WindowCounts, found: Found, *, in_full: bool) -> list[Table]:
+def _tables(found: Found, *, in_full: bool) -> Iterator[str]:
+    """Yield an empty line, then the tables of a window side by side; nothing without a window."""
+    counts = found.package.state.headline.counts
+    if counts is None:
+        return
     numbers = counts.numbers
-    tables = [_table("category", [(name, numbers.get(name)) for name in CATEGORIES], counts.raw)]
+    blocks = [_block("category", [(name, numbers.get(name)) for name in CATEGORIES], counts.raw)]
     for dimension in DIMENSIONS:
-        rows = [(dimension.values.get(k, "other"), numbers.get(dimension.number(k))) for k in dimension.keys]
-        tables.append(_table(f"honest, by {dimension.name}", rows, counts.honest))
+        rows = [(dimension.values.get(key, "other"), numbers.get(dimension.number(key))) for key in dimension.keys]
+        blocks.append(_block(f"honest, by {dimension.name}", rows, counts.honest))
     for name, breakdown in found.breakdowns.items():
         since = "" if breakdown.first_day == counts.window.first_day else f" since {breakdown.first_day}"
-        title = f"honest, by {OPEN_DIMENSIONS[name].title.lower()}{since}"
-        tables.append(_table(title, list(_values(breakdown, in_full=in_full)), sum(breakdown.honest.values())))
-    return tables
+        title = f"honest, by {name.replace('_', ' ')}{since}"
+        blocks.append(_block(title, _values(breakdown, in_full=in_full), sum(breakdown.honest.values())))
+    yield ""
+    for line in side_by_side(blocks, WIDTH - len(INDENT)):
+        yield INDENT + line if line else line
+    if counts.unlisted:
+        yield f"{INDENT}other: {_name_unlisted(counts.unlisted)}"
+
+
+def _name_unlisted(unlisted: Mapping[str, int]) -> str:
+    ordered = sorted(unlisted.items(), key=lambda item: (-item[1], item[0]))
+    named = ", ".join(f"{name} {downloads:,}" for name, downloads in ordered[:MAX_UNLISTED])
+    return named + (f", and {len(ordered) - MAX_UNLISTED} more" if len(ordered) > MAX_UNLISTED else "")
 
 
 def _values(breakdown: Breakdown, *, in_full: bool) -> Iterator[tuple[str, int]]:
@@ -117,14 +124,17 @@ def _values(breakdown: Breakdown, *, in_full: bool) -> Iterator[tuple[str, int]]
         yield f"{len(rest)} others", sum(count for _, count in rest)
 
 
-def _table(title: str, rows: Iterable[tuple[str, int | None]], whole: int) -> Table:
-    table = Table(
-        Column(title, overflow="fold"), Column(justify="right"), Column(justify="right"), box=None, padding=(0, 1, 0, 0)
-    )
-    for name, count in rows:
-        share = "" if count is None else format_share(count, whole) if whole else ""
-        table.add_row(Text(for_terminal(name)), UNKNOWN if count is None else f"{count:,}", share)
-    return table
+def _block(title: str, rows: Iterable[tuple[str, int | None]], whole: int) -> Block:
+    return Block(title, [Line(visible(name), _number(count), _share(count, whole)) for name, count in rows])
+
+
+def _number(count: int | None) -> str:
+    """Return a count in full, or a hyphen if it is unknown: a log may not have the dash of pages."""
+    return UNKNOWN if count is None else f"{count:,}"
+
+
+def _share(count: int | None, whole: int) -> str:
+    return "" if count is None or not whole else format_share(count, whole)
 
 
 def numbers_as_json(found: Sequence[Found]) -> dict[str, object]:
