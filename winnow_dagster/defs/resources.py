@@ -178,7 +178,8 @@ class Installation:
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
         """Return the judgement of each day whose number of rows at the source is known."""
-        judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
+        rows = {day: known.rows for day, known in self.source_rows.load().items()}
+        judged = judge_days(rows, self.settings.source.counted_rows)
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:

@@ -113,6 +113,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         along=along.where if along else "",
+        honest_ci=along.honest_ci if along else "",
         query=_query(state, headline, along) if headline and along else "",
     )
 
