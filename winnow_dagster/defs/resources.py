@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from winnow_dagster.config.settings import Settings
-    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
@@ -187,7 +186,8 @@ class Installation:
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
         """Return the judgement of each day whose number of rows at the source is known."""
-        judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
+        rows = {day: known.rows for day, known in self.source_rows.load().items()}
+        judged = judge_days(rows, self.settings.source.counted_rows)
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:
@@ -266,12 +266,9 @@ class Installation:
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         chosen = {key: packages for key, packages in described.items() if key in keys}
-        breakdowns = self._breakdowns_of(package.state for packages in chosen.values() for package in packages)
+        breakdowns = count_for(self, (package.state for packages in chosen.values() for package in packages))
         found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
-
-    def _breakdowns_of(self, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
-        return count_for(self, states, {})
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
         """Return the packages of `*`, not counted yet; None without `*`. `in_full`: those with a page."""

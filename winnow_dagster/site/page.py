@@ -119,6 +119,7 @@ def format_page(
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         along=along.where if along else "",
+        honest_ci=along.honest_ci if along else "",
         query=_query(state, headline, along) if headline and along else "",
     )
 
