@@ -17,18 +17,72 @@ from winnow_dagster.sources.interface import PriceList
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from winnow_dagster.core.billing import Columns, Entry
     from winnow_dagster.core.coverage import Cost
     from winnow_dagster.core.names import Selector
-    from winnow_dagster.sources.bigquery.billing import Figures
+    from winnow_dagster.sources.bigquery.billing import Estimate, Figures
     from winnow_dagster.sources.bigquery.settings import BigQuerySettings
     from winnow_dagster.sources.interface import SourceContext
 
-TITLES = (
-    "strategy", "first fill", "a day", "a month", "settling", "first month", "later months", "queries: fill", "a day",
-)  # fmt: skip
+ROWS: Mapping[str, Callable[[StrategyCosts], str]] = {
+    "first fill": lambda c: format_bytes(c.first_reads.fill_bytes),
+    "a day": lambda c: format_bytes(c.first_reads.day_bytes),
+    "a month": lambda c: format_bytes(c.first_reads.month_bytes),
+    "re-reads a month": lambda c: format_bytes(c.rereads.month_bytes),
+    "first month": lambda c: format_bytes(c.first_month),
+    "  above the free tier": lambda c: f"${c.price(c.first_month):,.2f}",
+    "later months": lambda c: format_bytes(c.later_month),
+    "  above the free tier ": lambda c: f"${c.price(c.later_month):,.2f}",
+    "queries, first fill": lambda c: str(c.first_reads.fill_queries),
+    "queries, a day": lambda c: str(c.first_reads.day_queries),
+}
+"""The rows of the table of `winnow estimate`, which has a column for each strategy."""
+
+
+@dataclass(frozen=True)
+class StrategyCosts:
+    """The costs of a config by one strategy."""
+
+    first_reads: Estimate
+    rereads: Estimate
+    figures: Figures
+
+    @property
+    def later_month(self) -> float:
+        """The bytes of a month of 30 days, with re-reads."""
+        return self.first_reads.month_bytes + self.rereads.month_bytes
+
+    @property
+    def first_month(self) -> float:
+        """The bytes of the month of the first fill."""
+        return self.first_reads.fill_bytes + self.later_month
+
+    def price(self, size: float) -> float:
+        """Return the dollars for a month's bytes above the free tier."""
+        return self.figures.dollars(max(0.0, size - self.figures.free_tib_per_month * TIB))
+
+    def summarise(self) -> str:
+        """Return the costs of a month in a phrase."""
+        first, later, free = self.first_month, self.later_month, self.figures.free_tib_per_month
+        if free and max(first, later) <= free * TIB:
+            tier = "the free TiB" if free == 1 else f"the free {free:g} TiB"
+            shares = (f"{100 * size / (free * TIB):.0f} %" for size in (first, later))
+            return f"free ({next(shares)} of {tier} in the first month, {next(shares)} after)"
+        return (
+            f"${self.price(later):,.2f} a month for {format_bytes(later)}, and ${self.price(first):,.2f} "
+            f"in the first month for {format_bytes(first)}"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the costs as JSON values."""
+        return {
+            "first_fill": {"bytes": round(self.first_reads.fill_bytes), "queries": self.first_reads.fill_queries},
+            "day": {"bytes": round(self.first_reads.day_bytes), "queries": self.first_reads.day_queries},
+            "first_month": {"bytes": round(self.first_month), "dollars": round(self.price(self.first_month), 2)},
+            "later_month": {"bytes": round(self.later_month), "dollars": round(self.price(self.later_month), 2)},
+        }
 
 
 @dataclass(frozen=True)
@@ -59,29 +113,27 @@ class BigQueryCosts:
         """Return the costs by each strategy, with the ledger's figures where it has any."""
         ledger = self._ledger()
         figures = self._figures(ledger)
-        rows: list[Sequence[str]] = []
-        needs_file_names = False
+        found = {}
         for strategy in STRATEGIES:
-            found = estimate_plan(self._entries, through, strategy, figures)
-            second = estimate_plan(self._settling(self._entries), through, strategy, figures)
-            later = found.month_bytes + second.month_bytes
-            needs_file_names |= found.needs_file_names
-            rows.append((
-                strategy + (" (set)" if strategy == self.settings.strategy else ""),
-                format_bytes(found.fill_bytes),
-                format_bytes(found.day_bytes),
-                format_bytes(found.month_bytes),
-                format_bytes(second.month_bytes),
-                _price(found.fill_bytes + later, figures),
-                _price(later, figures),
-                str(found.fill_queries),
-                str(found.day_queries),
-            ))  # fmt: skip
-        notes = [
-            *self._notes(ledger, figures, needs_file_names=needs_file_names),
-            *self._prices_of_breakdowns(through, figures),
-        ]
-        return PriceList(TITLES, rows, notes)
+            first_reads = estimate_plan(self._entries, through, strategy, figures)
+            rereads = estimate_plan(self._settling(self._entries), through, strategy, figures)
+            found[strategy] = StrategyCosts(first_reads, rereads, figures)
+        chosen = self.settings.strategy
+        needs_file_names = any(costs.first_reads.needs_file_names for costs in found.values())
+        return PriceList(
+            found[chosen].summarise(),
+            ("", *(f"{strategy} (set)" if strategy == chosen else strategy for strategy in found)),
+            [(title.rstrip(), *map(cell, found.values())) for title, cell in ROWS.items()],
+            [
+                *self._notes(ledger, figures, needs_file_names=needs_file_names),
+                *self._prices_of_breakdowns(through, figures),
+            ],
+            {
+                "strategy": chosen,
+                "free_bytes_per_month": round(figures.free_tib_per_month * TIB),
+                "strategies": {strategy: costs.as_json() for strategy, costs in found.items()},
+            },
+        )
 
     def upper_bound(self, through: date) -> str:
         """Return BigQuery's upper bound for the queries of one day. Raises SourceError."""
@@ -152,10 +204,3 @@ def _sizes(figures: Figures, columns: Columns, days: str) -> Iterator[str]:
     package, scan = figures.package_day(columns), figures.scan_day(columns)
     yield f"{format_bytes(package)} per package and day{days}: from {known[columns in figures.learned_package_days]}"
     yield f"{format_bytes(scan)} per scan of a day{days}: from {known[columns in figures.learned_scan_days]}"
-
-
-def _price(size: float, figures: Figures) -> str:
-    """Return a month's bytes, their price above the free tier, and their share of it."""
-    free = figures.free_tib_per_month * TIB
-    share = f", {size / free:.0%} of free" if free else ""
-    return f"{format_bytes(size)}, ${figures.dollars(max(0.0, size - free)):,.2f}{share}"
