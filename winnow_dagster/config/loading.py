@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, ValidationError
 
-from winnow_dagster.config.errors import ConfigError, describe, read_yaml
+from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
     DefaultsSection,
     GroupSection,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
 
-__all__ = ["CONFIG_NAME", "ConfigError", "load_settings"]
+__all__ = ["CONFIG_NAME", "ConfigError", "load_settings", "parse_settings"]
 
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
@@ -132,8 +132,15 @@ def load_settings(path: Path | None = None) -> Settings:
         if problems := list(find_exposed(settings)):
             raise ConfigError(settings.folder, problems)
         return settings
-    content = read_yaml(path)
-    path = path.absolute()
+    return _validate(read_yaml(path), path.absolute())
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Return the settings of a config with this text, which need not be at `path` yet. Raises ConfigError."""
+    return _validate(parse_yaml(text, path), path.absolute())
+
+
+def _validate(content: Mapping[str, Any], path: Path) -> Settings:
     problems = [*_cross_problems(content), *_exposed(content, path)]
     try:
         file = ConfigFile.model_validate(content)

@@ -166,6 +166,23 @@ def find_gaps(
     return [*_group(missing), *_group(again), *_group(marked), *_group(legacy)]
 
 
+def find_backfill(
+    longest: Mapping[Selector, int], stored: Mapping[date, Coverage], reader: ReadPolicy, through: date
+) -> list[Gap]:
+    """Return the covered days of each selector's longest window up to `through` that lack a dimension to backfill."""
+    wanted = {
+        day: tuple(
+            s for s, days in longest.items() if reader.has_to_backfill(stored[day], s) and _is_in(day, days, through)
+        )
+        for day in sorted(stored)
+    }
+    return _group(wanted)
+
+
+def _is_in(day: date, days: int, through: date) -> bool:
+    return 0 <= (through - day).days < days
+
+
 def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
     """Join contiguous days, oldest first, with the same selectors."""
     gaps: list[Gap] = []

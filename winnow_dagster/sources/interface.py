@@ -139,11 +139,14 @@ class SourceSection(Section):
 
 @dataclass(frozen=True)
 class PriceList:
-    """The table of `winnow estimate` and the lines below it."""
+    """What `winnow estimate` prints: a phrase that sums up, a table, and lines below it."""
 
+    summary: str
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str]
+    content: Mapping[str, object]
+    """The same as JSON values."""
 
 
 class Costs(Protocol):
@@ -178,6 +181,9 @@ class Kind:
     section: type[SourceSection]
     open: Callable[[Any, SourceContext], Source]
     """Returns the source without opening a file or connection: the first request does that."""
+
+    summary: str
+    """What the source is and needs, in a phrase for users who choose one."""
 
     costs: Callable[[Any, SourceContext], Costs] | None = None
     """Returns the costs; None: the source is free."""

@@ -134,5 +134,6 @@ SAMPLE = Kind(
     name=SampleSettings.kind,
     section=SampleSection,
     open=lambda *_: SampleSource(),
+    summary="made-up numbers, to try Winnow",
     usual_breakdowns=USUAL_BREAKDOWNS,
 )

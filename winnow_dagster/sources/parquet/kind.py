@@ -79,6 +79,7 @@ PARQUET = Kind(
     name=ParquetSettings.kind,
     section=ParquetSection,
     open=_open,
+    summary="your own files in the schema of BigQuery's file_downloads",
     usual_breakdowns=USUAL_BREAKDOWNS,
     problems=_find_problems,
 )
