@@ -45,7 +45,6 @@ def breakdowns(
 
 def believable(days: int, *, honest: int = 4000, known: int | None = None) -> PackageBreakdowns:
     """Return breakdowns by all dimensions in which CI runs every Python and people run the recent ones."""
-    dice = random.Random(20)
     found: dict[date, dict[str, dict[str, Counts]]] = {}
     releases = {f"{major}.{minor}.0": 400 - 40 * (7 * major + minor) for major in (0, 1) for minor in range(7)}
     for n in reversed(range(days if known is None else known)):
