@@ -82,6 +82,13 @@ class PackageBreakdowns:
         ci = {value: count for value, count in summed.select("value", "ci").iter_rows() if count}
         return Breakdown(dimension, first, window.as_of, honest, ci)
 
+    def within(self, days: Mapping[str, Collection[date]]) -> PackageBreakdowns:
+        """Return the breakdowns of these days by dimension, without the time of their readings."""
+        kept = {name: sorted(set(known).intersection(days.get(name, ()))) for name, known in self.known.items()}
+        there = [pl.col("dimension").eq(name) & pl.col("date").is_in(found) for name, found in kept.items()]
+        values = self.values.filter(pl.any_horizontal(there)) if there else self.values.clear()
+        return PackageBreakdowns(tuple(name for name in self.dimensions if name in days), values, kept)
+
 
 NO_BREAKDOWNS = PackageBreakdowns()
 

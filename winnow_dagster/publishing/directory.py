@@ -27,8 +27,8 @@ from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
 from winnow_dagster.publishing.publication import Publication, refuse_sample_over_real
 from winnow_dagster.publishing.shards import publish_everything, refresh_everything
+from winnow_dagster.site.breakdown_files import BREAKDOWN_FILES, parse_breakdowns
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
-from winnow_dagster.site.breakdown_files import parse_breakdowns
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
@@ -100,8 +100,8 @@ class WebDir:
                 if name not in of_all and exists(folder / name / RECORD_NAME):
                     yield prefix + name
 
-    def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
-        """In a bucket, download the packages' files with this suffix in parallel."""
+    def read_ahead(self, packages: Iterable[str], suffix: str | tuple[str, ...] = (".json", *BREAKDOWN_FILES)) -> None:
+        """In a bucket, download the packages' files whose names end so, in parallel. By default, those to merge."""
         folders = (self.folder / name for name in packages)
         files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
         read_ahead(self.folder, files)
