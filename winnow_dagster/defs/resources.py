@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.names import Group
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
@@ -269,6 +270,11 @@ class Installation:
         breakdowns = count_for(self, (package.state for packages in chosen.values() for package in packages))
         found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
+
+    def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
+        """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""
+        raw = self.trusted(self.raw.coverages(self.raw.stored_days()))
+        return describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through))
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
         """Return the packages of `*`, not counted yet; None without `*`. `in_full`: those with a page."""
