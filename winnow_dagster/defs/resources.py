@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from winnow_dagster.config.settings import Settings
-    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
@@ -123,7 +122,7 @@ class Installation:
         """The web directory."""
         s = self.settings
         reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries)
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -188,7 +187,8 @@ class Installation:
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
         """Return the judgement of each day whose number of rows at the source is known."""
-        judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
+        rows = {day: known.rows for day, known in self.source_rows.load().items()}
+        judged = judge_days(rows, self.settings.source.counted_rows)
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:
@@ -267,12 +267,9 @@ class Installation:
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         chosen = {key: packages for key, packages in described.items() if key in keys}
-        breakdowns = self._breakdowns_of(package.state for packages in chosen.values() for package in packages)
+        breakdowns = count_for(self, (package.state for packages in chosen.values() for package in packages))
         found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
-
-    def _breakdowns_of(self, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
-        return count_for(self, states, {})
 
     def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
         """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""
@@ -314,7 +311,8 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*recount(stored, members, windows_of(states.values()), self._count_options(date.max)))
+        counts = recount(stored, members, windows_of(states.values()), self._count_options(date.max))
+        return Recount(*counts, count_for(self, states.values()))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""
