@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS, in_order
 from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.sources.clickhouse.query import query_for_readers
 from winnow_dagster.sources.clickhouse.settings import (
+    COLUMNS,
     DATABASE,
     FIRST_DAY,
     HOST,
@@ -51,6 +53,8 @@ CLICKHOUSE = Kind(
     # One run at a time: many people share the public server.
     pool="winnow_clickhouse",
     first_day=FIRST_DAY,
+    open_dimensions=in_order(COLUMNS),
+    usual_breakdowns=USUAL_BREAKDOWNS,
     reader_query=ReaderQuery(
         f"{DATABASE}.{TABLE} at {HOST}",
         f"At ClickPy's public server {HOST}, as user {USER}",
