@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
-from winnow_dagster.config.errors import ConfigError, describe, read_yaml
+from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
+    DefaultsSection,
     GroupSection,
     PackageSection,
-    StyleSection,
     find_problems,
     resolve_group,
     resolve_package,
@@ -25,6 +25,7 @@ from winnow_dagster.config.packages import (
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
 
-__all__ = ["CONFIG_NAME", "ConfigError", "load_settings"]
+__all__ = ["CONFIG_NAME", "ConfigError", "load_settings", "parse_settings"]
 
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
@@ -100,7 +101,7 @@ class ConfigFile(Section):
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
     alerts: AlertsSection | None = None
-    defaults: StyleSection = StyleSection()
+    defaults: DefaultsSection = DefaultsSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     groups: tuple[GroupSection, ...] = ()
     start_date: StartDate = CI_KNOWN_SINCE
@@ -109,9 +110,9 @@ class ConfigFile(Section):
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
-    "defaults": list(StyleSection.model_fields),
-    "packages": ["name", *StyleSection.model_fields],
-    "groups": ["name", "packages", *StyleSection.model_fields],
+    "defaults": list(DefaultsSection.model_fields),
+    "packages": ["name", *(key for key in PackageSection.model_fields if key != "name")],
+    "groups": ["name", "packages", *(k for k in GroupSection.model_fields if k not in {"name", "packages"})],
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
     "alerts": list(AlertsSection.model_fields),
@@ -135,8 +136,15 @@ def load_settings(path: Path | None = None) -> Settings:
         if problems := list(find_exposed(settings)):
             raise ConfigError(settings.folder, problems)
         return settings
-    content = read_yaml(path)
-    path = path.absolute()
+    return _validate(read_yaml(path), path.absolute())
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Return the settings of a config with this text, which need not be at `path` yet. Raises ConfigError."""
+    return _validate(parse_yaml(text, path), path.absolute())
+
+
+def _validate(content: Mapping[str, Any], path: Path) -> Settings:
     problems = [*_cross_problems(content), *_exposed(content, path)]
     try:
         file = _model_for(content).model_validate(content)
@@ -177,12 +185,13 @@ def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
 def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, folder: Path) -> Settings:
     service = file.service
     source = _source_section(content.get("source"), service)
-    settings = source.resolve(folder)
     named_key = source.key_file or service.credential_file
     credential_file = _absolute(folder, named_key) if named_key else None
     output_dir = _place(folder, service.output_dir, credential_file)
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
+    resolved = source.resolve(folder)
+    kind = KINDS[resolved.kind]
     return Settings(
         config_file=path,
         folder=folder,
@@ -190,9 +199,9 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         data_dir=data_dir,
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
-        source=settings,
-        packages=tuple(resolve_package(package, file.defaults) for package in file.packages),
-        start_date=max(file.start_date, KINDS[settings.kind].first_day or file.start_date),
+        source=resolved,
+        packages=tuple(resolve_package(p, file.defaults, kind.usual_breakdowns) for p in file.packages),
+        start_date=max(file.start_date, kind.first_day or file.start_date),
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,
         budget_bytes=file.budget.tib_per_month * TIB,
@@ -229,6 +238,21 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield from _kind_problems(source.get("kind"), content)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
+    yield from _unknown_breakdowns(content)
+
+
+def _unknown_breakdowns(content: Mapping[str, Any]) -> Iterator[str]:
+    """Find breakdowns by dimensions that the source does not know."""
+    source = content.get("source")
+    kind = KINDS.get(str(source.get("kind"))) if isinstance(source, dict) else None
+    packages = content.get("packages")
+    sections = {"defaults": content.get("defaults")}
+    sections |= {f"packages[{at}]": entry for at, entry in enumerate(packages if isinstance(packages, list) else [])}
+    for place, section in sections.items() if kind else ():
+        given = section.get("breakdowns") if isinstance(section, dict) else None
+        for name in given if isinstance(given, list) else [given]:
+            if kind and name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
+                yield f"{place}.breakdowns: source kind {kind.name} does not know the {name} of a download. Remove it"
 
 
 def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:

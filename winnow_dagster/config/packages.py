@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
 from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
@@ -28,7 +29,7 @@ from winnow_dagster.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 HEADLINE = BADGE_KINDS[0].slug
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 else:
     Slug = Literal[SLUGS]
 LOGOS = ("logo", "logo_svg")
+
+if TYPE_CHECKING:
+    Breakdowns = list[str]
+else:
+    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
 
 
 def _check_svg(value: str) -> str:
@@ -79,8 +85,16 @@ class StyleSection(Section):
     cache_seconds: Annotated[Whole, Field(ge=300)] | None = None
 
 
+class DefaultsSection(StyleSection):
+    """`defaults:`."""
+
+    breakdowns: Breakdowns | None = None
+
+
 class PackageSection(StyleSection):
     """An entry of `packages:`."""
+
+    breakdowns: Breakdowns | None = None
 
     name: SelectorText
     min_downloads: Annotated[Whole, Field(ge=0)] | None = None
@@ -94,14 +108,20 @@ class GroupSection(StyleSection):
     packages: Annotated[list[SelectorText], Field(min_length=1)]
 
 
-def resolve_package(section: PackageSection, defaults: StyleSection) -> PackageSettings:
-    """Return what a sound entry of `packages:` comes to."""
+def resolve_package(
+    section: PackageSection, defaults: DefaultsSection, usual_breakdowns: Sequence[str]
+) -> PackageSettings:
+    """Return what a sound entry of `packages:` comes to. `usual_breakdowns`: those of the source's kind."""
     selector = Selector.parse(section.name)
     days, style = _resolve_style(section, defaults)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
-    return PackageSettings(selector, section.name, days, style, section.min_downloads or 0, settles)
+    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
+    breakdowns = next(names for names in said if names is not None)
+    return PackageSettings(
+        selector, section.name, days, style, section.min_downloads or 0, settles, in_order(breakdowns)
+    )
 
 
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:

@@ -126,17 +126,26 @@ class Coverage:
         covering += [selector] if selector in self.read else []
         return self.facts.get(max(covering, key=self.read.__getitem__), NO_FACTS) if covering else NO_FACTS
 
+    def facts_of_own(self, selector: Selector) -> ReadingFacts:
+        """Return the facts about the last reading of `selector` itself."""
+        return self.facts.get(selector, NO_FACTS)
+
     def own_downloads(self, selector: Selector) -> int | None:
         """Return the downloads of a single package at its newest reading; None if they are not noted for it alone."""
         is_own = not selector.is_prefix and self.read.get(selector) == self.last_read(selector)
-        return self.facts.get(selector, NO_FACTS).downloads if is_own else None
+        return self.facts_of_own(selector).downloads if is_own else None
 
     def dimensions_of(self, selector: Selector) -> frozenset[str]:
         """Return the open dimensions by which the newest readings that cover `selector` broke it down."""
         last_read = self.last_read(selector)
         newest = [other for other, at in self._wide if at == last_read and other.covers(selector)]
         newest += [selector] if self.read.get(selector) == last_read else []
-        return frozenset(name for other in newest for name in self.facts.get(other, NO_FACTS).dimensions)
+        return frozenset(name for other in newest for name in self.facts_of_own(other).dimensions)
+
+    @cached_property
+    def has_dimensions(self) -> bool:
+        """Whether any reading has open dimensions."""
+        return any(facts.dimensions for facts in self.facts.values())
 
     def within(self, other: Coverage) -> Coverage:
         """Return this coverage without the readings that `other` lacks."""

@@ -152,6 +152,9 @@ OPEN_DIMENSIONS: Mapping[str, OpenDimension] = {
 }
 """All open dimensions by name, in the order of published files and pages."""
 
+USUAL_BREAKDOWNS = (PYTHON.name, VERSION.name)
+"""What maintainers ask first: which Pythons and which versions they may drop."""
+
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names of open dimensions in the order of the table, each once."""

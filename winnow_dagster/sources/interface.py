@@ -6,10 +6,11 @@ settings, its queries, its prices and its pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from winnow_dagster.core.completeness import ALL_ROWS
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.fields import Section
 
@@ -119,6 +120,9 @@ class SourceContext:
     budget_bytes: float | None
     """The maximum number of bytes that the source may bill in a month; None: no limit."""
 
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions that Winnow reads for each entry that has any."""
+
 
 class SourceSection(Section):
     """The keys of `source:` for one kind of source."""
@@ -141,11 +145,14 @@ class SourceSection(Section):
 
 @dataclass(frozen=True)
 class PriceList:
-    """The table of `winnow estimate` and the lines below it."""
+    """What `winnow estimate` prints: a phrase that sums up, a table, and lines below it."""
 
+    summary: str
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str]
+    content: Mapping[str, object]
+    """The same as JSON values."""
 
 
 class Costs(Protocol):
@@ -181,6 +188,9 @@ class Kind:
     open: Callable[[Any, SourceContext], Source]
     """Returns the source without opening a file or connection: the first request does that."""
 
+    summary: str
+    """What the source is and needs, in a phrase for users who choose one."""
+
     costs: Callable[[Any, SourceContext], Costs] | None = None
     """Returns the costs; None: the source is free."""
 
@@ -192,6 +202,12 @@ class Kind:
 
     needs_google: bool = False
     """Whether the source needs Google credentials."""
+
+    open_dimensions: tuple[str, ...] = tuple(OPEN_DIMENSIONS)
+    """The names of the open dimensions that the source knows."""
+
+    usual_breakdowns: tuple[str, ...] = ()
+    """The open dimensions that Winnow reads if the config does not say. None where they cost money."""
 
     reader_query: ReaderQuery | None = None
     """The query with which readers check a number; None: they have no access to the source."""

@@ -23,6 +23,9 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (PARQUET, BIGQUERY, CLI
 KIND_WITHOUT_SOURCE = SAMPLE.name
 """The kind of a config without `source:`."""
 
+KIND_OF_NEW_CONFIGS = CLICKHOUSE.name
+"""The kind that `winnow init` writes by default, and that `winnow show` asks without a config."""
+
 KIND_WITH_KEY_ONLY = BIGQUERY.name
 """The kind of a config without `source:` but with service.credential_file, as in pypi-winnow-downloads."""
 

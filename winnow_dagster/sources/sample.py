@@ -13,6 +13,7 @@ import polars as pl
 
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import ONE_DAY, Reading
+from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.fields import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 
@@ -129,4 +130,10 @@ class SampleSection(SourceSection):
         return SampleSettings(settle_days=self.settle_days)
 
 
-SAMPLE = Kind(name=SampleSettings.kind, section=SampleSection, open=lambda *_: SampleSource())
+SAMPLE = Kind(
+    name=SampleSettings.kind,
+    section=SampleSection,
+    open=lambda *_: SampleSource(),
+    summary="made-up numbers, to try Winnow",
+    usual_breakdowns=USUAL_BREAKDOWNS,
+)

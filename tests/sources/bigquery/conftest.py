@@ -54,8 +54,10 @@ def make_source(service: Service, ledger: Ledger) -> Make:
     return make
 
 
-def ask(name: str = "a", first: date = DAY, last: date = DAY, *, second: bool = False) -> Request:
-    return Request(Selector.parse(name), first, last, second)
+def ask(
+    name: str = "a", first: date = DAY, last: date = DAY, *, second: bool = False, by: tuple[str, ...] = ()
+) -> Request:
+    return Request(Selector.parse(name), first, last, second, dimensions=by)
 
 
 def downloads(answers: Sequence[Reading | Failure]) -> int:

@@ -34,6 +34,7 @@ BIGQUERY = Kind(
     name=BigQuerySettings.kind,
     section=BigQuerySection,
     open=_open,
+    summary="PyPI's log in BigQuery; needs a key, free up to 1 TiB a month",
     costs=BigQueryCosts,
     # A pool of its own: a run may keep its slot for hours, and must not block other teams' runs.
     pool="winnow_bigquery",
