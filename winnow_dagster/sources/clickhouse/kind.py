@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS, in_order
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, USUAL_BREAKDOWNS
 from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.sources.clickhouse.query import query_for_readers
 from winnow_dagster.sources.clickhouse.settings import (
@@ -46,15 +46,15 @@ def _password_problems(variable: str) -> Iterator[str]:
 
 CLICKHOUSE = Kind(
     name=ClickHouseSettings.kind,
-    summary="ClickPy's copy of PyPI's log: no account, no key, no bill",
     section=ClickHouseSection,
     open=_open,
+    summary="ClickPy's public copy of PyPI's log; free, without an account",
     problems=_find_problems,
     # One run at a time: many people share the public server.
     pool="winnow_clickhouse",
-    first_day=FIRST_DAY,
-    open_dimensions=in_order(COLUMNS),
+    open_dimensions=tuple(name for name in OPEN_DIMENSIONS if name in COLUMNS),
     usual_breakdowns=USUAL_BREAKDOWNS,
+    first_day=FIRST_DAY,
     reader_query=ReaderQuery(
         f"{DATABASE}.{TABLE} at {HOST}",
         f"At ClickPy's public server {HOST}, as user {USER}",
