@@ -196,7 +196,7 @@ def test_all_problems_are_told_at_once_each_with_its_place_and_fix() -> None:
                 f"service.output_dir: {Path.cwd() / 'public'} is served to the world and holds data_dir "
                 f"({Path.cwd() / 'public' / 'in'}). Use a directory of its own, such as `public`"
             ),
-            "source.kind: 'parqet' is not one of bigquery, parquet, sample. Did you mean parquet?",
+            "source.kind: 'parqet' is not one of bigquery, clickhouse, parquet, sample. Did you mean parquet?",
             "sorce: unknown key. Did you mean source?",
             "output_dir: unknown key. It belongs under service:",
             "start_date: 2020-01-01 is too early: PyPI tells CI apart since 2024-02-23. Use that day or later",

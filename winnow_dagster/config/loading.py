@@ -7,10 +7,11 @@ Winnow reports every problem of a file at once, and fetches or writes nothing be
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, GetPydanticSchema, ValidationError
+from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
 from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
@@ -25,6 +26,7 @@ from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
@@ -41,7 +43,7 @@ from winnow_dagster.sources.kinds import (
     KIND_WITH_KEY_ONLY,
     KIND_WITHOUT_SOURCE,
     KINDS,
-    AnySourceSection,
+    any_section,
     find_key_problems,
     source_keys,
 )
@@ -93,7 +95,9 @@ class ConfigFile(Section):
     """The whole file."""
 
     service: ServiceSection = ServiceSection()
-    source: Annotated[Section, GetPydanticSchema(lambda _, handler: handler(AnySourceSection))] | None = None
+    source: Section | None = None
+    """Replaced by `_model_for` with the keys of the config's kind."""
+
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
     alerts: AlertsSection | None = None
@@ -143,12 +147,20 @@ def parse_settings(text: str, path: Path) -> Settings:
 def _validate(content: Mapping[str, Any], path: Path) -> Settings:
     problems = [*_cross_problems(content), *_exposed(content, path)]
     try:
-        file = ConfigFile.model_validate(content)
+        file = _model_for(content).model_validate(content)
     except ValidationError as error:
         raise ConfigError(path, [*describe(error, content, KEYS), *problems]) from None
     if problems:
         raise ConfigError(path, problems)
     return _resolve(file, content, path, path.parent)
+
+
+def _model_for(content: Mapping[str, Any]) -> type[ConfigFile]:
+    """Return the model of a file, with the keys of `source:` that the file's kind of source has."""
+    given = content.get("source")
+    section = any_section(given.get("kind") if isinstance(given, dict) else None)
+    source = Annotated[Section, GetPydanticSchema(lambda _, handler: handler(section))] | None
+    return create_model("ConfigFile", __base__=ConfigFile, source=(source, None))
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
@@ -165,7 +177,7 @@ def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
         kind = KINDS[name] if isinstance(name, str) and name in KINDS else KINDS[KIND_WITHOUT_SOURCE]
         named["source"] = {"kind": kind.name} | {key: source[key] for key in kind.section.location_keys & source.keys()}
     try:
-        return list(find_exposed(_resolve(ConfigFile.model_validate(named), named, path, path.parent)))
+        return list(find_exposed(_resolve(_model_for(named).model_validate(named), named, path, path.parent)))
     except ValidationError:
         return []
 
@@ -189,7 +201,7 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         stale_threshold_days=service.stale_threshold_days,
         source=resolved,
         packages=tuple(resolve_package(p, file.defaults, usual_breakdowns) for p in file.packages),
-        start_date=file.start_date,
+        start_date=max(file.start_date, KINDS[resolved.kind].first_day or file.start_date),
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,
         budget_bytes=file.budget.tib_per_month * TIB,
@@ -223,6 +235,7 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
     source, service = content.get("source"), content.get("service")
     if isinstance(source, dict):
         yield from find_key_problems(source)
+        yield from _kind_problems(source.get("kind"), content)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
     yield from _unknown_breakdowns(content)
@@ -240,3 +253,19 @@ def _unknown_breakdowns(content: Mapping[str, Any]) -> Iterator[str]:
         for name in given if isinstance(given, list) else [given]:
             if kind and name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
                 yield f"{place}.breakdowns: source kind {kind.name} does not know the {name} of a download. Remove it"
+
+
+def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:
+    """Find entries and days that a kind of source cannot read."""
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        return
+    packages, start = content.get("packages"), content.get("start_date")
+    for index, package in enumerate(packages if kind.why_not_all and isinstance(packages, list) else []):
+        if isinstance(package, dict) and package.get("name") == str(EVERYTHING):
+            yield f"packages[{index}].name: '*' has no use with kind {kind.name}: {kind.why_not_all}"
+    if kind.first_day and type(start) is date and CI_KNOWN_SINCE <= start < kind.first_day:
+        yield (
+            f"start_date: {start} is too early: kind {kind.name} reads days since {kind.first_day}. Use that day or "
+            "later, or remove the key"
+        )

@@ -203,7 +203,8 @@ class _SourceDays:
         self._judged = self._judge()
 
     def _judge(self) -> Mapping[date, Judgement]:
-        return judge_days({day: known.rows for day, known in self.rows.items()})
+        rows = {day: known.rows for day, known in self.rows.items()}
+        return judge_days(rows, self._winnow.settings.source.counted_rows)
 
     def split(self, requests: Iterable[Request]) -> tuple[list[Request], list[Failure]]:
         """Split requests into requests to send, and a failure for each short day."""

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from winnow_dagster.config.settings import Settings
-    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.names import Group
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
@@ -187,7 +187,8 @@ class Installation:
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
         """Return the judgement of each day whose number of rows at the source is known."""
-        judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
+        rows = {day: known.rows for day, known in self.source_rows.load().items()}
+        judged = judge_days(rows, self.settings.source.counted_rows)
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:
@@ -266,12 +267,14 @@ class Installation:
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         chosen = {key: packages for key, packages in described.items() if key in keys}
-        breakdowns = self._breakdowns_of(package.state for packages in chosen.values() for package in packages)
+        breakdowns = count_for(self, (package.state for packages in chosen.values() for package in packages))
         found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
-    def _breakdowns_of(self, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
-        return count_for(self, states, {})
+    def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
+        """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""
+        raw = self.trusted(self.raw.coverages(self.raw.stored_days()))
+        return describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through))
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
         """Return the packages of `*`, not counted yet; None without `*`. `in_full`: those with a page."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from winnow_dagster.core.completeness import ALL_ROWS
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.fields import Section
@@ -91,6 +92,11 @@ class SourceSettings:
     def variant(self) -> str:
         """What distinguishes this source from others of its kind, such as its paths; empty for the default."""
         return ""
+
+    @property
+    def counted_rows(self) -> str:
+        """What the source's number of rows of a day counts, in words."""
+        return ALL_ROWS
 
     def __str__(self) -> str:
         """Return the source as `winnow check` prints it."""
@@ -205,3 +211,12 @@ class Kind:
 
     reader_query: ReaderQuery | None = None
     """The query with which readers check a number; None: they have no access to the source."""
+
+    first_day: date | None = None
+    """The oldest day that the source can answer; None if it has no such limit."""
+
+    why_not_all: str = ""
+    """Why the source cannot read `*`, with the fix; empty if it can."""
+
+    remarks: Sequence[str] = ()
+    """Sentences on the limits of the source, for pages and `_health.json`."""
