@@ -122,7 +122,7 @@ class Installation:
         """The web directory."""
         s = self.settings
         reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries)
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -311,7 +311,8 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*recount(stored, members, windows_of(states.values()), self._count_options(date.max)))
+        counts = recount(stored, members, windows_of(states.values()), self._count_options(date.max))
+        return Recount(*counts, count_for(self, states.values()))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""

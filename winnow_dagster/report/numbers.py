@@ -61,7 +61,8 @@ def _lines(found: Found, marks: str) -> Iterator[str]:
         yield f"{name}{sample}: no number yet, {window.covered_days} of {name_window(window)} are read"
     else:
         days = counts.window
-        yield f"{name}{sample}: {format_count(counts.honest)} install{'s' * (counts.honest != 1)} in {name_window(window)}"
+        installs = f"{format_count(counts.honest)} install{'s' * (counts.honest != 1)}"
+        yield f"{name}{sample}: {installs} in {name_window(window)}"
         share = format_share(counts.honest, counts.raw)
         yield f"  {counts.honest:,} honest of {counts.raw:,} downloads ({share}), {days.first_day} to {days.as_of}"
         change = compare(found.package.history, days)
