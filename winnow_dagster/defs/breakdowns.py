@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.breakdowns import count_breakdowns, days_to_count
-from winnow_dagster.core.names import Selector, selector_of
+from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import mixes_sample
 from winnow_dagster.site.breakdown_files import PublishedBreakdowns
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.window import PackageState
@@ -27,7 +26,7 @@ def count_for(winnow: Installation, states: Iterable[PackageState]) -> dict[str,
     Days before the windows are counted only if they were read, or asked for, since the last publication.
     """
     chosen = {state.package: state for state in states}
-    asked_for = {name: _dimensions(name, winnow.settings) for name in chosen}
+    asked_for = {name: winnow.web.site.dimensions_of(name) for name in chosen}
     wanted = {name: dimensions for name, dimensions in asked_for.items() if dimensions}
     if not wanted:
         return {}
@@ -47,13 +46,6 @@ def count_for(winnow: Installation, states: Iterable[PackageState]) -> dict[str,
 def with_breakdowns(packages: Iterable[Package], found: Mapping[str, PackageBreakdowns]) -> list[Package]:
     """Return these packages with their breakdowns."""
     return [replace(p, breakdowns=found.get(p.state.package, p.breakdowns)) for p in packages]
-
-
-def _dimensions(name: str, settings: Settings) -> Sequence[str]:
-    """Return the open dimensions by which a published name is broken down; none if it is no longer configured."""
-    breakdowns = settings.breakdowns
-    selector = selector_of(name, settings.windows)
-    return breakdowns.get(name, breakdowns[str(selector)] if selector else ())
 
 
 def _members(state: PackageState) -> Sequence[Selector]:

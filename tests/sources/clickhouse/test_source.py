@@ -28,7 +28,7 @@ def test_rows_are_counted_by_installer_system_and_ci(service: Service, make_sour
 
 def test_empty_text_is_not_said(service: Service, make_source: Make) -> None:
     service.engine.insert(FIRST, "a", 2, installer="", system="")
-    (reading,) = make_source().read([ask(dimensions=("country",))])
+    (reading,) = readings(list(make_source().read([ask(dimensions=("country",))])))
     assert to_counts([reading.counts]) == {(FIRST, "a", None, None, None): 2}
     assert reading.breakdowns.rows() == [(FIRST, "a", "country", "", None, None, 2)]
 
@@ -39,7 +39,7 @@ def test_a_package_without_rows_has_no_download_on_complete_days(service: Servic
 
 def test_a_reading_has_the_rows_of_the_control_package(service: Service, make_source: Make) -> None:
     service.engine.insert(FIRST, "twine", 7, ci="true")
-    (reading,) = make_source().read([ask()])
+    (reading,) = readings(list(make_source().read([ask()])))
     assert reading.source_rows == {FIRST: 207} | dict.fromkeys(DAYS[1:-1], 200)
 
 
@@ -53,7 +53,7 @@ def test_the_control_package_can_be_counted_too(service: Service, make_source: M
 def test_a_prefix_selects_the_names_that_start_with_it(service: Service, make_source: Make) -> None:
     for name in ("dagster-aws", "dagster-gcp", "dagster", "dagsters"):
         service.engine.insert(FIRST, name, 1)
-    (reading,) = make_source().read([ask("dagster-*")])
+    (reading,) = readings(list(make_source().read([ask("dagster-*")])))
     assert sorted(reading.counts["package"]) == ["dagster-aws", "dagster-gcp"]
 
 
@@ -70,7 +70,7 @@ def test_breakdowns_have_the_dimensions_that_the_table_has(service: Service, mak
     )
     service.engine.insert(FIRST, "a", 1, ci="true", python_minor="3.13")
     every = ("python", "version", "country", "libc", "cpu", "file_type")
-    (reading,) = make_source().read([ask(dimensions=every)])
+    (reading,) = readings(list(make_source().read([ask(dimensions=every)])))
     assert {request.dimensions for request in reading.requests} == {
         ("python", "version", "country", "libc", "file_type")
     }
@@ -88,7 +88,7 @@ def test_breakdowns_have_the_dimensions_that_the_table_has(service: Service, mak
 def test_a_python_version_is_cut_to_its_first_two_numbers(service: Service, make_source: Make) -> None:
     service.engine.insert(FIRST, "a", 1, python_minor="3.12.1")
     service.engine.insert(FIRST, "a", 2, python_minor="3.12")
-    (reading,) = make_source().read([ask(dimensions=("python",))])
+    (reading,) = readings(list(make_source().read([ask(dimensions=("python",))])))
     assert reading.breakdowns.rows() == [(FIRST, "a", "python", "3.12", "pip", None, 3)]
 
 
