@@ -9,7 +9,7 @@ from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle, badges_of
 from winnow_dagster.core.names import Selector, selector_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
@@ -28,6 +28,13 @@ class SiteConfig:
 
     reader_queries: Mapping[str, ReaderQuery] = field(default_factory=dict)
     """The query with which readers can check a number, by kind of source. Some kinds have none."""
+
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Sentences on the limits of a source, by kind of source. Some kinds have none."""
+
+    def remarks_of(self, source: str) -> Sequence[str]:
+        """Return sentences on the limits of a source."""
+        return self.remarks.get(source, ())
 
     def dataset_of(self, source: str) -> str:
         """Return the name of a source's public dataset; empty without one."""
