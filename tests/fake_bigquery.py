@@ -299,10 +299,16 @@ class Service:
             ]
             return found, {"partition_id": "STRING", "total_rows": "INTEGER"}
         rows = self.rows_for(given) if self.rows_for else self.rows
+        columns = self.columns
+        if asked := re.findall(r'= 0 THEN "(\w+)"', query["query"]):
+            columns = _with_breakdown(columns)
+            # Scripted rows are of clients that say nothing of themselves, unless some say otherwise.
+            if not any("dimension" in row for row in rows):
+                rows = [*rows, *(row for name in asked for row in _unsaid(name, rows))]
         if "AS unnamed" not in query["query"]:
-            return rows, self.columns
+            return rows, columns
         # A scripted row names the file in all that it counts, unless it says otherwise.
-        return [{"unnamed": 0, **row} for row in rows], {**self.columns, "unnamed": "INTEGER"}
+        return [{"unnamed": 0, **row} for row in rows], {**columns, "unnamed": "INTEGER"}
 
     def _has_partition(self, table: str) -> bool:
         if not self.tells_partitions:
@@ -326,6 +332,24 @@ class Service:
             "numRows": str(rows[partition] if partition and self.tells_partitions else whole),
             "timePartitioning": {"type": "DAY", "field": "timestamp"},
         }
+
+
+def _with_breakdown(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of an answer with breakdowns."""
+    *keys, downloads = columns.items()
+    return dict([*keys, ("dimension", "STRING"), ("value", "STRING"), downloads])
+
+
+def _unsaid(dimension: str, rows: Sequence[Cells]) -> list[Cells]:
+    """Return the rows of a breakdown in which no row of the log says its value."""
+    sums: dict[tuple[object, ...], int] = defaultdict(int)
+    keys = ("date", "package", "installer", "ci")
+    for row in rows:
+        sums[tuple(row.get(key) for key in keys)] += int(str(row["downloads"]))
+    return [
+        {**dict(zip(keys, found, strict=True)), "dimension": dimension, "value": "", "downloads": downloads}
+        for found, downloads in sums.items()
+    ]
 
 
 def _wire(value: object) -> str | None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.causes import BUCKETS, CREDENTIALS, FILES, INSTANCE
 from winnow_dagster.sources.bigquery.causes import BIGQUERY
+from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECTIONS = {
     "BigQuery": BIGQUERY,
+    "ClickHouse": CLICKHOUSE,
     "Google credentials": CREDENTIALS,
     "Buckets": BUCKETS,
     "Files": FILES,

@@ -26,11 +26,12 @@ from winnow_dagster.instance.opening import open_instance, open_without_history
 from winnow_dagster.instance.runs import OwnRuns, run_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.names import NormalizedName, Selector
+    from winnow_dagster.core.window import WindowCounts, WindowState
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.site.index import Row
 
@@ -42,7 +43,7 @@ COUNTS = ("raw_downloads", "honest_downloads")
 class Progress(Protocol):
     """The observer of a collect's progress."""
 
-    def begin(self, gaps: Sequence[Gap], doubted: Gap | None) -> None:
+    def begin(self, gaps: Sequence[Gap], rereads: Sequence[Gap]) -> None:
         """Report the gaps that Winnow is about to read, and the days that the user asked to re-read."""
         ...
 
@@ -60,6 +61,9 @@ class Result:
     remarks: Sequence[str] = ()
     """Remarks on prefixes, which have no row of their own. A remark is not a failure."""
 
+    changed: frozenset[str] = frozenset()
+    """The packages and groups in `rows` with another number than before."""
+
     @property
     def is_current(self) -> bool:
         """Whether every badge of every requested package includes the newest day."""
@@ -75,6 +79,9 @@ class Scope:
     refetch: tuple[date, date] | None = None
     """The first and last day to re-read."""
 
+    backfill: tuple[str, ...] = ()
+    """Open dimensions: re-read the days of the longest window that lack one of them."""
+
 
 def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
     """Re-read the days that the user doubts, fill the gaps of the packages, and publish every package.
@@ -83,11 +90,14 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     """
     winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
     site = claim(winnow)
+    before = {state.package: state.windows for states in winnow.published().values() for state in states}
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
     if not verbose:
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    doubted = Gap(*scope.refetch, tuple(selectors)) if scope.refetch else None
-    task = _Task(winnow, site, selectors, doubted, progress, "DEBUG" if verbose else "CRITICAL")
+    rereads = [Gap(*scope.refetch, tuple(selectors))] if scope.refetch else []
+    rereads += winnow.gaps_to_backfill(selectors, scope.backfill)
+    how = {"refetch": bool(scope.refetch), "backfill": list(scope.backfill)}
+    task = _Task(winnow, site, selectors, rereads, how, progress, "DEBUG" if verbose else "CRITICAL")
     try:
         with open_instance(settings) as instance:
             own = OwnRuns(instance, site)
@@ -104,7 +114,10 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
     errors += [describe_short(day, judgement) for day, judgement in winnow.short_days().items()]
     remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, winnow.missing())]
-    return Result(rows, list(dict.fromkeys(errors)), remarks)
+    changed = frozenset(
+        row.state.package for row in rows if _numbers(row.state.windows) != _numbers(before.get(row.state.package, ()))
+    )
+    return Result(rows, list(dict.fromkeys(errors)), remarks, changed)
 
 
 @dataclass(frozen=True)
@@ -114,19 +127,23 @@ class _Task:
     winnow: Installation
     site: str
     selectors: Sequence[Selector]
-    doubted: Gap | None
+    rereads: Sequence[Gap]
+    how_to_reread: Mapping[str, object]
+    """The config of `raw_downloads` for the re-reads."""
+
     progress: Progress
     log_level: str
 
     def run(self, instance: dg.DagsterInstance) -> list[str]:
-        """Re-read the doubted days, fill the gaps and publish. Return why whole steps failed."""
+        """Re-read the days that the user asks for, fill the gaps and publish. Return why whole steps failed."""
         winnow = self.winnow
         runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.site, self.log_level)
         errors: list[str] = []
         gaps = winnow.gaps(self.selectors)
-        self.progress.begin(gaps, self.doubted)
-        for gap in (*([self.doubted] if self.doubted else []), *gaps):
-            chosen = {"packages": [str(s) for s in gap.selectors], "refetch": gap is self.doubted}
+        self.progress.begin(gaps, self.rereads)
+        steps = [(gap, self.how_to_reread) for gap in self.rereads] + [(gap, {}) for gap in gaps]
+        for gap, how in steps:
+            chosen = {"packages": [str(s) for s in gap.selectors], **how}
             errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
             if errors:
                 # The source answered nothing. It would refuse the other days too.
@@ -147,6 +164,10 @@ def claim(winnow: Installation, *, adopt: bool = False) -> str:
         make_writable(folder)
     winnow.refuse_sample_over_real()
     return winnow.ownership.claim(adopt=adopt)
+
+
+def _numbers(windows: Iterable[WindowState]) -> list[WindowCounts]:
+    return [window.counts for window in windows if window.counts]
 
 
 def _alert(winnow: Installation, runs: OwnRuns) -> None:

@@ -61,7 +61,7 @@ def main(folder: Path) -> dict[str, object]:
     before = {str(day): sorted(map(str, coverage.read)) for day, coverage in store.coverages([OLD, NEW]).items()}
     damaged = dict(store.damaged())
     for number, file in enumerate(("with.parquet", "without.parquet")):
-        counted = count_rows(survey_file(str(folder / file)), [Selector("b")], {NEW}).counts
+        counted = count_rows(survey_file(str(folder / file)), [Request(B, NEW, NEW)], {NEW}).counts
         if number == 0:
             store.add_reading(Reading([Request(B, NEW, NEW)], counted), AT)
     stored = store.load([OLD, NEW])
@@ -104,7 +104,7 @@ def main(folder: Path) -> dict[str, object]:
         "old badges": {badge.file_name: badge.payload["message"] for badge in old if badge.slug.startswith("python")},
         "parsed": parse_name("python-3.12-30d-non-ci.json"),
         "config": StyleSection.model_validate({"badges": ["python-3.12"]}).badges,
-        "page": format_page(package.state, package.history, badges, site, date(2025, 7, 1)).decode(),
+        "page": format_page(package, badges, site, date(2025, 7, 1)).decode(),
         "chart": plot(described["b"][0].history, 30, "x", series).svg,
         "unknown chart": plot(published, 2, "x", series).svg,
         "query": CountQuery([Request(A, NEW, NEW)], PER_PACKAGE).text("t"),

@@ -72,7 +72,7 @@ EMPTY: Merged = (NOTHING, {})
 
 
 def answer(found: Reading, at: datetime = AT) -> tuple[WaitingAnswer, pl.DataFrame | None]:
-    return answer_from_reading(found, at, {})
+    return answer_from_reading(found, at, {})[:2]
 
 
 def failure(selector: Selector, at: datetime = AT) -> tuple[WaitingAnswer, pl.DataFrame | None]:
@@ -137,7 +137,7 @@ def test_each_package_has_its_count_of_the_latest_reading_that_covers_it(
 def test_an_answer_has_only_the_counts_that_were_asked_for() -> None:
     rows: list[Row] = [row(day, name) for day in (BEFORE, DAY) for name in PACKAGES]
     found = Reading([Request(A, DAY, DAY), Request(Selector("y"), BEFORE, DAY)], to_frame(rows))
-    waiting, counts = answer_from_reading(found, AT, {})
+    waiting, counts, _ = answer_from_reading(found, AT, {})
     assert set(counts.select("date", "package").iter_rows()) == {(DAY, "x-a"), (BEFORE, "y"), (DAY, "y")}
     assert waiting.days() == [BEFORE, DAY]
     assert {day: set(facts) for day, facts in waiting.facts.items()} == {
@@ -204,7 +204,7 @@ def test_an_older_wide_reading_fills_in_only_what_no_later_one_has() -> None:
 def test_a_clock_that_was_ahead_does_not_keep_its_reading_from_being_replaced() -> None:
     ahead = {DAY: Coverage({A: AT + 24 * HOUR})}
     before: Merged = (ahead[DAY], {"x-a": 9})
-    late = answer_from_reading(reading(A, downloads=2), AT, ahead)
+    late = answer_from_reading(reading(A, downloads=2), AT, ahead)[:2]
     coverage, counts = merge(before, [late])
     assert (coverage.read, counts) == ({A: AT}, {"x-a": 2})
 

@@ -17,13 +17,13 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
-from winnow_dagster import report
 from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.alerts import AlertError, make_alerts, post
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import SITE_TAG
+from winnow_dagster.report.progress import ProgressReporter
 from winnow_dagster.sources.parquet.kind import ParquetSettings
 
 SECRET = "T0KEN"
@@ -265,7 +265,7 @@ def test_a_collect_and_the_sensor_send_each_alert_once(
     settings = alerting(make_house({"a": (1,)}), webhook).winnow.settings
     source = ParquetSettings(settle_days=0, paths=(str(settings.folder / "*.parquet"),))
     settings = replace(settings, source=source, start_date=datetime.now(UTC).date() - timedelta(days=2))
-    with report.ProgressReporter(settings) as progress:
+    with ProgressReporter(settings) as progress:
         webhook.status = 500
         collect(settings, Scope(), progress=progress)
         assert "an alert is not delivered yet: alerts.webhook answered 500" in caplog.text

@@ -52,7 +52,7 @@ CONFIG = {
 
 # Loaded once: each collect is a fork of it, and dies as a process does.
 FORKING = mp.get_context("forkserver")
-PRELOADED = ["winnow_dagster.collect", "winnow_dagster.report", "winnow_dagster.cli", "tests.faults.crash"]
+PRELOADED = ["winnow_dagster.collect", "winnow_dagster.report.result", "winnow_dagster.cli", "tests.faults.crash"]
 
 
 def collect_in(folder: Path, through: date) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import FixedClock, MakeHouse, on_disk
 from winnow_dagster.core.badge import badges_of, may_replace
+from winnow_dagster.core.days import Package
 from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
@@ -125,7 +126,7 @@ def without(part: str, name: str) -> PackageState:
 
 def page(state: PackageState, history: History) -> str:
     site = SiteConfig(base_url="", stale_threshold_days=3, styles={})
-    return format_page(state, history, site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
+    return format_page(Package(state, history), site.badges(state, DAYS[-1]), site, DAYS[-1]).decode()
 
 
 @pytest.mark.parametrize(

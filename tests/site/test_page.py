@@ -10,6 +10,7 @@ import pytest
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES
+from winnow_dagster.core.days import Package
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
@@ -42,7 +43,7 @@ def stored(days: int) -> History:
 
 def page(state: PackageState = READ, history: History | None = None, site: SiteConfig = SITE) -> str:
     today = DAY + timedelta(days=1)
-    found = format_page(state, history or History.empty(), site.badges(state, today), site, today)
+    found = format_page(Package(state, history or History.empty()), site.badges(state, today), site, today)
     return found.decode()
 
 

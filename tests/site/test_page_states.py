@@ -11,6 +11,7 @@ import pytest
 
 from winnow_dagster.core.badge import DEFAULT_STYLE
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
+from winnow_dagster.core.days import Package
 from winnow_dagster.core.dimensions import SYSTEM
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.reader_query import ReaderQuery
@@ -55,7 +56,7 @@ STATES = {
 def text(state: PackageState) -> str:
     """Return what a reader reads."""
     history = History((Day(AS_OF, provisional=False, numbers=(1,) * len(NUMBERS)),))
-    page = format_page(state, history, SITE.badges(state, TODAY), SITE, TODAY).decode()
+    page = format_page(Package(state, history), SITE.badges(state, TODAY), SITE, TODAY).decode()
     body = page.partition("<body>")[2]
     # What a script shows later is not read now.
     body = re.sub(r"<(\w+)[^>]* hidden[^>]*>.*?</\1>", "", body, flags=re.DOTALL)

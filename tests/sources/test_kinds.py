@@ -29,12 +29,16 @@ def test_each_kind_resolves_to_settings_of_its_name_and_opens(tmp_path: Path, na
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_bigquery_has_costs_a_pool_and_a_query_for_readers(tmp_path: Path) -> None:
+def test_only_services_have_a_pool_and_a_query_for_readers_and_only_bigquery_has_costs(tmp_path: Path) -> None:
     context = make_settings(tmp_path, {"a": (7,)}).source_context
+    services = {
+        "bigquery": (True, "winnow_bigquery", True, True),
+        "clickhouse": (False, "winnow_clickhouse", True, False),
+    }
     for name, kind in KINDS.items():
         has_costs = costs_of(kind.section().resolve(tmp_path), context) is not None
-        assert (has_costs, kind.pool, kind.reader_query is not None, kind.needs_google) == (
-            (True, "winnow_bigquery", True, True) if name == "bigquery" else (False, None, False, False)
+        assert (has_costs, kind.pool, kind.reader_query is not None, kind.needs_google) == services.get(
+            name, (False, None, False, False)
         )
 
 
@@ -76,10 +80,10 @@ def test_no_module_of_another_folder_names_bigquery(folder: str) -> None:
     assert [file.name for file in files if "bigquery" in file.read_text().lower()] == []
 
 
-def test_loading_a_config_and_its_kinds_imports_no_library_of_googles() -> None:
+def test_loading_a_config_and_its_kinds_imports_no_library_of_a_service() -> None:
     program = (
         "import sys; from winnow_dagster.config.loading import load_settings; import winnow_dagster.sources.kinds\n"
-        "print([name for name in sys.modules if name == 'google' or name.startswith('google.')])"
+        "print([name for name in sys.modules if name.split('.')[0] in ('google', 'clickhouse_connect')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

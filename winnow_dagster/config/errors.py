@@ -82,11 +82,18 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _m
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the content of a YAML file with keys at its top level. Raises ConfigError."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(path, [f"cannot be read: {error.strerror}. Check the path and its permissions"]) from None
     except UnicodeDecodeError:
         raise ConfigError(path, ["is not UTF-8 text. Save it as UTF-8"]) from None
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """Return the content of the YAML file `path`, whose text is given. Raises ConfigError."""
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -7,16 +7,18 @@ Winnow reports every problem of a file at once, and fetches or writes nothing be
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, GetPydanticSchema, ValidationError
+from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
-from winnow_dagster.config.errors import ConfigError, describe, read_yaml
+from winnow_dagster.config.breakdowns import find_breakdown_problems
+from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
+    DefaultsSection,
     GroupSection,
     PackageSection,
-    StyleSection,
     find_problems,
     resolve_group,
     resolve_package,
@@ -24,6 +26,7 @@ from winnow_dagster.config.packages import (
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
+from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
@@ -40,7 +43,7 @@ from winnow_dagster.sources.kinds import (
     KIND_WITH_KEY_ONLY,
     KIND_WITHOUT_SOURCE,
     KINDS,
-    AnySourceSection,
+    any_section,
     find_key_problems,
     source_keys,
 )
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
 
-__all__ = ["CONFIG_NAME", "ConfigError", "load_settings"]
+__all__ = ["CONFIG_NAME", "ConfigError", "load_settings", "parse_settings"]
 
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
@@ -92,11 +95,13 @@ class ConfigFile(Section):
     """The whole file."""
 
     service: ServiceSection = ServiceSection()
-    source: Annotated[Section, GetPydanticSchema(lambda _, handler: handler(AnySourceSection))] | None = None
+    source: Section | None = None
+    """Replaced by `_model_for` with the keys of the config's kind."""
+
     budget: BudgetSection = BudgetSection()
     schedule: ScheduleSection = ScheduleSection()
     alerts: AlertsSection | None = None
-    defaults: StyleSection = StyleSection()
+    defaults: DefaultsSection = DefaultsSection()
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     groups: tuple[GroupSection, ...] = ()
     start_date: StartDate = CI_KNOWN_SINCE
@@ -105,9 +110,9 @@ class ConfigFile(Section):
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
-    "defaults": list(StyleSection.model_fields),
-    "packages": ["name", *StyleSection.model_fields],
-    "groups": ["name", "packages", *StyleSection.model_fields],
+    "defaults": list(DefaultsSection.model_fields),
+    "packages": ["name", *(key for key in PackageSection.model_fields if key != "name")],
+    "groups": ["name", "packages", *(k for k in GroupSection.model_fields if k not in {"name", "packages"})],
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
     "alerts": list(AlertsSection.model_fields),
@@ -131,16 +136,31 @@ def load_settings(path: Path | None = None) -> Settings:
         if problems := list(find_exposed(settings)):
             raise ConfigError(settings.folder, problems)
         return settings
-    content = read_yaml(path)
-    path = path.absolute()
+    return _validate(read_yaml(path), path.absolute())
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Return the settings of a config with this text, which need not be at `path` yet. Raises ConfigError."""
+    return _validate(parse_yaml(text, path), path.absolute())
+
+
+def _validate(content: Mapping[str, Any], path: Path) -> Settings:
     problems = [*_cross_problems(content), *_exposed(content, path)]
     try:
-        file = ConfigFile.model_validate(content)
+        file = _model_for(content).model_validate(content)
     except ValidationError as error:
         raise ConfigError(path, [*describe(error, content, KEYS), *problems]) from None
     if problems:
         raise ConfigError(path, problems)
     return _resolve(file, content, path, path.parent)
+
+
+def _model_for(content: Mapping[str, Any]) -> type[ConfigFile]:
+    """Return the model of a file, with the keys of `source:` that the file's kind of source has."""
+    given = content.get("source")
+    section = any_section(given.get("kind") if isinstance(given, dict) else None)
+    source = Annotated[Section, GetPydanticSchema(lambda _, handler: handler(section))] | None
+    return create_model("ConfigFile", __base__=ConfigFile, source=(source, None))
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
@@ -157,7 +177,7 @@ def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
         kind = KINDS[name] if isinstance(name, str) and name in KINDS else KINDS[KIND_WITHOUT_SOURCE]
         named["source"] = {"kind": kind.name} | {key: source[key] for key in kind.section.location_keys & source.keys()}
     try:
-        return list(find_exposed(_resolve(ConfigFile.model_validate(named), named, path, path.parent)))
+        return list(find_exposed(_resolve(_model_for(named).model_validate(named), named, path, path.parent)))
     except ValidationError:
         return []
 
@@ -170,6 +190,8 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
     output_dir = _place(folder, service.output_dir, credential_file)
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
+    resolved = source.resolve(folder)
+    kind = KINDS[resolved.kind]
     return Settings(
         config_file=path,
         folder=folder,
@@ -177,9 +199,9 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         data_dir=data_dir,
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
-        source=source.resolve(folder),
-        packages=tuple(resolve_package(package, file.defaults) for package in file.packages),
-        start_date=file.start_date,
+        source=resolved,
+        packages=tuple(resolve_package(p, file.defaults, kind.usual_breakdowns) for p in file.packages),
+        start_date=max(file.start_date, kind.first_day or file.start_date),
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,
         budget_bytes=file.budget.tib_per_month * TIB,
@@ -213,5 +235,25 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
     source, service = content.get("source"), content.get("service")
     if isinstance(source, dict):
         yield from find_key_problems(source)
+        yield from _kind_problems(source.get("kind"), content)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
+    without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
+    kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
+    yield from find_breakdown_problems(content, kind) if kind else ()
+
+
+def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:
+    """Find entries and days that a kind of source cannot read."""
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        return
+    packages, start = content.get("packages"), content.get("start_date")
+    for index, package in enumerate(packages if kind.why_not_all and isinstance(packages, list) else []):
+        if isinstance(package, dict) and package.get("name") == str(EVERYTHING):
+            yield f"packages[{index}].name: '*' has no use with kind {kind.name}: {kind.why_not_all}"
+    if kind.first_day and type(start) is date and CI_KNOWN_SINCE <= start < kind.first_day:
+        yield (
+            f"start_date: {start} is too early: kind {kind.name} reads days since {kind.first_day}. Use that day or "
+            "later, or remove the key"
+        )

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from xml.etree import ElementTree as ET
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
-from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
+from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
@@ -28,14 +29,28 @@ from winnow_dagster.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import ValidatorFunctionWrapHandler
 
 HEADLINE = BADGE_KINDS[0].slug
+
+
+def _accept_breakdown(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Accept the slug of a breakdown's badge, such as `python-3.12`, beside those that every package may have."""
+    return value if isinstance(value, str) and split_slug(value) else check(value)
+
+
 if TYPE_CHECKING:
     Slug = str
 else:
-    Slug = Literal[SLUGS]
+    Slug = Annotated[Literal[(*SLUGS, PYTHONS)], WrapValidator(_accept_breakdown)]
 LOGOS = ("logo", "logo_svg")
+
+if TYPE_CHECKING:
+    Breakdowns = list[str]
+else:
+    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
 
 
 def _check_svg(value: str) -> str:
@@ -79,8 +94,16 @@ class StyleSection(Section):
     cache_seconds: Annotated[Whole, Field(ge=300)] | None = None
 
 
+class DefaultsSection(StyleSection):
+    """`defaults:`."""
+
+    breakdowns: Breakdowns | None = None
+
+
 class PackageSection(StyleSection):
     """An entry of `packages:`."""
+
+    breakdowns: Breakdowns | None = None
 
     name: SelectorText
     min_downloads: Annotated[Whole, Field(ge=0)] | None = None
@@ -94,14 +117,20 @@ class GroupSection(StyleSection):
     packages: Annotated[list[SelectorText], Field(min_length=1)]
 
 
-def resolve_package(section: PackageSection, defaults: StyleSection) -> PackageSettings:
-    """Return what a sound entry of `packages:` comes to."""
+def resolve_package(
+    section: PackageSection, defaults: DefaultsSection, usual_breakdowns: Sequence[str]
+) -> PackageSettings:
+    """Return what a sound entry of `packages:` comes to. `usual_breakdowns`: those of the source's kind."""
     selector = Selector.parse(section.name)
     days, style = _resolve_style(section, defaults)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
-    return PackageSettings(selector, section.name, days, style, section.min_downloads or 0, settles)
+    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
+    breakdowns = next(names for names in said if names is not None)
+    return PackageSettings(
+        selector, section.name, days, style, section.min_downloads or 0, settles, in_order(breakdowns)
+    )
 
 
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
@@ -120,7 +149,10 @@ def _resolve_style(section: StyleSection, defaults: StyleSection) -> tuple[tuple
     }  # fmt: skip
     colors = {0: GREY, **said["colors"]} if "colors" in said else dict(DEFAULT_STYLE.colors)
     style = BadgeStyle(
-        slugs=tuple(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
+        slugs=(
+            *(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
+            *dict.fromkeys(slug for slug in said.get("badges", [PYTHONS]) if split_slug(slug)),
+        ),
         labels=said.get("label", {}),
         colors=tuple(sorted(colors.items())),
         extras={key: value for key, value in extras.items() if value is not None},

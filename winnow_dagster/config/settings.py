@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
+from winnow_dagster.core.breakdowns import group_dimensions
 from winnow_dagster.core.days import MAX_WAIT_DAYS
+from winnow_dagster.core.dimensions import in_order
 from winnow_dagster.core.window import ALL
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
@@ -43,6 +45,9 @@ class PackageSettings:
 
     settle: bool = True
     """Whether Winnow re-reads days once they have settled."""
+
+    breakdowns: tuple[str, ...] = ()
+    """The names of the open dimensions by which Winnow breaks its downloads down."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,38 @@ class Settings:
         return longest
 
     @property
+    def breakdowns(self) -> dict[str, tuple[str, ...]]:
+        """The open dimensions that each selector and group publishes, by its text.
+
+        A group adds up what is known of all its members.
+        """
+        found = {str(package.selector): package.breakdowns for package in self.packages}
+        for group in self.groups:
+            read = [
+                set(package.breakdowns)
+                for package in self.packages
+                if any(package.selector.covers(m) or m.covers(package.selector) for m in group.group.members)
+                and not package.selector.is_all
+            ]
+            found[str(group.group)] = group_dimensions(set.intersection(*read) if read else ())
+        return found
+
+    @property
+    def dimensions(self) -> dict[Selector, tuple[str, ...]]:
+        """The open dimensions that Winnow reads for each selector.
+
+        Entries of which one selects packages of the other have the same ones, so that no reading of one lacks what
+        another has. `*` has its own.
+        """
+        found = {package.selector: package.breakdowns for package in self.packages}
+        for package in self.packages:
+            if package.selector.is_prefix and not package.selector.is_all:
+                inner = [selector for selector in found if package.selector.covers(selector)]
+                names = in_order(name for selector in inner for name in found[selector])
+                found |= dict.fromkeys(inner, names)
+        return {selector: names for selector, names in found.items() if names}
+
+    @property
     def source_context(self) -> SourceContext:
         """What the source has to know of the rest of the config."""
         settling = frozenset(p.selector for p in self.packages if p.settle and self.source.settle_days)
@@ -131,6 +168,7 @@ class Settings:
             settling=settling,
             start_date=self.start_date,
             budget_bytes=self.budget_bytes,
+            dimensions=self.dimensions,
         )
 
     @property

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, PYTHON
 from winnow_dagster.core.window import ALL, name_length
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ SAMPLE_LABEL = "sample: "
 """The start of the label of every badge of sample data (R8)."""
 
 _PLACEHOLDER = re.compile(r"collecting \d+/\d+d")
-_FILE_NAME = re.compile(r"(?P<slug>[a-z0-9.-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
+_FILE_NAME = re.compile(r"(?P<slug>[A-Za-z0-9._+-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
+_BREAKDOWN_SLUG = re.compile(
+    rf"(?P<dimension>{'|'.join(OPEN_DIMENSIONS)})-(?P<value>[A-Za-z0-9][A-Za-z0-9._+-]{{0,99}})"
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,31 @@ BADGE_KINDS = (
 """Every badge counts honest downloads only (R3)."""
 
 SLUGS = tuple(kind.slug for kind in BADGE_KINDS)
+"""The slugs of the badges that every package may have."""
+
+PYTHONS = "pythons"
+"""The slug of the badge with the range of Pythons that most installs use."""
+
+
+def default_slugs(dimensions: Collection[str]) -> tuple[str, ...]:
+    """Return the slugs of the badges that a package with breakdowns by these dimensions has by default."""
+    return (*SLUGS, PYTHONS) if PYTHON.name in dimensions else SLUGS
+
+
+def split_slug(slug: str) -> tuple[str, str] | None:
+    """Return the dimension and value of a breakdown's badge: `python-3.12`; None if the slug is another one.
+
+    The value is empty for PYTHONS, which shows a range of values.
+    """
+    if slug == PYTHONS:
+        return PYTHON.name, ""
+    found = _BREAKDOWN_SLUG.fullmatch(slug)
+    return (found["dimension"], found["value"]) if found else None
+
+
+def is_slug(text: str) -> bool:
+    """Return whether a config may ask for a badge with this slug."""
+    return text in SLUGS or split_slug(text) is not None
 
 
 @dataclass(frozen=True)
@@ -112,7 +140,7 @@ DEFAULT_STYLE = BadgeStyle()
 def parse_name(name: str) -> tuple[str, int] | None:
     """Return the slug and the window's length in days from a badge's file name; None if the file is no badge."""
     found = _FILE_NAME.fullmatch(name)
-    if found is None or found["slug"] not in SLUGS:
+    if found is None or not is_slug(found["slug"]):
         return None
     return found["slug"], int(found["days"] or ALL)
 
@@ -166,7 +194,7 @@ def badges_of(
             window.days,
             {
                 "schemaVersion": 1,
-                "label": prefix + _label(style.labels.get(kind.slug, f"{kind.label} ({{days}}d)"), window),
+                "label": prefix + label_of(kind.slug, kind.label, style, window),
                 **_message_and_colour(kind, window, style, today, stale_threshold_days),
                 **style.extras,
             },
@@ -180,6 +208,13 @@ def badges_of(
 def is_stale(as_of: date, today: date, stale_threshold_days: int) -> bool:
     """Return whether a number as of that day is older than the threshold."""
     return (today - as_of).days > stale_threshold_days
+
+
+def shown_on(today: date, stale_threshold_days: int, message: str, color: str, as_of: date) -> dict[str, str]:
+    """Return the message and colour of a number as they read on `today` (R6)."""
+    if is_stale(as_of, today, stale_threshold_days):
+        return {"message": f"{message} to {as_of}", "color": GREY}
+    return {"message": message, "color": color}
 
 
 def may_replace(published: Mapping[str, object], payload: Mapping[str, object]) -> bool:
@@ -210,7 +245,9 @@ def _is_number(payload: Mapping[str, object]) -> bool:
     return is_counted and not label.startswith(SAMPLE_LABEL)
 
 
-def _label(text: str, window: WindowState) -> str:
+def label_of(slug: str, text: str, style: BadgeStyle, window: WindowState) -> str:
+    """Return a badge's label: `text` and the window's length, or the configured label."""
+    text = style.labels.get(slug, f"{text} ({{days}}d)")
     if window.days != ALL:
         return text.replace("{days}", str(window.days))
     if window.counts is None:
@@ -230,13 +267,12 @@ def _message_and_colour(
     if kind.is_share:
         # The configured colours are for counts, not for shares.
         whole = state.counts.raw
-        message, color = format_share(count, whole), _color(whole, DEFAULT_STYLE.colors)
+        message, color = format_share(count, whole), color_of(whole, DEFAULT_STYLE.colors)
     else:
-        message, color = format_count(count), _color(count, style.colors)
-    if is_stale(as_of, today, stale_threshold_days):
-        return {"message": f"{message} to {as_of}", "color": GREY}
-    return {"message": message, "color": color}
+        message, color = format_count(count), color_of(count, style.colors)
+    return shown_on(today, stale_threshold_days, message, color, as_of)
 
 
-def _color(count: int, colors: tuple[tuple[int, str], ...]) -> str:
+def color_of(count: int, colors: tuple[tuple[int, str], ...]) -> str:
+    """Return the colour of a badge that shows this count."""
     return next((color for least, color in reversed(colors) if count >= least), GREY)

@@ -6,7 +6,7 @@ day without downloads. The number of rows can, if it is compared with the same w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
@@ -60,7 +60,7 @@ class Judgement:
     usual: int | None
     is_short: bool
     of: str = ALL_ROWS
-    """What `rows` counts: ALL_ENTRIES if the source does not know its number of rows."""
+    """What `rows` counts, in words: ALL_ENTRIES if the source does not know its number of rows."""
 
     def __str__(self) -> str:
         """Return the numbers in words."""
@@ -68,8 +68,8 @@ class Judgement:
         return f"the source has {self.rows:,} {self.of}{usual}"
 
 
-def judge_days(rows: Mapping[date, int]) -> dict[date, Judgement]:
-    """Judge each day by the days before it. `rows` has the known numbers of rows over all packages.
+def judge_days(rows: Mapping[date, int], of: str = ALL_ROWS) -> dict[date, Judgement]:
+    """Judge each day by the days before it. `rows` has the known numbers of rows, `of` says what they count.
 
     Later comparisons leave out short days, and days on the other side of the change of the log. The day of the change
     itself is neither judged nor compared with. A day without a row is always short.
@@ -77,7 +77,7 @@ def judge_days(rows: Mapping[date, int]) -> dict[date, Judgement]:
     found: dict[date, Judgement] = {}
     whole: dict[date, int] = {}
     for day in sorted(rows):
-        found[day] = judgement = _judge(day, rows[day], whole)
+        found[day] = judgement = replace(_judge(day, rows[day], whole), of=of)
         if not judgement.is_short and day != LAST_MIXED_DAY:
             whole[day] = rows[day]
     return found

@@ -27,6 +27,22 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 UNNAMED_SCHEMA = pl.Schema({"date": pl.Date, "package": pl.String, "rows": pl.Int64})
 """The number of rows without a file name, by package and day."""
 
+BREAKDOWN_SCHEMA = pl.Schema(
+    {
+        "date": pl.Date,
+        "package": pl.String,
+        "dimension": pl.String,
+        "value": pl.String,
+        "installer": pl.String,
+        "ci": pl.Boolean,
+        "downloads": pl.Int64,
+    }
+)
+"""One raw count by one value of one open dimension: as a raw count, with the dimension's name and value.
+
+The value "" stands for NULL: not said (R10). The counts of each dimension sum to those without it.
+"""
+
 
 @dataclass(frozen=True)
 class ReadingFacts:
@@ -43,6 +59,13 @@ class ReadingFacts:
 
     is_short: bool = False
     """Whether the source had lost rows of the day, and Winnow counted the day anyway."""
+
+    dimensions: tuple[str, ...] = ()
+    """The names of the open dimensions that were read with the counts."""
+
+    def __post_init__(self) -> None:
+        """Accept a list of dimensions, as stored files have it."""
+        object.__setattr__(self, "dimensions", tuple(self.dimensions))
 
 
 NO_FACTS = ReadingFacts()
@@ -103,10 +126,26 @@ class Coverage:
         covering += [selector] if selector in self.read else []
         return self.facts.get(max(covering, key=self.read.__getitem__), NO_FACTS) if covering else NO_FACTS
 
+    def facts_of_own(self, selector: Selector) -> ReadingFacts:
+        """Return the facts about the last reading of `selector` itself."""
+        return self.facts.get(selector, NO_FACTS)
+
     def own_downloads(self, selector: Selector) -> int | None:
         """Return the downloads of a single package at its newest reading; None if they are not noted for it alone."""
         is_own = not selector.is_prefix and self.read.get(selector) == self.last_read(selector)
-        return self.facts.get(selector, NO_FACTS).downloads if is_own else None
+        return self.facts_of_own(selector).downloads if is_own else None
+
+    def dimensions_of(self, selector: Selector) -> frozenset[str]:
+        """Return the open dimensions by which the newest readings that cover `selector` broke it down."""
+        last_read = self.last_read(selector)
+        newest = [other for other, at in self._wide if at == last_read and other.covers(selector)]
+        newest += [selector] if self.read.get(selector) == last_read else []
+        return frozenset(name for other in newest for name in self.facts_of_own(other).dimensions)
+
+    @cached_property
+    def has_dimensions(self) -> bool:
+        """Whether any reading has open dimensions."""
+        return any(facts.dimensions for facts in self.facts.values())
 
     def within(self, other: Coverage) -> Coverage:
         """Return this coverage without the readings that `other` lacks."""
@@ -132,6 +171,9 @@ class Request:
 
     is_recount: bool = False
     """Whether the store has counts by an older definition. They stay until this request is read."""
+
+    dimensions: tuple[str, ...] = ()
+    """The names of the open dimensions by which to break the counts down, in the order of their table."""
 
     narrower: tuple[Request, ...] = field(default=(), compare=False)
     """Requests that this one answers too. Winnow sends them instead if the budget does not allow this one."""
@@ -176,6 +218,12 @@ class Reading:
 
     job_id: str = ""
     """The id of the query at the source, if it has one."""
+
+    breakdowns: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=BREAKDOWN_SCHEMA))
+    """The same downloads by each open dimension that the requests name (BREAKDOWN_SCHEMA).
+
+    A source that cannot tell a dimension leaves it out of its requests' `dimensions` and of these rows.
+    """
 
 
 @dataclass(frozen=True)

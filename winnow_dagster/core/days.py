@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from winnow_dagster.core.breakdowns import NO_BREAKDOWNS, PackageBreakdowns
 from winnow_dagster.core.window import keep_newest
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Package:
 
     state: PackageState
     history: History
+    breakdowns: PackageBreakdowns = NO_BREAKDOWNS
+    """The breakdowns of the days that this publication computed. Files keep the published breakdowns of other days."""
 
     @property
     def source(self) -> str:
@@ -74,7 +77,8 @@ class Package:
 
     def keep_newest(self, published: Package) -> Package:
         """Return this package with the published windows that are newer and the published days that it lacks."""
-        return Package(keep_newest(published.state, self.state), self.history.keep_published(published.history))
+        state = keep_newest(published.state, self.state)
+        return Package(state, self.history.keep_published(published.history), self.breakdowns)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
-"""The table of dimensions, by which Winnow breaks down honest downloads.
+"""The tables of dimensions, by which Winnow breaks down downloads.
 
-Each entry defines the columns of queries and stored days, the numbers of a day or window, the parts of published files,
-the badges and the tables of a page. This module knows nothing of how Winnow counts or shows them.
+A `Dimension` has a fixed set of values, and every count has it. Its entry defines the columns of queries and stored
+days, the numbers of a day or window, the parts of published files, the badges and the tables of a page.
+
+An `OpenDimension` may have any value. Winnow reads it only for the entries of the config that ask for a breakdown by
+it.
+
+This module knows nothing of how Winnow counts or shows them.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -107,3 +112,51 @@ SYSTEM = Dimension(
 
 DIMENSIONS: tuple[Dimension, ...] = (INSTALLER, SYSTEM)
 """All dimensions, in the order of columns and published parts. Add a new one at the end."""
+
+
+@dataclass(frozen=True)
+class OpenDimension:
+    """One way to break down downloads, with any number of values."""
+
+    name: str
+    """Its name in the config, in stored days and in published files."""
+
+    column: str
+    """The dotted name of the text field of file_downloads. Exports have the same fields."""
+
+    title: str
+    """Its name on pages."""
+
+    bytes_per_row: float
+    """The average size of the column in the log, derived from rows with real user agents."""
+
+    pattern: str = ""
+    """A regular expression. Winnow keeps its first match in the source's text; if empty, the whole text."""
+
+    has_versions: bool = False
+    """Whether its values are versions, in whose order files and pages list them. Others are ordered by size."""
+
+    adds_up: bool = True
+    """Whether the values mean the same for every package, so that a group can add them up."""
+
+
+PYTHON = OpenDimension("python", "details.python", "Python", 7.5, pattern=r"^[0-9]+\.[0-9]+", has_versions=True)
+VERSION = OpenDimension("version", "file.version", "Version", 7.7, has_versions=True, adds_up=False)
+COUNTRY = OpenDimension("country", "country_code", "Country", 4.0)
+LIBC = OpenDimension("libc", "details.distro.libc.lib", "C library", 4.7)
+CPU = OpenDimension("cpu", "details.cpu", "Processor", 7.0)
+FILE_TYPE = OpenDimension("file_type", "file.type", "File type", 11.1)
+
+OPEN_DIMENSIONS: Mapping[str, OpenDimension] = {
+    dimension.name: dimension for dimension in (PYTHON, VERSION, COUNTRY, LIBC, CPU, FILE_TYPE)
+}
+"""All open dimensions by name, in the order of published files and pages."""
+
+USUAL_BREAKDOWNS = (PYTHON.name, VERSION.name)
+"""What maintainers ask first: which Pythons and which versions they may drop."""
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of open dimensions in the order of the table, each once."""
+    chosen = set(names)
+    return tuple(name for name in OPEN_DIMENSIONS if name in chosen)

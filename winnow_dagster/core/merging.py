@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.coverage import CLOCK_TOLERANCE, Coverage, ReadingFacts
+from winnow_dagster.core.dimensions import in_order
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.core.repeated import merged_before
-from winnow_dagster.core.requested import rows_asked_for, sum_by_request
+from winnow_dagster.core.requested import breakdowns_asked_for, rows_asked_for, sum_by_request
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -76,29 +77,30 @@ class Replacement:
 
 def answer_from_reading(
     reading: Reading, at: datetime, stored: Mapping[date, Coverage]
-) -> tuple[WaitingAnswer, pl.DataFrame]:
-    """Return a reading as an answer to merge, and the counts that its requests ask for.
+) -> tuple[WaitingAnswer, pl.DataFrame, pl.DataFrame]:
+    """Return a reading as an answer to merge, and the counts and breakdowns that its requests ask for.
 
     `stored`: the coverage of its days before this reading.
     """
-    asked: dict[date, list[Selector]] = defaultdict(list)
+    asked: dict[date, dict[Selector, tuple[str, ...]]] = defaultdict(dict)
     for request in reading.requests:
         for day in request.days():
-            asked[day].append(request.selector)
+            asked[day][request.selector] = in_order((*asked[day].get(request.selector, ()), *request.dimensions))
     counts = reading.counts.filter(rows_asked_for(reading.requests))
     downloads = sum_by_request(counts, "downloads", reading.requests)
     unnamed = sum_by_request(reading.unnamed, "rows", reading.requests)
     rows, short = reading.source_rows, reading.short_days
     facts = {
         day: {
-            s: ReadingFacts(rows.get(day), downloads.get((day, s), 0), unnamed.get((day, s), 0), day in short)
-            for s in selectors
+            s: ReadingFacts(rows.get(day), downloads.get((day, s), 0), unnamed.get((day, s), 0), day in short, names)
+            for s, names in selectors.items()
         }
         for day, selectors in sorted(asked.items())
     }
     at = _distinct(at, asked, stored)
     superseded = _superseded(at, asked, stored)
-    return WaitingAnswer(tuple(reading.requests), at, facts, superseded, job_id=reading.job_id), counts
+    answer = WaitingAnswer(tuple(reading.requests), at, facts, superseded, job_id=reading.job_id)
+    return answer, counts, reading.breakdowns.filter(breakdowns_asked_for(reading.requests))
 
 
 def answer_from_failure(failure: Failure, at: datetime, stored: Mapping[date, Coverage]) -> WaitingAnswer:
@@ -125,7 +127,10 @@ def merge_coverage(day: date, before: Coverage, answers: Sequence[WaitingAnswer]
 
 
 def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fresh: pl.DataFrame) -> pl.DataFrame:
-    """Return the counts of a day after replacements. `fresh`: the answers' counts of the day, with ANSWER_COLUMN."""
+    """Return the counts or breakdowns of a day after replacements.
+
+    `fresh`: the answers' counts or breakdowns of the day, with ANSWER_COLUMN.
+    """
     for together in _without_overlap(replacements):
         if stored.height:
             replaced = [_selected(each.selectors, each.kept) for each in together if each.kept]
@@ -140,6 +145,23 @@ def merge_counts(stored: pl.DataFrame, replacements: Sequence[Replacement], fres
         ]
         stored = pl.concat([stored, *(part.drop(ANSWER_COLUMN) for part in parts)])
     return stored
+
+
+def merge_breakdown_coverage(
+    merged: Coverage, replacements: Sequence[Replacement], before: Coverage, stored: Coverage
+) -> Coverage:
+    """Return the coverage of a day's stored breakdowns after a merge: the readings whose breakdowns are stored.
+
+    `merged` and `before`: the coverage of the day after and before the merge. `stored`: that of its breakdowns before.
+    """
+    replaced = {selector for each in replacements for selector in each.selectors}
+    kept = {s for s, at in stored.read.items() if at in {before.read.get(s), merged.read.get(s)}}
+    read = {
+        selector: at
+        for selector, at in merged.read.items()
+        if selector in kept | replaced and merged.facts_of_own(selector).dimensions and merged.last_read(selector) == at
+    }
+    return Coverage(read, facts={selector: merged.facts[selector] for selector in read})
 
 
 class _Merged:

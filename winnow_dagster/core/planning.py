@@ -38,6 +38,12 @@ class ReadPolicy:
     low_days: frozenset[date] = frozenset()
     """Days with suspiciously few downloads whose number of rows the source does not know."""
 
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions by which to break down what each selector selects."""
+
+    backfill: frozenset[str] = frozenset()
+    """Open dimensions for which Winnow re-reads the days that lack them."""
+
     def has_to_read(self, day: date, coverage: Coverage, selector: Selector) -> bool:
         """Return whether `selector` is not covered on `day`, or has to be re-read."""
         return not coverage.covers(selector) or self.has_to_reread(day, coverage, selector)
@@ -60,6 +66,16 @@ class ReadPolicy:
         settles = () if selector in self.read_once else (self.settle_days,)
         moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def has_to_backfill(self, coverage: Coverage, selector: Selector) -> bool:
+        """Return whether `selector` was read without a dimension of `backfill` by which it is to be broken down."""
+        wanted = self.backfill.intersection(self.dimensions.get(selector, ()))
+        return bool(wanted) and coverage.covers(selector) and not wanted <= coverage.dimensions_of(selector)
+
+    def answers(self, wide: Selector, selector: Selector) -> bool:
+        """Return whether a request for `wide` answers one for `selector` too, with all its dimensions."""
+        wanted = self.dimensions.get(selector, ())
+        return wide.covers(selector) and set(wanted) <= set(self.dimensions.get(wide, ()))
 
     def is_ahead(self, coverage: Coverage, selector: Selector) -> bool:
         """Return whether the newest reading of `selector` has a timestamp in the future."""
@@ -150,6 +166,23 @@ def find_gaps(
     return [*_group(missing), *_group(again), *_group(marked), *_group(legacy)]
 
 
+def find_backfill(
+    longest: Mapping[Selector, int], stored: Mapping[date, Coverage], reader: ReadPolicy, through: date
+) -> list[Gap]:
+    """Return the covered days of each selector's longest window up to `through` that lack a dimension to backfill."""
+    wanted = {
+        day: tuple(
+            s for s, days in longest.items() if reader.has_to_backfill(stored[day], s) and _is_in(day, days, through)
+        )
+        for day in sorted(stored)
+    }
+    return _group(wanted)
+
+
+def _is_in(day: date, days: int, through: date) -> bool:
+    return 0 <= (through - day).days < days
+
+
 def _group(wanted: Mapping[date, tuple[Selector, ...]]) -> list[Gap]:
     """Join contiguous days, oldest first, with the same selectors."""
     gaps: list[Gap] = []
@@ -172,30 +205,35 @@ def plan_requests(
     """Return the requests that top these days up: one per selector and contiguous range of days.
 
     First readings, re-reads and days counted by an older definition are separate requests. If a wider selector asks for
-    a day, a narrower one does not. With `refetch` Winnow asks for everything again. It never asks for a day that is not
-    over.
+    a day with the same dimensions, a narrower one does not. With `refetch` Winnow asks for everything again. It never
+    asks for a day that is not over.
     """
     chosen = list(selectors)
     wanted: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
     answered: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
-        again = [s for s in chosen if refetch and not reader.has_lost_rows(day, coverage, s)]
+        again = [
+            s
+            for s in chosen
+            if (refetch or reader.has_to_backfill(coverage, s)) and not reader.has_lost_rows(day, coverage, s)
+        ]
         missing = [s for s in chosen if s in again or reader.has_to_read(day, coverage, s)]
         # A prefix that fails must not make packages with an entry of their own fail.
         wider = [s for s in missing if s.is_prefix and s not in coverage.failed]
         for selector in missing:
-            is_answered = any(w != selector and w.covers(selector) for w in wider)
+            is_answered = any(w != selector and reader.answers(w, selector) for w in wider)
             covered, held = coverage.covers(selector), coverage.holds(selector)
-            kind = selector, not refetch and covered, not refetch and held and not covered
+            is_first = refetch or selector in again
+            kind = selector, not is_first and covered, not is_first and held and not covered
             (answered if is_answered else wanted)[kind].append(day)
-    narrower = sorted(_requests(answered), key=lambda request: chosen.index(request.selector))
-    return [_with_narrower(request, narrower) for request in _requests(wanted)]
+    narrower = sorted(_requests(answered, reader), key=lambda request: chosen.index(request.selector))
+    return [_with_narrower(request, narrower) for request in _requests(wanted, reader)]
 
 
-def _requests(wanted: Mapping[tuple[Selector, bool, bool], list[date]]) -> list[Request]:
+def _requests(wanted: Mapping[tuple[Selector, bool, bool], list[date]], reader: ReadPolicy) -> list[Request]:
     return [
-        Request(selector, run[0], run[-1], is_reread, is_recount)
+        Request(selector, run[0], run[-1], is_reread, is_recount, reader.dimensions.get(selector, ()))
         for (selector, is_reread, is_recount), days in wanted.items()
         for run in contiguous(days)
     ]

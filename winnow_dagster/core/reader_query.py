@@ -24,3 +24,6 @@ class ReaderQuery:
 
     query: Callable[[Sequence[Selector], date, date], str]
     """Returns the text of the query that counts these selectors from the first day to the last."""
+
+    honest_ci: str = "NULL"
+    """The value of the query's column `ci` in rows of clients that did not say they ran in CI."""

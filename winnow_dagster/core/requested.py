@@ -28,6 +28,16 @@ def rows_asked_for(requests: Iterable[Request]) -> pl.Expr:
     )
 
 
+def breakdowns_asked_for(requests: Iterable[Request]) -> pl.Expr:
+    """Return the polars condition that these requests ask for a breakdown's count."""
+    by_dimension: dict[str, list[Request]] = defaultdict(list)
+    for request in requests:
+        for dimension in request.dimensions:
+            by_dimension[dimension].append(request)
+    asked_for = [(pl.col("dimension") == name) & rows_asked_for(asking) for name, asking in by_dimension.items()]
+    return pl.any_horizontal(asked_for) if asked_for else pl.lit(value=False)
+
+
 def sum_by_request(counts: pl.DataFrame, column: str, requests: Iterable[Request]) -> dict[tuple[date, Selector], int]:
     """Return the sum of a column by day and selector. Sums of 0 are left out."""
     if counts.is_empty():

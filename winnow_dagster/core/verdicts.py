@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.badge import is_stale
-from winnow_dagster.core.categories import printable_name
+from winnow_dagster.core.categories import category, printable_name
 from winnow_dagster.core.completeness import read_anyway_day
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import Selector, matches_any
@@ -122,6 +122,38 @@ def judge_sums(raw: Days, honest: Days) -> Verdict:
         unequal = both.filter(pl.col("raw") != pl.col("categories")).sort("package")
         for package, total, summed in unequal.select("package", "raw", "categories").iter_rows():
             bad[f"{day} {package}"] = f"{total:,} raw downloads, and {summed:,} in the seven categories"
+    return Verdict(bad, looked_at)
+
+
+def judge_breakdowns(honest: Days, breakdowns: Days) -> Verdict:
+    """Check that the values of each breakdown sum to each category of the package's day (R2).
+
+    `breakdowns`: counts by value (BREAKDOWN_SCHEMA), with the coverage of what they hold.
+    """
+    bad: dict[str, str] = {}
+    looked_at = 0
+    for day, coverage in sorted(breakdowns.coverage.items()):
+        totals = _sum(honest.of(day), ("package", "category"), "total").collect()
+        known = [(p, d) for p in totals["package"].unique() for d in coverage.dimensions_of(Selector(p))]
+        pairs = pl.DataFrame(known, {"package": pl.String, "dimension": pl.String}, orient="row")
+        values = breakdowns.of(day).with_columns(category=category())
+        both = (
+            pairs.lazy()
+            .join(totals.lazy(), on="package")
+            .join(
+                _sum(values, ("package", "dimension", "category"), "values"),
+                on=["package", "dimension", "category"], how="full", coalesce=True,
+            )
+            .with_columns(pl.col("total", "values").fill_null(0))
+            .sort("package", "dimension", "category")
+            .collect()
+        )  # fmt: skip
+        looked_at += pairs.height
+        unequal = both.filter(pl.col("total") != pl.col("values"))
+        for package, dimension, name, total, summed in unequal.select(
+            "package", "dimension", "category", "total", "values"
+        ).iter_rows():
+            bad[f"{day} {package}"] = f"{total:,} {name} downloads, and {summed:,} by {dimension}"
     return Verdict(bad, looked_at)
 
 

@@ -187,3 +187,8 @@ def _newer(published: WindowCounts | None, computed: WindowState) -> WindowState
     if computed.counts is not None and computed.counts.window.as_of >= published.window.as_of:
         return computed
     return replace(computed, counts=published)
+
+
+def mixes_sample(one: str, other: str) -> bool:
+    """Return whether exactly one of two sources is the sample source: sample and real numbers never mix (R8)."""
+    return (one == "sample") != (other == "sample")

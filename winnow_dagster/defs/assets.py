@@ -38,6 +38,9 @@ class RawConfig(dg.Config):
     refetch: bool = False
     """Re-read days that are covered already."""
 
+    backfill: list[str] = Field(default=[])
+    """Re-read days that are covered already, but without one of these breakdowns."""
+
     packages: list[str] = Field(default=[])
     """Read only these entries of `packages:`; all if the list is empty."""
 
@@ -106,7 +109,8 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         Winnow asks the source only for what a day does not cover yet. If a package cannot be read, the day is stored
         without it and does not cover it. The next run asks for it again.
         """
-        return winnow.fetch(to_days(context.partition_keys), config.packages, refetch=config.refetch)
+        days = to_days(context.partition_keys)
+        return winnow.fetch(days, config.packages, refetch=config.refetch, backfill=config.backfill)
 
     @dg.asset(
         partitions_def=days,

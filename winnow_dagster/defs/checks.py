@@ -75,6 +75,11 @@ def _sums(winnow: Installation) -> Verdict:
     return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days))
 
 
+def _breakdowns(winnow: Installation) -> Verdict:
+    days = winnow.window_days(winnow.clock.through)
+    return verdicts.judge_breakdowns(winnow.honest.load(days), winnow.breakdowns(days))
+
+
 def _unlisted(winnow: Installation) -> Verdict:
     return verdicts.judge_unlisted(winnow.honest.load(winnow.window_days(winnow.clock.through)))
 
@@ -144,6 +149,10 @@ CHECKS = (
         "categories_sum_to_raw", "honest_downloads", ERROR,
         "The seven categories of each package and day sum to its raw total: no download is lost or counted twice.",
         _sums,
+    ),
+    Check(
+        "breakdowns_sum_to_categories", "honest_downloads", ERROR,
+        "The values of each breakdown of a package and day sum to each of its categories.", _breakdowns,
     ),
     Check(
         "no_unlisted_installer_stands_out", "honest_downloads", WARN,

@@ -17,7 +17,7 @@ from winnow_dagster.files.operations import make_writable
 from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.completeness import DayRows, Judgement
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.names import Selector
     from winnow_dagster.defs.resources import Installation
     from winnow_dagster.files.held import Lock
+    from winnow_dagster.sources.interface import Source
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class FetchScope:
     days: Collection[date]
     selectors: Collection[Selector]
     refetch: bool = False
+    backfill: frozenset[str] = frozenset()
+    """Open dimensions for which covered days are re-read if they lack them."""
 
 
 def fetch(winnow: Installation, wanted: FetchScope) -> Iterator[Answer]:
@@ -119,10 +122,24 @@ def _answers(
     whole, short = source_days.split(without_answered(planned, answered))
     _warn_of_lost_rows(winnow, wanted, stored, source_days.rows)
     yield from short
-    for answer in winnow.source.read(whole) if whole else ():
+    for answer in _read(winnow.source, whole):
         yield from source_days.note(answer)
     if short and not whole and winnow.waits:
         raise IncompleteDaysError("; ".join(dict.fromkeys(failure.reason for failure in short)))
+
+
+def _read(source: Source, requests: Sequence[Request]) -> Iterator[Answer]:
+    """Read `*` first if entries of their own have dimensions that it lacks, so that theirs is the later reading."""
+    dimensions = {name for request in requests for name in request.dimensions}
+    wide = [r for r in requests if r.selector.is_all and not dimensions <= set(r.dimensions)]
+    rest = [r for r in requests if r not in wide]
+    try:
+        yield from source.read(wide) if wide else ()
+    except SourceError:
+        # It refuses `*`, perhaps for its price. The others may be read all the same.
+        yield from source.read(rest) if rest else ()
+        raise
+    yield from source.read(rest) if rest else ()
 
 
 def _without_read_since(winnow: Installation, answer: Answer, stored: Mapping[date, Coverage]) -> Answer:
@@ -147,7 +164,7 @@ def _warn_of_lost_rows(
 def _plan(
     winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> list[Request]:
-    reader = replace(winnow.reader, rows=rows)
+    reader = replace(winnow.reader, rows=rows, backfill=wanted.backfill)
     return plan_requests(wanted.days, wanted.selectors, stored, reader, refetch=wanted.refetch)
 
 
@@ -186,7 +203,8 @@ class _SourceDays:
         self._judged = self._judge()
 
     def _judge(self) -> Mapping[date, Judgement]:
-        return judge_days({day: known.rows for day, known in self.rows.items()})
+        rows = {day: known.rows for day, known in self.rows.items()}
+        return judge_days(rows, self._winnow.settings.source.counted_rows)
 
     def split(self, requests: Iterable[Request]) -> tuple[list[Request], list[Failure]]:
         """Split requests into requests to send, and a failure for each short day."""

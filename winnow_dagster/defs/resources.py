@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from winnow_dagster.config.settings import CONFIG_NAME
 from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
-from winnow_dagster.core.days import CountOptions
+from winnow_dagster.core.days import CountOptions, Days
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages, recount
-from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_gaps
+from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_backfill, find_gaps
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
+from winnow_dagster.defs.breakdowns import count_for, with_breakdowns
 from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.coverage import Coverage
-    from winnow_dagster.core.days import Days, Package
+    from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.names import Group
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
@@ -104,6 +106,12 @@ class Installation:
         """The store of honest counts."""
         return honest_store(self.settings.store_folder)
 
+    def breakdowns(self, days: Collection[date]) -> Days:
+        """Return the breakdowns of the readings whose honest counts are stored."""
+        found, honest = self.raw.load_breakdowns(days), self.honest.coverages(days)
+        coverage = {day: each.within(honest.get(day, NOTHING)) for day, each in found.coverage.items()}
+        return Days(found.counts, coverage, found.by_day)
+
     @cached_property
     def source_rows(self) -> SourceRows:
         """The number of rows that the source has of each day."""
@@ -114,7 +122,7 @@ class Installation:
         """The web directory."""
         s = self.settings
         reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries)
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -147,7 +155,8 @@ class Installation:
         now = self.clock.now()
         recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
         low = frozenset(self.quiet_days(recent).low)
-        return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low)
+        dimensions = self.settings.dimensions
+        return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low, dimensions)
 
     def quiet_days(self, judged: Iterable[date]) -> QuietDays:
         """Return which of these days have suspiciously few downloads, and which have none."""
@@ -178,7 +187,8 @@ class Installation:
 
     def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
         """Return the judgement of each day whose number of rows at the source is known."""
-        judged = judge_days({day: known.rows for day, known in self.source_rows.load().items()})
+        rows = {day: known.rows for day, known in self.source_rows.load().items()}
+        judged = judge_days(rows, self.settings.source.counted_rows)
         return {day: judged[day] for day in days if day in judged}
 
     def short_days(self) -> dict[date, Judgement]:
@@ -207,14 +217,22 @@ class Installation:
             wanted, covered, self.reader, start=self.settings.start_date, through=through or self.clock.through
         )
 
-    def fetch(self, days: Collection[date], packages: Collection[str], *, refetch: bool) -> Fetch:
-        """Return a fetch of the counts that these days lack.
+    def gaps_to_backfill(self, selectors: Collection[Selector], dimensions: Collection[str]) -> list[Gap]:
+        """Return the days of the longest window of these selectors that were read without one of these dimensions."""
+        wanted = {s: days for s, days in self.settings.longest_windows.items() if s in selectors}
+        reader = replace(self.reader, backfill=frozenset(dimensions))
+        return find_backfill(wanted, self._covered(), reader, self.clock.through) if dimensions else []
+
+    def fetch(
+        self, days: Collection[date], packages: Collection[str], *, refetch: bool, backfill: Collection[str] = ()
+    ) -> Fetch:
+        """Return a fetch of the counts that these days lack, and of the days that lack a breakdown of `backfill`.
 
         `packages`: the texts of the selectors to ask for; empty for all. Raises RefusedError.
         """
         refuse_future_days(days, self.clock.now())
         chosen = choose_selectors(packages, self.settings.windows)
-        return Fetch(lambda: fetch(self, FetchScope(days, chosen, refetch)))
+        return Fetch(lambda: fetch(self, FetchScope(days, chosen, refetch, frozenset(backfill))))
 
     def write_honest(self, day: date, counts: pl.DataFrame, coverage: Coverage) -> None:
         """Store the honest counts of a day, made from raw counts with this coverage. Raises StorageError.
@@ -248,8 +266,15 @@ class Installation:
         windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
-        found = PackagesBySelector({key: packages for key, packages in described.items() if key in keys})
+        chosen = {key: packages for key, packages in described.items() if key in keys}
+        breakdowns = count_for(self, (package.state for packages in chosen.values() for package in packages))
+        found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
+
+    def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
+        """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""
+        raw = self.trusted(self.raw.coverages(self.raw.stored_days()))
+        return describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through))
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
         """Return the packages of `*`, not counted yet; None without `*`. `in_full`: those with a page."""
@@ -286,7 +311,8 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*recount(stored, members, windows_of(states.values()), self._count_options(date.max)))
+        counts = recount(stored, members, windows_of(states.values()), self._count_options(date.max))
+        return Recount(*counts, count_for(self, states.values()))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.shard import Shard
+from winnow_dagster.core.window import mixes_sample
 from winnow_dagster.files.errors import SampleOverRealError
 
 if TYPE_CHECKING:
@@ -57,11 +58,6 @@ class Publication:
     def flush(self) -> None:
         """Put the staged files in place."""
         self._batch.put()
-
-
-def mixes_sample(one: str, other: str) -> bool:
-    """Return whether exactly one of two sources is the sample source: sample and real numbers never mix (R8)."""
-    return (one == "sample") != (other == "sample")
 
 
 def refuse_sample_over_real(source: str, published: str, place: StorePath) -> None:

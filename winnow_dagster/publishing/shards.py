@@ -11,9 +11,10 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.window import mixes_sample
 from winnow_dagster.files.operations import Batch, read_if_there
 from winnow_dagster.files.paths import joiner
-from winnow_dagster.publishing.publication import Publication, mixes_sample
+from winnow_dagster.publishing.publication import Publication
 from winnow_dagster.site.all_packages import Summary
 from winnow_dagster.site.badges import ShardRenderer
 from winnow_dagster.site.history import JSON_NAME, ShortHistory, format_short_json, merge_short_histories

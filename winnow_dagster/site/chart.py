@@ -73,7 +73,7 @@ def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -
     shown = days_between(history.last - (days - 1) * ONE_DAY, history.last)
     stored = history.newest(days).days
     rows = {day.date: day.by_name() for day in stored}
-    scale = _Scale(len(shown), max(row[series.whole] or 0 for row in rows.values()))
+    scale = Scale(len(shown), max(row[series.whole] or 0 for row in rows.values()))
     missing = [day for day in shown if day not in rows]
     unknown = {day for day, row in rows.items() if series.is_unknown(row)}
     provisional = {day.date for day in stored if day.provisional}
@@ -90,17 +90,17 @@ def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -
             f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t">'
             f'<title id="{name}-t">{escape(series.title)}, {escape(summary)}</title>'
         ),
-        *_axes(scale, shown),
-        _spans("missing", [at for at, day in enumerate(shown) if day not in rows or day in unknown], scale),
+        *axes(scale, shown),
+        spans("missing", [at for at, day in enumerate(shown) if day not in rows or day in unknown], scale),
     ]
     floor = dict.fromkeys(rows, 0)
     for number, style in series.styles.items():
-        bars = [
+        drawn = [
             (at, float(floor[day]), float(floor[day] + count))
             for at, day in enumerate(shown)
             if day in rows and (count := rows[day][number])
         ]
-        parts.append(_bars(style, bars, scale))
+        parts.append(bars(style, drawn, scale))
         for day, row in rows.items():
             floor[day] += row[number] or 0
     parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
@@ -154,7 +154,7 @@ def share_bar(counts: WindowCounts) -> str:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """The coordinates of days and downloads in a chart."""
 
     days: int
@@ -196,7 +196,8 @@ class _Scale:
         return HEIGHT - BOTTOM - downloads * self.height
 
 
-def _axes(scale: _Scale, days: Sequence[date]) -> Iterator[str]:
+def axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
+    """Yield the grid lines with their numbers, and the labels of some days."""
     lines = round(scale.top / scale.step)
     for line in range(lines + 1):
         y = scale.y(line * scale.step)
@@ -210,38 +211,38 @@ def _axes(scale: _Scale, days: Sequence[date]) -> Iterator[str]:
         yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{days[at].day} {days[at]:%b}</text>'
 
 
-def _bars(style: str, bars: Sequence[tuple[int, float, float]], scale: _Scale) -> str:
+def bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) -> str:
     """Return one path with all bars. Each bar has the index of its day, and its lower and upper downloads."""
-    if not bars:
+    if not drawn:
         return ""
     # Inlined, without function calls: a year of days has thousands of bars.
     left, pitch, width, base, height = scale.x(0), scale.pitch, f"{scale.width:.1f}", scale.y(0), scale.height
     path = "".join(
         [
             f"M{left + at * pitch:.1f} {base - low * height:.1f}h{width}V{base - high * height:.1f}h-{width}z"
-            for at, low, high in bars
+            for at, low, high in drawn
         ]
     )
     return f'<path class="{style}" d="{path}"/>'
 
 
-def _spans(style: str, places: Sequence[int], scale: _Scale) -> str:
+def spans(style: str, places: Sequence[int], scale: Scale) -> str:
     """Return one path that fills the whole height of these days, without gaps between neighbours."""
     path = "".join(_span(at, scale) for at in places)
     return f'<path class="{style}" d="{path}"/>' if path else ""
 
 
-def _span(at: int, scale: _Scale) -> str:
+def _span(at: int, scale: Scale) -> str:
     return f"M{LEFT + at * scale.pitch:.1f} {TOP}h{scale.pitch:.1f}V{HEIGHT - BOTTOM}h-{scale.pitch:.1f}z"
 
 
-def _marks(places: Sequence[int], scale: _Scale) -> str:
+def _marks(places: Sequence[int], scale: Scale) -> str:
     """Return a path with a line below each provisional day."""
     path = "".join(f"M{scale.x(at):.1f} {HEIGHT - BOTTOM + 4}h{scale.width:.1f}" for at in places)
     return f'<path class="provisional" d="{path}"/>' if path else ""
 
 
-def _titles(days: Sequence[date], stored: Sequence[Day], scale: _Scale) -> Iterator[str]:
+def _titles(days: Sequence[date], stored: Sequence[Day], scale: Scale) -> Iterator[str]:
     """Yield for each day an invisible bar whose title shows the counts."""
     found = {day.date: day for day in stored}
     for at, day in enumerate(days):

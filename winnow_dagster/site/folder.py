@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import keep_style, may_replace
 from winnow_dagster.site.badges import badge_files
+from winnow_dagster.site.breakdown_badges import breakdown_badges
+from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
+from winnow_dagster.site.breakdown_files import format_breakdowns, renew
+from winnow_dagster.site.breakdown_sections import format_sections
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
 from winnow_dagster.site.record import RECORD_NAME, format_record, parse_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
@@ -38,25 +42,41 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
         JSON_NAME: format_json(state, package.history),
         CSV_NAME: format_csv(package.history),
     }
+    breakdowns, days = renew(package, published) or (None, {})
+    files |= days
+    broken_down = list(breakdown_badges(site, state, breakdowns, today)) if breakdowns else []
     shown = []
-    for badge, is_new in _renewed(site, state, today, published):
+    computed = [*site.badges(state, today), *(badge for badge, _ in broken_down)]
+    for badge, is_new in _renewed(site, state, computed, published):
         drawn = badge_files(badge)
         files |= drawn if is_new else {badge.picture_name: drawn[badge.picture_name]}
         shown.append(badge)
-    listed = {(b.slug, b.days) for b in site.chosen(replace(state, former=()), today)}
-    asked_for = [b for b in shown if (b.slug, b.days) in listed] if site.style_of(state.package) else shown
-    badges = asked_for or site.badges(state, today)[:1]
-    files[PAGE_NAME] = format_page(state, package.history, badges, site, today)
+    sections = []
+    if breakdowns:
+        stems = {badge.stem for badge in shown}
+        numbers = {badge.stem: number for badge, number in broken_down if number and badge.stem in stems}
+        files[BREAKDOWNS_NAME] = format_breakdowns(state.package, replace(breakdowns, badges=numbers))
+        sections = list(format_sections(state, breakdowns, lambda name: files.get(name) or published(name)))
+    lengths = {window.days for window in state.windows}
+    asked_for = [b for b in shown if _is_asked_for(site, state, b) and b.days in lengths]
+    badges = (asked_for if site.style_of(state.package) else shown) or computed[:1]
+    files[PAGE_NAME] = format_page(package, badges, site, today, sections)
     return files
 
 
-def _renewed(site: SiteConfig, state: PackageState, today: date, published: Published) -> Iterator[tuple[Badge, bool]]:
+def _renewed(
+    site: SiteConfig, state: PackageState, computed: Sequence[Badge], published: Published
+) -> Iterator[tuple[Badge, bool]]:
     """Yield each badge of a folder. The flag is False if the published payload stays."""
     style = site.style_of(state.package)
-    asked_for = {badge.stem for badge in site.chosen(state, today)} if style else set()
-    for computed in site.badges(state, today):
-        before = parse_payload(published(computed.file_name))
-        if computed.stem in asked_for or before:
-            badge = computed if style else keep_style(before, computed)
-            is_new = may_replace(before, badge.payload)
-            yield (badge if is_new else replace(computed, payload=before)), is_new
+    for badge in computed:
+        before = parse_payload(published(badge.file_name))
+        if before or _is_asked_for(site, state, badge):
+            renewed = badge if style else keep_style(before, badge)
+            is_new = may_replace(before, renewed.payload)
+            yield (renewed if is_new else replace(badge, payload=before)), is_new
+
+
+def _is_asked_for(site: SiteConfig, state: PackageState, badge: Badge) -> bool:
+    style = site.style_of(state.package)
+    return style is not None and badge.slug in style.slugs

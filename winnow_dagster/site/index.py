@@ -173,9 +173,9 @@ def format_packages(listing: Listing) -> bytes:
         {
             "format": PACKAGES_FORMAT,
             "source": listing.source,
-            "packages": [_package_entry(row) for row in listing.rows if not row.is_group],
+            "packages": [package_entry(row) for row in listing.rows if not row.is_group],
             "groups": [
-                _package_entry(row) | {"members": list(row.state.members)} for row in listing.rows if row.is_group
+                package_entry(row) | {"members": list(row.state.members)} for row in listing.rows if row.is_group
             ],
             **_everything(listing),
         }
@@ -197,7 +197,8 @@ def _everything(listing: Listing) -> dict[str, object]:
     return {"everything": told}
 
 
-def _package_entry(row: Row) -> dict[str, object]:
+def package_entry(row: Row) -> dict[str, object]:
+    """Return the windows of a package or group for JSON."""
     return {
         "name": row.name,
         "folder": row.state.package,

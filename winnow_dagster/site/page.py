@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from winnow_dagster.core.badge import UNKNOWN, format_exact, format_share, is_stale
+from winnow_dagster.core.badge import PYTHONS, UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.remarks import remark_on
+from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.days import Package
     from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
+    from winnow_dagster.site.breakdown_sections import Section
     from winnow_dagster.site.site import SiteConfig
 
 PAGE_NAME = "index.html"
 CHART_DAYS = (30, 90, 365)
 """The lengths of the charts in days. A longer one needs more stored days than the one before."""
 
-TOP_SLUGS = {"downloads", "honest-share"}
+TOP_SLUGS = {"downloads", "honest-share", PYTHONS}
 """The slugs of the badges at the top of the page. The others follow below."""
 
 TABLE_COLUMNS = 1 + len(CATEGORIES)
@@ -69,8 +72,11 @@ class Line(NamedTuple):
     cells: Sequence[tuple[str, str]]
 
 
-def format_page(state: PackageState, history: History, badges: Sequence[Badge], site: SiteConfig, today: date) -> bytes:
+def format_page(
+    package: Package, badges: Sequence[Badge], site: SiteConfig, today: date, sections: Sequence[Section] = ()
+) -> bytes:
     """Return the page as it reads on `today`. `badges`: the published badges, the headline first."""
+    state, history = package.state, package.history
     counted = [window.counts for window in state.windows if window.counts]
     headline = state.headline.counts
     along = site.reader_queries.get(state.source)
@@ -98,6 +104,8 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in TOP_SLUGS],
         others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in TOP_SLUGS],
         panels=[] if history.last is None else list(_panels(history)),
+        sections=sections,
+        least=MIN_PERCENTAGE_DOWNLOADS,
         categories=CATEGORIES,
         counted=counted,
         tables=_tables(counted),
@@ -113,6 +121,7 @@ def format_page(state: PackageState, history: History, badges: Sequence[Badge], 
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         along=along.where if along else "",
+        honest_ci=along.honest_ci if along else "",
         query=_query(state, headline, along) if headline and along else "",
     )
 

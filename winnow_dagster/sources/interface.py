@@ -6,9 +6,11 @@ settings, its queries, its prices and its pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from winnow_dagster.core.completeness import ALL_ROWS
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.fields import Section
 
@@ -91,6 +93,11 @@ class SourceSettings:
         """What distinguishes this source from others of its kind, such as its paths; empty for the default."""
         return ""
 
+    @property
+    def counted_rows(self) -> str:
+        """What the source's number of rows of a day counts, in words."""
+        return ALL_ROWS
+
     def __str__(self) -> str:
         """Return the source as `winnow check` prints it."""
         return self.kind
@@ -112,6 +119,9 @@ class SourceContext:
     start_date: date
     budget_bytes: float | None
     """The maximum number of bytes that the source may bill in a month; None: no limit."""
+
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions that Winnow reads for each entry that has any."""
 
 
 class SourceSection(Section):
@@ -135,11 +145,14 @@ class SourceSection(Section):
 
 @dataclass(frozen=True)
 class PriceList:
-    """The table of `winnow estimate` and the lines below it."""
+    """What `winnow estimate` prints: a phrase that sums up, a table, and lines below it."""
 
+    summary: str
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str]
+    content: Mapping[str, object]
+    """The same as JSON values."""
 
 
 class Costs(Protocol):
@@ -175,6 +188,9 @@ class Kind:
     open: Callable[[Any, SourceContext], Source]
     """Returns the source without opening a file or connection: the first request does that."""
 
+    summary: str
+    """What the source is and needs, in a phrase for users who choose one."""
+
     costs: Callable[[Any, SourceContext], Costs] | None = None
     """Returns the costs; None: the source is free."""
 
@@ -184,8 +200,29 @@ class Kind:
     problems: Callable[[Any], Sequence[str]] = lambda _: ()
     """Returns the problems of the source on this machine, before Winnow reads anything."""
 
+    identify: Callable[[Any, SourceContext], str] | None = None
+    """Returns whose credentials the source uses; None: it needs none. It raises SourceError."""
+
+    address: Callable[[Any], str] | None = None
+    """Returns a web address of the service, whose clock is right; None: the source is on this machine."""
+
     needs_google: bool = False
     """Whether the source needs Google credentials."""
 
+    open_dimensions: tuple[str, ...] = tuple(OPEN_DIMENSIONS)
+    """The names of the open dimensions that the source knows."""
+
+    usual_breakdowns: tuple[str, ...] = ()
+    """The open dimensions that Winnow reads if the config does not say. None where they cost money."""
+
     reader_query: ReaderQuery | None = None
     """The query with which readers check a number; None: they have no access to the source."""
+
+    first_day: date | None = None
+    """The oldest day that the source can answer; None if it has no such limit."""
+
+    why_not_all: str = ""
+    """Why the source cannot read `*`, with the fix; empty if it can."""
+
+    remarks: Sequence[str] = ()
+    """Sentences on the limits of the source, for pages and `_health.json`."""

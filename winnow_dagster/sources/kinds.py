@@ -9,6 +9,7 @@ from pydantic import create_model
 
 from winnow_dagster.fields import Section
 from winnow_dagster.sources.bigquery.kind import BIGQUERY
+from winnow_dagster.sources.clickhouse.kind import CLICKHOUSE
 from winnow_dagster.sources.parquet.kind import PARQUET
 from winnow_dagster.sources.sample import SAMPLE
 
@@ -17,30 +18,33 @@ if TYPE_CHECKING:
 
     from winnow_dagster.sources.interface import Costs, Kind, Source, SourceContext, SourceSettings
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (PARQUET, BIGQUERY, SAMPLE)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (PARQUET, BIGQUERY, CLICKHOUSE, SAMPLE)}
 
 KIND_WITHOUT_SOURCE = SAMPLE.name
 """The kind of a config without `source:`."""
+
+KIND_OF_NEW_CONFIGS = CLICKHOUSE.name
+"""The kind that `winnow init` writes by default, and that `winnow show` asks without a config."""
 
 KIND_WITH_KEY_ONLY = BIGQUERY.name
 """The kind of a config without `source:` but with service.credential_file, as in pypi-winnow-downloads."""
 
 
-def _any_kind() -> type[Section]:
-    """Return a section with the keys of all kinds, so that one pass finds all wrong values of a file."""
+def any_section(name: object) -> type[Section]:
+    """Return a section with the keys of all kinds, so that one pass finds all wrong values of a file.
+
+    A key that several kinds have is validated as the kind with this name has it.
+    """
     fields: dict[str, Any] = {"kind": (Literal.__getitem__(tuple(sorted(KINDS))), ...)}
-    for kind in KINDS.values():
-        for name, field in kind.section.model_fields.items():
-            fields.setdefault(name, (field.annotation, field))
+    for kind in sorted(KINDS.values(), key=lambda kind: kind.name != name):
+        for key, field in kind.section.model_fields.items():
+            fields.setdefault(key, (field.annotation, field))
     return create_model("SourceSection", __base__=Section, **fields)
-
-
-AnySourceSection = _any_kind()
 
 
 def source_keys() -> dict[str, list[str]]:
     """Return the keys of `source:` and of each section in it, by the section's name."""
-    fields = AnySourceSection.model_fields
+    fields = any_section(None).model_fields
     sections = {name: field.annotation for name, field in fields.items()}
     inner = {name: type_ for name, type_ in sections.items() if isinstance(type_, type) and issubclass(type_, Section)}
     return {"source": list(fields)} | {name: list(section.model_fields) for name, section in inner.items()}

@@ -1,8 +1,8 @@
 """The store of waiting answers: one file for each answer of the source, until a merge puts it into the day files.
 
-`answers/000001-3f9c2a.parquet` holds the counts of an answer. The file's metadata holds the requests, the read time and
-the facts about each reading. Files are numbered in order of arrival, and never change. Winnow sets a damaged file aside
-and treats its days as not read.
+`answers/000001-3f9c2a.parquet` holds the counts of an answer, and its breakdowns if it has any: these are the rows with
+a `dimension`. The file's metadata holds the requests, the read time and the facts about each reading. Files are
+numbered in order of arrival, and never change. Winnow sets a damaged file aside and treats its days as not read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from winnow_dagster.core.categories import stored_schema
-from winnow_dagster.core.coverage import ReadingFacts, Request
+from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ReadingFacts, Request
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.merging import ANSWER_COLUMN, WaitingAnswer
 from winnow_dagster.core.names import Selector
@@ -43,14 +43,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RowsByDay = dict[date, pl.DataFrame]
+
 FORMAT = 1
 SUFFIX = ".parquet"
 NUMBER_LENGTH = 6
 
+BREAKDOWN_COLUMNS = {"dimension": pl.String(), "value": pl.String()}
+"""The columns that only an answer with breakdowns has. In a row of its counts, they are NULL."""
+
 
 @dataclass(frozen=True)
 class _Stored:
-    """The content of a file: an answer and its number of counts, or what is damaged."""
+    """The content of a file: an answer and its number of rows, or what is damaged."""
 
     answer: WaitingAnswer | None
     rows: int = 0
@@ -107,12 +112,15 @@ class AnswerStore:
         """Return the answers with these names."""
         return [answer for name in names if (answer := self._files[name].answer)]
 
-    def add(self, answer: WaitingAnswer, counts: pl.DataFrame) -> None:
+    def add(self, answer: WaitingAnswer, counts: pl.DataFrame, breakdowns: pl.DataFrame | None = None) -> None:
         """Store an answer durably. Raises StorageError."""
+        counts = counts.select(self._schema.names())
+        if breakdowns is not None and not breakdowns.is_empty():
+            counts = pl.concat([counts, breakdowns], how="diagonal")
         make_folder(self.folder)
         last = int(next(reversed(self._files), "0").partition("-")[0])
         name = f"{last + 1:0{NUMBER_LENGTH}}-{secrets.token_hex(4)}{SUFFIX}"
-        replace_file(self.folder / name, encode(counts.select(self._schema.names()), _format(answer)))
+        replace_file(self.folder / name, encode(counts, _format(answer)))
         self._files[name] = _Stored(answer, counts.height)
         self._enter(name, answer)
 
@@ -125,27 +133,26 @@ class AnswerStore:
         merged = set(names)
         self._set({name: stored for name, stored in self._files.items() if name not in merged})
 
-    def rows(self, names: Sequence[str], first: date, last: date) -> dict[date, pl.DataFrame]:
-        """Return the counts of answers from `first` to `last` by day. ANSWER_COLUMN is the index in `names`.
+    def rows(self, names: Sequence[str], first: date, last: date) -> tuple[RowsByDay, RowsByDay]:
+        """Return the counts, and the breakdowns, of answers from `first` to `last` by day.
 
-        Raises FileNotFoundError if another process has merged one of them.
+        ANSWER_COLUMN is the index in `names`. Raises FileNotFoundError if another process has merged one of them.
         """
+        schema = {**self._schema, **BREAKDOWN_COLUMNS}
         found = [
-            pl.scan_parquet(path, glob=False, schema=self._schema, missing_columns="insert")
+            pl.scan_parquet(path, glob=False, schema=schema, missing_columns="insert")
             .filter(pl.col("date").is_between(first, last))
             .with_columns(pl.lit(position, pl.Int64).alias(ANSWER_COLUMN))
             for position, path in enumerate(local_copies([self.folder / name for name in names]))
             if self._files[names[position]].rows
         ]
-        counts = pl.concat(pl.collect_all(found)) if found else self.no_rows()
-        return {day: rows for (day,), rows in counts.partition_by("date", as_dict=True).items()}
-
-    def no_rows(self) -> pl.DataFrame:
-        """Return an empty frame of counts with ANSWER_COLUMN."""
-        return pl.DataFrame(schema={**self._schema, ANSWER_COLUMN: pl.Int64})
+        rows = pl.concat(pl.collect_all(found)) if found else pl.DataFrame(schema={**schema, ANSWER_COLUMN: pl.Int64})
+        is_count = pl.col("dimension").is_null()
+        counts, breakdowns = rows.filter(is_count).drop(*BREAKDOWN_COLUMNS), rows.filter(~is_count)
+        return _by_day(counts), _by_day(breakdowns.select(*BREAKDOWN_SCHEMA, ANSWER_COLUMN))
 
     def height(self, names: Iterable[str]) -> int:
-        """Return the number of counts in these answers."""
+        """Return the number of rows in these answers."""
         return sum(self._files[name].rows for name in names)
 
     def damaged(self) -> dict[str, str]:
@@ -236,7 +243,8 @@ def _problem(content: bytes, about: Mapping[str, Any], columns: pl.Schema, schem
         return f"is of format {about['format']}, and this version of Winnow reads {FORMAT}"
     if about["definition"] != Definition.FILES:
         return f"counts {about['definition']}, and this version of Winnow counts {Definition.FILES}"
-    if columns != stored_schema(columns, schema):
+    counted = pl.Schema({name: dtype for name, dtype in columns.items() if name not in BREAKDOWN_COLUMNS})
+    if counted != stored_schema(counted, schema):
         return f"has the columns {', '.join(columns)}, not {', '.join(schema)}"
     return None if is_whole(content, str(about["crc32"])) else "is damaged: it is not what was written"
 
@@ -258,6 +266,10 @@ def _answer(about: Mapping[str, Any]) -> WaitingAnswer:
         about["failure"],
         about["job_id"],
     )
+
+
+def _by_day(rows: pl.DataFrame) -> RowsByDay:
+    return {day: found for (day,), found in rows.partition_by("date", as_dict=True).items()}
 
 
 class _Selectors(dict[str, Selector]):

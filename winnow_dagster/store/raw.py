@@ -6,6 +6,7 @@ Otherwise a first fill would rewrite each day file once for each package. Covera
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import wraps
 from threading import RLock
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import polars as pl
 
 from winnow_dagster.core.categories import RAW_SCHEMA
-from winnow_dagster.core.coverage import NOTHING
+from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, NOTHING
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.merging import (
     ANSWER_COLUMN,
     answer_from_failure,
     answer_from_reading,
+    merge_breakdown_coverage,
     merge_counts,
     merge_coverage,
 )
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
-    from winnow_dagster.core.merging import WaitingAnswer
+    from winnow_dagster.core.merging import Replacement, WaitingAnswer
     from winnow_dagster.files.paths import StorePath
 
 MAX_MERGE_ROWS = 3_000_000
 """The maximum number of rows of waiting answers that a merge holds in memory, unless one day has more."""
 
+
+_NO_COUNTS = pl.DataFrame(schema={**RAW_SCHEMA, ANSWER_COLUMN: pl.Int64})
+_NO_BREAKDOWNS = pl.DataFrame(schema={**BREAKDOWN_SCHEMA, ANSWER_COLUMN: pl.Int64})
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,12 +58,27 @@ def _locked(method: Callable[Concatenate[RawStore, P], T]) -> Callable[Concatena
     return locked
 
 
+@dataclass(frozen=True)
+class _MergedDay:
+    """A day with answers merged into its coverage, and what these answers replace."""
+
+    day: date
+    before: Coverage | None
+    coverage: Coverage
+    replacements: Sequence[Replacement]
+    fresh_counts: pl.DataFrame
+    fresh_breakdowns: pl.DataFrame
+
+
 class RawStore:
     """The raw counts below one folder."""
 
     def __init__(self, folder: StorePath) -> None:
         """Use the store in `folder`, which need not exist yet."""
         self.files = DayStore(folder / "raw_downloads", RAW_SCHEMA)
+        self.breakdowns = DayStore(folder / "breakdowns", BREAKDOWN_SCHEMA)
+        """The breakdowns of each day, in a file beside that of its counts. Most days have none."""
+
         self._answers = AnswerStore(folder / "answers", RAW_SCHEMA)
         self._known: dict[date, tuple[Coverage | None, int, Coverage | None]] = {}
         self.lock = RLock()
@@ -95,7 +115,7 @@ class RawStore:
             self._answers.refresh()
             waiting = set(days).intersection(self._answers.days())
             try:
-                merged = {day: (coverage, counts) for day, coverage, counts in self._merge(sorted(waiting))}
+                merged = {each.day: (each.coverage, self._counts(each)) for each in self._merge(sorted(waiting))}
                 break
             except FileNotFoundError:
                 # Another process has merged an answer since. The day file has its counts.
@@ -112,15 +132,38 @@ class RawStore:
         )
 
     @_locked
+    def load_breakdowns(self, days: Collection[date]) -> Days:
+        """Return the breakdowns of these days, waiting answers included. Their coverage says what they hold."""
+        while True:
+            known = {day: coverage for day, coverage in self.coverages(days).items() if coverage.has_dimensions}
+            waiting = sorted(set(known).intersection(self._answers.days()))
+            try:
+                merged = {each.day: self._merge_breakdowns(each) for each in self._merge(waiting)}
+                break
+            except FileNotFoundError:
+                # Another process has merged an answer since. The day file has its counts.
+                continue
+        stored = self.breakdowns.load([day for day in known if day not in waiting])
+        coverage = {day: found.within(known[day]) for day, found in stored.coverage.items()}
+        coverage |= {day: found for day, (found, _) in merged.items()}
+        by_day = {**stored.by_day, **{day: counts.lazy() for day, (_, counts) in merged.items()}}
+        return Days(
+            pl.concat([stored.counts, *(counts.lazy() for _, counts in merged.values())]),
+            dict(sorted(coverage.items())),
+            dict(sorted(by_day.items())),
+        )
+
+    @_locked
     def damaged(self) -> dict[str, str]:
         """Return the damaged and set-aside files, each with a message."""
         self._answers.refresh()
-        return {**self.files.damaged(), **self._answers.damaged()}
+        return {**self.files.damaged(), **self.breakdowns.damaged(), **self._answers.damaged()}
 
     @_locked
     def clean_up(self) -> None:
         """Set damaged files aside, and remove the half-written files of dead runs. Raises StorageError."""
         self.files.clean_up()
+        self.breakdowns.clean_up()
         self._answers.clean_up()
 
     @_locked
@@ -139,12 +182,12 @@ class RawStore:
         if is_scan:
             self.merge()
         before = self._before(reading.requests)
-        answer, counts = answer_from_reading(reading, at, before)
+        answer, counts, breakdowns = answer_from_reading(reading, at, before)
         late = self._late(answer, counts, before)
         if is_scan:
-            self._write_scan(answer, counts)
+            self._write_scan(answer, counts, breakdowns)
         else:
-            self._answers.add(answer, counts)
+            self._answers.add(answer, counts, breakdowns)
         return late
 
     @_locked
@@ -164,8 +207,8 @@ class RawStore:
             self._answers.refresh()
             names = self._answers.names()
             try:
-                for day, coverage, counts in self._merge(sorted(self._answers.days()), changed_only=True):
-                    self.files.write(day, counts.collect(), coverage)
+                for merged in self._merge(sorted(self._answers.days())):
+                    self._write(merged)
                 self._answers.remove(names)
                 is_merged = True
             except FileNotFoundError:
@@ -182,25 +225,48 @@ class RawStore:
             self._known[day] = before, self._answers.changes, merged
         return merged
 
-    def _merge(
-        self, days: Sequence[date], *, changed_only: bool = False
-    ) -> Iterator[tuple[date, Coverage, pl.LazyFrame]]:
-        """Yield the coverage and counts of days with the waiting answers merged.
-
-        Where these replace no counts, those of the day are not read: all days of `*` do not fit in memory.
+    def _merge(self, days: Sequence[date]) -> Iterator[_MergedDay]:
+        """Yield each of these days with the waiting answers merged.
 
         Raises FileNotFoundError if another process has merged an answer meanwhile.
         """
         for some in self._batches(days):
             names = self._answers.names_of(some)
-            answers, rows = self._answers.get(names), self._answers.rows(names, some[0], some[-1])
+            answers, (counts, breakdowns) = self._answers.get(names), self._answers.rows(names, some[0], some[-1])
             for day in some:
-                stored = self.files.load([day])
-                before, fresh = stored.coverage.get(day), rows.get(day, self._answers.no_rows())
+                before = self.files.coverage(day)
                 coverage, replacements = merge_coverage(day, before or NOTHING, answers)
-                if not changed_only or replacements or coverage != before:
-                    counts = merge_counts(stored.counts.collect(), replacements, fresh).lazy() if replacements else None
-                    yield day, coverage, stored.counts if counts is None else counts
+                fresh = counts.get(day, _NO_COUNTS), breakdowns.get(day, _NO_BREAKDOWNS)
+                yield _MergedDay(day, before, coverage, replacements, *fresh)
+
+    def _counts(self, merged: _MergedDay) -> pl.LazyFrame:
+        """Return the counts of a day after a merge.
+
+        If no answer replaces any, those of the day are not read: all days of `*` do not fit in memory.
+        """
+        stored = self.files.load([merged.day]).counts
+        if not merged.replacements:
+            return stored
+        return merge_counts(stored.collect(), merged.replacements, merged.fresh_counts).lazy()
+
+    def _merge_breakdowns(self, merged: _MergedDay) -> tuple[Coverage, pl.DataFrame]:
+        """Return the breakdowns of a day after a merge, and the coverage of what they hold."""
+        stored = self.breakdowns.load([merged.day])
+        known, before = stored.coverage.get(merged.day, NOTHING), merged.before or NOTHING
+        coverage = merge_breakdown_coverage(merged.coverage, merged.replacements, before, known)
+        return coverage, merge_counts(stored.counts.collect(), merged.replacements, merged.fresh_breakdowns)
+
+    def _write(self, merged: _MergedDay) -> None:
+        """Write a day after a merge, unless nothing has changed.
+
+        The breakdowns first: after a crash in between, the counts' file still says that the answer is not merged.
+        """
+        if merged.coverage.has_dimensions or (merged.before or NOTHING).has_dimensions:
+            coverage, breakdowns = self._merge_breakdowns(merged)
+            if merged.replacements or coverage != self.breakdowns.coverage(merged.day):
+                self.breakdowns.write(merged.day, breakdowns, coverage)
+        if merged.replacements or merged.coverage != merged.before:
+            self.files.write(merged.day, self._counts(merged).collect(), merged.coverage)
 
     def _batches(self, days: Sequence[date]) -> list[list[date]]:
         """Split days so that the counts of the answers for each part fit in memory."""
@@ -236,12 +302,13 @@ class RawStore:
                 late[day] = _total(counts.filter(pl.col("date") == day, selected)) - _total(stored)
         return late
 
-    def _write_scan(self, answer: WaitingAnswer, counts: pl.DataFrame) -> None:
+    def _write_scan(self, answer: WaitingAnswer, counts: pl.DataFrame, breakdowns: pl.DataFrame) -> None:
+        position = pl.lit(0, pl.Int64).alias(ANSWER_COLUMN)
         for day in answer.facts:
-            coverage, replacements = merge_coverage(day, self.files.coverage(day) or NOTHING, [answer])
-            rows = counts.filter(pl.col("date") == day).with_columns(pl.lit(0, pl.Int64).alias(ANSWER_COLUMN))
-            stored = self.files.load([day]).counts.collect()
-            self.files.write(day, merge_counts(stored, replacements, rows), coverage)
+            before, of_day = self.files.coverage(day), pl.col("date") == day
+            coverage, replacements = merge_coverage(day, before or NOTHING, [answer])
+            fresh = [rows.filter(of_day).with_columns(position) for rows in (counts, breakdowns)]
+            self._write(_MergedDay(day, before, coverage, replacements, *fresh))
 
 
 def raw_store(folder: StorePath) -> RawStore:

@@ -21,12 +21,12 @@ from tests import emulator
 from tests.downloads import SCHEMA, download
 from tests.rows import Counts, to_counts
 from winnow_dagster.cli import main
-from winnow_dagster.core.coverage import ONE_DAY, UNNAMED_SCHEMA, Failure, Reading, Request
+from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, UNNAMED_SCHEMA, Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery.client import EMULATOR_VARIABLE
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS
-from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+from winnow_dagster.sources.bigquery.settings import EMULATOR_VARIABLE, BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet.source import ParquetSource
@@ -181,6 +181,84 @@ def test_of_a_view_no_numbers_of_rows_are_known(
     client.query(f"CREATE VIEW `{view}` AS SELECT * FROM `{source._settings.table}`").result()  # noqa: SLF001
     source._settings = replace(source._settings, table=view)  # noqa: SLF001
     assert source.day_rows(DAY, DAY) == {}
+
+
+def said(row: dict[str, Any], **values: str | None) -> dict[str, Any]:
+    """Return a row of the log with these values of open dimensions; a dimension without one is NULL."""
+    details = row["details"] | {
+        "python": values.get("python"),
+        "cpu": values.get("cpu"),
+        "distro": {"libc": {"lib": values.get("libc")}},
+    }
+    file = row["file"] | {"version": values.get("version"), "type": values.get("file_type")}
+    return row | {"details": details, "file": file, "country_code": values.get("country")}
+
+
+EVERYTHING_SAID = {
+    "python": "3.12.4", "version": "1.0", "country": "DE", "libc": "glibc", "cpu": "x86_64", "file_type": "sdist",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("day", [DAY, LAST_MIXED_DAY + ONE_DAY])
+def test_each_breakdown_counts_the_same_downloads_and_null_is_the_value_not_said(
+    make_source: Callable[..., BigQuerySource], day: date
+) -> None:
+    asked = tuple(OPEN_DIMENSIONS)
+    nobody = download(day, "a", None, None)
+    rows = [
+        said(download(day, "a"), **EVERYTHING_SAID),
+        said(download(day, "a", system="Windows"), **EVERYTHING_SAID | {"version": "2.0"}),
+        said(download(day, "a"), **{name: EVERYTHING_SAID[name] for name in ("cpu", "libc")}),
+        said(download(day, "a", None, None, ci=True), **EVERYTHING_SAID),
+        said(nobody),
+        said(nobody, **dict.fromkeys(asked, "")),
+        said(nobody) | {"details": None},
+        *([said(download(day, "a", file="a-1.0.whl.metadata"), **EVERYTHING_SAID)] if day == DAY else []),
+        *([said(download(day, "a", "uv", file=None), **EVERYTHING_SAID)] if day == DAY else []),
+    ]
+    (reading,) = make_source(rows).read([replace(ask("a", day, day), dimensions=asked)])
+    assert isinstance(reading, Reading)
+    assert to_counts([reading.counts]) == {
+        (day, "a", "pip", "Linux", None): 2,
+        (day, "a", "pip", "Windows", None): 1,
+        (day, "a", None, None, True): 1,
+        (day, "a", None, None, None): 3,
+    }
+    assert reading.unnamed.rows() == ([(day, "a", 1)] if day == DAY else [])
+    assert reading.breakdowns.schema == BREAKDOWN_SCHEMA
+    found: dict[str, dict[tuple[object, ...], int]] = {name: {} for name in asked}
+    for _, package, dimension, value, installer, ci, downloads in reading.breakdowns.filter(date=day).iter_rows():
+        assert package == "a"
+        found[dimension][value, installer, ci] = downloads
+    rest = {("", None, None): 3}
+    for name in ("libc", "cpu"):
+        value = EVERYTHING_SAID[name]
+        assert found[name] == rest | {(value, "pip", None): 3, (value, None, True): 1}
+    for name, value in {"python": "3.12", "country": "DE", "file_type": "sdist"}.items():
+        assert found[name] == rest | {(value, "pip", None): 2, ("", "pip", None): 1, (value, None, True): 1}
+    assert found["version"] == rest | {
+        ("1.0", "pip", None): 1,
+        ("2.0", "pip", None): 1,
+        ("", "pip", None): 1,
+        ("1.0", None, True): 1,
+    }
+
+
+def test_each_entry_has_its_own_breakdowns(make_source: Callable[..., BigQuerySource], tmp_path: Path) -> None:
+    source = make_source([said(download(NEXT, name), **EVERYTHING_SAID) for name in "abc"], strategy="batched")
+    asked = {"a": ("python",), "b": ("python",), "c": ()}
+    readings = list(source.read([replace(ask(name, NEXT, NEXT), dimensions=by) for name, by in asked.items()]))
+    found = [
+        (sorted(str(request.selector) for request in answer.requests), sorted(answer.breakdowns["package"]))
+        for answer in readings
+        if isinstance(answer, Reading)
+    ]
+    assert sorted(found) == [(["a", "b"], ["a", "b"]), (["c"], [])]
+    columns = {tuple(entry.selectors): entry.columns for entry in Ledger(tmp_path / "ledger.jsonl").entries()}
+    assert columns == {
+        ("a", "b"): (*PLAIN_COLUMNS, "details.python", FILE_NAME),
+        ("c",): (*PLAIN_COLUMNS, FILE_NAME),
+    }
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.billing import GB, MB, TIB
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS
 from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
 from winnow_dagster.sources.bigquery.query import (
     BATCHED,
@@ -18,6 +18,7 @@ from winnow_dagster.sources.bigquery.query import (
     PER_PACKAGE,
     SCAN,
     CountQuery,
+    dimensions_of,
     plan_queries,
 )
 
@@ -32,6 +33,7 @@ BYTES_PER_ROW: Mapping[str, float] = {
     "timestamp": 8.0,
     "project": 8.4,
     **{dimension.column: dimension.bytes_per_row for dimension in DIMENSIONS},
+    **{dimension.column: dimension.bytes_per_row for dimension in OPEN_DIMENSIONS.values()},
     "details.ci": 0.3,
     FILE_NAME: 33.8,
 }
@@ -80,11 +82,11 @@ class Figures:
 
     def package_day(self, columns: Columns) -> float:
         """Return the expected bytes for a package and day."""
-        return self.learned_package_days.get(columns, self.package_day_bytes * relative_size(columns))
+        return _size(columns, self.learned_package_days, self.package_day_bytes)
 
     def scan_day(self, columns: Columns) -> float:
         """Return the expected bytes for a scan of a day."""
-        return self.learned_scan_days.get(columns, self.scan_day_bytes * relative_size(columns))
+        return _size(columns, self.learned_scan_days, self.scan_day_bytes)
 
     def scan_above(self, columns: Columns) -> float:
         """Return the number of packages above which one scan of a day is cheaper than a query for each."""
@@ -109,6 +111,17 @@ class Figures:
     def dollars(self, size: float) -> float:
         """Return the price of this many bytes, without the free tier."""
         return size / TIB * self.usd_per_tib
+
+
+def _size(columns: Columns, learned: Mapping[Columns, float], default: float) -> float:
+    """Return the size of these columns. If the ledger lacks them, scale its size without the breakdowns."""
+    broken_down = {OPEN_DIMENSIONS[name].column for name in dimensions_of(columns)}
+    plain = tuple(name for name in columns if name not in broken_down)
+    if columns in learned:
+        return learned[columns]
+    if plain in learned:
+        return learned[plain] * relative_size(columns) / relative_size(plain)
+    return default * relative_size(columns)
 
 
 def learn(figures: Figures, entries: Iterable[Entry]) -> Figures:
@@ -142,6 +155,20 @@ def _average(billed: Iterable[tuple[Columns, float, int]]) -> dict[Columns, floa
 
 
 @dataclass(frozen=True)
+class Entries:
+    """The entries of a config, as far as their costs depend on them."""
+
+    windows: Mapping[Selector, int]
+    """The longest window of each entry, in days."""
+
+    start: date
+    """The day before which Winnow reads nothing."""
+
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions by which to break down each entry's counts."""
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The costs of a config by one strategy: queries and bytes of the first fill, and of each later day."""
 
@@ -159,22 +186,17 @@ class Estimate:
         return 30 * self.day_bytes
 
 
-def estimate_plan(
-    windows: Mapping[Selector, int], start: date, through: date, strategy: str, figures: Figures
-) -> tuple[Estimate, list[CountQuery]]:
-    """Return the costs of a config by one strategy, and the queries of one day. `windows`: the longest, in days.
-
-    The first fill is for an empty store, with no day before `start`.
-    """
-    reader = ReadPolicy(end_of(through))
+def estimate_plan(entries: Entries, through: date, strategy: str, figures: Figures) -> Estimate:
+    """Return the costs of a config by one strategy. The first fill is for an empty store."""
+    reader = ReadPolicy(end_of(through), dimensions=entries.dimensions)
     fill = [
         request
-        for gap in find_gaps(windows, {}, reader, start=start, through=through)
+        for gap in find_gaps(entries.windows, {}, reader, start=entries.start, through=through)
         for request in plan_requests(days_between(gap.first, gap.last), gap.selectors, {}, reader)
     ]
-    day = plan_requests([through], windows, {}, reader)
-    fill_queries, day_queries = (plan_queries(r, strategy, figures.scan_above) for r in (fill, day))
-    estimate = Estimate(
+    fill_queries = plan_queries(fill, strategy, figures.scan_above)
+    day_queries = plan_day(entries, through, strategy, figures)
+    return Estimate(
         strategy,
         len(fill_queries),
         sum(map(figures.estimate, fill_queries)),
@@ -182,4 +204,9 @@ def estimate_plan(
         sum(map(figures.estimate, day_queries)),
         any(query.needs_file_names for query in fill_queries),
     )
-    return estimate, day_queries
+
+
+def plan_day(entries: Entries, day: date, strategy: str, figures: Figures) -> list[CountQuery]:
+    """Return the queries that read a day for the first time."""
+    reader = ReadPolicy(end_of(day), dimensions=entries.dimensions)
+    return plan_queries(plan_requests([day], entries.windows, {}, reader), strategy, figures.scan_above)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.billing import format_bytes
@@ -12,12 +13,16 @@ from winnow_dagster.core.planning import ReadPolicy, plan_requests
 from winnow_dagster.sources.bigquery.query import plan_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from winnow_dagster.core.coverage import Request
     from winnow_dagster.core.names import Selector
     from winnow_dagster.sources.bigquery.billing import Figures
+
+
+MAX_NAMED = 20
+"""The maximum number of entries that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class BudgetConfig:
 
     budget_bytes: float | None = None
     """The month's limit; None: no limit."""
+
+    dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
+    """The open dimensions by which to break down each entry's counts."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class Choice:
     chosen: Sequence[Request]
     refused: Mapping[Request, str]
     left_out: Sequence[Request]
+    without_breakdowns: Sequence[Selector] = ()
+    """The entries whose first readings the budget allows only without their breakdowns."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +75,34 @@ class Budget:
         """Choose requests: first readings, then re-reads, then days that an older definition counted.
 
         The budget pays for all first readings of an entry or for none, since half a window has no number. Entries go in
-        the config's order. Re-reads leave room for the first readings of the rest of the month.
+        the config's order. Breakdowns come after the headlines of all entries, and leave room for the headlines of the
+        rest of the month. Re-reads leave room for all first readings of the rest of the month. A re-read keeps its
+        breakdowns, since it replaces the stored ones.
         """
-        entries = {selector: at for at, selector in enumerate(self.configured.windows)}
-        ordered = sorted(requests, key=lambda r: entries.get(r.selector, len(entries)))
+        ordered = self._in_order(requests)
         first = [r for r in ordered if not r.is_reread and not r.is_recount]
         second = [r for r in ordered if r.is_reread]
         recounts = [r for r in ordered if r.is_recount and not r.is_reread]
         in_windows = [r for r in recounts if not self._is_history(r, now)]
         history = [r for r in recounts if self._is_history(r, now)]
-        chosen: list[Request] = []
-        refused = self._add(chosen, _by_selector(first), 0)
+        headlines: list[Request] = []
+        refused = self._add(headlines, _by_selector(map(_without_breakdowns, first)), 0)
         # A refused entry needs no reserve for the rest of the month.
-        reserve = self.reserve(now, without={request.selector for request in refused})
+        unread = {request.selector for request in refused}
+        asked = _dimensions_asked([*first, *in_windows])
+        room = self.reserve(now, unread, breakdowns=False).first_readings
+        chosen = self._with_breakdowns([], headlines, asked, room)
+        reserve = self.reserve(now, unread)
         left_out = self._add(chosen, [[request] for request in second], reserve.first_readings)
-        refused |= self._add(chosen, _by_selector(in_windows), reserve.first_readings + reserve.rereads)
-        unread = self._add_newest_days(chosen, history, reserve.first_readings + reserve.rereads)
-        return Choice(chosen, refused, [*left_out, *unread])
+        room = reserve.first_readings + reserve.rereads
+        recounted = list(chosen)
+        refused |= self._add(recounted, _by_selector(map(_without_breakdowns, in_windows)), room)
+        chosen += self._with_breakdowns(chosen, recounted[len(chosen) :], asked, room)
+        unread_days = self._add_newest_days(chosen, history, room)
+        plain = [r.selector for r in chosen if not r.is_reread and asked.get(r.selector, ()) and not r.dimensions]
+        return Choice(chosen, refused, [*left_out, *unread_days], list(dict.fromkeys(plain)))
 
-    def reserve(self, now: datetime, without: Collection[Selector] = ()) -> Reserve:
+    def reserve(self, now: datetime, without: Collection[Selector] = (), *, breakdowns: bool = True) -> Reserve:
         """Return the bytes that the remaining days of the month need, including today's reading of yesterday.
 
         `without`: entries that Winnow does not read.
@@ -91,7 +110,8 @@ class Budget:
         days = calendar.monthrange(now.year, now.month)[1] - now.day + 1
         yesterday = now.date() - ONE_DAY
         windows = [selector for selector in self.configured.windows if selector not in without]
-        once = plan_requests([yesterday], windows, {}, ReadPolicy(end_of(yesterday)))
+        dimensions = self.configured.dimensions if breakdowns else {}
+        once = plan_requests([yesterday], windows, {}, ReadPolicy(end_of(yesterday), dimensions=dimensions))
         again = [request for request in once if request.selector in self.configured.settling]
         return Reserve(days * self.price(once), days * self.price(again))
 
@@ -103,6 +123,10 @@ class Budget:
     def refuses(self, more: float, reserve: float = 0) -> bool:
         """Return whether this many more bytes exceed the budget."""
         return self.bytes_per_month is not None and self.spent + more + reserve > self.bytes_per_month
+
+    def _in_order(self, requests: Iterable[Request]) -> list[Request]:
+        entries = {selector: at for at, selector in enumerate(self.configured.windows)}
+        return sorted(requests, key=lambda request: entries.get(request.selector, len(entries)))
 
     def _is_history(self, request: Request, now: datetime) -> bool:
         """Return whether these days lie before the longest window that ends yesterday, so that no number needs them."""
@@ -128,22 +152,44 @@ class Budget:
         narrower = _by_selector(part for request in refused for part in request.instead())
         return refused | self._add(chosen, narrower, reserve) if narrower else refused
 
+    def _with_breakdowns(
+        self,
+        others: Sequence[Request],
+        headlines: Iterable[Request],
+        asked: Mapping[Selector, tuple[str, ...]],
+        reserve: float,
+    ) -> list[Request]:
+        """Return first readings, with the requested breakdowns of as many entries as fit. The last entries lose theirs.
+
+        `others`: requests that are chosen besides.
+        """
+        units = _by_selector(self._in_order(headlines))
+
+        def break_down(number: int) -> list[Request]:
+            return [
+                replace(request, dimensions=asked[request.selector] if at < number else ())
+                for at, unit in enumerate(units)
+                for request in unit
+            ]
+
+        def fits(number: int) -> bool:
+            return not self.refuses(self.price([*others, *break_down(number)]), reserve)
+
+        return break_down(_largest(len(units), fits))
+
     def _add_newest_days(self, chosen: list[Request], history: Sequence[Request], reserve: float) -> list[Request]:
         """Add to `chosen` as many of the newest days of each request as fit; return the rest."""
         rest: list[Request] = []
         for request in history:
-            fitting, too_many = 0, len(request.days()) + 1
-            while too_many - fitting > 1:
-                days = (fitting + too_many) // 2
-                if self.refuses(self.price([*chosen, _newest(request, days)]), reserve):
-                    too_many = days
-                else:
-                    fitting = days
+            fitting = _largest(len(request.days()), partial(self._allows_newest, chosen, request, reserve))
             if fitting:
                 chosen.append(_newest(request, fitting))
             if fitting < len(request.days()):
                 rest.append(replace(request, last=request.last - fitting * ONE_DAY))
         return rest
+
+    def _allows_newest(self, chosen: Sequence[Request], request: Request, reserve: float, days: int) -> bool:
+        return not self.refuses(self.price([*chosen, _newest(request, days)]), reserve)
 
     def _sentence(self, selector: Selector, before: float, needed: float, reserve: float) -> str:
         needs = f", the rest of the month needs about {format_bytes(reserve)}" if reserve else ""
@@ -161,6 +207,32 @@ def _by_selector(requests: Iterable[Request]) -> list[list[Request]]:
     return list(units.values())
 
 
+def _largest(limit: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number up to `limit` that fits, or 0. Assumes that each smaller number fits too."""
+    if fits(limit):
+        return limit
+    fitting, too_many = 0, limit
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if fits(middle):
+            fitting = middle
+        else:
+            too_many = middle
+    return fitting
+
+
+def _without_breakdowns(request: Request) -> Request:
+    return replace(request, dimensions=(), narrower=tuple(map(_without_breakdowns, request.narrower)))
+
+
+def _dimensions_asked(requests: Iterable[Request]) -> dict[Selector, tuple[str, ...]]:
+    """Return the breakdowns of each selector, which all its requests ask for, and of the narrower ones."""
+    found: dict[Selector, tuple[str, ...]] = {}
+    for request in requests:
+        found |= {request.selector: request.dimensions, **_dimensions_asked(request.narrower)}
+    return found
+
+
 def _newest(request: Request, days: int) -> Request:
     return replace(request, first=request.last - (days - 1) * ONE_DAY)
 
@@ -169,3 +241,13 @@ def format_days(requests: Iterable[Request]) -> str:
     """Return the ranges of days of these requests as text."""
     ranges: dict[tuple[date, date], None] = {(r.first, r.last): None for r in sorted(requests, key=lambda r: r.first)}
     return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
+
+
+def describe_left_out(choice: Choice) -> str:
+    """Return what the budget left out, as the subject of a sentence; empty if nothing."""
+    parts = [f"re-reads of {format_days(choice.left_out)}"] if choice.left_out else []
+    if choice.without_breakdowns:
+        named = [f"`{selector}`" for selector in choice.without_breakdowns[:MAX_NAMED]]
+        more = len(choice.without_breakdowns) - len(named)
+        parts.append(f"breakdowns of {', '.join(named)}{f' and {more} more entries' if more else ''}")
+    return " and ".join(parts)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import Request, days_between, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
-from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.planning import contiguous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.core.dimensions import Dimension
+    from winnow_dagster.core.dimensions import Dimension, OpenDimension
     from winnow_dagster.core.names import Selector
 
 MAX_BATCH = 100
@@ -27,7 +27,10 @@ PER_PACKAGE, BATCHED, SCAN, AUTO = STRATEGIES = ("per_package", "batched", "scan
 
 FILE_NAME = "file.filename"
 PLAIN_COLUMNS = ("timestamp", "project", *(dimension.column for dimension in DIMENSIONS), "details.ci")
-"""The columns that every count query reads. Days up to the change of the log need FILE_NAME too."""
+"""The columns that every count query reads.
+
+A breakdown needs the column of its dimension too, and days up to the change of the log need FILE_NAME.
+"""
 
 FIRST_COLUMNS = ("timestamp", "project", "details.installer.name", "details.system.name", "details.ci")
 """The columns that the first releases read."""
@@ -35,7 +38,10 @@ FIRST_COLUMNS = ("timestamp", "project", "details.installer.name", "details.syst
 
 @dataclass(frozen=True)
 class CountQuery:
-    """One query. All its requests are for the same days, either before or after the change of the log."""
+    """One query.
+
+    All its requests are for the same days, either before or after the change of the log, and for the same breakdowns.
+    """
 
     requests: Sequence[Request]
     strategy: str
@@ -44,6 +50,8 @@ class CountQuery:
         """Raise ValueError if one query cannot answer these requests."""
         if any((r.first, r.last) != (self.first, self.last) for r in self.requests):
             raise ValueError("one query cannot answer requests for different days")
+        if any(r.dimensions != self.dimensions for r in self.requests):
+            raise ValueError("one query cannot answer requests for different breakdowns")
         if needs_file_names(self.first) != needs_file_names(self.last):
             raise ValueError(
                 f"{self.first} to {self.last}: one query cannot read days on both sides of {LAST_MIXED_DAY}"
@@ -65,6 +73,11 @@ class CountQuery:
         return len(self.requests[0].days())
 
     @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the open dimensions by which the query breaks down its counts."""
+        return self.requests[0].dimensions
+
+    @property
     def names(self) -> list[str]:
         """The requested selectors, as text."""
         return [str(request.selector) for request in self.requests]
@@ -82,27 +95,54 @@ class CountQuery:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the query reads, and that BigQuery bills."""
-        return (*PLAIN_COLUMNS, FILE_NAME) if self.needs_file_names else PLAIN_COLUMNS
+        broken_down = tuple(OPEN_DIMENSIONS[name].column for name in self.dimensions)
+        return (*PLAIN_COLUMNS, *broken_down, *([FILE_NAME] if self.needs_file_names else []))
 
     def text(self, table: str) -> str:
         """Return the query over `table`, a name that the config has validated.
 
         On days that need file names, the answer has one more column: `unnamed`, the number of rows without one.
+
+        With breakdowns, the answer has two more columns: `dimension` and `value`. Rows without a dimension are the raw
+        counts. The others repeat the same downloads by the value of that dimension.
         """
-        counts, condition_on_groups = "COUNT(*) AS downloads", ""
-        if self.needs_file_names:
-            is_download = " OR ".join(f'ENDS_WITH({FILE_NAME}, "{ending}")' for ending in FILE_ENDINGS)
-            counts = f"COUNTIF({is_download}) AS downloads, COUNTIF({FILE_NAME} IS NULL) AS unnamed"
-            condition_on_groups = "\nHAVING downloads > 0 OR unnamed > 0"
-        names = ", ".join(dimension.name for dimension in DIMENSIONS)
+        if self.dimensions:
+            return self._text_with_breakdowns(table)
         # A function around timestamp or project would keep BigQuery from skipping partitions and clusters.
         return (
-            f"SELECT DATE(timestamp) AS date, project AS package, {', '.join(map(_value, DIMENSIONS))}, "
-            f"details.ci AS ci, {counts}\n"
+            f"SELECT {_VALUES}, {self._counts(FILE_NAME)}\n"
             f"FROM `{table}`\n"
             f"WHERE timestamp >= @start AND timestamp < @end AND ({self._condition()})\n"
-            f"GROUP BY date, package, {names}, ci{condition_on_groups}"
+            f"GROUP BY {_KEYS}{self._condition_on_groups}"
         )
+
+    def _text_with_breakdowns(self, table: str) -> str:
+        """Return a query that groups the same rows in several ways. The subquery names the columns to group by."""
+        asked = [OPEN_DIMENSIONS[name] for name in self.dimensions]
+        # A column that a row is not grouped by is NULL, as a value may be: only GROUPING() tells them apart.
+        names = " ".join(f'WHEN GROUPING({d.name}) = 0 THEN "{d.name}"' for d in asked)
+        values = " ".join(f"WHEN GROUPING({d.name}) = 0 THEN {d.name}" for d in asked)
+        file_name = f", {FILE_NAME} AS file_name" if self.needs_file_names else ""
+        sets = [_KEYS, *(f"date, package, installer, ci, {d.name}" for d in asked)]
+        return (
+            f"SELECT {_KEYS}, CASE {names} END AS dimension, CASE {values} END AS value, {self._counts('file_name')}\n"
+            f"FROM (\n"
+            f"SELECT {_VALUES}, {', '.join(map(_open_value, asked))}{file_name}\n"
+            f"FROM `{table}`\n"
+            f"WHERE timestamp >= @start AND timestamp < @end AND ({self._condition()})\n"
+            f")\n"
+            f"GROUP BY GROUPING SETS ({', '.join(f'({columns})' for columns in sets)}){self._condition_on_groups}"
+        )
+
+    def _counts(self, file_name: str) -> str:
+        if not self.needs_file_names:
+            return "COUNT(*) AS downloads"
+        is_download = " OR ".join(f'ENDS_WITH({file_name}, "{ending}")' for ending in FILE_ENDINGS)
+        return f"COUNTIF({is_download}) AS downloads, COUNTIF({file_name} IS NULL) AS unnamed"
+
+    @property
+    def _condition_on_groups(self) -> str:
+        return "\nHAVING downloads > 0 OR unnamed > 0" if self.needs_file_names else ""
 
     def parameters(self) -> Mapping[str, datetime | str | list[str]]:
         """Return the parameters by name: the first moment, the moment after the last, the packages."""
@@ -154,6 +194,24 @@ def _value(dimension: Dimension) -> str:
     return f"{text} AS {dimension.name}"
 
 
+def _open_value(dimension: OpenDimension) -> str:
+    """Return the expression of an open dimension's value; "" stands for NULL."""
+    text = dimension.column
+    if dimension.pattern:
+        text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
+    return f"IFNULL({text}, '') AS {dimension.name}"
+
+
+_VALUES = f"DATE(timestamp) AS date, project AS package, {', '.join(map(_value, DIMENSIONS))}, details.ci AS ci"
+_KEYS = f"date, package, {', '.join(dimension.name for dimension in DIMENSIONS)}, ci"
+
+
+def dimensions_of(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the open dimensions by which a query with these columns breaks down its counts."""
+    read = set(columns).difference(PLAIN_COLUMNS)
+    return in_order(dimension.name for dimension in OPEN_DIMENSIONS.values() if dimension.column in read)
+
+
 def inlined_queries(selectors: Iterable[Selector], first: date, last: date, table: str) -> str:
     """Return the query that counts these selectors; two queries if the days span the change of the log."""
     parts = list(selectors)
@@ -171,16 +229,16 @@ def plan_queries(
 
     `strategy` is per_package, batched, scan or auto. `auto` sends one query per package for up to `scan_above(columns)`
     packages on the same days, and one scan of the days for more. `*` takes one scan per day, since the answer for
-    several days would be too large.
+    several days would be too large. Requests for different breakdowns are in different queries.
     """
-    by_days: dict[tuple[date, date, bool], list[Request]] = defaultdict(list)
+    alike: dict[tuple[date, date, bool, tuple[str, ...]], list[Request]] = defaultdict(list)
     queries = []
     for request in requests:
         if request.selector.is_all:
             queries += [CountQuery([replace(request, first=day, last=day)], SCAN) for day in request.days()]
         else:
-            by_days[request.first, request.last, request.is_reread].append(request)
-    for group in by_days.values():
+            alike[request.first, request.last, request.is_reread, request.dimensions].append(request)
+    for group in alike.values():
         chosen = strategy
         if strategy == AUTO:
             chosen = SCAN if len(group) > scan_above(CountQuery(group, SCAN).columns) else PER_PACKAGE

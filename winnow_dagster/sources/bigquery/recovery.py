@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.sources.bigquery.answers import InvalidResponseError, keep_requested, read_answer
+from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
 from winnow_dagster.sources.bigquery.billing import columns_of
 from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
 from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULT_LIFETIME, Jobs, Statement
-from winnow_dagster.sources.bigquery.query import CountQuery
+from winnow_dagster.sources.bigquery.query import CountQuery, dimensions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,13 +70,20 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
             raise
         return requests
     try:
-        counts, unnamed = read_answer(frame, query)
+        answer = read_answer(frame, query).keep_requested(wanted)
     except InvalidResponseError:
         jobs.ledger.enter(replace(ended, rows=None))
         return requests
     cost = Cost(1, ended.processed or 0, ended.billed or 0)
-    counts, unnamed = keep_requested(counts, wanted), keep_requested(unnamed, wanted)
-    yield Reading(wanted, counts, cost, unnamed, read_at=entry.at, job_id=entry.job_id)
+    yield Reading(
+        wanted,
+        answer.counts,
+        cost,
+        answer.unnamed,
+        read_at=entry.at,
+        job_id=entry.job_id,
+        breakdowns=answer.breakdowns,
+    )
     jobs.ledger.enter(ended)
     return without_answered(requests, wanted)
 
@@ -84,7 +91,10 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
 def _query_of(entry: Entry) -> CountQuery | None:
     """Return the query of an entry; None if this release has no such query."""
     try:
-        requests = [Request(Selector.parse(text), entry.first, entry.last) for text in entry.selectors]
+        dimensions = dimensions_of(entry.columns or ())
+        requests = [
+            Request(Selector.parse(text), entry.first, entry.last, dimensions=dimensions) for text in entry.selectors
+        ]
         query = CountQuery(requests, entry.strategy)
     except (ValueError, IndexError):
         return None
@@ -92,11 +102,14 @@ def _query_of(entry: Entry) -> CountQuery | None:
 
 
 def _asked_for(query: CountQuery, requests: Sequence[Request]) -> list[Request]:
-    """Return the parts of these requests that a query answers."""
+    """Return the parts of these requests that a query answers.
+
+    They have the breakdowns of the query. A query without a breakdown of a stored day does not replace that day.
+    """
     selectors = {request.selector for request in query.requests}
     parts = [
-        replace(r, first=max(r.first, query.first), last=min(r.last, query.last))
+        replace(r, first=max(r.first, query.first), last=min(r.last, query.last), dimensions=query.dimensions)
         for r in requests
-        if r.selector in selectors
+        if r.selector in selectors and not (r.is_reread and set(r.dimensions) - set(query.dimensions))
     ]
     return [part for part in parts if part.first <= part.last]

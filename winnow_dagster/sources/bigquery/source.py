@@ -15,7 +15,7 @@ from winnow_dagster.core.planning import contiguous
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
 from winnow_dagster.sources.bigquery.billing import Figures, learn
-from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig, format_days
+from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig, describe_left_out
 from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
 from winnow_dagster.sources.bigquery.errors import (
     FirstRequestPredicate,
@@ -50,7 +50,7 @@ MAX_SCANS = 2
 
 def open_bigquery(settings: BigQuerySettings, context: SourceContext) -> BigQuerySource:
     """Return the source of a config, not connected yet."""
-    configured = BudgetConfig(context.windows, context.settling, context.budget_bytes)
+    configured = BudgetConfig(context.windows, context.settling, context.budget_bytes, context.dimensions)
     ledger = ledger_of(context.data_dir)
     return BigQuerySource(settings, context.credential_file, ledger, configured=configured)
 
@@ -159,10 +159,8 @@ class BigQuerySource:
         """Read the requests that fit the budget. Raises SourceError if no missing day fits."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
-        if choice.left_out:
-            logger.warning(
-                "re-reads of %s are left out: the month's budget does not allow them", format_days(choice.left_out)
-            )
+        if left_out := describe_left_out(choice):
+            logger.warning("%s are left out: the month's budget does not allow them", left_out)
         missing = [why for request, why in choice.refused.items() if not request.is_recount]
         if missing and not choice.chosen:
             raise SourceError(f"nothing was sent: {missing[0]}")
@@ -205,12 +203,20 @@ class BigQuerySource:
         """Return an answer, and the entry to record once the caller has stored the answer."""
         frame, ended = jobs.run(self._statement(query, figures))
         try:
-            counts, unnamed = read_answer(frame, query)
+            answer = read_answer(frame, query)
         except InvalidResponseError:
             self._ledger.enter(replace(ended, rows=None))
             raise
         cost = Cost(1, ended.processed or 0, ended.billed or 0)
-        return Reading(query.requests, counts, cost, unnamed, job_id=ended.job_id), ended
+        reading = Reading(
+            query.requests,
+            answer.counts,
+            cost,
+            answer.unnamed,
+            job_id=ended.job_id,
+            breakdowns=answer.breakdowns,
+        )
+        return reading, ended
 
     def _statement(self, query: CountQuery, figures: Figures) -> Statement:
         cap = self._settings.maximum_bytes_billed_per_day

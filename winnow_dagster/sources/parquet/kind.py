@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.fields import LocalPaths, SettleDays  # noqa: TC001 - pydantic reads them
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 from winnow_dagster.sources.parquet.files import find_files
@@ -74,4 +75,11 @@ def _find_problems(settings: ParquetSettings) -> list[str]:
     return [f"source.path: no file at {', '.join(settings.paths)}. Correct the path, or export the files there"]
 
 
-PARQUET = Kind(name=ParquetSettings.kind, section=ParquetSection, open=_open, problems=_find_problems)
+PARQUET = Kind(
+    name=ParquetSettings.kind,
+    section=ParquetSection,
+    open=_open,
+    summary="your own files in the schema of BigQuery's file_downloads",
+    usual_breakdowns=USUAL_BREAKDOWNS,
+    problems=_find_problems,
+)

@@ -1,0 +1,97 @@
+"""`winnow init` writes a commented config that works, and never overwrites a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import winnow
+from tests.cli.terminal import on_terminal
+from winnow_dagster.config.loading import load_settings
+from winnow_dagster.sources.kinds import KIND_OF_NEW_CONFIGS, KINDS
+
+OPTIONS = {"parquet": ["--path", "rows/*.parquet"], "bigquery": ["--credential-file", "key.json"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_config_of_each_kind_of_source_is_valid_and_commented(kind: str) -> None:
+    done = winnow("init", "httpx", "Flask", "--source", kind, "--days", "7", *OPTIONS.get(kind, []))
+    assert done.exit_code == 0
+    settings = load_settings()
+    assert settings.source.kind == kind
+    assert {str(selector): days for selector, days in settings.windows.items()} == {"httpx": (7,), "flask": (7,)}
+    assert settings.styles["httpx"].labels == {"downloads": "installs ({days}d)"}
+    assert settings.breakdowns == {"httpx": ("python", "version"), "flask": ("python", "version")}
+    assert "start_date" in Path("winnow.yaml").read_text()
+    assert KINDS[kind].summary in Path("winnow.yaml").read_text()
+
+
+def test_the_source_is_the_one_for_new_configs_unless_told_otherwise() -> None:
+    winnow("init", "httpx")
+    assert load_settings().source.kind == KIND_OF_NEW_CONFIGS
+
+
+def test_check_accepts_the_config() -> None:
+    winnow("init", "httpx", "--source", "sample")
+    assert winnow("check", "--quiet").output == ""
+
+
+def test_names_that_yaml_reads_otherwise_are_quoted() -> None:
+    assert winnow("init", "yes", "123", "1e5", "null", "*", "a-*", "--source", "sample").exit_code == 0
+    assert list(map(str, load_settings().windows)) == ["yes", "123", "1e5", "null", "*", "a-*"]
+
+
+def test_a_name_that_stands_twice_is_one_entry() -> None:
+    winnow("init", "A.b", "a-b")
+    assert list(map(str, load_settings().windows)) == ["a-b"]
+
+
+def test_an_existing_config_stays() -> None:
+    Path("winnow.yaml").write_text("mine")
+    done = winnow("init", "httpx")
+    assert done.exit_code == 2
+    assert done.stderr == "winnow: winnow.yaml: is there already, and stays as it is. Edit it, or name another file\n"
+    assert Path("winnow.yaml").read_text() == "mine"
+
+
+def test_a_dangling_link_stays() -> None:
+    Path("winnow.yaml").symlink_to("elsewhere")
+    assert winnow("init", "httpx").exit_code == 2
+    assert not Path("elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "no package is named. Write `winnow init PACKAGE ...`"),
+        (["a/b"], "'a/b' is not a PyPI name. Use letters"),
+        (["a*"], "'a*' is not a selector. A prefix ends in '-*': write 'a-*'"),
+        (["a", "--base-url", "here"], "service.base_url: 'here' is not a web address. Start it with https://"),
+        (["a", "--source", "parquet"], "--path: missing. Say where the Parquet files are"),
+        (["a", "--source", "sample", "--path", "x"], "--path: has no use with --source sample. Leave it out"),
+        (["a", "--source", "nowhere"], "'nowhere' is not one of"),
+        (["a", "--config", "file/winnow.yaml"], "file/winnow.yaml: cannot be written: "),
+    ],
+)
+def test_bad_answers_exit_with_2_and_write_nothing(arguments: list[str], complaint: str) -> None:
+    Path("file").touch()
+    done = winnow("init", *arguments)
+    assert done.exit_code == 2
+    assert complaint in done.stderr
+    assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_it_says_what_to_do_next() -> None:
+    shown = winnow("init", "a", "--config", "other.yaml").stdout
+    for command in ("doctor", "collect", "serve"):
+        assert f"winnow {command} --config other.yaml" in shown
+
+
+def test_it_asks_on_a_terminal_and_asks_again_after_a_wrong_answer() -> None:
+    code, shown = on_terminal("init", typed="a/b\nhttpx, flask\nsample\nhttps://badges.example.com\n")
+    assert code == 0, shown
+    assert "Error: 'a/b' is not a PyPI name" in shown
+    settings = load_settings()
+    assert (list(map(str, settings.windows)), settings.source.kind) == (["httpx", "flask"], "sample")
+    assert settings.base_url == "https://badges.example.com"

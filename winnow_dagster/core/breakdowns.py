@@ -1,0 +1,198 @@
+"""Breakdowns: a package's downloads by the values of open dimensions, honest and CI apart, by day and by window.
+
+A day or window has a breakdown only where the dimension was read on every day (R1). The value "" stands for downloads
+that do not say (R10).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from winnow_dagster.core.categories import category
+from winnow_dagster.core.coverage import NOTHING, days_between
+from winnow_dagster.core.day_ranges import days_in
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.names import matches_any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import date, datetime
+
+    from winnow_dagster.core.coverage import Coverage
+    from winnow_dagster.core.day_ranges import DayRanges
+    from winnow_dagster.core.days import Days
+    from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.window import Window
+
+VALUES_SCHEMA = pl.Schema(
+    {"dimension": pl.String, "date": pl.Date, "value": pl.String, "honest": pl.Int64, "ci": pl.Int64}
+)
+"""The honest and CI downloads of one package by dimension, day and value; values without either are left out."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A package's downloads by the values of one dimension, over contiguous days."""
+
+    dimension: str
+    first_day: date
+    last_day: date
+    honest: Mapping[str, int]
+    """The honest downloads by value. "" is not said. Values without one are left out."""
+
+    ci: Mapping[str, int]
+    """The downloads of CI by value, likewise."""
+
+
+@dataclass(frozen=True)
+class PackageBreakdowns:
+    """The breakdowns of one package or group by day, as far as this count computed them."""
+
+    dimensions: tuple[str, ...] = ()
+    """The open dimensions that the config asks for, in the order of their table."""
+
+    values: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VALUES_SCHEMA))
+    """The counts of the known days (VALUES_SCHEMA), sorted by dimension and date."""
+
+    known: Mapping[str, Sequence[date]] = field(default_factory=dict)
+    """The computed days on which each dimension is known, oldest first."""
+
+    read_until: datetime | None = None
+    """The time of the newest reading in these counts."""
+
+    def over(self, window: Window, dimension: str) -> Breakdown | None:
+        """Return the breakdown over the newest known days of a window without a gap; None if its last day is unknown.
+
+        The caller compares the breakdown's first day with the window's to see whether it is whole.
+        """
+        known = set(self.known.get(dimension, ()))
+        first = None
+        for day in reversed(days_between(window.first_day, window.as_of)):
+            if day not in known:
+                break
+            first = day
+        if first is None:
+            return None
+        chosen = pl.col("dimension") == dimension, pl.col("date").is_between(first, window.as_of)
+        summed = self.values.lazy().filter(*chosen).group_by("value").agg(pl.col("honest", "ci").sum()).collect()
+        honest = {value: count for value, count in summed.select("value", "honest").iter_rows() if count}
+        ci = {value: count for value, count in summed.select("value", "ci").iter_rows() if count}
+        return Breakdown(dimension, first, window.as_of, honest, ci)
+
+    def within(self, days: Mapping[str, Collection[date]]) -> PackageBreakdowns:
+        """Return the breakdowns of these days by dimension, without the time of their readings."""
+        kept = {name: sorted(set(known).intersection(days.get(name, ()))) for name, known in self.known.items()}
+        there = [pl.col("dimension").eq(name) & pl.col("date").is_in(found) for name, found in kept.items()]
+        values = self.values.filter(pl.any_horizontal(there)) if there else self.values.clear()
+        return PackageBreakdowns(tuple(name for name in self.dimensions if name in days), values, kept)
+
+
+NO_BREAKDOWNS = PackageBreakdowns()
+
+
+def days_to_count(
+    stored: Mapping[date, Coverage],
+    parts: Sequence[Selector],
+    published: Mapping[str, DayRanges],
+    *,
+    since: date | None,
+    read_after: datetime | None,
+) -> set[date]:
+    """Return the days whose breakdowns a publication has to count.
+
+    These are the days from `since` on, those read after `read_after`, and those that are not published.
+
+    `stored`: the coverage of all stored days. `published`: the published days of each dimension.
+    """
+    shown = {name: days_in(ranges) for name, ranges in published.items()}
+    shown_by_all = set.intersection(*shown.values())
+    found = set()
+    for day, coverage in stored.items():
+        if not coverage.has_dimensions:
+            continue
+        is_recent = since is not None and day >= since
+        is_newer = read_after is None or any((at := coverage.last_read(part)) and at > read_after for part in parts)
+        if is_recent or is_newer or (day not in shown_by_all and _adds(day, coverage, parts, shown)):
+            found.add(day)
+    return found
+
+
+def _adds(day: date, coverage: Coverage, parts: Sequence[Selector], shown: Mapping[str, set[date]]) -> bool:
+    """Return whether a day has a dimension that is not published for it."""
+    known = frozenset.intersection(*map(coverage.dimensions_of, parts))
+    return any(name in known and day not in days for name, days in shown.items())
+
+
+def count_breakdowns(
+    days: Days, members: Mapping[str, Sequence[Selector]], wanted: Mapping[str, Sequence[str]]
+) -> dict[str, PackageBreakdowns]:
+    """Return the breakdowns of each package or group over these days.
+
+    `days`: counts by value (BREAKDOWN_SCHEMA), and the coverage of what they hold. `members`: the selectors that each
+    published name adds up. `wanted`: the open dimensions of each name.
+    """
+    known = {name: _known(days, members[name], dimensions) for name, dimensions in wanted.items()}
+    values = _values(days, {name: members[name] for name in wanted})
+    empty = pl.DataFrame(schema=VALUES_SCHEMA)
+    newest = {day: coverage.newest for day, coverage in days.coverage.items()}
+    found = {}
+    for name, dimensions in wanted.items():
+        there = [pl.col("dimension").eq(d) & pl.col("date").is_in(known[name][d]) for d in dimensions]
+        rows = values.get(name, empty).filter(pl.any_horizontal(there)) if there else empty
+        read = [at for days_known in known[name].values() for day in days_known if (at := newest[day])]
+        found[name] = PackageBreakdowns(tuple(dimensions), rows, known[name], max(read, default=None))
+    return found
+
+
+def _known(days: Days, parts: Sequence[Selector], dimensions: Sequence[str]) -> dict[str, list[date]]:
+    """Return the days on which each dimension is known for all parts."""
+    found: dict[str, list[date]] = {dimension: [] for dimension in dimensions}
+    for day in sorted(days.coverage):
+        coverage = days.coverage.get(day, NOTHING)
+        told = [coverage.dimensions_of(part) for part in parts]
+        for dimension in dimensions:
+            if all(dimension in each for each in told):
+                found[dimension].append(day)
+    return found
+
+
+def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, pl.DataFrame]:
+    """Return the counts of each name (VALUES_SCHEMA)."""
+    single = [name for name, parts in members.items() if [str(part) for part in parts] == [name]]
+    summed = [pl.DataFrame(schema={"package": pl.String, **VALUES_SCHEMA})]
+    for rows in days.batches():
+        parts = [rows.filter(pl.col("package").is_in(single))]
+        parts += [
+            rows.filter(matches_any(parts_of, "package")).with_columns(package=pl.lit(name))
+            for name, parts_of in members.items()
+            if name not in single
+        ]
+        summed.append(_sum(pl.concat(parts)))
+    found = pl.concat(summed).partition_by("package", as_dict=True, include_key=False)
+    return {name: rows for (name,), rows in found.items()}
+
+
+def _sum(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the honest and CI downloads by package, dimension, day and value, sorted."""
+    kept = pl.col("category").is_in(["honest", "ci"])
+    downloads, order = pl.col("downloads"), ["package", "dimension", "date", "value"]
+    return (
+        rows.lazy()
+        .with_columns(category=category())
+        .filter(kept)
+        .group_by(order)
+        .agg(
+            honest=downloads.filter(pl.col("category") == "honest").sum(),
+            ci=downloads.filter(pl.col("category") == "ci").sum(),
+        )
+        .sort(order)
+        .collect()
+    )
+
+
+def group_dimensions(dimensions: Collection[str]) -> tuple[str, ...]:
+    """Return the dimensions of these that a group can add up, in the order of their table."""
+    return tuple(name for name, dimension in OPEN_DIMENSIONS.items() if name in dimensions and dimension.adds_up)

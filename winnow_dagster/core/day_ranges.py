@@ -1,0 +1,41 @@
+"""Ranges of days: a compact form of a set of days, as published files have it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import ONE_DAY, days_between
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+    DayRanges = Sequence[tuple[date, date]]
+    """The first and last day of each range, oldest first. Ranges do not touch."""
+
+
+def to_ranges(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Return the ranges of these days."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if found and day - found[-1][1] == ONE_DAY:
+            found[-1] = found[-1][0], day
+        else:
+            found.append((day, day))
+    return found
+
+
+def days_in(ranges: DayRanges) -> set[date]:
+    """Return the days in these ranges."""
+    return {day for first, last in ranges for day in days_between(first, last)}
+
+
+def newest_run(days: set[date], first: date, last: date) -> list[date]:
+    """Return the days from the last gap up to the newest of these days, within `first` to `last`."""
+    run: list[date] = []
+    for day in reversed(days_between(first, last)):
+        if day in days:
+            run.append(day)
+        elif run:
+            break
+    return run[::-1]

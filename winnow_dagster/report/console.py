@@ -1,0 +1,40 @@
+"""Standard output for text, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import IO, TYPE_CHECKING, cast
+
+from rich.console import Console
+
+from winnow_dagster.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_WIDTH = 240
+"""The width of a log. A table takes only the width that it needs."""
+
+FORMAT = 1
+"""The version of the JSON that commands print."""
+
+
+def console() -> Console:
+    """Return a console on standard output."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(width=LOG_WIDTH, highlight=False)
+
+
+def console_that_may_fail(*, quiet: bool = False) -> Console:
+    """Return a console that ignores a full disk or a closed pipe, for a command that does more than print."""
+    output = cast("IO[str]", Output(sys.stdout))
+    width = None if output.isatty() else LOG_WIDTH
+    return Console(file=output, width=width, highlight=False, quiet=quiet)
+
+
+def print_json(content: Mapping[str, object]) -> None:
+    """Print JSON for programs: indented, keys in the given order, ASCII only."""
+    text = json.dumps({"format": FORMAT, **content}, indent=2, default=str)
+    output = Output(sys.stdout)
+    output.write(text + "\n")
+    output.flush()

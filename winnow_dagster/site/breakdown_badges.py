@@ -1,0 +1,88 @@
+"""Badges of breakdowns: the range of Pythons that most installs use, and the honest installs of one value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.badge import (
+    DEFAULT_STYLE,
+    GREY,
+    SAMPLE_LABEL,
+    SLUGS,
+    UNKNOWN,
+    Badge,
+    color_of,
+    format_count,
+    label_of,
+    parse_name,
+    shown_on,
+    split_slug,
+)
+from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.day_ranges import days_in
+from winnow_dagster.core.values import NOT_SAID, smallest_range
+from winnow_dagster.core.window import Window
+from winnow_dagster.site.breakdown_files import BadgeNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from winnow_dagster.core.breakdowns import Breakdown
+    from winnow_dagster.core.window import PackageState, WindowState
+    from winnow_dagster.site.breakdown_files import PublishedBreakdowns
+    from winnow_dagster.site.site import SiteConfig
+
+
+def breakdown_badges(
+    site: SiteConfig, state: PackageState, found: PublishedBreakdowns, today: date
+) -> Iterator[tuple[Badge, BadgeNumber | None]]:
+    """Yield each badge of a breakdown that a package may have, as it reads on `today`, and its number, if it has one.
+
+    A badge keeps its last number while the breakdown of its window is unknown (R5).
+    """
+    style = site.style_of(state.package) or DEFAULT_STYLE
+    published = {parsed[0] for stem in found.badges if (parsed := parse_name(f"{stem}.json"))}
+    slugs = [slug for slug in dict.fromkeys([*style.slugs, *sorted(published)]) if slug not in SLUGS]
+    prefix = SAMPLE_LABEL if state.source == "sample" else ""
+    for slug in slugs:
+        parts = split_slug(slug)
+        if parts is None or parts[0] not in found.days:
+            continue
+        dimension, value = parts
+        text = f"{dimension} {value}".rstrip().replace("_", " ")
+        for window in (*state.windows, *state.former):
+            label = prefix + label_of(slug, text, style, window)
+            breakdown = found.windows.get(window.days, {}).get(dimension)
+            before = found.badges.get(Badge(slug, window.days, {}).stem)
+            number = _number(breakdown, value) if breakdown else before
+            told = (
+                shown_on(
+                    today,
+                    site.stale_threshold_days,
+                    number.message,
+                    GREY if number.message == UNKNOWN else color_of(number.downloads, style.colors),
+                    number.as_of,
+                )
+                if number
+                else {"message": _collecting(found, dimension, window, today), "color": GREY}
+            )
+            payload = {"schemaVersion": 1, "label": label, **told, **style.extras}
+            yield Badge(slug, window.days, payload), number
+
+
+def _number(breakdown: Breakdown, value: str) -> BadgeNumber:
+    """Return the honest installs of a value; for an empty value, the range of versions that most installs use."""
+    if value:
+        count = breakdown.honest.get(value, 0)
+        return BadgeNumber(format_count(count), count, breakdown.last_day)
+    named = sum(count for version, count in breakdown.honest.items() if version != NOT_SAID)
+    ends = smallest_range(breakdown.honest)
+    return BadgeNumber(" – ".join(dict.fromkeys(ends)) if ends else UNKNOWN, named, breakdown.last_day)  # noqa: RUF001
+
+
+def _collecting(found: PublishedBreakdowns, dimension: str, window: WindowState, today: date) -> str:
+    """Return how many days of a window are known."""
+    shown = window.counts.window if window.counts else Window(window.days or 1, today - ONE_DAY)
+    known = days_in(found.days[dimension]).intersection(days_between(shown.first_day, shown.as_of))
+    return f"collecting {len(known)}/{shown.days}d"

@@ -1,0 +1,283 @@
+"""Breakdown files: `<dimension>.csv` with each day, and `breakdowns.json` with each window. README documents both.
+
+A publication computes only some days. The files keep the published lines of all other days (R5).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from winnow_dagster.core.breakdowns import Breakdown
+from winnow_dagster.core.day_ranges import days_in, to_ranges
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.escaping import visible
+from winnow_dagster.core.values import NOT_SAID, order_values
+from winnow_dagster.core.window import ALL, mixes_sample
+from winnow_dagster.site.record import to_json, window_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from winnow_dagster.core.breakdowns import PackageBreakdowns
+    from winnow_dagster.core.day_ranges import DayRanges
+    from winnow_dagster.core.days import Package
+    from winnow_dagster.core.window import PackageState
+
+    Published = Callable[[str], bytes | None]
+
+JSON_NAME = "breakdowns.json"
+FORMAT = 1
+DATE_LENGTH = len("2026-01-01")
+
+
+def csv_name(dimension: str) -> str:
+    """Return the name of the file with the days of a dimension."""
+    return f"{dimension}.csv"
+
+
+BREAKDOWN_FILES = (JSON_NAME, *map(csv_name, OPEN_DIMENSIONS))
+"""The names of all files of breakdowns."""
+
+
+@dataclass(frozen=True)
+class BadgeNumber:
+    """The number in a published badge of a breakdown. Once it is stale, Winnow says so without counting it again."""
+
+    message: str
+    downloads: int
+    """The honest downloads that the badge counts."""
+
+    as_of: date
+
+
+@dataclass(frozen=True)
+class PublishedBreakdowns:
+    """The content of a `breakdowns.json`."""
+
+    source: str = ""
+    read_until: datetime | None = None
+    """The time of the newest reading in the files."""
+
+    days: Mapping[str, DayRanges] = field(default_factory=dict)
+    """The published days of each dimension."""
+
+    windows: Mapping[int, Mapping[str, Breakdown]] = field(default_factory=dict)
+    """The breakdowns of each window that are known on every day, by the window's length and the dimension."""
+
+    badges: Mapping[str, BadgeNumber] = field(default_factory=dict)
+    """The numbers in badges of breakdowns, by the stems of their files."""
+
+    def without(self, dimensions: Collection[str], badges: Collection[str]) -> PublishedBreakdowns:
+        """Return these breakdowns without some dimensions, and without some badges by their stems."""
+        return replace(
+            self,
+            days={name: days for name, days in self.days.items() if name not in dimensions},
+            windows={
+                days: {name: breakdown for name, breakdown in by.items() if name not in dimensions}
+                for days, by in self.windows.items()
+            },
+            badges={stem: number for stem, number in self.badges.items() if stem not in badges},
+        )
+
+
+def parse_breakdowns(content: bytes | None) -> PublishedBreakdowns:
+    """Return the breakdowns in a `breakdowns.json`; empty ones if it is missing, damaged or of another format."""
+    try:
+        fields = json.loads(content or b"{}")
+        if fields["format"] != FORMAT:
+            return PublishedBreakdowns()
+        read_until = fields["read_until"]
+        return PublishedBreakdowns(
+            source=fields["source"],
+            read_until=None if read_until is None else datetime.fromisoformat(read_until),
+            days={name: _parse_days(fields["days"][name]) for name in OPEN_DIMENSIONS if name in fields["days"]},
+            windows={
+                ALL if key == "all" else int(key): dict(_parse_window(window))
+                for key, window in fields["windows"].items()
+            },
+            badges={
+                stem: BadgeNumber(str(badge["message"]), int(badge["downloads"]), date.fromisoformat(badge["as_of"]))
+                for stem, badge in fields["badges"].items()
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return PublishedBreakdowns()
+
+
+def format_breakdowns(package: str, found: PublishedBreakdowns) -> bytes:
+    """Return the content of a package's `breakdowns.json`."""
+    return to_json(
+        {
+            "format": FORMAT,
+            "package": package,
+            "source": found.source,
+            "read_until": None if found.read_until is None else found.read_until.isoformat(),
+            "days": {name: [[str(first), str(last)] for first, last in days] for name, days in found.days.items()},
+            "windows": {window_key(days): _format_window(by) for days, by in found.windows.items() if by},
+            "badges": {
+                stem: {"message": number.message, "downloads": number.downloads, "as_of": str(number.as_of)}
+                for stem, number in sorted(found.badges.items())
+            },
+        }
+    )
+
+
+def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, dict[str, bytes]] | None:
+    """Return a package's breakdowns and its files of days, by name; None if it has no breakdown.
+
+    `published`: returns the content of a published file.
+    """
+    computed, content = package.breakdowns, published(JSON_NAME)
+    if not computed.dimensions and content is None:
+        return None
+    before, files = parse_breakdowns(content), {}
+    if content is not None and mixes_sample(package.source, before.source):
+        # Sample and real days never mix (R8). No file of the other kind stays.
+        files = {csv_name(name): _header(name) for name in before.days if name not in computed.dimensions}
+        before = PublishedBreakdowns()
+    known = {name: set(days) for name, days in computed.known.items() if days}
+    days = {name: set(days_in(ranges)) for name, ranges in before.days.items()}
+    for name in computed.dimensions:
+        old = published(csv_name(name)) if name in days else None
+        if name in known or old is None:
+            files[csv_name(name)] = merge_days(name, old, computed, known.get(name, set()))
+        days[name] = days.get(name, set()) | known.get(name, set())
+    read = [at for at in (before.read_until, computed.read_until) if at]
+    renewed = PublishedBreakdowns(
+        package.source,
+        max(read, default=None),
+        {name: to_ranges(days[name]) for name in OPEN_DIMENSIONS if name in days},
+        {length: by for length, by in _windows(package.state, computed, before) if by},
+        before.badges,
+    )
+    return renewed, files
+
+
+def _windows(
+    state: PackageState, computed: PackageBreakdowns, before: PublishedBreakdowns
+) -> Iterator[tuple[int, dict[str, Breakdown]]]:
+    """Yield the whole breakdowns of each window. They are of the same days as the window's counts."""
+    for shown in (*state.windows, *state.former):
+        if shown.counts is None:
+            continue
+        window = shown.counts.window
+        published, by = before.windows.get(shown.days, {}), {}
+        for name in OPEN_DIMENSIONS:
+            for found in (computed.over(window, name) if name in computed.known else None, published.get(name)):
+                if found and (found.first_day, found.last_day) == (window.first_day, window.as_of):
+                    by[name] = found
+                    break
+        yield shown.days, by
+
+
+def merge_days(dimension: str, published: bytes | None, computed: PackageBreakdowns, days: Collection[date]) -> bytes:
+    """Return a file with the computed lines of `days`, and the published lines of all other days."""
+    header = _header(dimension)
+    if published is None or not published.startswith(header) or not published.endswith(b"\n"):
+        published = header
+    mine = _lines(dimension, computed, days)
+    if not days:
+        return published
+    # Most of the file is older than every computed day. Only the rest is taken apart.
+    start = _position(published, str(min(days)).encode(), len(header))
+    replaced = {str(day).encode() for day in days}
+    blocks = {day: lines for day, lines in _blocks(published, start) if day not in replaced} | dict(_blocks(mine, 0))
+    return b"".join([published[:start], *(blocks[day] for day in sorted(blocks))])
+
+
+def read_days(dimension: str, content: bytes | None, since: date | None = None) -> pl.DataFrame:
+    """Return the date, value, honest and CI downloads of each line of a file, from the day `since` on."""
+    schema = pl.Schema({"date": pl.Date, "value": pl.String, "honest": pl.Int64, "ci": pl.Int64})
+    header = _header(dimension)
+    if content is None or not content.startswith(header):
+        return pl.DataFrame(schema=schema)
+    start = len(header) if since is None else _position(content, str(since).encode(), len(header))
+    if start == len(content):
+        return pl.DataFrame(schema=schema)
+    rows = pl.read_csv(content[start:], has_header=False, schema=schema)
+    return rows.with_columns(pl.col("value").fill_null(NOT_SAID))
+
+
+def sum_days(rows: pl.DataFrame, dimension: str, first: date, last: date) -> Breakdown:
+    """Return the breakdown of the lines from `first` to `last`."""
+    summed = rows.filter(pl.col("date").is_between(first, last)).group_by("value").agg(pl.col("honest", "ci").sum())
+    honest, ci = (
+        {value: count for value, count in summed.select("value", kind).iter_rows() if count}
+        for kind in ("honest", "ci")
+    )
+    return Breakdown(dimension, first, last, honest, ci)
+
+
+def _header(dimension: str) -> bytes:
+    return f"date,{dimension},honest,ci\n".encode()
+
+
+def _lines(dimension: str, computed: PackageBreakdowns, days: Collection[date]) -> bytes:
+    """Return the lines of these days, oldest first, values in the dimension's order."""
+    rows = computed.values.filter(pl.col("dimension") == dimension, pl.col("date").is_in(list(days)))
+    values = order_values(OPEN_DIMENSIONS[dimension], rows["value"].unique().to_list())
+    names = pl.DataFrame(
+        {"value": values, "at": range(len(values)), "name": list(map(_cell, values))},
+        schema={"value": pl.String, "at": pl.Int64, "name": pl.String},
+    )
+    line = pl.concat_str(pl.col("date").cast(pl.String), "name", "honest", "ci", separator=",")
+    lines = rows.join(names, on="value").sort("date", "at").select(line).to_series().to_list()
+    return "".join([f"{line}\n" for line in lines]).encode()
+
+
+def _cell(value: str) -> str:
+    """Return a value as a cell on one line: a stranger may have put a line end in it."""
+    text = visible(value)
+    return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
+
+
+def _position(content: bytes, day: bytes, low: int) -> int:
+    """Return the position of the first line at or after `low` that is not older than `day`, by bisection."""
+    high = len(content)
+    while low < high:
+        middle = (low + high) // 2
+        start = max(low, content.rfind(b"\n", low, middle) + 1)
+        if content[start : start + DATE_LENGTH] < day:
+            low = content.index(b"\n", middle) + 1
+        else:
+            high = start
+    return low
+
+
+def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each day from a position on, and its lines."""
+    while start < len(content):
+        day = content[start : start + DATE_LENGTH]
+        end = _position(content, day + b"~", start)
+        yield day, content[start:end]
+        start = end
+
+
+def _parse_days(fields: Any) -> list[tuple[date, date]]:  # noqa: ANN401 - parsed JSON
+    return [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in fields]
+
+
+def _parse_window(fields: Mapping[str, Any]) -> Iterator[tuple[str, Breakdown]]:
+    first, last = date.fromisoformat(fields["first_day"]), date.fromisoformat(fields["as_of"])
+    for name in OPEN_DIMENSIONS:
+        if name in fields:
+            honest, ci = ({str(v): int(n) for v, n in fields[name][kind].items()} for kind in ("honest", "ci"))
+            yield name, Breakdown(name, first, last, honest, ci)
+
+
+def _format_window(by: Mapping[str, Breakdown]) -> dict[str, object]:
+    some = next(iter(by.values()))
+    return {
+        "first_day": str(some.first_day),
+        "as_of": str(some.last_day),
+        **{name: {"honest": _in_order(name, b.honest), "ci": _in_order(name, b.ci)} for name, b in by.items()},
+    }
+
+
+def _in_order(dimension: str, counts: Mapping[str, int]) -> dict[str, int]:
+    return {value: counts[value] for value in order_values(OPEN_DIMENSIONS[dimension], counts)}

@@ -1,0 +1,145 @@
+"""What a page says of Pythons: whom each possible cut would affect, and which Pythons people used over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+from markupsafe import Markup
+
+from winnow_dagster.core.badge import format_share
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.dimensions import PYTHON
+from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values
+from winnow_dagster.site.value_chart import DAYS_OF_WEEK, bins_of, stack
+from winnow_dagster.site.words import NOT_SAID_NAME, name_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    from winnow_dagster.core.breakdowns import Breakdown
+
+MAX_CUTS = 12
+MAX_DAYS = 365
+MAX_SERIES = 8
+"""The maximum number of Pythons with a colour of their own."""
+
+
+class Cut(NamedTuple):
+    """What dropping a Python and all older ones would affect."""
+
+    newest: str
+    """The newest Python that goes."""
+
+    is_oldest: bool
+    honest: str
+    """The affected part of the honest installs: `1.8%` or `2 of 12`."""
+
+    everything: str
+    """The affected part of the honest installs and CI's, likewise."""
+
+    is_share: bool
+
+
+class ValueChart(NamedTuple):
+    """The charts of the same days for honest downloads, CI and both."""
+
+    charts: Sequence[tuple[str, Markup]]
+    """The name and picture of each."""
+
+    legend: Sequence[tuple[str, str]]
+    """The CSS class and name of each series, from top to bottom."""
+
+    summary: str
+    has_gaps: bool
+
+
+def list_cuts(breakdown: Breakdown) -> list[Cut]:
+    """Return each possible cut, the smallest first. All shares are of downloads that name a Python."""
+    honest, ci = breakdown.honest, breakdown.ci
+    both = {value: honest.get(value, 0) + ci.get(value, 0) for value in {*honest, *ci}}
+    versions = [value for value in order_values(PYTHON, both) if value != NOT_SAID]
+    shows_shares = sum(honest.get(version, 0) for version in versions) >= MIN_PERCENTAGE_DOWNLOADS
+
+    def affected(counts: Mapping[str, int], gone: Sequence[str]) -> str:
+        part, whole = (sum(counts.get(version, 0) for version in which) for which in (gone, versions))
+        return format_share(part, whole) if shows_shares else f"{part:,} of {whole:,}"
+
+    if not any(honest.get(version) for version in versions):
+        return []
+    cuts = []
+    for at, newest in enumerate(versions[:-1]):
+        gone = versions[: at + 1]
+        cuts.append(Cut(newest, at == 0, affected(honest, gone), affected(both, gone), shows_shares))
+    return cuts[-MAX_CUTS:]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The series of a chart, the lowest first: the CSS class, name and values of each."""
+
+    style: str
+    name: str
+    values: Sequence[str]
+
+
+def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
+    """Return the charts of the last MAX_DAYS days up to the newest known one; None for less than two days.
+
+    `rows`: the date, value, honest and CI downloads.
+    """
+    if not known or min(known) == max(known):
+        return None
+    last = max(known)
+    first = max(min(known), last - (MAX_DAYS - 1) * ONE_DAY)
+    rows = rows.filter(pl.col("date").is_between(first, last)).with_columns(all=pl.col("honest") + pl.col("ci"))
+    if not rows["honest"].sum():
+        return None
+    bins, shown = bins_of(known, first, last), _choose(rows)
+    is_weekly = bins[0].last != first
+    unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if is_weekly else "by day"
+    charts = []
+    for column, name in (("honest", "honest"), ("ci", "CI"), ("all", "all")):
+        counts = _by_value(rows, column)
+        series = [(each.style, _add(counts[v] for v in each.values if v in counts)) for each in shown]
+        title = f"{'Honest and CI' if column == 'all' else name[0].upper() + name[1:]} downloads by Python, {unit}"
+        charts.append((name, Markup(stack(bins, series, f"python-{column}", title))))  # noqa: S704 - numbers and our own words
+    missing = (last - first).days + 1 - len({day for day in known if day >= first})
+    summary = f"{first} to {last}, {unit}" + (f", {missing} days missing" if missing else "")
+    return ValueChart(charts, [(each.style, each.name) for each in reversed(shown)], summary, missing > 0)
+
+
+def _choose(rows: pl.DataFrame) -> list[_Shown]:
+    """Return the series: not said, small ones, then the largest from old to new."""
+    totals = dict(rows.group_by("value").agg(pl.col("all").sum()).iter_rows())
+    named = sorted(set(totals) - {NOT_SAID}, key=lambda value: (-totals[value], value))
+    largest = order_values(PYTHON, named[:MAX_SERIES])
+    # The newest Python has the last colour, so that its colour is the same on all pages with enough Pythons.
+    styles = [f"v-{MAX_SERIES - len(largest) + at + 1}" for at in range(len(largest))]
+    shown = [_Shown("c-unknown", NOT_SAID_NAME, [NOT_SAID])] if NOT_SAID in totals else []
+    others = named[MAX_SERIES:]
+    shown += (
+        [_Shown("c-other", name_value(PYTHON.name, others[0]) if len(others) == 1 else "others", others)]
+        if others
+        else []
+    )
+    return shown + [
+        _Shown(style, name_value(PYTHON.name, value), [value]) for style, value in zip(styles, largest, strict=True)
+    ]
+
+
+def _by_value(rows: pl.DataFrame, column: str) -> dict[str, dict[date, int]]:
+    found: dict[str, dict[date, int]] = {}
+    for value, day, count in rows.select("value", "date", column).iter_rows():
+        found.setdefault(value, {})[day] = count
+    return found
+
+
+def _add(counts: Iterable[Mapping[date, int]]) -> dict[date, int]:
+    found: dict[date, int] = {}
+    for each in counts:
+        for day, count in each.items():
+            found[day] = found.get(day, 0) + count
+    return found

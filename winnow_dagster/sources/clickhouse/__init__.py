@@ -1,0 +1,1 @@
+"""Raw counts from a ClickHouse table in ClickPy's schema: settings, queries, limits, completeness of days."""
