@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.core.billing import GB, MB
-from winnow_dagster.core.coverage import ONE_DAY, Request
+from winnow_dagster.core.billing import GB, MB, TIB
+from winnow_dagster.core.coverage import ONE_DAY, Request, days_between
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import ReadPolicy, plan_requests
@@ -210,6 +210,26 @@ def test_one_phrase_names_all_that_the_budget_left_out() -> None:
         "re-reads of 2026-11-25 to 2026-11-26 and breakdowns of `p0`, `p1`"
     )
     assert describe_left_out(Choice([], {}, [], names)).endswith("`p18`, `p19` and 3 more entries")
+
+
+def test_in_the_month_of_the_first_fill_of_100_packages_only_re_reads_give_way_to_the_free_tier() -> None:
+    both = ("python", "version")
+    # A tenth of the packages in a tenth of the free TiB, since each choice compares all packages with each other.
+    names, limit = [f"p{n}" for n in range(10)], TIB / 10
+    spent, left_out = 0.0, 0
+    for day in days_between(date(2026, 11, 1), date(2026, 11, 30)):
+        now = datetime(day.year, day.month, day.day, 4, tzinfo=UTC)
+        yesterday, settled = day - ONE_DAY, day - 4 * ONE_DAY
+        first = [ask(name, 30 if day.day == 1 else 1, yesterday, by=both) for name in names]
+        again = [ask(name, 1, settled, is_reread=True, by=both) for name in names]
+        config = configured(*names, settling=True, by=both)
+        found = Budget(limit, spent, Figures(), "auto", config)
+        choice = found.choose([*first, *again], now)
+        assert (choice.refused, choice.without_breakdowns) == ({}, [])
+        spent += found.price(choice.chosen)
+        left_out += len(choice.left_out)
+    assert 0.95 * limit < spent <= limit
+    assert 0 < left_out < 30 * 10
 
 
 NAMES = ("a", "b", "c")
