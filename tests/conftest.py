@@ -184,6 +184,14 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need ClickHouse's engine."""
+    for item in items:
+        if "chdb_engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.chdb)
+
+
 @pytest.fixture(scope="session")
 def chdb_engine() -> Iterator[Engine]:
     """ClickHouse's engine, of which a process has one session only."""
