@@ -200,7 +200,7 @@ def test_a_published_number_that_the_store_no_longer_has_is_shown_as_its_badge_s
     configure("a")
     store(daily("a", [10, 20, 30]), 3)
     installation = Installation(load_settings())
-    (package,) = installation.look_up({which: days for which, days in load_settings().windows.items()})["a"]
+    (package,) = installation.look_up(installation.settings.published_windows)["a"]
     folder = Path("public/a")
     folder.mkdir(parents=True)
     elsewhere = replace(package.state, source="bigquery")
