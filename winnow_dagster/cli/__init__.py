@@ -10,6 +10,7 @@ import click
 from winnow_dagster import __version__
 from winnow_dagster.cli.check import check_command
 from winnow_dagster.cli.collect import collect_command
+from winnow_dagster.cli.doctor import doctor_command
 from winnow_dagster.cli.errors import Commands
 from winnow_dagster.cli.estimate import estimate_command
 from winnow_dagster.cli.init import init_command
@@ -24,6 +25,7 @@ from winnow_dagster.output import open_streams
     context_settings={"help_option_names": ["-h", "--help"]},
     commands=[
         init_command,
+        doctor_command,
         show_command,
         collect_command,
         check_command,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
+from winnow_dagster.config.breakdowns import find_breakdown_problems
 from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
     DefaultsSection,
@@ -25,7 +26,6 @@ from winnow_dagster.config.packages import (
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
@@ -191,7 +191,7 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
     resolved = source.resolve(folder)
-    usual_breakdowns = KINDS[resolved.kind].usual_breakdowns
+    kind = KINDS[resolved.kind]
     return Settings(
         config_file=path,
         folder=folder,
@@ -200,8 +200,8 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
         source=resolved,
-        packages=tuple(resolve_package(p, file.defaults, usual_breakdowns) for p in file.packages),
-        start_date=max(file.start_date, KINDS[resolved.kind].first_day or file.start_date),
+        packages=tuple(resolve_package(p, file.defaults, kind.usual_breakdowns) for p in file.packages),
+        start_date=max(file.start_date, kind.first_day or file.start_date),
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,
         budget_bytes=file.budget.tib_per_month * TIB,
@@ -238,21 +238,9 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield from _kind_problems(source.get("kind"), content)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
-    yield from _unknown_breakdowns(content)
-
-
-def _unknown_breakdowns(content: Mapping[str, Any]) -> Iterator[str]:
-    """Find breakdowns by dimensions that the source does not know."""
-    source = content.get("source")
-    kind = KINDS.get(str(source.get("kind"))) if isinstance(source, dict) else None
-    packages = content.get("packages")
-    sections = {"defaults": content.get("defaults")}
-    sections |= {f"packages[{at}]": entry for at, entry in enumerate(packages if isinstance(packages, list) else [])}
-    for place, section in sections.items() if kind else ():
-        given = section.get("breakdowns") if isinstance(section, dict) else None
-        for name in given if isinstance(given, list) else [given]:
-            if kind and name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
-                yield f"{place}.breakdowns: source kind {kind.name} does not know the {name} of a download. Remove it"
+    without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
+    kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
+    yield from find_breakdown_problems(content, kind) if kind else ()
 
 
 def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:

@@ -265,17 +265,24 @@ requests = st.lists(
         st.sampled_from([DAY, OLD]),
         is_reread=st.booleans(),
         is_recount=st.booleans(),
-        by=st.sampled_from([(), ("python",)]),
     ),
     max_size=6,
     unique=True,
 )
+entries = st.dictionaries(st.sampled_from(["a", "b", "c", "*"]).map(Selector.parse), st.just(PYTHON))
 
 
-@given(requests, st.floats(0, 1e13), st.floats(0, 1e13), st.sampled_from(["per_package", "batched", "scan", "auto"]))
+@given(
+    requests,
+    entries,
+    st.floats(0, 1e13),
+    st.floats(0, 1e13),
+    st.sampled_from(["per_package", "batched", "scan", "auto"]),
+)
 def test_what_is_chosen_fits_the_budget_and_nothing_is_lost(
-    wanted: list[Request], spent: float, size: float, strategy: str
+    asked: list[Request], by: dict[Selector, tuple[str, ...]], spent: float, size: float, strategy: str
 ) -> None:
+    wanted = [replace(request, dimensions=by.get(request.selector, ())) for request in asked]
     found = budget(size, "a", "b", spent=spent, strategy=strategy)
     choice = found.choose(wanted, NOW)
     assert not choice.chosen or spent + found.price(choice.chosen) <= size

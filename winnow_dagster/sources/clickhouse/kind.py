@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, USUAL_BREAKDOWNS
 from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.sources.clickhouse.query import query_for_readers
 from winnow_dagster.sources.clickhouse.settings import (
+    COLUMNS,
     DATABASE,
     FIRST_DAY,
     HOST,
@@ -44,12 +46,14 @@ def _password_problems(variable: str) -> Iterator[str]:
 
 CLICKHOUSE = Kind(
     name=ClickHouseSettings.kind,
-    summary="ClickPy's copy of PyPI's log: no account, no key, no bill",
     section=ClickHouseSection,
     open=_open,
+    summary="ClickPy's public copy of PyPI's log; free, without an account",
     problems=_find_problems,
     # One run at a time: many people share the public server.
     pool="winnow_clickhouse",
+    open_dimensions=tuple(name for name in OPEN_DIMENSIONS if name in COLUMNS),
+    usual_breakdowns=USUAL_BREAKDOWNS,
     first_day=FIRST_DAY,
     reader_query=ReaderQuery(
         f"{DATABASE}.{TABLE} at {HOST}",
