@@ -3,7 +3,7 @@
 The emulator takes no notice of preconditions (`ifGenerationMatch`), so the service checks them before it passes a
 request on. It remembers each request, and can refuse some, take its time, or say nothing more.
 
-    with bucket_service() as service:
+    with gcs_emulator() as emulator, bucket_service(emulator) as service:
         service.refuse("a/history.json", 503, times=2)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.url)
 """
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import google_crc32c
-from gcp_storage_emulator.server import create_server
+from gcp_storage_emulator.server import Server, create_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,26 +146,30 @@ class Service:
 
 
 @contextmanager
-def bucket_service() -> Iterator[Service]:
-    """Serve empty buckets until the end."""
-    emulator = create_server("127.0.0.1", 0, in_memory=True)
-    emulator.start()
+def gcs_emulator() -> Iterator[Server]:
+    """Run the emulator of Google Cloud Storage."""
+    with create_server("127.0.0.1", 0, in_memory=True) as emulator:
+        yield emulator
+
+
+@contextmanager
+def bucket_service(emulator: Server) -> Iterator[Service]:
+    """Empty the emulator, and serve its buckets until the end."""
+    emulator.wipe()
     service = Service()
     service.backend = emulator._api._httpd.server_address  # noqa: SLF001 - it tells its port nowhere else
     for name in BUCKETS:
         service.make(name)
-    try:
-        with serving(service, Handler):
-            yield service
-    finally:
-        emulator.stop()
+    with serving(service, Handler):
+        yield service
 
 
 @contextmanager
 def serving(service: Service, handler: type[Handler]) -> Iterator[None]:
     """Pass requests on to a service's backend until the end."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (handler,), {"behind": service}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # Until the next poll, shutdown() waits: half a second by default.
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     service.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
+from gcp_storage_emulator.server import Server
 
-from tests.bucket_service import Service, bucket_service
+from tests.bucket_service import Service, bucket_service, gcs_emulator
 from tests.conftest import DAY, House, MakeHouse
-from tests.object_services import azure_service, azurite, s3_service
+from tests.object_services import azure_service, azurite, moto, s3_service
 from tests.rows import row
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.opening import open_path
@@ -27,25 +28,49 @@ A_FEW = [("a", 10), ("b", 20), ("c", 30)]
 
 
 @pytest.fixture(scope="session")
+def gcs_backend() -> Iterator[Server]:
+    with gcs_emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def s3_backend() -> Iterator[tuple[str, int]]:
+    with moto() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def azure_backend() -> Iterator[tuple[str, int]]:
     with azurite() as found:
         yield found
 
 
-on_every_store = pytest.mark.parametrize("service", ["gs", "s3", "az"], indirect=True)
+SERVICES: dict[str, tuple[Callable[..., AbstractContextManager[Service]], str]] = {
+    "gs": (bucket_service, "gcs_backend"),
+    "s3": (s3_service, "s3_backend"),
+    "az": (azure_service, "azure_backend"),
+}
+"""What serves empty buckets of a kind, and the fixture of the server behind it, which runs as long as the tests."""
+
+
+def in_azure(*values: object) -> pytest.ParameterSet:
+    """Return the parameters of a case that needs Azurite, after the service itself."""
+    return pytest.param("az", *values, marks=pytest.mark.npm)
+
+
+on_every_store = pytest.mark.parametrize("service", ["gs", "s3", in_azure()], indirect=True)
 """For tests of what holds in a bucket of every service."""
+
+on_every_store_in_seconds = pytest.mark.parametrize(
+    "service", ["gs", pytest.param("s3", marks=pytest.mark.slow), in_azure()], indirect=True
+)
+"""For those that take several seconds per service."""
 
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    kind = getattr(request, "param", "gs")
-    with ExitStack() as stack:
-        if kind == "gs":
-            found = stack.enter_context(bucket_service())
-        elif kind == "s3":
-            found = stack.enter_context(s3_service())
-        else:
-            found = stack.enter_context(azure_service(request.getfixturevalue("azure_backend")))
+    serve, backend = SERVICES[getattr(request, "param", "gs")]
+    with serve(request.getfixturevalue(backend)) as found:
         monkeypatch.setenv(SCHEME, found.scheme)
         for name, value in found.environment.items():
             monkeypatch.setenv(name, value)

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 ROOT = Path(__file__).parents[1]
+TICKING = Path(__file__).with_name("ticking.py")
 DEADLINE = 300.0
 LOCATION = {"repositoryLocationName": "winnow-dagster", "repositoryName": "__repository__"}
 
@@ -169,9 +171,16 @@ def paths(event: FileSystemEvent) -> str:
     return f"{event.src_path!s} {event.dest_path!s}"
 
 
-def make_dev(folder: Path, instance: str = "dagster.yaml") -> Dev:
-    """Return a `dagster dev` to be in `folder`, with an instance of this repository."""
-    shutil.copy(ROOT / "workspace.yaml", folder)
+def make_dev(folder: Path, instance: str = "dagster.yaml", *, ticks_often: bool = True) -> Dev:
+    """Return a `dagster dev` to be in `folder`, with an instance of this repository.
+
+    Its sensors tick every 5 seconds, or as often as the product's do.
+    """
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    if ticks_often:
+        name = workspace["load_from"][0]["python_module"]["location_name"]
+        workspace["load_from"] = [{"python_file": {"relative_path": str(TICKING), "location_name": name}}]
+    (folder / "workspace.yaml").write_text(yaml.safe_dump(workspace))
     shutil.copy(ROOT / instance, folder / "dagster.yaml")
     with socket.create_server(("127.0.0.1", 0)) as free:
         return Dev(folder, free.getsockname()[1])

@@ -14,13 +14,22 @@ if TYPE_CHECKING:
 DETAILS = pl.Struct(
     {
         "installer": pl.Struct({"name": pl.String, "version": pl.String}),
+        "python": pl.String,
+        "distro": pl.Struct({"libc": pl.Struct({"lib": pl.String, "version": pl.String})}),
         "system": pl.Struct({"name": pl.String, "release": pl.String}),
+        "cpu": pl.String,
         "ci": pl.Boolean,
     }
 )
 FILE = pl.Struct({"filename": pl.String, "project": pl.String, "version": pl.String, "type": pl.String})
 SCHEMA = pl.Schema(
-    [("timestamp", pl.Datetime("us", "UTC")), ("project", pl.String), ("file", FILE), ("details", DETAILS)]
+    [
+        ("timestamp", pl.Datetime("us", "UTC")),
+        ("project", pl.String),
+        ("file", FILE),
+        ("details", DETAILS),
+        ("country_code", pl.String),
+    ]
 )
 """The columns that are read, nested as in file_downloads; `details` has more fields there."""
 
@@ -33,20 +42,47 @@ def download(
     *,
     ci: bool | None = None,
     file: str | None = "a-1.0-py3-none-any.whl",
+    python: str | None = None,
+    version: str | None = None,
+    country: str | None = None,
+    libc: str | None = None,
+    cpu: str | None = None,
+    file_type: str | None = "bdist_wheel",
 ) -> dict[str, Any]:
     """Return one row; a day alone stands for its noon."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time(12), tzinfo=UTC)
     details = {
         "installer": {"name": installer, "version": None},
+        "python": python,
+        "distro": {"libc": {"lib": libc, "version": None}},
         "system": {"name": system, "release": None},
+        "cpu": cpu,
         "ci": ci,
     }
-    named = {"filename": file, "project": project, "version": None, "type": "bdist_wheel"}
-    return {"timestamp": moment, "project": project, "file": named, "details": details}
+    named = {"filename": file, "project": project, "version": version, "type": file_type}
+    return {"timestamp": moment, "project": project, "file": named, "details": details, "country_code": country}
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as one file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(path)
+
+
+def leave_out(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return rows without a column or field, given by its dotted name."""
+    outer, *fields = column.split(".")
+    if not fields:
+        return rows.drop(outer)
+    return rows.with_columns(_rebuilt(pl.col(outer), SCHEMA[outer], fields).alias(outer))
+
+
+def _rebuilt(value: pl.Expr, kind: pl.DataType, path: Sequence[str]) -> pl.Expr:
+    """Return a struct without the field at a path."""
+    inner = dict(pl.Schema(kind.to_schema())) if isinstance(kind, pl.Struct) else {}
+    fields = {name: value.struct.field(name) for name in inner if name != path[0]}
+    if len(path) > 1:
+        fields[path[0]] = _rebuilt(value.struct.field(path[0]), inner[path[0]], path[1:])
+    rebuilt: pl.Expr = pl.struct(*(field.alias(name) for name, field in fields.items()))
+    return rebuilt

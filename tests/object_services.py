@@ -99,23 +99,28 @@ class S3Handler(Handler):
 
 
 @contextmanager
-def s3_service() -> Iterator[S3Service]:
-    """Serve empty buckets of S3 until the end."""
+def moto() -> Iterator[tuple[str, int]]:
+    """Run moto's server of S3; yield its address."""
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - it takes seconds, and not every test needs it
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
+    try:
+        yield server.get_host_and_port()
+    finally:
+        server.stop()
+
+
+@contextmanager
+def s3_service(backend: tuple[str, int]) -> Iterator[S3Service]:
+    """Empty moto's server, and serve its buckets until the end."""
     service = S3Service()
-    service.backend = server.get_host_and_port()
-    # What it holds belongs to this process, not to the server.
+    service.backend = backend
     service.ask("POST", "/moto-api/reset")
     for name in BUCKETS:
         service.make(name)
-    try:
-        with serving(service, S3Handler):
-            yield service
-    finally:
-        server.stop()
+    with serving(service, S3Handler):
+        yield service
 
 
 class AzureService(S3Service):

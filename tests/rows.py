@@ -57,3 +57,10 @@ def to_counts(frames: Iterable[pl.DataFrame]) -> Counts:
     """Return the downloads in frames of raw counts."""
     columns = ("date", "package", "installer", "system", "ci")
     return {tuple(r[c] for c in columns): r["downloads"] for frame in frames for r in frame.iter_rows(named=True)}
+
+
+def to_breakdown(frames: Iterable[pl.DataFrame], dimension: str) -> Counts:
+    """Return the downloads by date, package, value, installer and ci in frames of counts by one open dimension."""
+    columns = ("date", "package", "value", "installer", "ci")
+    rows = (r for frame in frames for r in frame.iter_rows(named=True) if r["dimension"] == dimension)
+    return {tuple(r[c] for c in columns): r["downloads"] for r in rows}

@@ -21,6 +21,8 @@ from tests.rows import Row, row
 from winnow_dagster.store.days import honest_store
 from winnow_dagster.store.raw import raw_store
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
 
 
@@ -217,7 +219,8 @@ def files(dev: Dev) -> dict[date, Path]:
 
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
 def test_the_same_runs_on_postgresql(tmp_path: Path) -> None:
-    dev = make_dev(tmp_path, "deploy/dagster.postgres.yaml")
+    # The one test with the product's own workspace and ticks.
+    dev = make_dev(tmp_path, "deploy/dagster.postgres.yaml", ticks_often=False)
     with running_postgres() as variables:
         dev.environment = variables
         with dev.running():

@@ -8,31 +8,22 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
-from tests.bucket_service import Service, bucket_service
-from tests.object_services import s3_service
+from tests.bucket_service import Service
+from tests.buckets import gcs_backend, s3_backend, service
 from tests.postgres import find_postgres, running_postgres
 from winnow_dagster.files.bucket import PROBE
 from winnow_dagster.instance.runs import PROCESS_TAG
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+__all__ = ["gcs_backend", "s3_backend", "service"]
 CONFIG = """
 service: {output_dir: gs://public-bucket, data_dir: gs://data-bucket}
 packages: [{name: sample-oat}, {name: sample-rye}, {name: sample-wheat}]
 """
 INSTANCE = Path(__file__).parents[1] / "deploy/dagster.postgres.yaml"
-
-
-@pytest.fixture(params=[bucket_service, s3_service], ids=["gs", "s3"])
-def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    with request.param() as found:
-        yield found
 
 
 def start(folder: Path, service: Service, variables: dict[str, str]) -> subprocess.Popen[str]:
@@ -64,6 +55,8 @@ def empty(service: Service) -> None:
             service.remove(bucket, name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("service", ["gs", "s3"], indirect=True)
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
 def test_if_one_of_two_workers_dies_the_other_finishes_its_work(service: Service, tmp_path: Path) -> None:
     with running_postgres() as database:

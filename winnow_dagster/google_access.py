@@ -156,6 +156,16 @@ def _from_key(key: Mapping[str, Any], scopes: Sequence[str]) -> tuple[Credential
     return found
 
 
+def name_account(credentials: Credentials) -> str:
+    """Return whose credentials these are, as far as they say without a request."""
+    if isinstance(credentials, compute_engine.Credentials):
+        return "this machine's service account"
+    if isinstance(credentials, user.Credentials):
+        return "a user's own credentials"
+    email = getattr(credentials, "service_account_email", None)
+    return str(email or "an external account without a service account")
+
+
 def find_project(credentials: Credentials) -> str | None:
     """Ask for the project of a workload identity pool. Raises AccessError."""
     if not isinstance(credentials, external_account.Credentials):

@@ -14,6 +14,7 @@ from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.files.paths import StorePath
@@ -22,16 +23,22 @@ if TYPE_CHECKING:
 def find_problems(settings: Settings) -> list[str]:
     """Return the problems, one line each. Tests a bucket by writing and removing an object."""
     source = settings.source
-    return [*_credentials(settings), *_directories(settings), *KINDS[source.kind].problems(source)]
+    return [*find_key_problems(settings), *_directories(settings), *KINDS[source.kind].problems(source)]
 
 
-def _credentials(settings: Settings) -> Iterator[str]:
-    key, folders = settings.credential_file, (settings.output_dir, settings.data_dir)
-    is_google = KINDS[settings.source.kind].needs_google or any(str(folder).startswith("gs://") for folder in folders)
+def needs_google(settings: Settings) -> bool:
+    """Return whether the source or a directory needs Google credentials."""
+    folders = (settings.output_dir, settings.data_dir)
+    return KINDS[settings.source.kind].needs_google or any(str(folder).startswith("gs://") for folder in folders)
+
+
+def find_key_problems(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with the key that Winnow will use."""
+    key = settings.credential_file
     try:
         if key:
             parse_key_file(key)
-        elif is_google and encoded_key() is None and os.environ.get(FILE_VARIABLE):
+        elif needs_google(settings) and encoded_key() is None and os.environ.get(FILE_VARIABLE):
             parse_key_file(os.environ[FILE_VARIABLE])
     except CredentialsError as error:
         yield str(error)
@@ -40,18 +47,23 @@ def _credentials(settings: Settings) -> Iterator[str]:
 def _directories(settings: Settings) -> Iterator[str]:
     for folder in dict.fromkeys((settings.output_dir, settings.data_dir)):
         try:
-            _check(folder)
+            check_writable(folder)
         except StorageError as error:
             yield str(error)
 
 
-def _check(place: StorePath) -> None:
+def nearest_existing(folder: Path) -> Path:
+    """Return a folder, or the nearest folder above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+
+
+def check_writable(place: StorePath) -> None:
     """Raise StorageError unless a folder can be written or created. Creates none on a disk."""
     folder = local_path(place)
     if folder is None:
         make_writable(place)
         return
-    existing = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+    existing = nearest_existing(folder)
     if not existing.is_dir():
         raise to_storage_error(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), existing)
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -25,8 +25,10 @@ from winnow_dagster.config.loading import (
     load_settings,
 )
 from winnow_dagster.config.packages import Slug
+from winnow_dagster.config.settings import Settings
 from winnow_dagster.core.badge import SLUGS, BadgeStyle
 from winnow_dagster.core.billing import TIB
+from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.kind import ParquetSettings
 
@@ -297,6 +299,26 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
         ("packages: [{name: a, colors: {0: blau}}]", "packages[0].colors: 'blau' is not a colour. Use brightgreen"),
         ("packages: [{name: a, colors: {10: red, 010: blue}}]", "packages[0].colors: 10 stands twice. Keep one"),
         ("packages: [{name: a, colors: {x: blue}}]", "packages[0].colors.x: 'x' is not a whole number"),
+        (
+            "packages: [{name: a, breakdowns: [pyton]}]",
+            "packages[0].breakdowns[0]: 'pyton' is not one of python,",
+        ),
+        (
+            "packages: [{name: a, badges: [python-3.12], breakdowns: version}]",
+            "packages[0].badges: python-3.12 needs a breakdown. Write `breakdowns: [python]` beside it",
+        ),
+        (
+            "packages: [{name: a, badges: [pythons]}]\nsource: {kind: bigquery}",
+            "packages[0].badges: pythons needs a breakdown. Write `breakdowns: [python]` beside it",
+        ),
+        (
+            "packages: [{name: '*', badges: [downloads, python-3.12], breakdowns: [python]}]",
+            "packages[0].badges: '*' has no badge python-3.12. Remove it, or give the package an entry of its own",
+        ),
+        (
+            "packages: [{name: a, breakdowns: cpu}]\nsource: {kind: clickhouse}",
+            "packages[0].breakdowns: source kind clickhouse does not know the cpu of a download. Remove it",
+        ),
         ("packages: [{name: a, style: round}]", "packages[0].style: 'round' is not one of flat, flat-square, plastic"),
         ("packages: [{name: a, cache_seconds: 60}]", "packages[0].cache_seconds: 60 is too small. Use 300 or more"),
         ("packages: [{name: a, logo: x, logo_svg: <svg/>}]", "packages[0].logo_svg: logo is set too. Keep one"),
@@ -587,3 +609,41 @@ def test_runs_are_kept_for_ninety_days_unless_told_otherwise() -> None:
     assert problems("{packages: [{name: a}], schedule: {keep_runs_days: 5}}") == [
         "schedule.keep_runs_days: 5 is too small. Use 30 or more"
     ]
+
+
+def breakdowns_of(text: str, tmp_path: Path) -> Settings:
+    (tmp_path / "winnow.yaml").write_text(text)
+    return load_settings(tmp_path / "winnow.yaml")
+
+
+def test_breakdowns_cost_nothing_unless_they_are_asked_for(tmp_path: Path) -> None:
+    packages = "packages: [{name: a}, {name: '*'}]\n"
+    assert breakdowns_of(packages + "source: {kind: bigquery}", tmp_path).dimensions == {}
+    free = breakdowns_of(packages + "source: {kind: sample}", tmp_path).dimensions
+    assert free == {Selector("a"): ("python", "version")}
+
+
+def test_an_entry_says_which_breakdowns_it_has_and_else_the_defaults_do(tmp_path: Path) -> None:
+    text = """
+        source: {kind: bigquery}
+        defaults: {breakdowns: [version, python]}
+        packages: [{name: a}, {name: b, breakdowns: country}, {name: c, breakdowns: []}, {name: '*'}]
+    """
+    settings = breakdowns_of(text, tmp_path)
+    assert settings.breakdowns == {"a": ("python", "version"), "b": ("country",), "c": (), "*": ()}
+    assert settings.dimensions == {Selector("a"): ("python", "version"), Selector("b"): ("country",)}
+
+
+def test_entries_that_select_the_same_packages_are_read_with_the_same_dimensions(tmp_path: Path) -> None:
+    text = "packages: [{name: a-*, breakdowns: python}, {name: a-b, breakdowns: [cpu]}, {name: c, breakdowns: []}]"
+    both = ("python", "cpu")
+    assert breakdowns_of(text, tmp_path).dimensions == {Selector.parse("a-*"): both, Selector("a-b"): both}
+
+
+def test_a_group_has_the_breakdowns_that_all_its_members_have_without_versions(tmp_path: Path) -> None:
+    text = """
+        packages: [{name: a, breakdowns: [python, version, cpu]}, {name: b, breakdowns: [python, version]}]
+        groups: [{name: both, packages: [a, b]}, {name: one, packages: [a]}]
+    """
+    settings = breakdowns_of(text, tmp_path)
+    assert [settings.breakdowns[str(group.group)] for group in settings.groups] == [("python",), ("python", "cpu")]

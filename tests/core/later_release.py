@@ -61,7 +61,7 @@ def main(folder: Path) -> dict[str, object]:
     before = {str(day): sorted(map(str, coverage.read)) for day, coverage in store.coverages([OLD, NEW]).items()}
     damaged = dict(store.damaged())
     for number, file in enumerate(("with.parquet", "without.parquet")):
-        counted = count_rows(survey_file(str(folder / file)), [Selector("b")], {NEW}).counts
+        counted = count_rows(survey_file(str(folder / file)), [Request(B, NEW, NEW)], {NEW}).counts
         if number == 0:
             store.add_reading(Reading([Request(B, NEW, NEW)], counted), AT)
     stored = store.load([OLD, NEW])

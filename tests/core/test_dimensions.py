@@ -82,11 +82,9 @@ def published(folder: Path) -> Package:
 def write_exports(folder: Path) -> None:
     """Write an export with `details.python` and one without."""
     pythons = ("3.12.4", "3.12.1", "3.13.0rc1", "2.7.18", None)
-    rows = [downloads.download(NEW, "b") for _ in pythons]
-    downloads.write(folder / "without.parquet", rows)
-    python = pl.Series(pythons, dtype=pl.String)
-    details = pl.struct(pl.col("details").struct.unnest(), python.alias("python")).alias("details")
-    pl.read_parquet(folder / "without.parquet").with_columns(details).write_parquet(folder / "with.parquet")
+    downloads.write(folder / "with.parquet", [downloads.download(NEW, "b", python=python) for python in pythons])
+    rows = pl.read_parquet(folder / "with.parquet")
+    downloads.leave_out(rows, "details.python").write_parquet(folder / "without.parquet")
 
 
 def test_a_day_stored_without_a_later_dimension_is_covered_and_not_damaged(later: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
 """Buckets for these tests."""
 
-from tests.buckets import azure_backend, house_of, service
+from tests.buckets import azure_backend, gcs_backend, house_of, s3_backend, service
 
-__all__ = ["azure_backend", "house_of", "service"]
+__all__ = ["azure_backend", "gcs_backend", "house_of", "s3_backend", "service"]

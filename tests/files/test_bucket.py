@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.bucket_service import Service
-from tests.buckets import A_FEW, DATA, PUBLIC, SCHEME, MakeInBuckets, on_every_store, place
+from tests.buckets import A_FEW, DATA, PUBLIC, SCHEME, MakeInBuckets, on_every_store, on_every_store_in_seconds, place
 from tests.conftest import DAY
 from tests.rows import row, to_frame
 from winnow_dagster.cli import main
@@ -43,20 +43,20 @@ def write_config(folder: Path, text: str = CONFIG) -> Path:
     return path
 
 
-def start(config: Path, service: Service, *options: str) -> subprocess.Popen[str]:
-    """Start `winnow` in a folder of its own."""
-    command = [sys.executable, "-m", "winnow_dagster.cli", options[0], "--config", str(config), *options[1:]]
+def start(config: Path, service: Service) -> subprocess.Popen[str]:
+    """Start `winnow collect` as a process."""
+    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--config", str(config)]
     env = {**os.environ, **service.environment, "DAGSTER_DISABLE_TELEMETRY": "1"}
     return subprocess.Popen(
         command, cwd=config.parent, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
-def winnow(config: Path, service: Service, *options: str, code: int = 0) -> str:
-    process = start(config, service, *options)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    return out + err
+def winnow(config: Path, command: str, *options: str, code: int = 0) -> str:
+    """Run a command in this process, and return its output."""
+    result = CliRunner().invoke(main, [command, "--config", str(config), *options], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.output
 
 
 VARYING = {"_health.json", "_site.json"}
@@ -68,21 +68,21 @@ def published(service: Service) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if name not in VARYING}
 
 
-def on_a_disk(folder: Path, config: str, service: Service) -> dict[str, bytes]:
+def on_a_disk(folder: Path, config: str) -> dict[str, bytes]:
     """What is published on a disk, but for when it was and by which config."""
     folder.mkdir()
-    winnow(write_config(folder, config), service, "collect")
+    winnow(write_config(folder, config), "collect")
     paths = [path for path in (folder / "public").rglob("*") if path.is_file() and path.name not in VARYING]
     return {str(path.relative_to(folder / "public")): path.read_bytes() for path in paths}
 
 
-@on_every_store
+@on_every_store_in_seconds
 def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
     config = write_config(tmp_path / "bucket")
-    winnow(config, service, "collect")
+    winnow(config, "collect")
     without_service = "packages" + CONFIG.split("packages", 1)[1]
-    assert published(service) == on_a_disk(tmp_path / "disk", without_service, service)
+    assert published(service) == on_a_disk(tmp_path / "disk", without_service)
     headers = {name: service.headers(PUBLIC, name) for name in service.objects(PUBLIC)}
     kinds = {name.rpartition(".")[2]: found["Content-Type"] for name, found in headers.items()}
     assert kinds["html"] == "text/html; charset=utf-8"
@@ -92,7 +92,7 @@ def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: S
     assert cached == {"public, max-age=300"}
 
     service.forget()
-    winnow(config, service, "collect")
+    winnow(config, "collect")
     written = {name for name in service.written() if not name.endswith((".lease", PROBE, "/hashes.json"))}
     assert written == {"badges/_health.json"}
     # All that is published is listed at once, by each publication and by those who read meanwhile.
@@ -102,25 +102,25 @@ def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: S
     # Nothing of a worker's own is needed but its config.
     assert not (tmp_path / "bucket/public").exists()
 
-    winnow(write_config(tmp_path / "bucket", CONFIG.replace("sample-oat", "sample-barley")), service, "prune", "-y")
+    winnow(write_config(tmp_path / "bucket", CONFIG.replace("sample-oat", "sample-barley")), "prune", "-y")
     assert not [name for name in service.objects(PUBLIC) if name.startswith("badges/sample-oat/")]
-    said = winnow(config, service, "serve", code=2)
+    said = winnow(config, "serve", code=2)
     assert f"{service.scheme}://public-bucket/badges: the bucket's service serves it" in said
 
 
-@on_every_store
+@on_every_store_in_seconds
 def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, tmp_path: Path) -> None:
     packages = 'packages: [{name: "*"}, {name: sample-oat}]'
     (tmp_path / "bucket").mkdir()
     config = write_config(tmp_path / "bucket", CONFIG.split("packages", 1)[0] + packages)
-    winnow(config, service, "collect")
-    assert published(service) == on_a_disk(tmp_path / "disk", packages, service)
+    winnow(config, "collect")
+    assert published(service) == on_a_disk(tmp_path / "disk", packages)
     service.forget()
-    winnow(config, service, "collect")
+    winnow(config, "collect")
     written = {name for name in service.written() if not name.endswith((".lease", PROBE, "/hashes.json"))}
     assert written == {"badges/_health.json"}
     # `*` leaves the config, and what it published goes.
-    winnow(write_config(tmp_path / "bucket", config.read_text().replace('{name: "*"}, ', "")), service, "prune", "-y")
+    winnow(write_config(tmp_path / "bucket", config.read_text().replace('{name: "*"}, ', "")), "prune", "-y")
     left = {name.split("/")[1] for name in service.objects(PUBLIC)}
     assert "sample-rye" not in left
     assert "_packages" not in left
@@ -134,10 +134,11 @@ def headline(service: Service, package: str) -> str:
 
 @on_every_store
 def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: MakeInBuckets) -> None:
-    house = house_of([(f"package-{n}", n + 1) for n in range(40)])
+    house = house_of([(f"package-{n}", n + 1) for n in range(6)])
     house.count(DAY, DAY)
     service.forget()
-    service.seconds = 0.02
+    # Longer than the service takes by itself, so that uploads overlap.
+    service.seconds = 0.1
     house.publish()
     assert paths.AT_ONCE // 2 < service.most_at_once <= paths.AT_ONCE + 1
 
@@ -197,7 +198,7 @@ def test_a_bucket_that_refuses_is_named_once_and_the_rest_is_left(
 @on_every_store
 def test_there_is_no_such_bucket(service: Service, tmp_path: Path) -> None:
     config = write_config(tmp_path, CONFIG.replace(DATA, "no-such-bucket"))
-    said = winnow(config, service, "collect", code=1)
+    said = winnow(config, "collect", code=1)
     assert "://no-such-bucket/winnow: " in said
     assert "There is no such bucket. Create it, or choose another" in said
     assert "Traceback" not in said
@@ -229,25 +230,25 @@ def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_o
     assert published(service) == before
 
 
-@on_every_store
+@on_every_store_in_seconds
 def test_a_collect_that_is_killed_at_any_stage_is_finished_by_the_next(service: Service, tmp_path: Path) -> None:
     # Each collect is a process that takes seconds to start.
     config = write_config(tmp_path, CONFIG.split("packages", 1)[0] + "packages: [{name: sample-oat, window_days: 7}]")
     for stage in ("raw_downloads/", "honest_downloads/", "badges/sample-oat/"):
         service.forget()
-        process = start(config, service, "collect")
+        process = start(config, service)
         while process.poll() is None and not any(stage in name for name in service.written()):
             service.on_write.wait(1)
             service.on_write.clear()
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    winnow(config, service, "collect")
+    winnow(config, "collect")
     found = published(service)
     for item in service.objects(PUBLIC), service.objects(DATA):
         for name in item:
             service.remove(PUBLIC if name.startswith("badges/") else DATA, name)
-    winnow(config, service, "collect")
+    winnow(config, "collect")
     assert found == published(service)
 
 

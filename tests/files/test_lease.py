@@ -25,7 +25,8 @@ def hold(service: Service, text: str) -> None:
 
 
 @on_every_store
-def test_a_lease_is_taken_by_one_after_the_other(service: Service) -> None:
+def test_a_lease_is_taken_by_one_after_the_other(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "ASK_SECONDS", 0.1)
     held = threading.Event()
     order = []
 
@@ -36,7 +37,7 @@ def test_a_lease_is_taken_by_one_after_the_other(service: Service) -> None:
     with counting(place()):
         thread = threading.Thread(target=other)
         thread.start()
-        held.wait(1.5)
+        held.wait(0.5)
         order.append("first")
     thread.join()
     assert order == ["first", "other"]
@@ -131,7 +132,7 @@ def test_a_lease_is_renewed_for_as_long_as_the_work_takes(
     thread = threading.Thread(target=other)
     with counting(place()):
         thread.start()
-        assert not taken.wait(3)
+        assert not taken.wait(1.5)
         over.set()
     thread.join()
     assert taken.is_set()

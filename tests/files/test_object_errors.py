@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.bucket_service import Service
-from tests.buckets import DATA, place
+from tests.buckets import DATA, in_azure, place
 from winnow_dagster.files import obstores
 from winnow_dagster.files.bucket import PROBE, BucketStore
 from winnow_dagster.files.errors import PreconditionFailedError, StorageError, UnreachableError
@@ -22,7 +22,7 @@ from winnow_dagster.files.operations import (
     version_of,
 )
 
-on_both = pytest.mark.parametrize("service", ["s3", "az"], indirect=True)
+on_both = pytest.mark.parametrize("service", ["s3", in_azure()], indirect=True)
 S3_RIGHTS = "Allow this account s3:ListBucket on the bucket"
 AZURE_ROLE = "Give this account the role Storage Blob Data Contributor"
 
@@ -35,9 +35,9 @@ AZURE_ROLE = "Give this account the role Storage Blob Data Contributor"
         ("s3", 403, "SignatureDoesNotMatch", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         ("s3", 400, "AuthorizationHeaderMalformed", "Set AWS_REGION to the region of the bucket"),
         ("s3", 404, "NoSuchBucket", "There is no such bucket"),
-        ("az", 403, "AuthorizationPermissionMismatch", AZURE_ROLE),
-        ("az", 403, "AuthenticationFailed", "Set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY"),
-        ("az", 404, "ContainerNotFound", "There is no such bucket"),
+        in_azure(403, "AuthorizationPermissionMismatch", AZURE_ROLE),
+        in_azure(403, "AuthenticationFailed", "Set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY"),
+        in_azure(404, "ContainerNotFound", "There is no such bucket"),
     ],
     indirect=["service"],
 )
@@ -74,6 +74,7 @@ def test_there_is_no_such_bucket(service: Service) -> None:
             act(place("no-such-bucket"))
 
 
+@pytest.mark.npm
 def test_credentials_that_azure_refuses(monkeypatch: pytest.MonkeyPatch, azure_backend: tuple[str, int]) -> None:
     monkeypatch.setenv("AZURE_ENDPOINT", "http://{}:{}/devstoreaccount1".format(*azure_backend))
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "devstoreaccount1")

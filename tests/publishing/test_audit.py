@@ -7,7 +7,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from tests.site.broken_down import believable
 from winnow_dagster.core.badge import BadgeStyle
+from winnow_dagster.core.breakdowns import PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.verdicts import Verdict
@@ -146,3 +148,38 @@ def test_published_windows_are_listed_with_their_packages() -> None:
         Window(7, DAY): {"a"},
         Window(1, DAY): {"b"},
     }
+
+
+BROKEN_DOWN = believable(3)
+PYTHONS = SiteConfig(3, styles={"a": BadgeStyle(slugs=("downloads", "pythons"))})
+
+
+def judge_breakdowns(files: Files, stored: PackageBreakdowns) -> dict[str, str]:
+    recount = Recount({counts(5).window: {"a": counts(5)}}, {"a": DAYS}, {"a": stored})
+    return dict(judge_published(PYTHONS, {"a": READ}, recount, lambda _, name: files.get(name), TODAY).bad)
+
+
+def files_with_breakdowns() -> Files:
+    return format_folder(PYTHONS, Package(READ, DAYS, BROKEN_DOWN), TODAY, lambda _: None)
+
+
+def test_breakdowns_that_the_store_says_are_right_and_so_are_those_that_it_has_lost() -> None:
+    files = files_with_breakdowns()
+    assert judge_breakdowns(files, BROKEN_DOWN) == {}
+    assert judge_breakdowns(files, PackageBreakdowns()) == {}
+    # The store may have read more days since.
+    assert judge_breakdowns(files, believable(9)) == {}
+
+
+@pytest.mark.parametrize("name", ["python.csv", "version.csv", "cpu.csv"])
+def test_another_number_in_a_breakdown_is_named(name: str) -> None:
+    files = files_with_breakdowns()
+    header, line, *rest = files[name].split(b"\n")
+    changed = {**files, name: b"\n".join([header, line + b"0", *rest])}
+    assert set(judge_breakdowns(changed, BROKEN_DOWN)) == {f"a/{name}"}
+
+
+def test_another_number_in_the_windows_of_breakdowns_is_named() -> None:
+    files = files_with_breakdowns()
+    changed = {**files, "breakdowns.json": files["breakdowns.json"].replace(b'"3.12": ', b'"3.12": 1')}
+    assert "a/breakdowns.json" in judge_breakdowns(changed, BROKEN_DOWN)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.site.broken_down import breakdowns
 from winnow_dagster.core.badge import BadgeStyle
+from winnow_dagster.core.breakdowns import NO_BREAKDOWNS, PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
@@ -32,21 +34,24 @@ Windows = Mapping[Selector | Group, Sequence[int]]
 CONFIGURED: Windows = {A: (3, 2), B: (3,), GROUP: (3,)}
 
 
-def directory(folder: Path, windows: Windows, *, style: BadgeStyle = HEADLINE, **spellings: str) -> WebDir:
+def directory(
+    folder: Path, windows: Windows, *, style: BadgeStyle = HEADLINE, dimensions: Sequence[str] = (), **spellings: str
+) -> WebDir:
     styles = {str(which): style for which in windows}
-    return WebDir(
-        folder, SiteConfig(3, styles=styles), {name.replace("_", "-"): text for name, text in spellings.items()}
-    )
+    site = SiteConfig(3, styles=styles, breakdowns=dict.fromkeys(styles, dimensions))
+    return WebDir(folder, site, {name.replace("_", "-"): text for name, text in spellings.items()})
 
 
-def publish(web: WebDir, windows: Windows, *, source: str = "bigquery") -> None:
+def publish(
+    web: WebDir, windows: Windows, *, source: str = "bigquery", broken_down: PackageBreakdowns = NO_BREAKDOWNS
+) -> None:
     numbers = dict.fromkeys(NUMBERS, 1)
     found = {}
     for which, lengths in windows.items():
         states = tuple(WindowState(days, WindowCounts(Window(days, DAY), numbers), days) for days in lengths)
         members = tuple(map(str, which.members)) if isinstance(which, Group) else ()
         history = History((Day(DAY, provisional=False, numbers=(1,) * len(NUMBERS)),))
-        found[str(which)] = [Package(PackageState(str(which), source, states, members=members), history)]
+        found[str(which)] = [Package(PackageState(str(which), source, states, members=members), history, broken_down)]
     failures = Failures()
     web.publish(found, 0, DAY, failures)
     failures.raise_any()
@@ -177,3 +182,52 @@ def test_without_everything_all_that_it_published_goes_but_what_others_put_there
     assert count_orphans(web, orphans) == 5 + 3
     remove_orphans(web, orphans)
     assert files(of_all) == {"aa/logo.png"}
+
+
+BOTH_DIMENSIONS = breakdowns(
+    ("python", "cpu"), {DAY - timedelta(n): {"python": {"3.12": (9, 1)}, "cpu": {"arm64": (9, 1)}} for n in range(3)}
+)
+PYTHONS = BadgeStyle(slugs=("downloads", "pythons", "cpu-arm64"))
+
+
+@pytest.fixture
+def broken_down(tmp_path: Path) -> Path:
+    web = directory(tmp_path, {A: (3,)}, style=PYTHONS, dimensions=("python", "cpu"))
+    publish(web, {A: (3,)}, broken_down=BOTH_DIMENSIONS)
+    return tmp_path
+
+
+def test_configured_breakdowns_are_no_orphans(broken_down: Path) -> None:
+    web = directory(broken_down, {A: (3,)}, style=PYTHONS, dimensions=("python", "cpu"))
+    assert {"a/python.csv", "a/cpu.csv", "a/breakdowns.json"} < files(broken_down)
+    assert find_orphans(web, {A: (3,)}) == {}
+
+
+def test_a_removed_dimension_goes_with_its_badge_and_its_part_of_the_breakdowns(broken_down: Path) -> None:
+    style = BadgeStyle(slugs=("downloads", "pythons"))
+    web = directory(broken_down, {A: (3,)}, style=style, dimensions=("python",))
+    remove_orphans(web, find_orphans(web, {A: (3,)}))
+    assert not files(broken_down) & {"a/cpu.csv", *(f"a/{name}" for name in badges(3, slug="cpu-arm64"))}
+    left = web.read_breakdowns("a")
+    assert (set(left.days), set(left.windows[3]), set(left.badges)) == ({"python"}, {"python"}, {"pythons-3d-non-ci"})
+    assert find_orphans(web, {A: (3,)}) == {}
+    publish(web, {A: (3,)})
+    assert "cpu" not in (broken_down / "a" / "index.html").read_text()
+
+
+def test_without_a_breakdown_all_their_files_go(broken_down: Path) -> None:
+    assert removed(broken_down, {A: (3,)}) == {
+        f"a/{name}"
+        for name in (
+            "python.csv",
+            "cpu.csv",
+            "breakdowns.json",
+            *badges(3, slug="pythons"),
+            *badges(3, slug="cpu-arm64"),
+        )
+    }
+
+
+def test_a_removed_package_loses_its_breakdowns_too(broken_down: Path) -> None:
+    removed(broken_down, {B: (3,)})
+    assert not (broken_down / "a").exists()

@@ -45,11 +45,10 @@ def breakdowns(
 
 def believable(days: int, *, honest: int = 4000, known: int | None = None) -> PackageBreakdowns:
     """Return breakdowns by all dimensions in which CI runs every Python and people run the recent ones."""
-    dice = random.Random(20)
     found: dict[date, dict[str, dict[str, Counts]]] = {}
     releases = {f"{major}.{minor}.0": 400 - 40 * (7 * major + minor) for major in (0, 1) for minor in range(7)}
     for n in reversed(range(days if known is None else known)):
-        size = honest * (0.35 if ago(n).weekday() > 4 else 1) * dice.uniform(0.9, 1.1)
+        size = honest * (0.35 if ago(n).weekday() > 4 else 1) * random.Random(n).uniform(0.9, 1.1)
         newest = 0.02 + 0.2 * max(0, 300 - n) / 300
         pythons = {
             "2.7": (0.001, 0.004), "3.7": (0.004, 0.03), "3.8": (0.013, 0.09), "3.9": (0.05, 0.19),

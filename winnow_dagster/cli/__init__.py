@@ -10,18 +10,29 @@ import click
 from winnow_dagster import __version__
 from winnow_dagster.cli.check import check_command
 from winnow_dagster.cli.collect import collect_command
+from winnow_dagster.cli.doctor import doctor_command
 from winnow_dagster.cli.errors import Commands
 from winnow_dagster.cli.estimate import estimate_command
 from winnow_dagster.cli.init import init_command
 from winnow_dagster.cli.prune import prune_command
 from winnow_dagster.cli.serve import serve_command
+from winnow_dagster.cli.show import show_command
 from winnow_dagster.output import open_streams
 
 
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[init_command, collect_command, check_command, estimate_command, serve_command, prune_command],
+    commands=[
+        init_command,
+        doctor_command,
+        show_command,
+        collect_command,
+        check_command,
+        estimate_command,
+        serve_command,
+        prune_command,
+    ],
 )
 @click.version_option(__version__, prog_name="winnow")
 def main() -> None:

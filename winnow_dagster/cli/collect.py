@@ -11,6 +11,7 @@ import click
 from winnow_dagster.cli.errors import CURRENT, INCOMPLETE, UNUSABLE, Failure
 from winnow_dagster.cli.options import (
     check_backfill,
+    complete_package,
     config_option,
     find_configured,
     importing,
@@ -31,7 +32,14 @@ if TYPE_CHECKING:
 @click.command("collect")
 @config_option
 @click.option("--through", metavar="YYYY-MM-DD", help="The newest day to include. [default: yesterday, UTC]")
-@click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package. May be repeated.")
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_package,
+    help="Only this package. May be repeated.",
+)
 @click.option(
     "--refetch", metavar="DAY[..DAY]", help="Re-read this day or this range of days. Print first what that costs."
 )

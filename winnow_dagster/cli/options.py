@@ -114,3 +114,14 @@ def find_configured(option: str, text: str, settings: Settings) -> NormalizedNam
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else "Add it under packages: first"
     raise Failure(f"{option}: {text} is not in the config. {hint}", UNUSABLE)
+
+
+def complete_package(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the configured packages and groups that begin with the word that a shell completes."""
+    del param
+    try:
+        settings = load_settings(ctx.params.get("config_path"))
+    except ConfigError:
+        return []
+    names = [*(s.stem for s in settings.windows if not s.is_prefix), *(group.group.name for group in settings.groups)]
+    return [name for name in names if name.startswith(incomplete.lower())]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
+from winnow_dagster.config.breakdowns import find_breakdown_problems
 from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
     DefaultsSection,
@@ -25,7 +26,6 @@ from winnow_dagster.config.packages import (
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
@@ -238,21 +238,9 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield from _kind_problems(source.get("kind"), content)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
-    yield from _unknown_breakdowns(content)
-
-
-def _unknown_breakdowns(content: Mapping[str, Any]) -> Iterator[str]:
-    """Find breakdowns by dimensions that the source does not know."""
-    source = content.get("source")
-    kind = KINDS.get(str(source.get("kind"))) if isinstance(source, dict) else None
-    packages = content.get("packages")
-    sections = {"defaults": content.get("defaults")}
-    sections |= {f"packages[{at}]": entry for at, entry in enumerate(packages if isinstance(packages, list) else [])}
-    for place, section in sections.items() if kind else ():
-        given = section.get("breakdowns") if isinstance(section, dict) else None
-        for name in given if isinstance(given, list) else [given]:
-            if kind and name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
-                yield f"{place}.breakdowns: source kind {kind.name} does not know the {name} of a download. Remove it"
+    without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
+    kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
+    yield from find_breakdown_problems(content, kind) if kind else ()
 
 
 def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from xml.etree import ElementTree as ET
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
-from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, SLUGS, BadgeStyle
+from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
@@ -31,11 +31,20 @@ from winnow_dagster.fields import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pydantic import ValidatorFunctionWrapHandler
+
 HEADLINE = BADGE_KINDS[0].slug
+
+
+def _accept_breakdown(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Accept the slug of a breakdown's badge, such as `python-3.12`, beside those that every package may have."""
+    return value if isinstance(value, str) and split_slug(value) else check(value)
+
+
 if TYPE_CHECKING:
     Slug = str
 else:
-    Slug = Literal[SLUGS]
+    Slug = Annotated[Literal[(*SLUGS, PYTHONS)], WrapValidator(_accept_breakdown)]
 LOGOS = ("logo", "logo_svg")
 
 if TYPE_CHECKING:
@@ -140,7 +149,10 @@ def _resolve_style(section: StyleSection, defaults: StyleSection) -> tuple[tuple
     }  # fmt: skip
     colors = {0: GREY, **said["colors"]} if "colors" in said else dict(DEFAULT_STYLE.colors)
     style = BadgeStyle(
-        slugs=tuple(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
+        slugs=(
+            *(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
+            *dict.fromkeys(slug for slug in said.get("badges", [PYTHONS]) if split_slug(slug)),
+        ),
         labels=said.get("label", {}),
         colors=tuple(sorted(colors.items())),
         extras={key: value for key, value in extras.items() if value is not None},

@@ -13,14 +13,16 @@ import polars as pl
 
 from winnow_dagster.core.categories import category
 from winnow_dagster.core.coverage import NOTHING, days_between
+from winnow_dagster.core.day_ranges import days_in
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import matches_any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
 
     from winnow_dagster.core.coverage import Coverage
+    from winnow_dagster.core.day_ranges import DayRanges
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.names import Selector
     from winnow_dagster.core.window import Window
@@ -80,63 +82,48 @@ class PackageBreakdowns:
         ci = {value: count for value, count in summed.select("value", "ci").iter_rows() if count}
         return Breakdown(dimension, first, window.as_of, honest, ci)
 
+    def within(self, days: Mapping[str, Collection[date]]) -> PackageBreakdowns:
+        """Return the breakdowns of these days by dimension, without the time of their readings."""
+        kept = {name: sorted(set(known).intersection(days.get(name, ()))) for name, known in self.known.items()}
+        there = [pl.col("dimension").eq(name) & pl.col("date").is_in(found) for name, found in kept.items()]
+        values = self.values.filter(pl.any_horizontal(there)) if there else self.values.clear()
+        return PackageBreakdowns(tuple(name for name in self.dimensions if name in days), values, kept)
+
 
 NO_BREAKDOWNS = PackageBreakdowns()
-
-
-@dataclass(frozen=True)
-class PublishedBreakdowns:
-    """What the published files of a package say of its breakdowns."""
-
-    source: str
-    read_until: datetime | None = None
-    """The time of the newest reading in the files."""
-
-    days: Mapping[str, Sequence[tuple[date, date]]] = field(default_factory=dict)
-    """The ranges of known days by dimension: the first and last day of each, oldest first."""
-
-    windows: Mapping[int, Mapping[str, Breakdown]] = field(default_factory=dict)
-    """The published breakdowns by dimension, by the length of the window."""
 
 
 def days_to_count(
     stored: Mapping[date, Coverage],
     parts: Sequence[Selector],
-    dimensions: Sequence[str],
-    published: PublishedBreakdowns | None,
-    first_day: date | None,
+    published: Mapping[str, DayRanges],
+    *,
+    since: date | None,
+    read_after: datetime | None,
 ) -> set[date]:
     """Return the days whose breakdowns a publication has to count.
 
-    These are the days since `first_day`, those read since the last publication, and those that it did not know.
-    `stored`: the coverage of all stored days.
+    These are the days from `since` on, those read after `read_after`, and those that are not published.
+
+    `stored`: the coverage of all stored days. `published`: the published days of each dimension.
     """
-    shown = {name: _days_of(published.days.get(name, ()) if published else ()) for name in dimensions}
-    shown_for_all = set.intersection(*shown.values())
-    read_until = published.read_until if published else None
+    shown = {name: days_in(ranges) for name, ranges in published.items()}
+    shown_by_all = set.intersection(*shown.values())
     found = set()
     for day, coverage in stored.items():
         if not coverage.has_dimensions:
             continue
-        is_shown, read = day in shown_for_all, [coverage.last_read(part) for part in parts]
-        is_newer = read_until is None or any(at is not None and at > read_until for at in read)
-        if (
-            is_newer
-            or (first_day is not None and day >= first_day)
-            or (not is_shown and _adds(day, coverage, parts, shown))
-        ):
+        is_recent = since is not None and day >= since
+        is_newer = read_after is None or any((at := coverage.last_read(part)) and at > read_after for part in parts)
+        if is_recent or is_newer or (day not in shown_by_all and _adds(day, coverage, parts, shown)):
             found.add(day)
     return found
 
 
 def _adds(day: date, coverage: Coverage, parts: Sequence[Selector], shown: Mapping[str, set[date]]) -> bool:
-    """Return whether a day has a dimension that is not shown for it."""
+    """Return whether a day has a dimension that is not published for it."""
     known = frozenset.intersection(*map(coverage.dimensions_of, parts))
     return any(name in known and day not in days for name, days in shown.items())
-
-
-def _days_of(ranges: Iterable[tuple[date, date]]) -> set[date]:
-    return {day for first, last in ranges for day in days_between(first, last)}
 
 
 def count_breakdowns(

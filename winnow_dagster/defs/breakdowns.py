@@ -6,55 +6,46 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.breakdowns import count_breakdowns, days_to_count
-from winnow_dagster.core.names import Selector, selector_of
+from winnow_dagster.core.names import Selector
+from winnow_dagster.core.window import mixes_sample
+from winnow_dagster.site.breakdown_files import PublishedBreakdowns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
-    from winnow_dagster.config.settings import Settings
-    from winnow_dagster.core.breakdowns import PackageBreakdowns, PublishedBreakdowns
+    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.resources import Installation
 
 
-def count_for(
-    winnow: Installation, states: Iterable[PackageState], published: Mapping[str, PublishedBreakdowns]
-) -> dict[str, PackageBreakdowns]:
+def count_for(winnow: Installation, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
     """Return the breakdowns of these packages and groups over the days of their windows.
 
     Days before the windows are counted only if they were read, or asked for, since the last publication.
     """
     chosen = {state.package: state for state in states}
-    asked_for = {name: _dimensions(name, winnow.settings) for name in chosen}
+    asked_for = {name: winnow.web.site.dimensions_of(name) for name in chosen}
     wanted = {name: dimensions for name, dimensions in asked_for.items() if dimensions}
     if not wanted:
         return {}
     members = {name: _members(chosen[name]) for name in wanted}
     stored = winnow.raw.coverages(winnow.raw.stored_days())
-    days = sorted(
-        {
-            day
-            for name, dimensions in wanted.items()
-            for day in days_to_count(
-                stored, members[name], dimensions, published.get(name), min(_first_days(chosen[name]), default=None)
-            )
-        }
-    )
-    return count_breakdowns(winnow.breakdowns(days), members, wanted)
+    days: set[date] = set()
+    for name, dimensions in wanted.items():
+        published = winnow.web.read_breakdowns(name)
+        if mixes_sample(published.source, chosen[name].source):
+            published = PublishedBreakdowns()
+        ranges = {dimension: published.days.get(dimension, ()) for dimension in dimensions}
+        since = min(_first_days(chosen[name]), default=None)
+        days |= days_to_count(stored, members[name], ranges, since=since, read_after=published.read_until)
+    return count_breakdowns(winnow.breakdowns(sorted(days)), members, wanted)
 
 
 def with_breakdowns(packages: Iterable[Package], found: Mapping[str, PackageBreakdowns]) -> list[Package]:
     """Return these packages with their breakdowns."""
     return [replace(p, breakdowns=found.get(p.state.package, p.breakdowns)) for p in packages]
-
-
-def _dimensions(name: str, settings: Settings) -> Sequence[str]:
-    """Return the open dimensions by which a published name is broken down; none if it is no longer configured."""
-    breakdowns = settings.breakdowns
-    selector = selector_of(name, settings.windows)
-    return breakdowns.get(name, breakdowns[str(selector)] if selector else ())
 
 
 def _members(state: PackageState) -> Sequence[Selector]:

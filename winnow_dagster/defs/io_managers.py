@@ -12,7 +12,7 @@ import dagster as dg
 
 from winnow_dagster.core.coverage import Failure
 from winnow_dagster.core.everything import Everything
-from winnow_dagster.defs.notes import DayCosts, category_numbers, package_notes, sum_by
+from winnow_dagster.defs.notes import DayCosts, breakdown_notes, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
 from winnow_dagster.files.locks import counting
@@ -125,7 +125,11 @@ class BadgesIO(dg.IOManager):
                 with failures.collect():
                     shown = [web.read(package.state.package) or package.state for package in packages]
                     numbers = {"packages": len(packages) + of_all, "files_changed": changed[key]}
-                    _note(context, key, numbers | package_notes(shown, settings, web.site, clock.today))
+                    notes = package_notes(shown, settings, web.site, clock.today)
+                    if len(shown) == 1:
+                        by_window = web.read_breakdowns(shown[0].package).windows
+                        notes |= breakdown_notes(by_window.get(shown[0].headline.days, {}))
+                    _note(context, key, numbers | notes)
         # Free the memory: Dagster may keep the object until the run ends. Later steps read the published files.
         obj.clear()
         failures.raise_any()

@@ -14,13 +14,15 @@ from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import name_length
 from winnow_dagster.site.snippets import own_picture, snippets
 from winnow_dagster.site.svg import draw
+from winnow_dagster.site.words import name_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.breakdowns import Breakdown
     from winnow_dagster.core.coverage import Reading
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import SiteConfig
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 MAX_PICTURES = 30
 """The maximum number of badges that a prefix shows."""
+
+MAX_VALUES = 10
+"""The maximum number of values in the table of a breakdown."""
 
 
 def column_schema(schema: pl.Schema) -> dict[str, dg.TableSchema]:
@@ -112,6 +117,24 @@ def package_notes(states: Sequence[PackageState], settings: Settings, site: Site
         notes["page"] = dg.MetadataValue.url(page)
         notes["markdown"] = dg.MetadataValue.text(snippets(picture, page)[0].text)
     return notes
+
+
+def breakdown_notes(breakdowns: Mapping[str, Breakdown]) -> dict[str, Any]:
+    """Return a table of the values with the most honest downloads for each dimension of a package's headline."""
+    return {f"by_{name}": _table(breakdown) for name, breakdown in breakdowns.items()}
+
+
+def _table(breakdown: Breakdown) -> dg.TableMetadataValue:
+    honest, ci = breakdown.honest, breakdown.ci
+    by_size = sorted({*honest, *ci}, key=lambda value: (-honest.get(value, 0), -ci.get(value, 0), value))
+    records = [
+        dg.TableRecord(
+            {"value": name_value(breakdown.dimension, value), "honest": honest.get(value, 0), "ci": ci.get(value, 0)}
+        )
+        for value in by_size[:MAX_VALUES]
+    ]
+    columns = [dg.TableColumn("value", "string"), dg.TableColumn("honest", "int"), dg.TableColumn("ci", "int")]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
 
 
 def _picture(badge: Badge) -> str:

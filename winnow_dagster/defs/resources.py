@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from winnow_dagster.config.settings import Settings
-    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.coverage import Coverage
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.everything import Everything
+    from winnow_dagster.core.names import Group
     from winnow_dagster.core.planning import Gap
     from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
@@ -125,7 +125,7 @@ class Installation:
         kinds = {name: kind for name, kind in KINDS.items() if name != s.source.kind or s.source.is_public}
         reader_queries = {name: kind.reader_query for name, kind in kinds.items() if kind.reader_query}
         found = {name: kind.remarks for name, kind in kinds.items() if kind.remarks}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, remarks=found)
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -270,12 +270,14 @@ class Installation:
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         chosen = {key: packages for key, packages in described.items() if key in keys}
-        breakdowns = self._breakdowns_of(package.state for packages in chosen.values() for package in packages)
+        breakdowns = count_for(self, (package.state for packages in chosen.values() for package in packages))
         found = PackagesBySelector({key: with_breakdowns(packages, breakdowns) for key, packages in chosen.items()})
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
-    def _breakdowns_of(self, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
-        return count_for(self, states, {})
+    def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
+        """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""
+        raw = self.trusted(self.raw.coverages(self.raw.stored_days()))
+        return describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through))
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
         """Return the packages of `*`, not counted yet; None without `*`. `in_full`: those with a page."""
@@ -312,7 +314,8 @@ class Installation:
             name: tuple(map(Selector.parse, state.members)) or (Selector(name),) for name, state in states.items()
         }
         stored = self.honest.load(self.honest.stored_days())
-        return Recount(*recount(stored, members, windows_of(states.values()), self._count_options(date.max)))
+        counts = recount(stored, members, windows_of(states.values()), self._count_options(date.max))
+        return Recount(*counts, count_for(self, states.values()))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""

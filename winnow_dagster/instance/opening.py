@@ -63,6 +63,19 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             yield instance
 
 
+def describe_instance(settings: Settings) -> str:
+    """Return where the history of runs is, and how many runs it has. Does not create an instance.
+
+    Raises ConfigError and HistoryError.
+    """
+    if HOME_VARIABLE not in os.environ and not any(
+        (folder / INSTANCE_FILE).exists() for folder in (settings.folder, settings.default_home)
+    ):
+        return f"{settings.default_home}: the first collect makes it"
+    with open_instance(settings) as instance:
+        return f"{instance.root_directory}: {instance.get_runs_count()} runs"
+
+
 @contextlib.contextmanager
 def open_without_history() -> Iterator[dg.DagsterInstance]:
     """Open an instance that keeps no history, in place of one that cannot be used."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import is_stale
+from winnow_dagster.core.breakdowns import NO_BREAKDOWNS
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.day_ranges import days_in
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.files.operations import read_if_there
 from winnow_dagster.site.badges import badge_files, badges_of_shard
+from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
+from winnow_dagster.site.breakdown_files import PublishedBreakdowns, parse_breakdowns
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.record import parse_payload
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.badge import BadgeStyle
+    from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.history import History
     from winnow_dagster.core.shard import Numbers, Shard
@@ -41,6 +46,9 @@ class Recount:
     days: Mapping[str, History]
     """The history of each package or group."""
 
+    breakdowns: Mapping[str, PackageBreakdowns] = field(default_factory=dict)
+    """The breakdowns of each package or group, counted again as far as the store has them."""
+
 
 def judge_published(
     site: SiteConfig,
@@ -57,7 +65,11 @@ def judge_published(
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for folder, state in published.items():
-        told = Package(_recounted_state(state, recount), _recounted_history(folder, state, recount, read))
+        told = Package(
+            _recounted_state(state, recount),
+            _recounted_history(folder, state, recount, read),
+            _recounted_breakdowns(folder, state, recount, read),
+        )
         unknown += sum(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
@@ -172,6 +184,15 @@ def _recounted_history(
     if told is None:
         return published
     return told.within(published).keep_published(published)
+
+
+def _recounted_breakdowns(
+    folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]
+) -> PackageBreakdowns:
+    """Return the published days of breakdowns, counted again where the store has them."""
+    told = recount.breakdowns.get(state.package, NO_BREAKDOWNS)
+    published = parse_breakdowns(read(folder, BREAKDOWNS_NAME)) if told.dimensions else PublishedBreakdowns()
+    return told.within({dimension: days_in(ranges) for dimension, ranges in published.days.items()})
 
 
 def _versions(

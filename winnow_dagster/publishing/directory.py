@@ -27,6 +27,8 @@ from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
 from winnow_dagster.publishing.publication import Publication, refuse_sample_over_real
 from winnow_dagster.publishing.shards import publish_everything, refresh_everything
+from winnow_dagster.site.breakdown_files import BREAKDOWN_FILES, parse_breakdowns
+from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.files.operations import Failures
     from winnow_dagster.files.paths import StorePath
+    from winnow_dagster.site.breakdown_files import PublishedBreakdowns
     from winnow_dagster.site.site import SiteConfig
 
 logger = logging.getLogger(__name__)
@@ -67,6 +70,10 @@ class WebDir:
         """Return the published history of a package, which may be empty."""
         return parse_json(read_if_there(self.folder / package / JSON_NAME))
 
+    def read_breakdowns(self, package: str) -> PublishedBreakdowns:
+        """Return the published breakdowns of a package, which may be empty."""
+        return parse_breakdowns(read_if_there(self.folder / package / BREAKDOWNS_NAME))
+
     def read_all(self) -> dict[str, PackageState]:
         """Return the published state of each folder of a package or group, configured or not.
 
@@ -93,8 +100,8 @@ class WebDir:
                 if name not in of_all and exists(folder / name / RECORD_NAME):
                     yield prefix + name
 
-    def read_ahead(self, packages: Iterable[str], suffix: str = ".json") -> None:
-        """In a bucket, download the packages' files with this suffix in parallel."""
+    def read_ahead(self, packages: Iterable[str], suffix: str | tuple[str, ...] = (".json", *BREAKDOWN_FILES)) -> None:
+        """In a bucket, download the packages' files whose names end so, in parallel. By default, those to merge."""
         folders = (self.folder / name for name in packages)
         files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
         read_ahead(self.folder, files)

@@ -9,9 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import Badge, parse_name
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
 from winnow_dagster.site.all_packages import HEADLINE_STYLE, SHARDS_FOLDER
+from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
+from winnow_dagster.site.breakdown_files import csv_name, format_breakdowns
 from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.record import RECORD_NAME, format_record
@@ -37,11 +40,19 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
         configured, style = _configured(name, state, web, windows), web.site.style_of(state.package)
         badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
         orphans = [file for file, badge in badges.items() if badge and not _is_wanted(badge, style, configured)]
+        wanted = set(web.site.dimensions_of(state.package)) if configured else set()
+        orphans += [file for file in _breakdown_orphans(wanted) if file in badges]
         if not configured:
             orphans += [page for page in reversed(FILES_BESIDE_BADGES) if exists(web.folder / name / page)]
         if orphans:
             found[name] = orphans
     return found | _find_orphans_of_all(web.all_packages, windows.get(EVERYTHING, ()))
+
+
+def _breakdown_orphans(wanted: Collection[str]) -> list[str]:
+    """Return the files of breakdowns by dimensions that are not wanted."""
+    files = [csv_name(dimension) for dimension in OPEN_DIMENSIONS if dimension not in wanted]
+    return files if wanted else [*files, BREAKDOWNS_NAME]
 
 
 def _find_orphans_of_all(web: AllPackagesDir, configured: Sequence[int]) -> dict[str, list[str]]:
@@ -89,6 +100,11 @@ def _remove_files(web: WebDir, name: str, files: Sequence[str]) -> None:
         kept = tuple(window for window in state.former if window.days not in lost)
         # The record first: Winnow renews every badge that the record names.
         replace_changed(folder, {RECORD_NAME: format_record(replace(state, former=kept))})
+        if exists(folder / BREAKDOWNS_NAME):
+            stems = {Badge(*badge, {}).stem for badge in map(parse_name, files) if badge}
+            dimensions = [dimension for dimension in OPEN_DIMENSIONS if csv_name(dimension) in files]
+            left = web.read_breakdowns(name).without(dimensions, stems)
+            replace_changed(folder, {BREAKDOWNS_NAME: format_breakdowns(state.package, left)})
     for file in files:
         remove(folder / file)
     remove_folder(folder)

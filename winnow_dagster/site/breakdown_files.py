@@ -138,7 +138,7 @@ def format_breakdowns(package: str, found: PublishedBreakdowns) -> bytes:
             "windows": {window_key(days): _format_window(by) for days, by in found.windows.items() if by},
             "badges": {
                 stem: {"message": number.message, "downloads": number.downloads, "as_of": str(number.as_of)}
-                for stem, number in found.badges.items()
+                for stem, number in sorted(found.badges.items())
             },
         }
     )

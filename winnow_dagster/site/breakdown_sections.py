@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from winnow_dagster.core.badge import UNKNOWN, format_share
 from winnow_dagster.core.day_ranges import days_in, newest_run
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, VERSION
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values
 from winnow_dagster.site.breakdown_files import csv_name, read_days, sum_days
 from winnow_dagster.site.pythons import list_cuts, plot_pythons
 from winnow_dagster.site.upgrades import list_upgrades
-from winnow_dagster.site.words import NOT_SAID_NAME, name_value
+from winnow_dagster.site.words import NOT_SAID_NAME, format_aligned_share, name_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +69,8 @@ class Section:
 
     file: str
     cuts: Sequence[Cut] = ()
+    """What each possible cut of old Pythons would affect."""
+
     chart: ValueChart | None = None
     upgrades: Upgrades | None = None
 
@@ -161,8 +162,15 @@ def _lines(breakdown: Breakdown, values: Sequence[str], others: str) -> list[Lin
     ]
     most = max(_part(count, total) for _, counts in kept for count, total in zip(counts, totals, strict=True))
     return [
-        Line(name, *counts, _percent(counts[0], totals[0]), _percent(counts[1], totals[1]), _bar(counts, totals, most))
-        for name, counts in kept
+        Line(
+            name,
+            mine,
+            theirs,
+            format_aligned_share(mine, totals[0]),
+            format_aligned_share(theirs, totals[1]),
+            _bar((mine, theirs), totals, most),
+        )
+        for name, (mine, theirs) in kept
     ]
 
 
@@ -174,14 +182,6 @@ def _split(counts: Mapping[str, int], values: Sequence[str]) -> list[int]:
 
 def _part(count: int, total: int) -> float:
     return count / total if total else 0
-
-
-def _percent(count: int, total: int) -> str:
-    """Return a share with one decimal, so that the numbers of a column are aligned."""
-    if not total or not count:
-        return "0%" if total else UNKNOWN
-    text = format_share(count, total).removesuffix("%")
-    return f"{text if '.' in text else f'{text}.0'}%"
 
 
 def _bar(counts: tuple[int, int], totals: tuple[int, int], most: float) -> Markup:

@@ -12,6 +12,7 @@ from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.remarks import remark_on
+from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
@@ -104,6 +105,7 @@ def format_page(
         others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in TOP_SLUGS],
         panels=[] if history.last is None else list(_panels(history)),
         sections=sections,
+        least=MIN_PERCENTAGE_DOWNLOADS,
         categories=CATEGORIES,
         counted=counted,
         tables=_tables(counted),

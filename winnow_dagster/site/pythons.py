@@ -35,10 +35,12 @@ class Cut(NamedTuple):
 
     is_oldest: bool
     honest: str
-    """The affected part of the honest installs, in words."""
+    """The affected part of the honest installs: `1.8%` or `2 of 12`."""
 
     everything: str
-    """The affected part of the honest installs and CI's."""
+    """The affected part of the honest installs and CI's, likewise."""
+
+    is_share: bool
 
 
 class ValueChart(NamedTuple):
@@ -65,10 +67,12 @@ def list_cuts(breakdown: Breakdown) -> list[Cut]:
         part, whole = (sum(counts.get(version, 0) for version in which) for which in (gone, versions))
         return format_share(part, whole) if shows_shares else f"{part:,} of {whole:,}"
 
+    if not any(honest.get(version) for version in versions):
+        return []
     cuts = []
     for at, newest in enumerate(versions[:-1]):
         gone = versions[: at + 1]
-        cuts.append(Cut(newest, at == 0, affected(honest, gone), affected(both, gone)))
+        cuts.append(Cut(newest, at == 0, affected(honest, gone), affected(both, gone), shows_shares))
     return cuts[-MAX_CUTS:]
 
 
@@ -91,7 +95,7 @@ def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     last = max(known)
     first = max(min(known), last - (MAX_DAYS - 1) * ONE_DAY)
     rows = rows.filter(pl.col("date").is_between(first, last)).with_columns(all=pl.col("honest") + pl.col("ci"))
-    if rows.is_empty():
+    if not rows["honest"].sum():
         return None
     bins, shown = bins_of(known, first, last), _choose(rows)
     is_weekly = bins[0].last != first
@@ -115,9 +119,14 @@ def _choose(rows: pl.DataFrame) -> list[_Shown]:
     # The newest Python has the last colour, so that its colour is the same on all pages with enough Pythons.
     styles = [f"v-{MAX_SERIES - len(largest) + at + 1}" for at in range(len(largest))]
     shown = [_Shown("c-unknown", NOT_SAID_NAME, [NOT_SAID])] if NOT_SAID in totals else []
-    shown += [_Shown("c-other", "others", named[MAX_SERIES:])] if named[MAX_SERIES:] else []
+    others = named[MAX_SERIES:]
+    shown += (
+        [_Shown("c-other", name_value(PYTHON.name, others[0]) if len(others) == 1 else "others", others)]
+        if others
+        else []
+    )
     return shown + [
-        _Shown(style, name_value("python", value), [value]) for style, value in zip(styles, largest, strict=True)
+        _Shown(style, name_value(PYTHON.name, value), [value]) for style, value in zip(styles, largest, strict=True)
     ]
 
 

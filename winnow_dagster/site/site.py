@@ -29,6 +29,9 @@ class SiteConfig:
     reader_queries: Mapping[str, ReaderQuery] = field(default_factory=dict)
     """The query with which readers can check a number, by kind of source. Some kinds have none."""
 
+    breakdowns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The open dimensions by which the config breaks down packages, keyed as `styles`."""
+
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Sentences on the limits of a source, by kind of source. Some kinds have none."""
 
@@ -42,10 +45,18 @@ class SiteConfig:
 
     def style_of(self, package: str) -> BadgeStyle | None:
         """Return the style of the badges of a package or group; None if it is no longer configured."""
+        key = self._key_of(package)
+        return None if key is None else self.styles[key]
+
+    def dimensions_of(self, package: str) -> Sequence[str]:
+        """Return the open dimensions by which the config breaks down a package or group."""
+        return self.breakdowns.get(self._key_of(package) or "", ())
+
+    def _key_of(self, package: str) -> str | None:
         if package in self.styles:
-            return self.styles[package]
+            return package
         selector = selector_of(package, [Selector.parse(key) for key in self.styles if key.endswith("*")])
-        return self.styles[str(selector)] if selector else None
+        return str(selector) if selector else None
 
     def badges(self, state: PackageState, today: date) -> list[Badge]:
         """Return every badge that a package may have, as it reads on `today`, the headline first."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 from packaging.version import InvalidVersion, Version
 
-from winnow_dagster.core.badge import UNKNOWN, format_share
+from winnow_dagster.core.badge import UNKNOWN
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, version_key
+from winnow_dagster.site.words import format_aligned_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ def list_upgrades(rows: pl.DataFrame, known: set[date]) -> Upgrades | None:
         count, total = counts.get((version, day), 0), totals.get(day, 0)
         if day not in known or not total:
             return UNKNOWN
-        return format_share(count, total) if total >= MIN_PERCENTAGE_DOWNLOADS else f"{count} of {total}"
+        return format_aligned_share(count, total) if total >= MIN_PERCENTAGE_DOWNLOADS else f"{count} of {total}"
 
     return Upgrades(offsets, [Release(v, new[v], [share(v, new[v] + n * ONE_DAY) for n in offsets]) for v in shown])
 

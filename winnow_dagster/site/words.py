@@ -1,9 +1,10 @@
-"""Words for the values of open dimensions. Values without a word here are shown as they are."""
+"""How pages write the values of open dimensions and their shares. Values without a word here are shown as they are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.badge import UNKNOWN, format_share
 from winnow_dagster.core.categories import printable_name
 from winnow_dagster.core.values import NOT_SAID
 
@@ -29,6 +30,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "cpu": {
         "x86_64": "x86_64 (Intel, AMD)",
         "AMD64": "AMD64 (Windows)",
+        "ARM64": "ARM64 (Windows)",
         "arm64": "arm64 (macOS)",
         "aarch64": "aarch64 (ARM)",
     },
@@ -41,3 +43,11 @@ def name_value(dimension: str, value: str) -> str:
     if value == NOT_SAID:
         return NOT_SAID_NAME
     return WORDS.get(dimension, {}).get(value) or printable_name(value)
+
+
+def format_aligned_share(part: int, whole: int) -> str:
+    """Return a share with one decimal, so that the numbers of a column are aligned: `0%`, `4.0%`, `38.2%`."""
+    if not whole:
+        return UNKNOWN
+    text = format_share(part, whole).removesuffix("%")
+    return f"{text if '.' in text or not part else f'{text}.0'}%"

@@ -205,6 +205,12 @@ class Kind:
     problems: Callable[[Any], Sequence[str]] = lambda _: ()
     """Returns the problems of the source on this machine, before Winnow reads anything."""
 
+    identify: Callable[[Any, SourceContext], str] | None = None
+    """Returns whose credentials the source uses; None: it needs none. It raises SourceError."""
+
+    address: Callable[[Any], str] | None = None
+    """Returns a web address of the service, whose clock is right; None: the source is on this machine."""
+
     needs_google: bool = False
     """Whether the source needs Google credentials."""
 

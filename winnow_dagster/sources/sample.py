@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
-from winnow_dagster.core.coverage import ONE_DAY, Reading
+from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, Reading
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.fields import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
+from winnow_dagster.sources.sample_values import Client, SampleValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date
     from pathlib import Path
 
     from winnow_dagster.core.coverage import Failure, Request
     from winnow_dagster.core.names import Selector
+
+Row = tuple[date, str, str | None, str | None, bool | None, int]
+"""A raw count: date, package, installer, system, CI, downloads."""
 
 SYSTEMS = (("Linux", 0.7), ("Darwin", 0.16), ("Windows", 0.13), ("FreeBSD", 0.01))
 
@@ -74,9 +78,14 @@ class SampleSource:
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer each request at once."""
         for request in requests:
-            rows = [row for p in _packages(request.selector) for day in request.days() for row in _day(p, day)]
+            days = {(p, day): list(_day(p, day)) for p in _packages(request.selector) for day in request.days()}
+            rows = [row for of_day in days.values() for row in of_day]
             counts = pl.DataFrame(rows, schema=stored_schema((), RAW_SCHEMA), orient="row")
-            yield Reading([request], pl.concat([RAW_SCHEMA.to_frame(), counts], how="diagonal"))
+            yield Reading(
+                [request],
+                pl.concat([RAW_SCHEMA.to_frame(), counts], how="diagonal"),
+                breakdowns=_break_down(days, request.dimensions),
+            )
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
         """Yield nothing: this source is free."""
@@ -98,7 +107,7 @@ def _packages(selector: Selector) -> list[str]:
     return [selector.stem + member for member in PREFIX_MEMBERS] if selector.is_prefix else [selector.stem]
 
 
-def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
+def _day(package: str, day: date) -> Iterator[Row]:
     """Yield the raw counts of one package on one day, without later dimensions."""
     # `random` hashes a text seed with SHA-512, so it is the same on every machine and in every process.
     usual = 10 ** random.Random(package).uniform(2.2, 4.3)  # noqa: S311 - sample data, no secret
@@ -110,6 +119,24 @@ def _day(package: str, day: date) -> Iterator[tuple[object, ...]]:
             downloads = round(busy * share * part * chance.uniform(0.7, 1.3))
             if downloads:
                 yield day, package, installer, system, ci, downloads
+
+
+def _break_down(days: Mapping[tuple[str, date], Sequence[Row]], dimensions: Sequence[str]) -> pl.DataFrame:
+    """Return the raw counts of these packages and days by open dimensions (BREAKDOWN_SCHEMA)."""
+    columns: dict[str, list[object]] = {name: [] for name in BREAKDOWN_SCHEMA}
+    sample = {package: SampleValues(package) for package, _ in days}
+    for dimension in dimensions:
+        for (package, day), rows in days.items():
+            clients = [(Client(installer, system, ci), count) for _, _, installer, system, ci, count in rows]
+            counts = sample[package].break_down(dimension, day, clients)
+            for name, same in (("date", day), ("package", package), ("dimension", dimension)):
+                columns[name] += [same] * len(counts)
+            for value, installer, ci in counts:
+                columns["value"].append(value)
+                columns["installer"].append(installer)
+                columns["ci"].append(ci)
+            columns["downloads"] += counts.values()
+    return pl.DataFrame(columns, schema=BREAKDOWN_SCHEMA)
 
 
 @dataclass(frozen=True, kw_only=True)

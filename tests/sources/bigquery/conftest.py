@@ -14,10 +14,9 @@ from tests.rows import row
 from winnow_dagster import credentials
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery.budget import BudgetConfig
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
-from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+from winnow_dagster.sources.bigquery.settings import EMULATOR_VARIABLE, BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.store.ledger import Ledger
 
@@ -32,7 +31,7 @@ Make = Callable[..., BigQuerySource]
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     with fake([ROW]) as service:
-        monkeypatch.setenv(bigquery_client.EMULATOR_VARIABLE, service.url)
+        monkeypatch.setenv(EMULATOR_VARIABLE, service.url)
         for name in (credentials.FILE_VARIABLE, credentials.ENCODED_VARIABLE):
             monkeypatch.delenv(name, raising=False)
         yield service

@@ -103,6 +103,35 @@ def test_what_queries_for_other_columns_billed_changes_no_figure() -> None:
     assert learned.package_day(PLAIN_COLUMNS) == FIGURES.package_day(PLAIN_COLUMNS)
 
 
+def test_a_breakdown_adds_the_width_of_its_column() -> None:
+    plain = FIGURES.package_day(PLAIN_COLUMNS)
+    assert round(100 * FIGURES.package_day((*PLAIN_COLUMNS, "details.python")) / plain) == 126
+    assert round(100 * FIGURES.package_day((*PLAIN_COLUMNS, "file.version")) / plain) == 127
+    assert round(100 * FIGURES.package_day((*PLAIN_COLUMNS, "file.type")) / plain) == 139
+
+
+def test_before_a_breakdown_has_billed_it_is_priced_from_what_the_headline_billed() -> None:
+    learned = learn(FIGURES, [ENTRY, replace(ENTRY, job_id="2", strategy="scan", billed=50 * GB)])
+    broken_down = (*PLAIN_COLUMNS, "details.python")
+    more = FIGURES.package_day(broken_down) / FIGURES.package_day(PLAIN_COLUMNS)
+    assert learned.package_day(broken_down) == pytest.approx(100 * MB * more)
+    assert learned.scan_day(broken_down) == pytest.approx(50 * GB * more)
+    billed = learn(learned, [ENTRY, replace(ENTRY, job_id="2", columns=broken_down, billed=105 * MB)])
+    assert billed.package_day(broken_down) == 105 * MB
+
+
+def test_100_packages_with_python_and_version_stay_within_the_free_tier_after_the_first_fill() -> None:
+    # 28.5 bytes a row become 43.7, so 93 MB per package and day become 143 MB. 100 packages, 30 days, two readings:
+    # 100 x 30 x 2 x 143 MB = 859 GB = 0.78 TiB.
+    windows = {Selector.parse(f"p{n}"): 30 for n in range(100)}
+    found = estimate_plan(Entries(windows, START, dict.fromkeys(windows, ("python", "version"))), DAY, "auto", FIGURES)
+    assert round(found.day_bytes / 100 / MB) == 143
+    assert found.fill_bytes == pytest.approx(found.month_bytes)
+    with_re_reads = 2 * found.month_bytes
+    assert round(with_re_reads / TIB, 2) == 0.78
+    assert with_re_reads < FIGURES.free_tib_per_month * TIB
+
+
 @pytest.mark.parametrize(
     "useless",
     [

@@ -15,7 +15,7 @@ from tests.sources.bigquery.conftest import DAY, NEW, Make, ask, downloads, reas
 from winnow_dagster.core.billing import Entry
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.sources.bigquery.query import FIRST_COLUMNS
+from winnow_dagster.sources.bigquery.query import FILE_NAME, FIRST_COLUMNS
 from winnow_dagster.sources.bigquery.recovery import find_unfinished
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import TransientError
@@ -170,6 +170,38 @@ def test_only_what_an_interrupted_run_did_not_ask_is_sent(make_source: Make, ser
         (ask("a", NEW + 2 * ONE_DAY, NEW + 2 * ONE_DAY), 7),
     ]
     assert len(inserted(service)) == 3
+
+
+def test_the_answer_to_an_interrupted_run_has_the_breakdowns_that_it_paid_for(
+    make_source: Make, service: Service, ledger: Ledger
+) -> None:
+    entry = killed(make_source, ledger, ask(by=("python", "libc")))
+    assert entry.columns == (*FIRST_COLUMNS, "details.python", "details.distro.libc.lib", FILE_NAME)
+    (reading,) = read_after(make_source(), ask(by=("python",)))
+    assert isinstance(reading, Reading)
+    assert (downloads([reading]), reading.requests) == (7, [ask(by=("python", "libc"))])
+    assert sorted(reading.breakdowns.select("dimension", "value", "downloads").rows()) == [
+        ("libc", "", 7),
+        ("python", "", 7),
+    ]
+    assert len(inserted(service)) == 1
+
+
+def test_a_headline_that_is_paid_for_answers_a_first_reading_without_its_breakdowns(
+    make_source: Make, service: Service, ledger: Ledger
+) -> None:
+    killed(make_source, ledger, ask())
+    (reading,) = read_after(make_source(), ask(by=("python",)))
+    assert (reading.requests, len(inserted(service))) == ([ask()], 1)
+
+
+def test_a_headline_that_is_paid_for_does_not_replace_a_stored_day_with_breakdowns(
+    make_source: Make, service: Service, ledger: Ledger
+) -> None:
+    killed(make_source, ledger, ask(second=True))
+    again = ask(second=True, by=("python",))
+    (reading,) = read_after(make_source(), again)
+    assert (reading.requests, len(inserted(service))) == ([again], 2)
 
 
 def test_a_job_that_still_runs_is_waited_for(make_source: Make, service: Service, ledger: Ledger) -> None:

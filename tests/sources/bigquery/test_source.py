@@ -25,9 +25,8 @@ from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, UNNAMED_SCHE
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery.client import EMULATOR_VARIABLE
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS
-from winnow_dagster.sources.bigquery.settings import BigQuerySettings
+from winnow_dagster.sources.bigquery.settings import EMULATOR_VARIABLE, BigQuerySettings
 from winnow_dagster.sources.bigquery.source import BigQuerySource
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet.source import ParquetSource

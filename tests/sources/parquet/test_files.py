@@ -170,8 +170,8 @@ def test_half_of_the_rows_in_another_file_is_no_proof(tmp_path: Path) -> None:
 
 def test_equal_columns_that_winnow_reads_are_no_proof_if_others_differ(tmp_path: Path) -> None:
     rows = pl.DataFrame(seconds(10), schema=SCHEMA)
-    rows.with_columns(country_code=pl.lit("US")).write_parquet(tmp_path / "1.parquet")
-    rows.with_columns(country_code=pl.lit("DE")).write_parquet(tmp_path / "2.parquet")
+    rows.with_columns(url=pl.lit("/1")).write_parquet(tmp_path / "1.parquet")
+    rows.with_columns(url=pl.lit("/2")).write_parquet(tmp_path / "2.parquet")
     assert read(tmp_path, last=DAY) == ({DAY: 20}, {})
 
 

@@ -15,9 +15,10 @@ from google.cloud import bigquery
 from requests.exceptions import RequestException
 
 from winnow_dagster.credentials import CredentialsError
-from winnow_dagster.google_access import Session, find_project, load_credentials
+from winnow_dagster.google_access import Session, find_project, load_credentials, name_account
 from winnow_dagster.sources.bigquery.causes import BIGQUERY
 from winnow_dagster.sources.bigquery.errors import cause_of, source_error
+from winnow_dagster.sources.bigquery.settings import EMULATOR_VARIABLE
 from winnow_dagster.sources.interface import SourceError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 EMULATOR_PROJECT = "winnow"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 TABLES_WITHOUT_DATES = {"VIEW": "a view", "EXTERNAL": "an external table", "MATERIALIZED_VIEW": "a materialized view"}
@@ -61,6 +61,14 @@ def connect(settings: BigQuerySettings, credential_file: Path | None) -> Iterato
     session = Session(credentials, settings.parallel)
     with session, bigquery.Client(project, credentials, _http=session, location=location) as client:
         yield client
+
+
+def identify(settings: BigQuerySettings, credential_file: Path | None) -> str:
+    """Return whose credentials these are, and the project that pays. Raises SourceError."""
+    if os.environ.get(EMULATOR_VARIABLE):
+        return f"none, since ${EMULATOR_VARIABLE} is set"
+    with connect(settings, credential_file) as client:
+        return f"{name_account(client._credentials)}, paid by project {client.project}"  # noqa: SLF001 - no public name
 
 
 def look_up_table(client: bigquery.Client, table: str, retry: Retry, timeout: float) -> bigquery.Table | None:

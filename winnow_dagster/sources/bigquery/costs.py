@@ -86,6 +86,32 @@ class StrategyCosts:
 
 
 @dataclass(frozen=True)
+class BreakdownPrice:
+    """The bytes that one breakdown adds to each later month, re-reads included."""
+
+    name: str
+    month_bytes: float
+    share: float
+    """These bytes, relative to those of the same entries without any breakdown."""
+
+    entries: int
+    is_read: bool
+    """Whether the entries ask for the breakdown, so that the table counts it."""
+
+    def __str__(self) -> str:
+        """Return the price as a note below the table."""
+        entries = "1 entry" if self.entries == 1 else f"{self.entries} entries"
+        return (
+            f"breakdown by {self.name}: +{100 * self.share:.0f} %, {format_bytes(self.month_bytes)} a month "
+            f"for {entries} ({'included above' if self.is_read else 'not read'})"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the price as JSON values."""
+        return {"bytes_per_month": round(self.month_bytes), "entries": self.entries, "is_read": self.is_read}
+
+
+@dataclass(frozen=True)
 class BigQueryCosts:
     """The costs of one config."""
 
@@ -120,18 +146,20 @@ class BigQueryCosts:
             found[strategy] = StrategyCosts(first_reads, rereads, figures)
         chosen = self.settings.strategy
         needs_file_names = any(costs.first_reads.needs_file_names for costs in found.values())
+        breakdowns = list(self._price_breakdowns(through, figures))
         return PriceList(
             found[chosen].summarise(),
             ("", *(f"{strategy} (set)" if strategy == chosen else strategy for strategy in found)),
             [(title.rstrip(), *map(cell, found.values())) for title, cell in ROWS.items()],
             [
                 *self._notes(ledger, figures, needs_file_names=needs_file_names),
-                *self._prices_of_breakdowns(through, figures),
+                *map(str, breakdowns),
             ],
             {
                 "strategy": chosen,
                 "free_bytes_per_month": round(figures.free_tib_per_month * TIB),
                 "strategies": {strategy: costs.as_json() for strategy, costs in found.items()},
+                "breakdowns": {price.name: price.as_json() for price in breakdowns},
             },
         )
 
@@ -153,18 +181,15 @@ class BigQueryCosts:
         """Return the entries whose days Winnow re-reads."""
         return replace(entries, windows={s: days for s, days in entries.windows.items() if s in self.context.settling})
 
-    def _prices_of_breakdowns(self, through: date, figures: Figures) -> Iterator[str]:
-        """Yield a line on what each breakdown adds to a month, for the entries that have it or could have it."""
+    def _price_breakdowns(self, through: date, figures: Figures) -> Iterator[BreakdownPrice]:
+        """Yield the price of each breakdown, for the entries that have it, or else for all that could have it."""
         for name in OPEN_DIMENSIONS:
             reading = [selector for selector, names in self.context.dimensions.items() if name in names]
             others = [selector for selector in self.context.windows if not selector.is_all]
             priced = reading or others or list(self.context.windows)
             without = self._month_bytes(priced, (), through, figures)
             more = self._month_bytes(priced, (name,), through, figures) - without
-            yield (
-                f"breakdown by {name}: +{more / without:.0%}, {format_bytes(more)} in each later month "
-                f"({len(priced)} entries, {'included above' if reading else 'not read'})"
-            )
+            yield BreakdownPrice(name, more, more / without, len(priced), is_read=bool(reading))
 
     def _month_bytes(
         self, selectors: Sequence[Selector], names: tuple[str, ...], through: date, figures: Figures

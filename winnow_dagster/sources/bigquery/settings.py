@@ -17,6 +17,7 @@ from winnow_dagster.sources.interface import SourceSection, SourceSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
+EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 PUBLIC_TABLE = "bigquery-public-data.pypi.file_downloads"
 
 

@@ -8,50 +8,67 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from winnow_dagster.core.categories import RAW_SCHEMA
-from winnow_dagster.core.coverage import UNNAMED_SCHEMA, end_of
+from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, UNNAMED_SCHEMA, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, OpenDimension, in_order
 from winnow_dagster.core.names import is_name, matches_any, normalise
+from winnow_dagster.core.requested import rows_asked_for
 from winnow_dagster.sources.parquet.schema import FILE_NAME
 from winnow_dagster.sources.parquet.survey import UNREADABLE, UnusableFileError, damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import date
 
+    from winnow_dagster.core.coverage import Request
     from winnow_dagster.core.dimensions import Dimension
-    from winnow_dagster.core.names import Selector
     from winnow_dagster.sources.parquet.survey import Survey
 
 
 class Counted(NamedTuple):
-    """Raw counts (RAW_SCHEMA), and rows without a file name on days that need one (UNNAMED_SCHEMA)."""
+    """The counts of some files."""
 
     counts: pl.DataFrame
+    """Raw counts (RAW_SCHEMA)."""
+
     unnamed: pl.DataFrame
+    """Rows without a file name on days that need one (UNNAMED_SCHEMA)."""
+
+    breakdowns: pl.DataFrame
+    """The raw counts by the open dimensions that the requests name (BREAKDOWN_SCHEMA)."""
 
 
-def count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet[date]) -> Counted:
-    """Count the downloads of these days in a file. Raises UnusableFileError."""
+NO_ROWS = Counted(*(pl.DataFrame(schema=schema) for schema in (RAW_SCHEMA, UNNAMED_SCHEMA, BREAKDOWN_SCHEMA)))
+
+
+def count_rows(survey: Survey, requests: Sequence[Request], days: AbstractSet[date]) -> Counted:
+    """Count the downloads of these days in a file. Raises UnusableFileError.
+
+    The file has the dimensions that the requests name, on all days for which they name them.
+    """
     try:
-        return _count_rows(survey, selectors, days)
+        return _count_rows(survey, requests, days)
     except UNREADABLE as error:
         raise UnusableFileError(damage(error)) from None
 
 
 def add_up(counted: Iterable[Counted]) -> Counted:
     """Add up the counts of several files."""
-    found = [Counted(pl.DataFrame(schema=RAW_SCHEMA), pl.DataFrame(schema=UNNAMED_SCHEMA)), *counted]
-    counts = pl.concat(one.counts for one in found).group_by(RAW_SCHEMA.names()[:-1]).agg(pl.col("downloads").sum())
-    unnamed = pl.concat(one.unnamed for one in found).group_by(UNNAMED_SCHEMA.names()[:-1]).agg(pl.col("rows").sum())
-    return Counted(counts, unnamed)
+    return Counted(*(_sum(pl.concat(frames)) for frames in zip(NO_ROWS, *counted, strict=True)))
 
 
-def _count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet[date]) -> Counted:
+def _sum(counts: pl.DataFrame) -> pl.DataFrame:
+    """Return the sums of the last column by all others."""
+    *keys, number = counts.columns
+    return counts.group_by(keys).agg(pl.col(number).sum())
+
+
+def _count_rows(survey: Survey, requests: Sequence[Request], days: AbstractSet[date]) -> Counted:
     values = survey.columns.values
     first, last = min(days), max(days)
     start = datetime.combine(first, time.min, tzinfo=end_of(first).tzinfo)
+    dimensions = in_order(name for request in requests for name in request.dimensions)
     rows = (
         survey.scan()
         .filter(values["timestamp"] >= start, values["timestamp"] < end_of(last))
@@ -62,25 +79,44 @@ def _count_rows(survey: Survey, selectors: Iterable[Selector], days: AbstractSet
             is_unnamed=_is_unnamed(survey),
             is_download=_is_download(survey),
             **{dimension.name: _value(survey, dimension) for dimension in DIMENSIONS},
+            **{name: _value(survey, OPEN_DIMENSIONS[name]) for name in dimensions},
         )
         .filter(pl.col("is_download") | pl.col("is_unnamed"), pl.col("date").is_in(sorted(days)))
-        .filter(matches_any(selectors, "package"))
-        .group_by(*RAW_SCHEMA.names()[:-1], "is_unnamed")
-        .agg(downloads=pl.len().cast(pl.Int64))
-        .collect()
+        .filter(matches_any({request.selector for request in requests}, "package"))
     )
-    unnamed = rows.filter("is_unnamed").group_by("date", "package").agg(rows=pl.col("downloads").sum())
-    return Counted(rows.filter(~pl.col("is_unnamed")).select(RAW_SCHEMA.names()), unnamed)
+    counts = rows.group_by(*RAW_SCHEMA.names()[:-1], "is_unnamed").agg(downloads=pl.len().cast(pl.Int64))
+    # In one call, polars reads the rows once.
+    counted, *breakdowns = pl.collect_all([counts, *(_break_down(rows, name, requests) for name in dimensions)])
+    unnamed = counted.filter("is_unnamed").group_by("date", "package").agg(rows=pl.col("downloads").sum())
+    return Counted(
+        counted.filter(~pl.col("is_unnamed")).select(RAW_SCHEMA.names()),
+        unnamed,
+        pl.concat([BREAKDOWN_SCHEMA.to_frame(), *breakdowns]),
+    )
 
 
-def _value(survey: Survey, dimension: Dimension) -> pl.Expr:
+def _break_down(rows: pl.LazyFrame, dimension: str, requests: Iterable[Request]) -> pl.LazyFrame:
+    """Return the counts by one dimension of the requests that name it (BREAKDOWN_SCHEMA)."""
+    asked = rows_asked_for(request for request in requests if dimension in request.dimensions)
+    keys = [name for name in BREAKDOWN_SCHEMA.names()[:-1] if name not in {"dimension", "value"}]
+    return (
+        rows.filter(~pl.col("is_unnamed"), asked)
+        .group_by(*keys, value=dimension)
+        .agg(downloads=pl.len().cast(pl.Int64))
+        .with_columns(dimension=pl.lit(dimension))
+        .select(BREAKDOWN_SCHEMA.names())
+    )
+
+
+def _value(survey: Survey, dimension: Dimension | OpenDimension) -> pl.Expr:
     """Return the value of a dimension for stored counts."""
     value = survey.columns.values.get(dimension.column)
     if value is None:
         return pl.lit(None, pl.String)
     if dimension.pattern:
         value = value.str.extract(dimension.pattern, 0)
-    return value.fill_null("") if dimension.is_later else value
+    is_empty = isinstance(dimension, OpenDimension) or dimension.is_later
+    return value.fill_null("") if is_empty else value
 
 
 def _is_unnamed(survey: Survey) -> pl.Expr:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.dimensions import DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,10 @@ COLUMNS = {
 }
 """The columns that Winnow reads, each with its expected type in words."""
 
-OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later)}
+OPEN_COLUMNS = {dimension.column: "text" for dimension in OPEN_DIMENSIONS.values()}
+"""The columns that Winnow reads only for requests that name their dimension, likewise."""
+
+OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later), *OPEN_COLUMNS}
 """The columns that a file may lack. Only days before PyPI's change need file names."""
 
 MAY_NOT_BE_NULL = {"timestamp", "project"}
@@ -44,7 +47,7 @@ class Columns:
     """How to read the columns of one file, or why Winnow cannot."""
 
     values: dict[str, pl.Expr]
-    """The expression of each column in COLUMNS that the file has."""
+    """The expression of each of these columns that the file has."""
 
     wrong: dict[str, str]
     """What is wrong with the file, by column."""
@@ -61,7 +64,7 @@ class Columns:
 def parse_columns(schema: pl.Schema) -> Columns:
     """Return how to read a file with this schema."""
     columns = Columns({}, {}, {})
-    for column, expected in COLUMNS.items():
+    for column, expected in {**COLUMNS, **OPEN_COLUMNS}.items():
         found = _find(column, schema)
         if found is None:
             if column not in OPTIONAL:

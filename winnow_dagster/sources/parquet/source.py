@@ -10,13 +10,18 @@ import contextlib
 import logging
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.coverage import Failure, Reading, Request, days_between
 from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.files.disk import make_folder, replace_file
@@ -25,10 +30,17 @@ from winnow_dagster.sources.parquet.counts import Counted, add_up, count_rows
 from winnow_dagster.sources.parquet.files import find_copies, find_files
 from winnow_dagster.sources.parquet.repeats import find_repeats
 from winnow_dagster.sources.parquet.schema import FILE_NAME
-from winnow_dagster.sources.parquet.survey import Survey, UnusableFileError, find_early_end, survey_file
+from winnow_dagster.sources.parquet.survey import (
+    Survey,
+    UnusableFileError,
+    find_early_end,
+    survey_file,
+    why_unknown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
 logger = logging.getLogger(__name__)
@@ -59,18 +71,20 @@ class ParquetSource:
             self._warn_of_early_end(surveys, wanted)
             failed = self._find_problems(surveys, wanted)
             present = {day for survey in surveys for day in survey.spans} & wanted
-            counted, damaged = _count(surveys, requests, present - failed.keys())
+            unknown = self._find_unknown(surveys, requests)
+            asked = list(_split(requests, present - failed.keys(), unknown))
+            counted, damaged = _count(surveys, asked)
         failed |= damaged
         missing = f"{self} has no row of that day. Add the file that does"
         failed |= dict.fromkeys(wanted - present - failed.keys(), missing)
-        answered = wanted - failed.keys()
-        parts = [part for request in requests for part in _parts(request, answered)]
+        parts = list(_split(asked, wanted - failed.keys()))
         if parts:
-            is_answered = pl.col("date").is_in(sorted(answered))
-            yield Reading(parts, counted.counts.filter(is_answered), unnamed=counted.unnamed.filter(is_answered))
+            is_answered = ~pl.col("date").is_in(sorted(failed))
+            counts, unnamed, breakdowns = (frame.filter(is_answered) for frame in counted)
+            yield Reading(parts, counts, unnamed=unnamed, breakdowns=breakdowns)
         for request in requests:
             for reason in dict.fromkeys(failed.values()):
-                for part in _parts(request, {day for day, why in failed.items() if why == reason}):
+                for part in _split([request], {day for day, why in failed.items() if why == reason}):
                     yield Failure(part, reason)
 
     def recover(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:  # noqa: ARG002 - the interface's
@@ -153,6 +167,20 @@ class ParquetSource:
         failed |= find_repeats(surveys, sorted(wanted - failed.keys()))
         return failed
 
+    def _find_unknown(self, surveys: Sequence[Survey], requests: Sequence[Request]) -> Mapping[date, AbstractSet[str]]:
+        """Return the open dimensions that some file of a wanted day does not have, by day. Warn of each once."""
+        unknown: dict[date, set[str]] = {}
+        for name in in_order(name for request in requests for name in request.dimensions):
+            ranges = {(request.first, request.last) for request in requests if name in request.dimensions}
+            wanted = {day for first, last in ranges for day in days_between(first, last)}
+            for survey in surveys:
+                days = survey.spans.keys() & wanted
+                if days and (reason := why_unknown(survey, name)):
+                    self._warn(f"{survey.file}: {reason}", about=name)
+                    for day in days:
+                        unknown.setdefault(day, set()).add(name)
+        return unknown
+
     def _warn_of_early_end(self, surveys: Sequence[Survey], wanted: set[date]) -> None:
         end = find_early_end(surveys)
         if end and end.date() in wanted:
@@ -160,9 +188,10 @@ class ParquetSource:
                 f"{self}: the rows of {end.date()} end at {end:%H:%M} UTC. If the day is cut off, export it again"
             )
 
-    def _warn(self, message: str) -> None:
-        if message not in self._warned:
-            self._warned.add(message)
+    def _warn(self, message: str, about: str = "") -> None:
+        """Log a warning, unless this source has logged it already, or another one about the same dimension."""
+        if (about or message) not in self._warned:
+            self._warned.add(about or message)
             logger.warning("%s", message)
 
 
@@ -170,27 +199,35 @@ def read_all(file: str) -> None:
     """Survey and count a file, as for a new file."""
     survey = survey_file(file)
     if survey.spans:
-        count_rows(survey, [EVERYTHING], survey.spans.keys())
+        known = [name for name in OPEN_DIMENSIONS if not why_unknown(survey, name)]
+        everything = Request(EVERYTHING, min(survey.spans), max(survey.spans), dimensions=in_order(known))
+        count_rows(survey, [everything], survey.spans.keys())
 
 
-def _count(surveys: Sequence[Survey], requests: Sequence[Request], days: set[date]) -> tuple[Counted, dict[date, str]]:
-    """Count these days in all files. Return the counts, and the days of damaged files with the reason."""
-    selectors = {request.selector for request in requests}
+def _count(surveys: Sequence[Survey], requests: Sequence[Request]) -> tuple[Counted, dict[date, str]]:
+    """Count all files. Return the counts, and the days of damaged files with the reason."""
+    days = {day for first, last in {(r.first, r.last) for r in requests} for day in days_between(first, last)}
     counted: list[Counted] = []
     failed: dict[date, str] = {}
     for survey in surveys:
         if survey.spans.keys() & days:
             try:
-                counted.append(count_rows(survey, selectors, survey.spans.keys() & days))
+                counted.append(count_rows(survey, requests, survey.spans.keys() & days))
             except UnusableFileError as error:
                 failed |= dict.fromkeys(survey.spans.keys() & days, f"{survey.file}: {error}")
     return add_up(counted), failed
 
 
-def _parts(request: Request, days: Container[date]) -> Iterator[Request]:
-    """Yield the parts of a request for contiguous days that are among `days`."""
-    for run in contiguous(day for day in request.days() if day in days):
-        yield Request(request.selector, run[0], run[-1])
+def _split(
+    requests: Iterable[Request], days: Container[date], unknown: Mapping[date, AbstractSet[str]] = MappingProxyType({})
+) -> Iterator[Request]:
+    """Yield the parts of requests for contiguous days that are among `days`, without the dimensions unknown there."""
+    for request in requests:
+        for run in contiguous(day for day in request.days() if day in days):
+            by_day = [(tuple(d for d in request.dimensions if d not in unknown.get(day, ())), day) for day in run]
+            for dimensions, part in groupby(by_day, key=itemgetter(0)):
+                days_of_part = [day for _, day in part]
+                yield replace(request, first=days_of_part[0], last=days_of_part[-1], dimensions=dimensions)
 
 
 def _no_file_names(file: str) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.coverage import days_between, end_of
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.sources.interface import SourceError
-from winnow_dagster.sources.parquet.schema import Columns, parse_columns
+from winnow_dagster.sources.parquet.schema import OPEN_COLUMNS, Columns, parse_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,9 +78,8 @@ def _survey_rows(found: Survey) -> Survey:
     if rows == 0:
         return found
     problems = list(columns.wrong.values())
-    for value, complaint in columns.null_or_wrong.values():
-        if scan.select(value.null_count()).collect().item() < rows:
-            problems.append(complaint)
+    checked = [column for column in columns.null_or_wrong if column not in OPEN_COLUMNS]
+    problems += filter(None, (_complain(found, column) for column in checked))
     if "timestamp" not in columns.values or isinstance(found.schema["timestamp"], pl.Null):
         return mark_unusable(found, problems[0])
     if not isinstance(found.schema["timestamp"], pl.Datetime):
@@ -96,6 +96,23 @@ def _survey_rows(found: Survey) -> Survey:
         problems.append("column timestamp is NULL in some rows. Export it again without them")
     found = Survey(found.file, found.schema, columns, spans)
     return mark_unusable(found, problems[0]) if problems else found
+
+
+def _complain(found: Survey, column: str) -> str:
+    """Return what is wrong with a column of another type. Nothing is wrong with it if it is NULL in every row."""
+    value, complaint = found.columns.null_or_wrong[column]
+    return complaint if found.scan().select(value.is_not_null().any()).collect().item() else ""
+
+
+def why_unknown(survey: Survey, dimension: str) -> str:
+    """Return why a file does not have the values of an open dimension, and the fix. Empty if it has them."""
+    column = OPEN_DIMENSIONS[dimension].column
+    if column not in survey.columns.values:
+        return f"has no column {column}. Export it with the schema of file_downloads"
+    try:
+        return _complain(survey, column) if column in survey.columns.null_or_wrong else ""
+    except UNREADABLE as error:
+        return damage(error)
 
 
 def find_early_end(surveys: Iterable[Survey]) -> datetime | None:

@@ -1,0 +1,82 @@
+"""Trends: a window compared with the window of the same length before it.
+
+Winnow compares only whole windows that one definition counts, without a short day. Otherwise the change would say
+more of the log than of the package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.history import NUMBERS
+from winnow_dagster.core.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from winnow_dagster.core.history import Day, History
+
+HONEST = NUMBERS.index("honest")
+BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*#@"
+"""The marks of a spark line, lowest first."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The honest downloads of the window before; None if the two cannot be compared, and why."""
+
+    before: Window
+    honest: int | None
+    why_not: str = ""
+
+    def ratio(self, honest: int) -> float | None:
+        """Return the relative change to `honest`: 0.5 is half as many again. None if there is nothing to compare."""
+        return (honest - self.honest) / self.honest if self.honest else None
+
+
+def compare(history: History, window: Window) -> Change:
+    """Return the change of a package's honest downloads against the window before."""
+    before = Window(window.days, window.first_day - ONE_DAY)
+    known = {day.date: day for day in history.days}
+    older = [known[day] for day in days_between(before.first_day, before.as_of) if day in known]
+    both = [*older, *(known[day] for day in days_between(window.first_day, window.as_of) if day in known)]
+    if why_not := _why_not(before, older, both):
+        return Change(before, None, why_not)
+    return Change(before, sum(day.numbers[HONEST] or 0 for day in older))
+
+
+def _why_not(before: Window, older: Sequence[Day], both: Sequence[Day]) -> str:
+    if len(older) < before.days:
+        return f"{before.days - len(older)} of the {before.days} days before are not read"
+    if len(both) < 2 * before.days:
+        return "days are missing"
+    short = [day.date for day in both if day.is_short]
+    if short:
+        return f"PyPI's log lacks rows of {short[-1]}"
+    if any(day.definition is not Definition.FILES or day.numbers[HONEST] is None for day in both):
+        return "days before count other files too"
+    return ""
+
+
+def daily(history: History, window: Window) -> dict[date, int | None]:
+    """Return the honest downloads of each day of a window; None for a missing day."""
+    known = {day.date: day.numbers[HONEST] for day in history.days}
+    return {day: known.get(day) for day in days_between(window.first_day, window.as_of)}
+
+
+def spark(counts: Sequence[int | None], marks: str, width: int) -> str:
+    """Return a spark line of at most `width` marks, scaled from 0. Missing days are blank.
+
+    With more days than marks, each mark is the average of several days.
+    """
+    size = max(1, -(-len(counts) // width))
+    # The last mark has as many days as the others, so the newest days look like the rest.
+    parts = [counts[max(0, end - size) : end] for end in range(len(counts), 0, -size)][::-1]
+    known = [[count for count in part if count is not None] for part in parts]
+    means = [sum(part) / len(part) if part else None for part in known]
+    top = max((mean for mean in means if mean is not None), default=0) or 1
+    return "".join(" " if mean is None else marks[round(mean / top * (len(marks) - 1))] for mean in means)

@@ -1,0 +1,192 @@
+"""The breakdowns of sample data: the Pythons, versions, countries and platforms that made-up downloads name.
+
+The same package and day always have the same values. They sum exactly to the raw counts.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from datetime import date
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Shares = tuple[tuple[str, float], ...]
+"""The values of a dimension with their weights."""
+
+Counts = dict[tuple[str, str | None, bool | None], int]
+"""Downloads by value, installer and CI."""
+
+NOT_SAID: Shares = (("", 1.0),)
+
+TELLING = frozenset({"pip", "uv", "pipenv", "pipx"})
+"""The installers that name their Python and platform. The user agents of others lack them."""
+
+MIRRORS = frozenset({"bandersnatch", "Nexus", "Artifactory"})
+
+PYTHONS: Shares = (
+    ("3.14", 0.12),
+    ("3.13", 0.23),
+    ("3.12", 0.26),
+    ("3.11", 0.18),
+    ("3.10", 0.11),
+    ("3.9", 0.055),
+    ("3.8", 0.025),
+    ("3.7", 0.012),
+    ("3.6", 0.005),
+    ("2.7", 0.003),
+)
+# A job matrix installs every supported Python equally often.
+CI_PYTHONS: Shares = (*((f"3.{minor}", 0.163) for minor in range(9, 15)), ("3.8", 0.022))
+
+COUNTRIES: Shares = (
+    ("US", 0.38),
+    ("DE", 0.07),
+    ("CN", 0.06),
+    ("IN", 0.055),
+    ("GB", 0.045),
+    ("FR", 0.04),
+    ("IE", 0.03),
+    ("JP", 0.03),
+    ("SG", 0.03),
+    ("BR", 0.028),
+    ("CA", 0.028),
+    ("NL", 0.025),
+    ("KR", 0.02),
+    ("AU", 0.018),
+    ("RU", 0.016),
+    ("ES", 0.015),
+    ("IT", 0.014),
+    ("PL", 0.013),
+    ("SE", 0.011),
+    ("CH", 0.01),
+    ("HK", 0.009),
+    ("TW", 0.009),
+    ("IL", 0.008),
+    ("FI", 0.007),
+    ("MX", 0.006),
+    ("TR", 0.005),
+    ("ZA", 0.004),
+    ("NG", 0.003),
+    ("", 0.01),
+)
+CI_COUNTRIES: Shares = (("US", 0.83), ("NL", 0.05), ("IE", 0.04), ("DE", 0.04), ("SG", 0.02), ("JP", 0.01), ("", 0.01))
+
+BySystem = Mapping[str | None, Shares]
+"""The shares by operating system. On others, clients do not say."""
+
+LIBCS: BySystem = {"Linux": (("glibc", 0.93), ("musl", 0.05), ("", 0.02))}
+CI_LIBCS: BySystem = {"Linux": (("glibc", 0.9), ("musl", 0.09), ("", 0.01))}
+
+CPUS: BySystem = {
+    "Linux": (("x86_64", 0.83), ("aarch64", 0.16), ("", 0.01)),
+    "Darwin": (("arm64", 0.86), ("x86_64", 0.14)),
+    "Windows": (("AMD64", 0.97), ("ARM64", 0.03)),
+    "FreeBSD": (("amd64", 1.0),),
+}
+
+FILE_TYPES: Shares = (("bdist_wheel", 0.95), ("sdist", 0.05))
+FILE_TYPES_OF_MIRRORS: Shares = (("bdist_wheel", 0.55), ("sdist", 0.45))
+
+FIRST_RELEASE = date(2020, 1, 1)
+MAX_RELEASES = 12
+"""Older releases count as the oldest of so many."""
+
+UPGRADES = ((0.8, 16.0), (0.2, 160.0))
+"""How people move to a release: the shares of quick and slow ones, and their mean number of days."""
+
+CI_UPGRADES = ((0.6, 2.0), (0.4, 120.0))
+"""Most CI jobs take the newest release at once. The others pin one."""
+
+NOISE = 0.1
+
+
+class Client(NamedTuple):
+    """What a raw count says of its downloads."""
+
+    installer: str | None
+    system: str | None
+    ci: bool | None
+
+
+class SampleValues:
+    """The values that the downloads of one package name."""
+
+    def __init__(self, package: str) -> None:
+        """Take a package's name. It decides when the package has releases."""
+        chance = random.Random(f"{package} releases")  # noqa: S311 - sample data, no secret
+        self._package = package
+        self._days_between_releases = chance.uniform(18, 45)
+        self._first_release = chance.uniform(0, self._days_between_releases)
+
+    def break_down(self, dimension: str, day: date, clients: Iterable[tuple[Client, int]]) -> Counts:
+        """Return the downloads of each client on a day by the values of an open dimension."""
+        chance = random.Random(f"{self._package} {day} {dimension}")  # noqa: S311 - as above
+        cumulated: dict[Shares, tuple[list[str], list[float]]] = {}
+        counts: Counts = {}
+        is_version = dimension == "version"
+        versions = {is_ci: self._versions(day, is_ci=is_ci) for is_ci in (True, False) if is_version}
+        for client, downloads in clients:
+            shares = versions[bool(client.ci)] if is_version else _shares(dimension, client)
+            if shares not in cumulated:
+                cumulated[shares] = _cumulate(shares, chance)
+            values, bounds = cumulated[shares]
+            for value, count in zip(values, _spread(downloads, bounds, chance.random()), strict=True):
+                if count:
+                    key = value, client.installer, client.ci
+                    counts[key] = counts.get(key, 0) + count
+        return counts
+
+    def _versions(self, day: date, *, is_ci: bool) -> Shares:
+        """Return the share of each release on a day. A release gains users, and loses them to the next one."""
+        age = (day - FIRST_RELEASE).days - self._first_release
+        newest = max(0, math.floor(age / self._days_between_releases))
+        found, taken = [], 0.0
+        for number in range(newest, max(-1, newest - MAX_RELEASES), -1):
+            days = max(0.0, age - number * self._days_between_releases) + 0.5
+            reached = sum(part * (1 - math.exp(-days / mean)) for part, mean in (CI_UPGRADES if is_ci else UPGRADES))
+            found.append((_version(number), reached - taken))
+            taken = reached
+        *newer, (oldest, share) = found
+        return (*newer, (oldest, share + 1 - taken))
+
+
+def _version(number: int) -> str:
+    return f"{1 + number // 24}.{number // 3 % 8}.{number % 3}"
+
+
+def _shares(dimension: str, client: Client) -> Shares:
+    """Return the shares of a dimension other than the version."""
+    if dimension == "country":
+        return CI_COUNTRIES if client.ci else COUNTRIES
+    if dimension == "file_type":
+        return FILE_TYPES_OF_MIRRORS if client.installer in MIRRORS else FILE_TYPES
+    if client.installer not in TELLING:
+        return NOT_SAID
+    if dimension == "python":
+        return CI_PYTHONS if client.ci else PYTHONS
+    by_system = CPUS if dimension == "cpu" else CI_LIBCS if client.ci else LIBCS
+    return by_system.get(client.system, NOT_SAID)
+
+
+def _cumulate(shares: Shares, chance: random.Random) -> tuple[list[str], list[float]]:
+    """Return the values, and the cumulated share of each, with the noise of a day. The last one is 1."""
+    weights = [weight * chance.uniform(1 - NOISE, 1 + NOISE) for _, weight in shares]
+    whole = sum(weights)
+    return [value for value, _ in shares], [*(upto / whole for upto in accumulate(weights[:-1])), 1.0]
+
+
+def _spread(downloads: int, bounds: Sequence[float], start: float) -> Iterator[int]:
+    """Yield whole numbers in proportion to the shares below cumulated bounds. They sum to `downloads`.
+
+    `start`: a random number from 0 to 1, so that the fractions of many small counts add up to their shares.
+    """
+    before = 0
+    for bound in bounds:
+        upto = int(downloads * bound + start)
+        yield upto - before
+        before = upto
