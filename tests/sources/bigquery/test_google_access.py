@@ -23,7 +23,7 @@ import pytest
 from dagster_gcp.bigquery.utils import setup_gcp_creds
 
 from tests import google_answers as answers
-from tests.bucket_service import bucket_service
+from tests.bucket_service import bucket_service, gcs_emulator
 from tests.fake_bigquery import Answer, Service, encoded, fake
 from tests.sources.bigquery.conftest import RETRY, ROW, ask, downloads
 from winnow_dagster import google_access
@@ -252,7 +252,7 @@ def test_the_identity_of_a_job_of_github_actions_opens_a_bucket(
 ) -> None:
     # The client scopes a copy of the credentials, which asks for a token of its own.
     service.script("token", *[TOKEN] * 4)
-    with bucket_service() as buckets:
+    with gcs_emulator() as emulator, bucket_service(emulator) as buckets:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", buckets.url)
         monkeypatch.setattr(gcs, "EMULATOR_VARIABLE", "NOT_AN_EMULATOR")
         store = gcs.GcsStore("data-bucket", write(github))
