@@ -107,8 +107,8 @@ def _ask_for_packages() -> list[str]:
 
 def _ask_for_kind() -> str:
     click.echo("Where the numbers come from:")
-    for name, kind in KINDS.items():
-        click.echo(f"  {name:<12}{kind.summary}")
+    for kind in sorted(KINDS.values(), key=lambda kind: kind.name != KIND_OF_NEW_CONFIGS):
+        click.echo(f"  {kind.name:<12}{kind.summary}")
     choice = click.Choice(sorted(KINDS))
     chosen: str = click.prompt("Source", default=KIND_OF_NEW_CONFIGS, type=choice, show_choices=False)
     return chosen
