@@ -58,13 +58,13 @@ class Check:
 
     # What is published as of a day.
 
-    def site(self, public: Path, as_of: str, where: str) -> None:
-        """Check every number that is expected as of a day."""
+    def site(self, public: Path, as_of: str, where: str, since: str = "") -> None:
+        """Check every number that is expected as of a day, for windows that begin on `since` or later."""
         for name, package in EXPECTED.items():
             record = _json(public / name / "counts.json")
             for window, expected in package["windows"].items():
                 day, length = window.split()
-                if day == as_of:
+                if day == as_of and since <= first_day(day, length):
                     place = f"{where}: {name} {length} as of {as_of}"
                     self.window(record.get("windows", {}).get(length.removesuffix("d"), {}), expected, place, day)
                     self.badges(public / name, length, expected, place)
@@ -94,14 +94,19 @@ class Check:
 
     def history(self, folder: Path, length: str, expected: Mapping[str, Any], place: str, as_of: str) -> None:
         """Check the sums of a window's days, and that each day counts files."""
-        first = date.fromisoformat(as_of) - timedelta(days=int(length.removesuffix("d")) - 1)
-        days = [d for d in _json(folder / "history.json").get("days", ()) if str(first) <= d["date"] <= as_of]
+        first = first_day(as_of, length)
+        days = [d for d in _json(folder / "history.json").get("days", ()) if first <= d["date"] <= as_of]
         self.same(len(days), int(length.removesuffix("d")), f"{place} days in the history")
         self.same(sum(day["raw"] for day in days), expected["raw"], f"{place} raw in the history")
         for category, count in expected["categories"].items():
             found = sum(day["categories"][category] for day in days)
             self.same(found, count, f"{place} {category} in the history")
         self.same({day.get("definition") for day in days}, {"files"}, f"{place} definitions in the history")
+
+
+def first_day(as_of: str, length: str) -> str:
+    """Return the first day of a window, whose length is such as `7d`."""
+    return str(date.fromisoformat(as_of) - timedelta(days=int(length.removesuffix("d")) - 1))
 
 
 def _json(path: Path) -> Mapping[str, Any]:
@@ -112,17 +117,17 @@ def _json(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def collect(folder: Path, source: Source, through: str, windows: list[object] | None = None) -> str:
+def collect(folder: Path, source: Source, through: str, windows: list[object] | None = None, first: str = FIRST) -> str:
     """Run `winnow collect` as a process in a folder, and return what it prints."""
     names = [package["configured_as"] for package in EXPECTED.values()]
     config = {
-        "start_date": FIRST,
+        "start_date": first,
         "source": source,
         "packages": [{"name": name, "window_days": windows or [30, 7, 1]} for name in names],
     }
     folder.mkdir(exist_ok=True)
     # A day has no quotes in a config.
-    (folder / "winnow.yaml").write_text(json.dumps(config).replace(f'"{FIRST}"', FIRST))
+    (folder / "winnow.yaml").write_text(json.dumps(config).replace(f'"{first}"', first))
     command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", through]
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     return f"exit code {done.returncode}\n{done.stdout}\n{done.stderr[-2000:]}"

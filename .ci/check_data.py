@@ -11,8 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
@@ -21,11 +25,11 @@ MORE_DAYS = ("history.json", "history.csv", "index.html")
 SYSTEM_FILES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
 
 
-def write_config(folder: Path, rows: str) -> Path:
+def write_config(folder: Path, source: Mapping[str, object]) -> Path:
     """Write a config for all seven packages of the data."""
     config = {
         "service": {"output_dir": "public", "data_dir": "data"},
-        "source": {"kind": "parquet", "path": rows},
+        "source": source,
         "packages": [
             {"name": package["configured_as"], "window_days": WINDOWS} for package in EXPECTED["packages"].values()
         ],
@@ -42,6 +46,11 @@ def collect(config: Path, through: str, status: int = 0) -> None:
     done = subprocess.run(command, check=False)
     if done.returncode != status:
         sys.exit(f"{command} exited with {done.returncode}, not {status}")
+
+
+def parquet(rows: Path) -> Mapping[str, object]:
+    """Return files as a source."""
+    return {"kind": "parquet", "path": str(rows / "*.parquet")}
 
 
 def split_anew(target: Path) -> None:
@@ -137,16 +146,16 @@ def main() -> None:
     through = EXPECTED["as_of"]
     with TemporaryDirectory() as temporary:
         root = Path(temporary)
-        whole = write_config(root / "whole", str(DATA / "file_downloads" / "*.parquet"))
+        whole = write_config(root / "whole", parquet(DATA / "file_downloads"))
         collect(whole, through)
         numbers = compare(root / "whole" / "public") + compare_history(root / "whole" / "public")
         files = read_published(root / "whole" / "public")
 
         split_anew(root / "rows")
-        split = write_config(root / "split", str(root / "rows" / "*.parquet"))
+        split = write_config(root / "split", parquet(root / "rows"))
         collect(split, through)
 
-        steps = write_config(root / "steps", str(DATA / "file_downloads" / "*.parquet"))
+        steps = write_config(root / "steps", parquet(DATA / "file_downloads"))
         # Through the 10th, the rows of the 30th day back are there: the data begins on 2026-10-12.
         for day in ("2026-11-10", "2026-11-15", through):
             collect(steps, day)

@@ -16,7 +16,10 @@ import pytest
 
 from tests.fake_bigquery import Service, fake, hang, healthy, refused
 from tests.rows import row
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.names import Selector
 from winnow_dagster.store.ledger import ledger_of
+from winnow_dagster.store.raw import raw_store
 
 DAY = date(2025, 6, 30)
 COLLECT = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through"]
@@ -27,7 +30,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     for name in ("DAGSTER_HOME", "WINNOW_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with fake() as service:
-        service.rows_for = lambda given: [row(DAY, given["package"], downloads=7)]
+        service.rows_for = lambda given: [row(date.fromisoformat(given["start"][:10]), given["package"], downloads=7)]
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
         yield service
 
@@ -76,6 +79,25 @@ def test_over_the_budget_nothing_is_sent_and_published_files_stay(tmp_path: Path
     assert "the budget is 33 MB. Raise budget.tib_per_month, shorten window_days or list fewer" in done.stdout
     assert service.operations().count("insert") == sent
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_near_the_budget_headlines_are_published_and_breakdowns_wait(tmp_path: Path, service: Service) -> None:
+    # 9 days with file names are 3.0 GB, and 3.2 GB with Python versions.
+    configure(tmp_path, defaults={"breakdowns": ["python"]}, budget={"tib_per_month": 3.1e9 / 2**40})
+    done = collect(tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert [message(tmp_path, name) for name in "abc"] == ["7", "7", "7"]
+    assert "breakdowns of `a`, `b`, `c` are left out" in done.stdout + done.stderr
+    assert dimensions_read(tmp_path) == set()
+    configure(tmp_path, defaults={"breakdowns": ["python"]})
+    assert collect(tmp_path, DAY + ONE_DAY).returncode == 0
+    assert dimensions_read(tmp_path, DAY + ONE_DAY) == {"python"}
+    assert dimensions_read(tmp_path) == set()
+
+
+def dimensions_read(folder: Path, day: date = DAY) -> set[str]:
+    coverage = raw_store(folder / "data/bigquery").coverages([day])[day]
+    return {name for package in "abc" for name in coverage.dimensions_of(Selector(package))}
 
 
 def test_interrupting_a_collect_cancels_its_running_query(tmp_path: Path, service: Service) -> None:

@@ -191,7 +191,7 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
     # Beside output_dir: pypi-winnow-downloads' config has no data_dir, and its folder may be read-only.
     data_dir = _place(folder, service.data_dir, credential_file) if service.data_dir else output_dir.parent / "data"
     resolved = source.resolve(folder)
-    usual_breakdowns = KINDS[resolved.kind].usual_breakdowns
+    kind = KINDS[resolved.kind]
     return Settings(
         config_file=path,
         folder=folder,
@@ -200,8 +200,8 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
         source=resolved,
-        packages=tuple(resolve_package(p, file.defaults, usual_breakdowns) for p in file.packages),
-        start_date=max(file.start_date, KINDS[resolved.kind].first_day or file.start_date),
+        packages=tuple(resolve_package(p, file.defaults, kind.usual_breakdowns) for p in file.packages),
+        start_date=max(file.start_date, kind.first_day or file.start_date),
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,
         budget_bytes=file.budget.tib_per_month * TIB,

@@ -35,10 +35,12 @@ class Cut(NamedTuple):
 
     is_oldest: bool
     honest: str
-    """The affected part of the honest installs: `1.8% of`, `2 of 12`."""
+    """The affected part of the honest installs: `1.8%` or `2 of 12`."""
 
     everything: str
     """The affected part of the honest installs and CI's, likewise."""
+
+    is_share: bool
 
 
 class ValueChart(NamedTuple):
@@ -63,14 +65,14 @@ def list_cuts(breakdown: Breakdown) -> list[Cut]:
 
     def affected(counts: Mapping[str, int], gone: Sequence[str]) -> str:
         part, whole = (sum(counts.get(version, 0) for version in which) for which in (gone, versions))
-        return f"{format_share(part, whole)} of" if shows_shares else f"{part:,} of {whole:,}"
+        return format_share(part, whole) if shows_shares else f"{part:,} of {whole:,}"
 
     if not any(honest.get(version) for version in versions):
         return []
     cuts = []
     for at, newest in enumerate(versions[:-1]):
         gone = versions[: at + 1]
-        cuts.append(Cut(newest, at == 0, affected(honest, gone), affected(both, gone)))
+        cuts.append(Cut(newest, at == 0, affected(honest, gone), affected(both, gone), shows_shares))
     return cuts[-MAX_CUTS:]
 
 

@@ -32,6 +32,13 @@ class SiteConfig:
     breakdowns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The open dimensions by which the config breaks down packages, keyed as `styles`."""
 
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Sentences on the limits of a source, by kind of source. Some kinds have none."""
+
+    def remarks_of(self, source: str) -> Sequence[str]:
+        """Return sentences on the limits of a source."""
+        return self.remarks.get(source, ())
+
     def dataset_of(self, source: str) -> str:
         """Return the name of a source's public dataset; empty without one."""
         return self.reader_queries[source].dataset if source in self.reader_queries else ""
@@ -55,8 +62,3 @@ class SiteConfig:
         """Return every badge that a package may have, as it reads on `today`, the headline first."""
         style = self.style_of(state.package) or DEFAULT_STYLE
         return badges_of(state, style, today=today, stale_threshold_days=self.stale_threshold_days)
-
-    def chosen(self, state: PackageState, today: date) -> list[Badge]:
-        """Return the configured badges, the headline first."""
-        slugs = (self.style_of(state.package) or DEFAULT_STYLE).slugs
-        return [badge for badge in self.badges(state, today) if badge.slug in slugs]

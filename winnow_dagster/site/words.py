@@ -30,6 +30,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "cpu": {
         "x86_64": "x86_64 (Intel, AMD)",
         "AMD64": "AMD64 (Windows)",
+        "ARM64": "ARM64 (Windows)",
         "arm64": "arm64 (macOS)",
         "aarch64": "aarch64 (ARM)",
     },

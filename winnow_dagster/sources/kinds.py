@@ -23,7 +23,7 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (PARQUET, BIGQUERY, CLI
 KIND_WITHOUT_SOURCE = SAMPLE.name
 """The kind of a config without `source:`."""
 
-KIND_OF_NEW_CONFIGS = SAMPLE.name
+KIND_OF_NEW_CONFIGS = CLICKHOUSE.name
 """The kind that `winnow init` writes by default, and that `winnow show` asks without a config."""
 
 KIND_WITH_KEY_ONLY = BIGQUERY.name

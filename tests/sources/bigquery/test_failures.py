@@ -294,6 +294,33 @@ def test_near_the_budget_second_readings_are_left_out_with_a_warning(
     assert "re-reads of 2025-06-27 are left out: the month's budget does not allow them" in caplog.text
 
 
+def test_near_the_budget_the_last_entry_is_read_without_its_breakdown_with_a_warning(
+    make_source: Callable[..., BigQuerySource], service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.rows_for = lambda given: [row(NEW, given["package"], downloads=7)]
+    requests = [ask(name, NEW, NEW, by=("python",)) for name in "ab"]
+    readings = [a for a in make_source(budget_bytes=220e6).read(requests) if isinstance(a, Reading)]
+    found = {request: reading for reading in readings for request in reading.requests}
+    assert set(found) == {requests[0], ask("b", NEW, NEW)}
+    assert found[requests[0]].breakdowns.rows() == [(NEW, "a", "python", "", "pip", None, 7)]
+    assert found[ask("b", NEW, NEW)].breakdowns.is_empty()
+    assert downloads(readings) == 14
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["breakdowns of `b` are left out: the month's budget does not allow them"]
+
+
+def test_an_answer_whose_breakdown_does_not_sum_to_its_counts_is_not_counted(
+    make_source: Callable[..., BigQuerySource], service: Service, ledger: Ledger
+) -> None:
+    service.rows = [
+        row(NEW, "a", downloads=7),
+        {"date": NEW, "package": "a", "installer": "pip", "dimension": "python", "value": "3.12", "downloads": 6},
+    ]
+    (reason,) = reasons(list(make_source().read([ask("a", NEW, NEW, by=("python",))])))
+    assert "a breakdown that does not sum to its counts" in reason
+    assert [entry.rows for entry in ledger.entries()] == [None]
+
+
 def test_one_entry_that_does_not_fit_the_budget_fails_with_the_sentence_and_the_others_are_read(
     make_source: Callable[..., BigQuerySource], service: Service
 ) -> None:

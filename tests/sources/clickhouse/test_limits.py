@@ -82,6 +82,16 @@ def test_an_answer_with_too_many_rows_is_split_too(service: Service, make_source
     assert len(service.asked) > 1
 
 
+def test_a_day_whose_breakdown_is_too_large_keeps_its_counts(service: Service, make_source: Make) -> None:
+    service.settings["max_result_rows"] = "50"
+    for n in range(60):
+        service.engine.insert(FIRST, "a", 1, version=f"1.{n}", python_minor="3.12")
+    answers = list(make_source().read([ask(dimensions=("python", "version"))]))
+    assert downloads(answers)[FIRST] == 60
+    dimensions = {day: r.dimensions for a in answers for r in a.requests for day in r.days()}
+    assert dimensions == dict.fromkeys(DAYS[:-1], ("python", "version")) | {FIRST: ("python",)}
+
+
 def test_an_answer_without_the_number_of_rows_read_is_not_used(service: Service, make_source: Make) -> None:
     service.has_summary = False
     answers = list(make_source().read([ask()]))

@@ -8,7 +8,7 @@ import pytest
 
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.clickhouse.query import CountQuery, halve, query_for_readers, split_days
+from winnow_dagster.sources.clickhouse.query import CountQuery, make_smaller, query_for_readers, split_days
 
 FIRST, LAST = date(2026, 10, 1), date(2026, 10, 30)
 
@@ -47,9 +47,18 @@ def test_split_ranges_have_each_day_once(days: int, at_once: int) -> None:
 @pytest.mark.parametrize("days", [2, 3, 31])
 def test_half_of_a_range_is_shorter(days: int) -> None:
     request = Request(Selector("a"), FIRST, FIRST + timedelta(days=days - 1))
-    parts = halve(request)
+    parts = make_smaller(request)
     assert [day for part in parts for day in part.days()] == request.days()
     assert [len(part.days()) for part in parts] == [days - days // 2, days // 2]
+
+
+def test_a_day_is_read_without_the_dimension_of_most_values() -> None:
+    request = Request(Selector("a"), FIRST, FIRST, dimensions=("python", "version", "country", "libc"))
+    left = []
+    while parts := make_smaller(request):
+        (request,) = parts
+        left.append(request.dimensions)
+    assert left == [("python", "country", "libc"), ("python", "libc"), ("libc",), ()]
 
 
 def test_readers_get_a_query_over_the_public_table() -> None:

@@ -226,7 +226,7 @@ def _without_breakdowns(request: Request) -> Request:
 
 
 def _dimensions_asked(requests: Iterable[Request]) -> dict[Selector, tuple[str, ...]]:
-    """Return the breakdowns that each selector's requests ask for, the narrower ones included."""
+    """Return the breakdowns of each selector, which all its requests ask for, and of the narrower ones."""
     found: dict[Selector, tuple[str, ...]] = {}
     for request in requests:
         found |= {request.selector: request.dimensions, **_dimensions_asked(request.narrower)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS, in_order
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, USUAL_BREAKDOWNS
 from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.sources.clickhouse.query import query_for_readers
 from winnow_dagster.sources.clickhouse.settings import (
@@ -44,17 +44,28 @@ def _password_problems(variable: str) -> Iterator[str]:
         yield f"source.password_env: the environment has no variable {variable}. Set it to the password"
 
 
+def _identify(settings: ClickHouseSettings, context: SourceContext) -> str:
+    del context
+    return f"user {settings.user}" + (", whom everybody may be" if settings.is_public else f" at {settings.host}")
+
+
+def _address(settings: ClickHouseSettings) -> str:
+    return f"{'https' if settings.secure else 'http'}://{settings.host}:{settings.port}"
+
+
 CLICKHOUSE = Kind(
     name=ClickHouseSettings.kind,
-    summary="ClickPy's copy of PyPI's log: no account, no key, no bill",
     section=ClickHouseSection,
     open=_open,
+    summary="ClickPy's public copy of PyPI's log; free, without an account",
     problems=_find_problems,
+    identify=_identify,
+    address=_address,
     # One run at a time: many people share the public server.
     pool="winnow_clickhouse",
-    first_day=FIRST_DAY,
-    open_dimensions=in_order(COLUMNS),
+    open_dimensions=tuple(name for name in OPEN_DIMENSIONS if name in COLUMNS),
     usual_breakdowns=USUAL_BREAKDOWNS,
+    first_day=FIRST_DAY,
     reader_query=ReaderQuery(
         f"{DATABASE}.{TABLE} at {HOST}",
         f"At ClickPy's public server {HOST}, as user {USER}",

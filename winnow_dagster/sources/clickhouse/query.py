@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, SYSTEM
+from winnow_dagster.core.dimensions import COUNTRY, FILE_TYPE, LIBC, OPEN_DIMENSIONS, PYTHON, SYSTEM, VERSION
 from winnow_dagster.sources.clickhouse.settings import CI, COLUMNS, DATABASE, FIRST_DAY, TABLE
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_DAYS = 31
 """The maximum number of days of one query, so that most answers lie far from the server's limits."""
+
+WIDEST_FIRST = (VERSION, COUNTRY, PYTHON, LIBC, FILE_TYPE)
+"""The open dimensions of the table, those with many values first."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,16 @@ def split_days(request: Request, days: int) -> list[Request]:
     return [replace(request, first=day, last=min(day + (days - 1) * ONE_DAY, request.last)) for day in starts]
 
 
-def halve(request: Request) -> list[Request]:
-    """Split a request of several days into two."""
-    return split_days(request, (len(request.days()) + 1) // 2)
+def make_smaller(request: Request) -> list[Request]:
+    """Return requests with smaller answers: two halves of the days, or one day without a dimension of many values.
+
+    Return none if the request is for one day without a dimension.
+    """
+    if request.first < request.last:
+        return split_days(request, (len(request.days()) + 1) // 2)
+    widest = next((dimension.name for dimension in WIDEST_FIRST if dimension.name in request.dimensions), None)
+    left = tuple(name for name in request.dimensions if name != widest)
+    return [replace(request, dimensions=left)] if widest else []
 
 
 def query_for_readers(selectors: Sequence[Selector], first: date, last: date) -> str:

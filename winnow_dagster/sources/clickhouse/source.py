@@ -19,7 +19,7 @@ from winnow_dagster.sources.clickhouse.completeness import (
     refuse_days,
 )
 from winnow_dagster.sources.clickhouse.errors import CLICKHOUSE_ERRORS, cause_of, describe, source_error
-from winnow_dagster.sources.clickhouse.query import CONTROL_QUERY, MAX_DAYS, CountQuery, halve, split_days
+from winnow_dagster.sources.clickhouse.query import CONTROL_QUERY, MAX_DAYS, CountQuery, make_smaller, split_days
 from winnow_dagster.sources.clickhouse.settings import FIRST_DAY
 from winnow_dagster.sources.interface import IncompleteDaysError
 
@@ -104,20 +104,22 @@ class ClickHouseSource:
             part = waiting.pop()
             query = CountQuery(part, self._settings.control)
             try:
-                answer = read_answer(
-                    connection.ask(query.text(self._settings.database, self._settings.table), query.parameters()), query
-                )
+                answer = self._ask(connection, query)
             except CLICKHOUSE_ERRORS as error:
                 cause = cause_of(error)
                 if cause.fails_every_query:
                     raise source_error(error) from None
-                if cause is CLICKHOUSE["too_large"] and part.first < part.last:
-                    waiting += halve(part)
-                else:
+                smaller = make_smaller(part) if cause is CLICKHOUSE["too_large"] else []
+                waiting += smaller
+                if not smaller:
                     yield Failure(part, describe(error), cause.is_transient), False
                 continue
             self._remember(answer.control)
             yield from self._judge(query, answer)
+
+    def _ask(self, connection: Connection, query: CountQuery) -> Answer:
+        text = query.text(self._settings.database, self._settings.table)
+        return read_answer(connection.ask(text, query.parameters()), query)
 
     def _judge(self, query: CountQuery, answer: Answer) -> Iterator[tuple[Reading | Failure, bool]]:
         """Yield a reading of the days that Winnow may count, and a failure for each run of other days."""
