@@ -29,7 +29,11 @@ CONFIG = {
     "source": {"kind": "sample"},
     "service": {"stale_threshold_days": 3},
     "packages": [
-        {"name": "sample-oat", "window_days": [40, 7, "all"]},
+        {
+            "name": "sample-oat",
+            "window_days": [40, 7, "all"],
+            "breakdowns": ["python", "version", "country", "libc", "cpu", "file_type"],
+        },
         {"name": "Sample_Rye", "label": "<script>alert(1)</script>\"&' ({days}d)"},
         {"name": "sample-wheat", "colors": {0: "red", 10: "yellow"}, "label_color": "444"},
     ],
@@ -138,7 +142,8 @@ def test_without_a_script_every_number_is_there_ordered_by_window_and_honest_dow
 def test_without_a_script_the_days_can_be_chosen_and_read(browser: Browser, site: str, public: Path) -> None:
     days = json.loads((public / "sample-oat" / "history.json").read_text())["days"]
     with opened(browser, site + "sample-oat/", java_script_enabled=False) as page:
-        assert [label.inner_text() for label in page.locator(".tabs > label").all()] == ["30 days", "90 days"]
+        labels = page.get_by_role("group", name="Days shown").locator("> label").all()
+        assert [label.inner_text() for label in labels] == ["30 days", "90 days"]
         assert page.locator(".panel30 svg.chart").is_visible()
         page.locator("label[for=range90]").click()
         assert page.locator(".panel90 svg.chart").is_visible()
@@ -150,6 +155,35 @@ def test_without_a_script_the_days_can_be_chosen_and_read(browser: Browser, site
             f"{days[-1]['categories']['honest']:,}"
         )]  # fmt: skip
         assert f"{numbers(public)['sample-oat']:,}" in page.locator(".headline").inner_text()
+
+
+def test_without_a_script_each_breakdown_is_there_with_its_bars_and_its_table(
+    browser: Browser, site: str, public: Path
+) -> None:
+    windows = json.loads((public / "sample-oat" / "breakdowns.json").read_text())["windows"]
+    with opened(browser, site + "sample-oat/", java_script_enabled=False) as page:
+        for name, counts in windows["40"].items():
+            if name in {"first_day", "as_of"}:
+                continue
+            section = page.locator(f"section:has(#by-{name})")
+            bars = section.locator("table.pairs svg.pair").all()
+            assert bars
+            assert all((box := bar.bounding_box()) and box["width"] > 100 for bar in bars)
+            section.locator("summary").click()
+            cells = section.locator("details td:nth-child(2)").all()
+            shown = sum(int(cell.inner_text().replace(",", "")) for cell in cells)
+            assert shown == sum(counts["honest"].values()) == numbers(public)["sample-oat"]
+
+
+def test_without_a_script_pythons_over_time_can_be_those_of_people_or_of_ci(browser: Browser, site: str) -> None:
+    with opened(browser, site + "sample-oat/", java_script_enabled=False) as page:
+        section = page.locator("section:has(#by-python)")
+        for label, title in (("all", "Honest and CI"), ("CI", "CI downloads"), ("honest", "Honest downloads")):
+            section.get_by_text(label, exact=True).locator("visible=true").and_(page.locator("label")).click()
+            charts = [chart for chart in section.locator("svg.chart").all() if chart.is_visible()]
+            assert len(charts) == 1
+            assert title in (charts[0].locator("title").text_content() or "")
+        assert "Dropping 3.9 and older would affect" in section.inner_text()
 
 
 def test_the_search_leaves_what_was_meant(browser: Browser, site: str) -> None:

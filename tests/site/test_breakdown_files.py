@@ -128,6 +128,15 @@ def test_a_damaged_file_of_days_is_written_again() -> None:
     assert published({**files, "python.csv": b"<html>"}, state(), pythons(DAY)) == files
 
 
+@pytest.mark.parametrize("content", [None, b"<html>"])
+def test_days_whose_lines_are_lost_are_not_known_any_more(content: bytes | None) -> None:
+    files = published({}, state(), pythons(ago(2), ago(1), DAY))
+    lost = {"breakdowns.json": files["breakdowns.json"]} | ({"python.csv": content} if content else {})
+    files = published(lost, state(), pythons(DAY))
+    assert lines(files)[1:] == ["2025-06-30,3.12,2,1"]
+    assert parse_breakdowns(files["breakdowns.json"]).days["python"] == [(DAY, DAY)]
+
+
 def test_a_window_has_a_breakdown_only_where_every_day_is_known() -> None:
     files = published({}, state(3), pythons(ago(1), DAY))
     assert json.loads(files["breakdowns.json"])["windows"] == {}

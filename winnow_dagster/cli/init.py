@@ -159,6 +159,7 @@ def _say_next(config_path: Path, *, is_new: bool, github_pages: bool) -> None:
         steps += [
             (f"git add {config_path} {config_path.parent / WORKFLOW_PATH}", "then commit and push"),
             ("Settings, Pages, Source: GitHub Actions", "in your repository, on GitHub"),
+            ("gh variable set WINNOW_REQUIREMENT", "see deploy/github-pages/"),
         ]
     width = max(len(command) for command, _ in steps)
     for command, why in steps:

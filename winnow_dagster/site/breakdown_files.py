@@ -164,9 +164,11 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
     in_files = days.keys() | {name for by in before.others.values() for name in by}
     for name in computed.dimensions:
         old = published(csv_name(name)) if name in in_files else None
-        if name in known or old is None:
+        is_whole = _is_whole(name, old)
+        if name in known or not is_whole:
             files[csv_name(name)] = merge_days(name, old, computed, known.get(name, set()))
-        days[name] = days.get(name, set()) | known.get(name, set())
+        # Without their lines, published days are not known any more: they would look like days without downloads.
+        days[name] = (days.get(name, set()) if is_whole else set()) | known.get(name, set())
     read = [at for at in (before.read_until, computed.read_until) if at]
     renewed = PublishedBreakdowns(
         package.source,
@@ -199,7 +201,7 @@ def _windows(
 def merge_days(dimension: str, published: bytes | None, computed: PackageBreakdowns, days: Collection[date]) -> bytes:
     """Return a file with the computed lines of `days`, and the published lines of all other days."""
     header = _header(dimension)
-    if published is None or not published.startswith(header) or not published.endswith(b"\n"):
+    if published is None or not _is_whole(dimension, published):
         published = header
     mine = _lines(dimension, computed, days)
     if not days:
@@ -232,6 +234,10 @@ def sum_days(rows: pl.DataFrame, dimension: str, first: date, last: date) -> Bre
         for kind in ("honest", "ci")
     )
     return Breakdown(dimension, first, last, honest, ci)
+
+
+def _is_whole(dimension: str, content: bytes | None) -> bool:
+    return content is not None and content.startswith(_header(dimension)) and content.endswith(b"\n")
 
 
 def _header(dimension: str) -> bytes:

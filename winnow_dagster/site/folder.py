@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
-    from winnow_dagster.core.badge import Badge
+    from winnow_dagster.core.badge import Badge, BadgeStyle
     from winnow_dagster.core.days import Package
-    from winnow_dagster.core.window import PackageState
     from winnow_dagster.site.site import SiteConfig
 
     Published = Callable[[str], bytes | None]
@@ -47,7 +46,8 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
     broken_down = list(breakdown_badges(site, state, breakdowns, today)) if breakdowns else []
     shown = []
     computed = [*site.badges(state, today), *(badge for badge, _ in broken_down)]
-    for badge, is_new in _renewed(site, state, computed, published):
+    style = site.style_of(state.package)
+    for badge, is_new in _renewed(style, computed, published):
         drawn = badge_files(badge)
         files |= drawn if is_new else {badge.picture_name: drawn[badge.picture_name]}
         shown.append(badge)
@@ -58,25 +58,18 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
         files[BREAKDOWNS_NAME] = format_breakdowns(state.package, replace(breakdowns, badges=numbers))
         sections = list(format_sections(state, breakdowns, lambda name: files.get(name) or published(name)))
     lengths = {window.days for window in state.windows}
-    asked_for = [b for b in shown if _is_asked_for(site, state, b) and b.days in lengths]
-    badges = (asked_for if site.style_of(state.package) else shown) or computed[:1]
+    asked_for = [badge for badge in shown if badge.days in lengths and badge.slug in style.slugs] if style else shown
+    badges = asked_for or computed[:1]
     files[PAGE_NAME] = format_page(package, badges, site, today, sections)
     return files
 
 
-def _renewed(
-    site: SiteConfig, state: PackageState, computed: Sequence[Badge], published: Published
-) -> Iterator[tuple[Badge, bool]]:
+def _renewed(style: BadgeStyle | None, computed: Sequence[Badge], published: Published) -> Iterator[tuple[Badge, bool]]:
     """Yield each badge of a folder. The flag is False if the published payload stays."""
-    style = site.style_of(state.package)
+    slugs = style.slugs if style else ()
     for badge in computed:
         before = parse_payload(published(badge.file_name))
-        if before or _is_asked_for(site, state, badge):
+        if before or badge.slug in slugs:
             renewed = badge if style else keep_style(before, badge)
             is_new = may_replace(before, renewed.payload)
             yield (renewed if is_new else replace(badge, payload=before)), is_new
-
-
-def _is_asked_for(site: SiteConfig, state: PackageState, badge: Badge) -> bool:
-    style = site.style_of(state.package)
-    return style is not None and badge.slug in style.slugs

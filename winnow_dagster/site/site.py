@@ -62,8 +62,3 @@ class SiteConfig:
         """Return every badge that a package may have, as it reads on `today`, the headline first."""
         style = self.style_of(state.package) or DEFAULT_STYLE
         return badges_of(state, style, today=today, stale_threshold_days=self.stale_threshold_days)
-
-    def chosen(self, state: PackageState, today: date) -> list[Badge]:
-        """Return the configured badges, the headline first."""
-        slugs = (self.style_of(state.package) or DEFAULT_STYLE).slugs
-        return [badge for badge in self.badges(state, today) if badge.slug in slugs]
