@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from datetime import date
+
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
 
@@ -9,6 +12,8 @@ from winnow_dagster.sources.clickhouse.answers import InvalidResponseError
 from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
 from winnow_dagster.sources.clickhouse.errors import cause_of, describe, source_error
 from winnow_dagster.sources.clickhouse.limits import NearLimitError
+from winnow_dagster.sources.clickhouse.settings import ClickHouseSettings
+from winnow_dagster.sources.clickhouse.source import ClickHouseSource
 from winnow_dagster.sources.interface import SourceError, TransientError
 
 
@@ -46,3 +51,14 @@ def test_only_transient_errors_are_tried_again() -> None:
     assert isinstance(source_error(OperationalError("Error executing HTTP request")), TransientError)
     assert not isinstance(source_error(DatabaseError("x", code=516)), TransientError)
     assert isinstance(source_error(DatabaseError("x", code=516)), SourceError)
+
+
+def test_a_server_that_cannot_be_reached_is_an_error_without_a_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    source = ClickHouseSource(ClickHouseSettings(host="127.0.0.1", port=port, secure=False))
+    with pytest.raises(SourceError, match="Check source\\.host"):
+        source.newest_day(date(2026, 11, 27))
+    assert not any(record.exc_info for record in caplog.records)

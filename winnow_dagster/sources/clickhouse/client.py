@@ -85,6 +85,8 @@ class Connection:
 @contextlib.contextmanager
 def connect(settings: ClickHouseSettings, policy: WaitPolicy) -> Iterator[Connection]:
     """Yield a connection. Raises SourceError if the server cannot be reached, or rejects the user."""
+    # The driver logs each error with a traceback, and then raises it. Winnow describes the error in one line.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
         client = policy.call(lambda: _open(settings))
     except CLICKHOUSE_ERRORS as error:
