@@ -134,7 +134,7 @@ def test_a_window_that_is_not_whole_has_no_number_and_fails() -> None:
 @pytest.mark.parametrize(
     ("days", "short", "why"),
     [
-        (5, [], "1 of the 3 days before are not read"),
+        (5, [], "only 2 of the 3 days before are read"),
         (6, [YESTERDAY - timedelta(days=4)], f"PyPI's log lacks rows of {YESTERDAY - timedelta(days=4)}"),
     ],
 )

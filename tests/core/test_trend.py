@@ -42,7 +42,8 @@ def test_from_nothing_there_is_no_ratio() -> None:
 @pytest.mark.parametrize(
     ("days", "why"),
     [
-        ([day(back) for back in range(5)], "1 of the 3 days before are not read"),
+        ([day(back) for back in range(3)], "only 0 of the 3 days before are read"),
+        ([day(back) for back in range(5)], "only 2 of the 3 days before are read"),
         ([day(back) for back in (0, 1, 3, 4, 5)], "days are missing"),
         ([*map(day, range(5)), day(5)._replace(source="bigquery")], "days before are from another source"),
         ([*map(day, range(5)), day(5, is_short=True)], "PyPI's log lacks rows of 2026-11-15"),

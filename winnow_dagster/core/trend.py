@@ -51,7 +51,7 @@ def compare(history: History, window: Window) -> Change:
 
 def _why_not(before: Window, older: Sequence[Day], both: Sequence[Day]) -> str:
     if len(older) < before.days:
-        return f"{before.days - len(older)} of the {before.days} days before are not read"
+        return f"only {len(older)} of the {before.days} days before are read"
     if len(both) < 2 * before.days:
         return "days are missing"
     if len({day.source for day in both}) > 1:
