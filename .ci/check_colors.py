@@ -1,6 +1,7 @@
-"""Compare the colours of Winnow's SVGs with those of the newest badge-maker, which draws for shields.io.
+"""Compare the colours of Winnow's SVGs with those of badge-maker, which draws for shields.io.
 
-.ci/run starts this if npm is installed. The tests compare the same colours with a table, so they need no npm.
+.ci/checks starts this with the folder into which npm has installed badge-maker. The tests compare the same colours with
+a table, so they need no npm.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -27,17 +27,15 @@ console.log(JSON.stringify(badges.map(badge => makeBadge(badge))))
 """
 
 
-def main() -> None:
+def main(folder: str) -> None:
     """Exit with a line for each badge whose colours differ."""
     # All greys, since text is dark from some brightness on, and a grid of other colours.
     digits = [f"{n:02x}" * 3 for n in range(256)] + [f"{n:06x}" for n in range(0, 16**6, 33331)]
     badges = [{"label": "a", "message": "1", "color": color, "labelColor": color} for color in (*COLORS, *digits)]
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "install", "--silent", "badge-maker@latest"], cwd=folder, check=True)  # noqa: S607
-        installed = json.loads((Path(folder) / "node_modules/badge-maker/package.json").read_text())["version"]
-        (Path(folder) / "draw.mjs").write_text(DRAW)
-        asked = json.dumps(badges)
-        done = subprocess.run(["node", "draw.mjs"], cwd=folder, input=asked, capture_output=True, text=True, check=True)  # noqa: S607
+    installed = json.loads((Path(folder) / "node_modules/badge-maker/package.json").read_text())["version"]
+    command = ["node", "--input-type=module", "--eval", DRAW]
+    asked = json.dumps(badges)
+    done = subprocess.run(command, cwd=folder, input=asked, capture_output=True, text=True, check=True)
     theirs = [_colors(svg, "rect") for svg in json.loads(done.stdout)]
     ours = [_colors(draw(badge).decode(), "path") for badge in badges]
     differing = [
@@ -67,4 +65,4 @@ def _six_digits(color: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

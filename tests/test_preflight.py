@@ -39,6 +39,8 @@ def test_a_config_that_can_work_passes(folder: Path) -> None:
     assert check({"kind": "parquet", "path": "*.parquet"}).exit_code == 0
     Path("key.json").write_text(json.dumps(Service().key()))
     assert check({"kind": "bigquery", "credential_file": "key.json"}, data_dir="not/there/yet").exit_code == 0
+    Path("gha-creds-0123.json").write_text(json.dumps({"type": "external_account", "credential_source": {"url": "x"}}))
+    assert check({"kind": "bigquery", "credential_file": "gha-creds-0123.json"}).exit_code == 0
 
 
 def test_a_glob_without_files_fails(folder: Path) -> None:

@@ -195,6 +195,7 @@ def _cause(error: exceptions.GoogleAuthError, credentials: Credentials | None, w
         "authorized_user": "Reauthentication is needed" in words
         or isinstance(error, exceptions.ReauthFailError)
         or isinstance(credentials, user.Credentials),
+        "external_impersonation": "impersonated" in words and isinstance(credentials, external_account.Credentials),
         "impersonation": "impersonated" in words or isinstance(credentials, impersonated_credentials.Credentials),
         "external_account": isinstance(error, exceptions.OAuthError)
         or isinstance(credentials, external_account.Credentials),

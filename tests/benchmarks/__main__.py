@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import daily, events, everything, fill, latency, month, pages, share
+from tests.benchmarks import breakdowns, daily, events, everything, fill, latency, month, pages, share
 
 CASES = {
+    "breakdowns": breakdowns.run,
     "daily": daily.run,
     "events": events.run,
     "everything": everything.run,

@@ -97,7 +97,7 @@ def main(folder: Path) -> dict[str, object]:
             for name, numbers in counted.shard.packages.items()
         },
         "history": json.loads(format_json(described["a"][0].state, published))["days"],
-        "csv": format_csv(published).decode().splitlines(),
+        "csv": format_csv("parquet", published).decode().splitlines(),
         "record": json.loads(format_record(record))["windows"],
         "badges": {name: message for name, message in known.items() if name.startswith("python")},
         "labels": [badge.payload["label"] for badge in badges if badge.slug == "python-3.12"],

@@ -123,8 +123,8 @@ def test_no_published_day_is_lost_and_what_it_lacks_is_unknown(later: dict[str, 
     for day in later["history"]:
         assert (day["raw"], day["by_installer"]["pip"], day["by_system"]["linux"]) == (5, 5, 5)
         assert day["by_python"] == {"3.12": None, "3.13": None, "other": None}
-    assert later["csv"][0].endswith("other_system,python_3.12,python_3.13,python_other,definition")
-    assert later["csv"][1].endswith(",0,,,,files")
+    assert later["csv"][0].endswith("other_system,python_3.12,python_3.13,python_other,definition,source")
+    assert later["csv"][1].endswith(",0,,,,files,parquet")
     assert later["record"]["2"]["by_python"] == {"3.12": None, "3.13": None}
     assert later["record"]["2"]["by_system"] == {"Linux": 10, "Darwin": 0, "Windows": 0}
 

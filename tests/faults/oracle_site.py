@@ -236,7 +236,7 @@ def _check_history(  # noqa: PLR0917 - all that decides about it
     if lacking := sorted(days - found.keys()):
         yield f"the history of {folder.name} lacks {lacking}"
     lines = (place / "history.csv").read_text().splitlines()
-    if [(line.split(",")[0], line.split(",")[-1]) for line in lines[1:]] != [
+    if [(line.split(",")[0], line.split(",")[-2]) for line in lines[1:]] != [
         (day["date"], day["definition"]) for day in fields["days"]
     ]:
         yield f"the CSV of {folder.name} has other days than its JSON"

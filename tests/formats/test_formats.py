@@ -174,7 +174,10 @@ def test_the_days_of_a_package_that_all_of_pypi_published_are_read_with_what_the
 
 @pytest.mark.parametrize("path", files("*/public/demo/history.csv"))
 def test_the_columns_of_each_csv_are_still_there_in_their_order(path: Path) -> None:
-    old, new = path.read_text().splitlines(), format_csv(parse_json(path.with_suffix(".json").read_bytes())).decode()
+    old, new = (
+        path.read_text().splitlines(),
+        format_csv("parquet", parse_json(path.with_suffix(".json").read_bytes())).decode(),
+    )
     for was, line in zip(old, new.splitlines(), strict=True):
         assert line.startswith(was)
 
@@ -205,7 +208,7 @@ def test_a_key_that_a_history_lacks_loses_no_day_and_is_null_and_an_empty_cell(k
     assert [day.by_name() for day in (history.days[0], history.days[2])] == [A_DAY] * 2
     content = format_json(PackageState("demo", "parquet", ()), history)
     assert parse_json(content) == history
-    first, second, _ = csv.DictReader(io.StringIO(format_csv(history).decode()))
+    first, second, _ = csv.DictReader(io.StringIO(format_csv("parquet", history).decode()))
     assert [second[name] for name in unknown] == [""] * len(unknown)
     assert {name: second[name] for name in NUMBERS if name not in unknown} == {
         name: first[name] for name in NUMBERS if name not in unknown

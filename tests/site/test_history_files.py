@@ -50,8 +50,8 @@ def test_what_is_written_as_json_is_read_back_and_lists_what_is_missing(history:
 
 @given(histories)
 def test_no_cell_of_the_csv_can_be_taken_for_a_formula(history: History) -> None:
-    rows = list(csv.reader(io.StringIO(format_csv(history).decode())))
-    assert rows[0] == ["date", "reading", *NUMBERS, "definition"]
+    rows = list(csv.reader(io.StringIO(format_csv("parquet", history).decode())))
+    assert rows[0] == ["date", "reading", *NUMBERS, "definition", "source"]
     assert len(rows) == len(history.days) + 1
     for row in rows:
         assert len(row) == len(rows[0])

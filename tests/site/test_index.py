@@ -185,3 +185,16 @@ def test_a_page_comes_after_the_files_that_it_needs() -> None:
     static = [name for name in names if name.startswith("_static/")]
     assert static
     assert names == [*static, "_packages.json", "index.html", "_health.json"]
+
+
+def test_the_health_file_names_the_source_its_dataset_and_its_limits() -> None:
+    told = json.loads(
+        files(replace(listing(state("a", window(30))), dataset="a.b", remarks=("Late.",)))["_health.json"]
+    )
+    assert (told["source"], told["dataset"], told["source_limits"]) == ("bigquery", "a.b", ["Late."])
+    assert "source_limits" not in health(state("a", window(30)))
+
+
+def test_the_footer_of_the_index_tells_the_limits_of_the_source() -> None:
+    found = files(replace(listing(state("a", window(30))), remarks=("Rows may be <late>.",)))["index.html"].decode()
+    assert "Rows may be &lt;late&gt;." in found

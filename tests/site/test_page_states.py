@@ -24,7 +24,8 @@ TODAY = AS_OF + timedelta(days=1)
 SITE = SiteConfig(
     3,
     styles={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE},
-    reader_queries={"parquet": ReaderQuery("a.b.c", "In a database", lambda *_: "SELECT 1")},
+    reader_queries={"parquet": ReaderQuery("a.b.c", "In a database", lambda *_: "SELECT 1", honest_ci="false")},
+    remarks={"parquet": ("It may leave rows out.",)},
 )
 PROBLEM = "2026-11-20 could not be read"
 
@@ -97,6 +98,22 @@ def test_other_installers_name_the_window_that_they_are_of() -> None:
 def test_the_footer_names_the_public_dataset_if_readers_have_access_to_it() -> None:
     assert "PyPI's download statistics (a.b.c), licensed" in text(READ)
     assert "PyPI's download statistics, licensed" in text(replace(READ, source="clickhouse"))
+
+
+def test_the_footer_and_the_notes_tell_the_limits_of_the_source() -> None:
+    assert text(READ).count("It may leave rows out.") == 2
+    assert "leave rows out" not in text(replace(READ, source="clickhouse"))
+
+
+def test_a_window_from_another_source_names_it() -> None:
+    kept = replace(READ, windows=(WindowState(30, replace(counts(30), source="bigquery"), 3), READ.windows[1]))
+    assert "The numbers of 30 days are from another source, bigquery." in text(kept)
+    assert "until this site's present source, parquet, has every day" in text(kept)
+    assert "another source" not in text(READ)
+
+
+def test_the_query_says_how_it_tells_ci() -> None:
+    assert "the honest are those on the list above with ci false:" in text(READ)
 
 
 def test_the_query_is_spoken_of_where_there_is_one_only() -> None:

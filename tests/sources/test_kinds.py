@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import make_settings
 from winnow_dagster.config.loading import BudgetSection
 from winnow_dagster.core.names import Selector
+from winnow_dagster.defs.resources import Installation
 from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.kinds import KINDS, costs_of, costs_or_usual, find_key_problems, open_source
 
@@ -87,3 +88,13 @@ def test_loading_a_config_and_its_kinds_imports_no_library_of_a_service() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_server_of_the_users_own_is_not_said_to_be_clickpys(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, {"a": (7,)}, "clickhouse")
+    own = replace(settings, source=replace(settings.source, host="db.example.com"))  # type: ignore[call-arg]  # its kind has it
+    public, private = (Installation(each).web.site for each in (settings, own))
+    assert public.dataset_of("clickhouse") == "pypi.pypi at sql-clickhouse.clickhouse.com"
+    assert "ClickPy's copy of PyPI's log" in public.remarks_of("clickhouse")[0]
+    assert (private.dataset_of("clickhouse"), private.remarks_of("clickhouse")) == ("", ())
+    assert private.dataset_of("bigquery") == public.dataset_of("bigquery")

@@ -52,6 +52,11 @@ CREDENTIALS: Mapping[str, Cause] = {
         "`external_account`: no token from the identity provider, or Google rejects it",
         "Check `credential_source` in the credential file, and the workload identity pool's provider and conditions",
     ),
+    "external_impersonation": Cause(
+        "`external_account`: the identity may not act as the service account",
+        "Give the identity the role Workload Identity User (roles/iam.workloadIdentityUser) on that service account, "
+        "and enable the API iamcredentials.googleapis.com",
+    ),
     "impersonation": Cause(
         "impersonation: the account may not act as the service account",
         "Give the account the role Service Account Token Creator (roles/iam.serviceAccountTokenCreator) on that "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     DayRanges = Sequence[tuple[date, date]]
@@ -39,3 +39,15 @@ def newest_run(days: set[date], first: date, last: date) -> list[date]:
         elif run:
             break
     return run[::-1]
+
+
+def without_days(
+    ranges: Mapping[str, Mapping[str, DayRanges]], days: Mapping[str, Collection[date]]
+) -> dict[str, dict[str, DayRanges]]:
+    """Return the ranges of each key and name without the days of that name. Leave out what is empty then."""
+    found: dict[str, dict[str, DayRanges]] = {}
+    for key, by_name in ranges.items():
+        for name, each in by_name.items():
+            if left := to_ranges(days_in(each).difference(days.get(name, ()))):
+                found.setdefault(key, {})[name] = left
+    return found

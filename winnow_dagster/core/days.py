@@ -78,7 +78,10 @@ class Package:
     def keep_newest(self, published: Package) -> Package:
         """Return this package with the published windows that are newer and the published days that it lacks."""
         state = keep_newest(published.state, self.state)
-        return Package(state, self.history.keep_published(published.history), self.breakdowns)
+        kept = published.history
+        if published.source != self.source:
+            kept = kept.from_source(published.source)
+        return Package(state, self.history.keep_published(kept), self.breakdowns)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ class Day(NamedTuple):
     is_short: bool = False
     """Whether the day is short and Winnow counts it as it is."""
 
+    source: str = ""
+    """The kind of source that the day is from; empty if it is that of the package."""
+
     def by_name(self) -> dict[str, int | None]:
         """Return the counts of the day by their names."""
         return dict(zip(NUMBERS, self.numbers, strict=True))
@@ -78,6 +81,10 @@ class History:
     def short_days(self) -> list[date]:
         """Return the short days that Winnow counts as they are."""
         return [day.date for day in self.days if day.is_short]
+
+    def from_source(self, source: str) -> History:
+        """Return this history for a package of another source: each day names the source that it is from."""
+        return History(tuple(day._replace(source=day.source or source) for day in self.days))
 
     def keep_published(self, published: History) -> History:
         """Return this history with the published days that it lacks, so that a lost store removes nothing (R5).

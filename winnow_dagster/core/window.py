@@ -54,6 +54,9 @@ class WindowCounts:
     short_days: tuple[date, ...] = ()
     """Short days of the window, counted as they are."""
 
+    source: str = ""
+    """The kind of source that the counts are from; empty if it is that of the package. No window adds up two."""
+
     @property
     def honest(self) -> int:
         """The downloads that a badge shows."""
@@ -170,14 +173,28 @@ def top_unlisted(unlisted: Mapping[str, int]) -> dict[str, int]:
 
 
 def keep_newest(published: PackageState, computed: PackageState) -> PackageState:
-    """Return `computed`, but keep the published counts of each window that are newer (R5)."""
-    before = {state.days: state for state in (*published.windows, *published.former)}
+    """Return `computed`, but keep the published counts of each window that are newer (R5).
+
+    Counts from another source name it.
+    """
+    before = {
+        state.days: _name_source(state, published.source, computed.source)
+        for state in (*published.windows, *published.former)
+    }
     configured = {state.days for state in computed.windows}
     return replace(
         computed,
         windows=tuple(_newer(before[w.days].counts if w.days in before else None, w) for w in computed.windows),
         former=tuple(before[days] for days in sorted(before) if days not in configured and before[days].counts),
     )
+
+
+def _name_source(state: WindowState, published: str, computed: str) -> WindowState:
+    """Return a published window for a package of source `computed`."""
+    if state.counts is None:
+        return state
+    source = state.counts.source or published
+    return replace(state, counts=replace(state.counts, source="" if source == computed else source))
 
 
 def _newer(published: WindowCounts | None, computed: WindowState) -> WindowState:

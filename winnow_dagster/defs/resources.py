@@ -121,8 +121,11 @@ class Installation:
     def web(self) -> WebDir:
         """The web directory."""
         s = self.settings
-        reader_queries = {name: kind.reader_query for name, kind in KINDS.items() if kind.reader_query}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns)
+        # What is said of a public server does not hold for a server of the user's own.
+        kinds = {name: kind for name, kind in KINDS.items() if name != s.source.kind or s.source.is_public}
+        reader_queries = {name: kind.reader_query for name, kind in kinds.items() if kind.reader_query}
+        found = {name: kind.remarks for name, kind in kinds.items() if kind.remarks}
+        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found)
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -338,6 +341,7 @@ class Installation:
             settings.stale_threshold_days,
             self.web.all_packages.summary(),
             self.web.site.dataset_of(settings.source.kind),
+            self.web.site.remarks_of(settings.source.kind),
         )
         return listing.files(self.web.read_history, started=self.started, finished=clock.now())
 

@@ -125,7 +125,7 @@ class AllPackagesDir:
 
     def write_summary(self, summary: Summary) -> int:
         """Publish the summary and its page; return how many files change."""
-        page = format_page(summary, self.site.stale_threshold_days, self.site.dataset_of(summary.source))
+        page = format_page(summary, self.site)
         return replace_changed(self.shards, {SUMMARY_NAME: format_summary(summary), PAGE_NAME: page})
 
     def remove_packages_with_entries(self, failures: Failures) -> None:

@@ -158,7 +158,9 @@ def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:
 
 
 def _is_known(window: WindowState, state: PackageState, recount: Recount) -> bool:
-    return window.counts is not None and state.package in recount.windows.get(window.counts.window, {})
+    """Return whether the store covers a window. It has no day of another source."""
+    counts = window.counts
+    return counts is not None and not counts.source and state.package in recount.windows.get(counts.window, {})
 
 
 def _recounted_state(state: PackageState, recount: Recount) -> PackageState:

@@ -18,6 +18,8 @@ from winnow_dagster.site.template import render
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from winnow_dagster.site.site import SiteConfig
+
 SHARDS_FOLDER = "_packages"
 """The folder of the shards, in the web directory."""
 
@@ -158,8 +160,8 @@ def parse_summary(content: bytes | None) -> Summary | None:
         return None
 
 
-def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> bytes:
-    """Return the page that finds any package by its name. `dataset`: the source's public dataset, or empty."""
+def format_page(summary: Summary, site: SiteConfig) -> bytes:
+    """Return the page that finds any package by its name."""
     # No window is left after a prune if none of the published ones is configured.
     windows = sorted(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
     days, as_of = windows[0] if windows else (None, "")
@@ -167,12 +169,13 @@ def format_page(summary: Summary, stale_threshold_days: int, dataset: str) -> by
         "everything.html",
         "../",
         sample=summary.source == "sample",
-        dataset=dataset,
+        dataset=site.dataset_of(summary.source),
+        remarks=site.remarks_of(summary.source),
         packages=summary.packages,
         days=days,
         as_of=str(as_of),
         short_days=summary.short_days,
-        stale_threshold_days=stale_threshold_days,
+        stale_threshold_days=site.stale_threshold_days,
     )
 
 

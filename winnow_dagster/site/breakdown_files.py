@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from winnow_dagster.core.breakdowns import Breakdown
-from winnow_dagster.core.day_ranges import days_in, to_ranges
+from winnow_dagster.core.day_ranges import days_in, to_ranges, without_days
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.core.values import NOT_SAID, order_values
@@ -72,6 +72,14 @@ class PublishedBreakdowns:
     badges: Mapping[str, BadgeNumber] = field(default_factory=dict)
     """The numbers in badges of breakdowns, by the stems of their files."""
 
+    others: Mapping[str, Mapping[str, DayRanges]] = field(default_factory=dict)
+    """The published days of each dimension from other sources, by kind of source. Nothing adds them up."""
+
+    def for_source(self, source: str) -> PublishedBreakdowns:
+        """Return these breakdowns for a package of another source, whose days never add up with these."""
+        others = {**self.others, self.source: self.days}
+        return replace(self, source=source, days=others.pop(source, {}), windows={}, others=others)
+
     def without(self, dimensions: Collection[str], badges: Collection[str]) -> PublishedBreakdowns:
         """Return these breakdowns without some dimensions, and without some badges by their stems."""
         return replace(
@@ -82,6 +90,10 @@ class PublishedBreakdowns:
                 for days, by in self.windows.items()
             },
             badges={stem: number for stem, number in self.badges.items() if stem not in badges},
+            others={
+                source: {name: days for name, days in by.items() if name not in dimensions}
+                for source, by in self.others.items()
+            },
         )
 
 
@@ -104,6 +116,10 @@ def parse_breakdowns(content: bytes | None) -> PublishedBreakdowns:
                 stem: BadgeNumber(str(badge["message"]), int(badge["downloads"]), date.fromisoformat(badge["as_of"]))
                 for stem, badge in fields["badges"].items()
             },
+            others={
+                source: {name: _parse_days(days) for name, days in by.items()}
+                for source, by in fields.get("other_sources", {}).items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return PublishedBreakdowns()
@@ -117,7 +133,8 @@ def format_breakdowns(package: str, found: PublishedBreakdowns) -> bytes:
             "package": package,
             "source": found.source,
             "read_until": None if found.read_until is None else found.read_until.isoformat(),
-            "days": {name: [[str(first), str(last)] for first, last in days] for name, days in found.days.items()},
+            "days": _format_days(found.days),
+            **({"other_sources": {s: _format_days(by) for s, by in found.others.items()}} if found.others else {}),
             "windows": {window_key(days): _format_window(by) for days, by in found.windows.items() if by},
             "badges": {
                 stem: {"message": number.message, "downloads": number.downloads, "as_of": str(number.as_of)}
@@ -140,15 +157,18 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
         # Sample and real days never mix (R8). No file of the other kind stays.
         files = {csv_name(name): _header(name) for name in before.days if name not in computed.dimensions}
         before = PublishedBreakdowns()
+    elif before.source not in {"", package.source}:
+        before = before.for_source(package.source)
     known = {name: set(days) for name, days in computed.known.items() if days}
     days = {name: set(days_in(ranges)) for name, ranges in before.days.items()}
+    in_files = days.keys() | {name for by in before.others.values() for name in by}
     for name in computed.dimensions:
-        old = published(csv_name(name)) if name in days else None
+        old = published(csv_name(name)) if name in in_files else None
         is_whole = _is_whole(name, old)
         if name in known or not is_whole:
             files[csv_name(name)] = merge_days(name, old, computed, known.get(name, set()))
         # Without their lines, published days are not known any more: they would look like days without downloads.
-        days[name] = (days[name] if is_whole else set()) | known.get(name, set())
+        days[name] = (days.get(name, set()) if is_whole else set()) | known.get(name, set())
     read = [at for at in (before.read_until, computed.read_until) if at]
     renewed = PublishedBreakdowns(
         package.source,
@@ -156,6 +176,7 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
         {name: to_ranges(days[name]) for name in OPEN_DIMENSIONS if name in days},
         {length: by for length, by in _windows(package.state, computed, before) if by},
         before.badges,
+        without_days(before.others, known),
     )
     return renewed, files
 
@@ -262,6 +283,10 @@ def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:
         end = _position(content, day + b"~", start)
         yield day, content[start:end]
         start = end
+
+
+def _format_days(days: Mapping[str, DayRanges]) -> dict[str, list[list[str]]]:
+    return {name: [[str(first), str(last)] for first, last in ranges] for name, ranges in days.items()}
 
 
 def _parse_days(fields: Any) -> list[tuple[date, date]]:  # noqa: ANN401 - parsed JSON

@@ -78,9 +78,13 @@ def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -
     unknown = {day for day, row in rows.items() if series.is_unknown(row)}
     provisional = {day.date for day in stored if day.provisional}
     in_part = sum(day in unknown or None in (row["raw"], row["honest"]) for day, row in rows.items())
+    # The sums are of one source only: two sources may not count the same downloads.
+    others = {day.date for day in stored if day.source != stored[-1].source}
+    summed = [row for day, row in rows.items() if day not in others]
     summary = (
-        f"{shown[0]} to {shown[-1]}: {sum(row['honest'] or 0 for row in rows.values()):,} honest of "
-        f"{sum(row['raw'] or 0 for row in rows.values()):,} raw downloads"
+        f"{shown[0]} to {shown[-1]}: {sum(row['honest'] or 0 for row in summed):,} honest of "
+        f"{sum(row['raw'] or 0 for row in summed):,} raw downloads"
+        + (f", without {len(others)} days from another source" if others else "")
         + (f", without {in_part} days that are known in part only" if in_part else "")
         + (f", {len(missing)} days missing" if missing else "")
         + (f", {len(provisional)} provisional" if provisional else "")

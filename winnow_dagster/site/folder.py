@@ -39,7 +39,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
     files = {
         RECORD_NAME: format_record(state),
         JSON_NAME: format_json(state, package.history),
-        CSV_NAME: format_csv(package.history),
+        CSV_NAME: format_csv(state.source, package.history),
     }
     breakdowns, days = renew(package, published) or (None, {})
     files |= days

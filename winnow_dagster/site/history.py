@@ -25,7 +25,7 @@ SHORT_FORMAT = 2
 
 _PARTS = {"categories": CATEGORIES, **{dimension.part: dimension.keys for dimension in DIMENSIONS}}
 
-_LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS), "%s"))
+_LINE = ",".join(("%s", "%s", *["%s"] * len(NUMBERS), "%s", "%s"))
 
 # The template of a day's line of JSON. Its values, in the order of NUMBERS, need no escape. None is unknown.
 _DAY = "  " + json.dumps(
@@ -38,6 +38,9 @@ _DAY = "  " + json.dumps(
     },
     separators=(",", ":"),
 ).replace('"%r"', "%s")
+
+_SOURCE = ',"source":"%s"}'
+"""The end of the line of a day from another source than the file's."""
 
 
 def format_json(state: PackageState, history: History) -> bytes:
@@ -52,7 +55,13 @@ def format_json(state: PackageState, history: History) -> bytes:
         "short_days": [str(day) for day in history.short_days()],
     }
     words = {reading: json.dumps(word) for reading, word in READINGS.items()}
-    lines = ",\n".join([_DAY % row for row in _rows(history, words)]).replace("None", "null")
+    sources = [day.source for day in history.days]
+    lines = ",\n".join(
+        [
+            _DAY % row if source in ("", state.source) else (_DAY % row)[:-1] + _SOURCE % source
+            for row, source in zip(_rows(history, words), sources, strict=True)
+        ]
+    ).replace("None", "null")
     return f'{json.dumps(head, indent=1)[:-2]},\n "days": [\n{lines}\n]}}\n'.encode()
 
 
@@ -91,10 +100,11 @@ def _former_definition(day: date) -> Definition:
     return Definition.REQUESTS if needs_file_names(day) else Definition.FILES
 
 
-def format_csv(history: History) -> bytes:
-    """Return `history.csv`: a header, then a line for each day. No value needs quotes."""
-    header = ",".join(("date", "reading", *NUMBERS, "definition"))
-    lines = [header, *(_LINE % row for row in _rows(history, READINGS))]
+def format_csv(source: str, history: History) -> bytes:
+    """Return `history.csv`: a header, then a line for each day. No value needs quotes. `source`: the package's."""
+    header = ",".join(("date", "reading", *NUMBERS, "definition", "source"))
+    rows = zip(_rows(history, READINGS), history.days, strict=True)
+    lines = [header, *(_LINE % (*row, day.source or source) for row, day in rows)]
     return "".join([f"{line}\r\n" for line in lines]).replace("None", "").encode()
 
 
@@ -114,7 +124,7 @@ def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
         raise TypeError("a count is a whole number")
     definition = Definition(day["definition"]) if "definition" in day else _former_definition(at)
     provisional = next((reading for reading, word in READINGS.items() if word == day.get("reading")), None)
-    return Day(at, provisional, tuple(numbers), definition, is_short)
+    return Day(at, provisional, tuple(numbers), definition, is_short, day.get("source", ""))
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,9 @@ class Listing:
     dataset: str = ""
     """The name of the public dataset behind the source; empty without one."""
 
+    remarks: Sequence[str] = ()
+    """Sentences on the limits of the source."""
+
     @property
     def as_of(self) -> date | None:
         """The newest day of any headline."""
@@ -141,6 +144,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
         as_of=listing.as_of,
         sample=listing.source == "sample",
         dataset=listing.dataset,
+        remarks=listing.remarks,
         stale_threshold_days=listing.stale_threshold_days,
         categories=CATEGORIES,
         everything=listing.everything,
@@ -220,6 +224,8 @@ def format_health(listing: Listing, *, started: datetime, finished: datetime) ->
             **_everything(listing),
             "sample": listing.source == "sample",
             "source": listing.source,
+            **({"dataset": listing.dataset} if listing.dataset else {}),
+            **({"source_limits": list(listing.remarks)} if listing.remarks else {}),
             "started": started.isoformat(),
             "through": str(listing.through),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from winnow_dagster.core.badge import PYTHONS, UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
@@ -120,6 +120,8 @@ def format_page(
         files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
+        remarks=site.remarks_of(state.source),
+        from_others=[(_span(w)[0], w.counts.source) for w in state.windows if w.counts and w.counts.source],
         along=along.where if along else "",
         honest_ci=along.honest_ci if along else "",
         query=_query(state, headline, along) if headline and along else "",
@@ -152,6 +154,7 @@ def _row(day: Day) -> str:
     notes = [UNKNOWN if day.provisional is None else READINGS[day.provisional]]
     notes += ["requests"] if day.definition is Definition.REQUESTS else []
     notes += ["rows lost"] if day.is_short else []
+    notes += [escape(f"from {day.source}")] if day.source else []
     return f'<tr><th scope="row">{day.date}</th>{cells}<td>{", ".join(notes)}</td></tr>\n'
 
 

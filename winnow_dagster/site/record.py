@@ -102,6 +102,7 @@ def format_counts(counts: WindowCounts) -> dict[str, object]:
         **{dimension.part: counts.by(dimension) for dimension in DIMENSIONS},
         "unlisted_installers": None if counts.unlisted is None else dict(counts.unlisted),
         **({"short_days": [str(day) for day in counts.short_days]} if counts.short_days else {}),
+        **({"source": counts.source} if counts.source else {}),
     }
 
 
@@ -120,6 +121,7 @@ def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
         numbers=_parse_numbers(fields),
         unlisted=fields.get("unlisted_installers"),
         short_days=tuple(map(date.fromisoformat, fields.get("short_days", ()))),
+        source=fields.get("source", ""),
     )
     if not isinstance(counts.numbers["honest"], int):
         raise TypeError("a record has honest counts")

@@ -32,6 +32,13 @@ class SiteConfig:
     breakdowns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The open dimensions by which the config breaks down packages, keyed as `styles`."""
 
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Sentences on the limits of a source, by kind of source. Some kinds have none."""
+
+    def remarks_of(self, source: str) -> Sequence[str]:
+        """Return sentences on the limits of a source."""
+        return self.remarks.get(source, ())
+
     def dataset_of(self, source: str) -> str:
         """Return the name of a source's public dataset; empty without one."""
         return self.reader_queries[source].dataset if source in self.reader_queries else ""

@@ -94,6 +94,11 @@ class SourceSettings:
         return ""
 
     @property
+    def is_public(self) -> bool:
+        """Whether what the kind says of a public dataset holds for this source."""
+        return True
+
+    @property
     def counted_rows(self) -> str:
         """What the source's number of rows of a day counts, in words."""
         return ALL_ROWS

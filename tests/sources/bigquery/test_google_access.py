@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import google.auth.iam
 import google.oauth2.credentials
@@ -20,9 +23,11 @@ import pytest
 from dagster_gcp.bigquery.utils import setup_gcp_creds
 
 from tests import google_answers as answers
+from tests.bucket_service import bucket_service, gcs_emulator
 from tests.fake_bigquery import Answer, Service, encoded, fake
 from tests.sources.bigquery.conftest import RETRY, ROW, ask, downloads
 from winnow_dagster import google_access
+from winnow_dagster.files import gcs
 from winnow_dagster.sources.bigquery import client as bigquery_client
 from winnow_dagster.sources.bigquery import errors as bigquery_errors
 from winnow_dagster.sources.bigquery.jobs import RetryPolicy
@@ -191,6 +196,86 @@ def test_a_missing_subject_token_is_named(make_source: Make, service: Service) -
     Path("subject").unlink()
     with pytest.raises(SourceError, match=r"File 'subject' was not found\)\. Check `credential_source`"):
         list(make_source(write(key)).read([ask()]))
+
+
+class IdTokens(http.server.BaseHTTPRequestHandler):
+    """What gives a job of GitHub Actions its identity, if the job may have one."""
+
+    def do_GET(self) -> None:
+        may = self.headers["Authorization"] == "Bearer of-this-job" and "audience=//iam" in unquote(self.path)
+        self.send_response(200 if may else 401)
+        self.end_headers()
+        self.wfile.write(b'{"count": 1, "value": "a token of GitHub"}' if may else b"no")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        pass
+
+
+@pytest.fixture
+def github(service: Service) -> Iterator[dict[str, Any]]:
+    """The credential file that google-github-actions/auth writes for a service account."""
+    audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/github/providers/q"
+    robot = "serviceAccounts/robot@x.iam.gserviceaccount.com:generateAccessToken"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), IdTokens) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/token?api-version=2.0&audience={quote(audience)}"
+        yield {
+            "type": "external_account",
+            "audience": audience,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": f"{service.url}/token",
+            "credential_source": {
+                "url": url,
+                "headers": {"Authorization": "Bearer of-this-job"},
+                "format": {"type": "json", "subject_token_field_name": "value"},
+            },
+            "service_account_impersonation_url": f"{service.url}/token?/v1/projects/-/{robot}",
+        }
+        server.shutdown()
+
+
+@pytest.mark.parametrize("way", ["file", "path in the environment", "key in the environment"])
+def test_the_identity_of_a_job_of_github_actions_reads_in_each_way(
+    make_source: Make, service: Service, github: dict[str, Any], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    path = write(github)
+    if way != "file":
+        given = str(path) if way == "path in the environment" else encoded(github)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS" if given == str(path) else "GCP_CREDENTIALS", given)
+    service.script("token", Answer(), TOKEN)
+    assert downloads(list(make_source(path if way == "file" else None).read([ask()]))) == 7
+    assert service.operations()[:2] == ["token", "token"]
+
+
+def test_the_identity_of_a_job_of_github_actions_opens_a_bucket(
+    service: Service, github: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The client scopes a copy of the credentials, which asks for a token of its own.
+    service.script("token", *[TOKEN] * 4)
+    with gcs_emulator() as emulator, bucket_service(emulator) as buckets:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", buckets.url)
+        monkeypatch.setattr(gcs, "EMULATOR_VARIABLE", "NOT_AN_EMULATOR")
+        store = gcs.GcsStore("data-bucket", write(github))
+        store.write("a", b"content", None)
+        assert store.read("a") == b"content"
+    assert set(service.operations()) == {"token"}
+
+
+def test_an_identity_that_may_not_act_as_the_service_account_is_told_which_role_it_lacks(
+    make_source: Make, service: Service, github: dict[str, Any]
+) -> None:
+    service.script("token", Answer(), answers.bare(403, answers.NO_TOKEN_CREATOR, "IAM_PERMISSION_DENIED"))
+    with pytest.raises(SourceError, match=r"iam\.serviceAccounts\.getAccessToken.* Workload Identity User") as caught:
+        list(make_source(write(github)).read([ask()]))
+    assert "a token of GitHub" not in str(caught.value)
+
+
+def test_a_job_without_an_identity_is_told_so_once(make_source: Make, service: Service, github: dict[str, Any]) -> None:
+    github["credential_source"]["headers"]["Authorization"] = "Bearer of-another-job"
+    with pytest.raises(SourceError, match=r"subject token\b.* Check `credential_source`") as caught:
+        list(make_source(write(github)).read([ask()]))
+    assert "of-another-job" not in str(caught.value)
+    assert service.operations() == []
 
 
 def test_a_login_without_a_project_uses_its_quota_project(

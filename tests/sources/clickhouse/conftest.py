@@ -25,6 +25,14 @@ CONTROL_ROWS = 200
 Make = Callable[..., ClickHouseSource]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the engine."""
+    for item in items:
+        if "chdb_engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.chdb)
+
+
 @pytest.fixture(scope="session")
 def chdb_engine() -> Iterator[Engine]:
     pytest.importorskip("chdb", reason="the extra test-clickhouse is not installed")

@@ -19,6 +19,7 @@ from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, Failure, Reading, Req
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
+from winnow_dagster.sources.parquet import source
 from winnow_dagster.sources.parquet.source import ParquetSource, read_all
 
 if TYPE_CHECKING:
@@ -238,6 +239,28 @@ def test_days_that_fail_have_no_breakdown(tmp_path: Path) -> None:
     assert reading.requests == [ask("a", "cpu")]
     assert set(reading.breakdowns["date"]) == {DAY}
     assert [failure.request.days() for failure in failures] == [[NEXT], [last]]
+
+
+def test_many_rows_are_broken_down_in_batches_of_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [DAY + timedelta(days=n) for n in range(5)]
+    write(tmp_path / "1.parquet", [download(day, "a", cpu="arm64") for day in days for _ in range(2)])
+    write(tmp_path / "2.parquet", [download(days[1], "a", cpu="x86_64")])
+    requests = [ask("a", "cpu", last=days[4]), ask("b", "cpu", first=days[1], last=days[1])]
+    whole = read_one(tmp_path, *requests)
+    monkeypatch.setattr(source, "MAX_ROWS_AT_ONCE", 4)
+    readings, failures = read(tmp_path, *requests)
+    assert failures == []
+    assert [reading.requests for reading in readings] == [
+        [ask("a", "cpu", first=days[0], last=days[0])],
+        [ask("a", "cpu", first=days[1], last=days[1]), ask("b", "cpu", first=days[1], last=days[1])],
+        [ask("a", "cpu", first=days[2], last=days[3])],
+        [ask("a", "cpu", first=days[4], last=days[4])],
+    ]
+    for name in ("counts", "breakdowns"):
+        parts = pl.concat(getattr(reading, name) for reading in readings)
+        expected = getattr(whole, name)
+        assert parts.sort(parts.columns).equals(expected.sort(expected.columns))
+    assert len(read(tmp_path, ask("a", last=days[4]))[0]) == 1, "without a breakdown, all days fit at once"
 
 
 def test_after_a_crash_every_column_that_a_request_may_name_is_tried(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import date
 
+MAX_ROWS_AT_ONCE = 500_000
+"""The maximum number of rows to break down at once. One day may have more."""
+
 logger = logging.getLogger(__name__)
 
 _READ = "import sys; from winnow_dagster.sources.parquet.source import read_all; read_all(sys.argv[1])"
@@ -62,26 +65,29 @@ class ParquetSource:
         self._warned: set[str] = set()
 
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
-        """Answer all requests in one pass over the files. Raises SourceError, which names file and column."""
+        """Answer all requests, in one pass over the days. Raises SourceError, which names file and column."""
         if not requests:
             return
-        wanted = {day for request in requests for day in request.days()}
+        wanted = _days_of(requests)
         with self._reading():
             surveys = self._survey()
             self._warn_of_early_end(surveys, wanted)
             failed = self._find_problems(surveys, wanted)
             present = {day for survey in surveys for day in survey.spans} & wanted
             unknown = self._find_unknown(surveys, requests)
-            asked = list(_split(requests, present - failed.keys(), unknown))
-            counted, damaged = _count(surveys, asked)
-        failed |= damaged
+        asked = list(_split(requests, present - failed.keys(), unknown))
+        for days in _batches(surveys, asked):
+            with self._reading():
+                counted, damaged = _count(surveys, list(_split(asked, days)))
+            failed |= damaged
+            parts = list(_split(asked, days - damaged.keys()))
+            if parts:
+                counts, unnamed, breakdowns = (
+                    frame.filter(~pl.col("date").is_in(sorted(damaged))) for frame in counted
+                )
+                yield Reading(parts, counts, unnamed=unnamed, breakdowns=breakdowns)
         missing = f"{self} has no row of that day. Add the file that does"
         failed |= dict.fromkeys(wanted - present - failed.keys(), missing)
-        parts = list(_split(asked, wanted - failed.keys()))
-        if parts:
-            is_answered = ~pl.col("date").is_in(sorted(failed))
-            counts, unnamed, breakdowns = (frame.filter(is_answered) for frame in counted)
-            yield Reading(parts, counts, unnamed=unnamed, breakdowns=breakdowns)
         for request in requests:
             for reason in dict.fromkeys(failed.values()):
                 for part in _split([request], {day for day, why in failed.items() if why == reason}):
@@ -171,8 +177,7 @@ class ParquetSource:
         """Return the open dimensions that some file of a wanted day does not have, by day. Warn of each once."""
         unknown: dict[date, set[str]] = {}
         for name in in_order(name for request in requests for name in request.dimensions):
-            ranges = {(request.first, request.last) for request in requests if name in request.dimensions}
-            wanted = {day for first, last in ranges for day in days_between(first, last)}
+            wanted = _days_of(request for request in requests if name in request.dimensions)
             for survey in surveys:
                 days = survey.spans.keys() & wanted
                 if days and (reason := why_unknown(survey, name)):
@@ -206,7 +211,7 @@ def read_all(file: str) -> None:
 
 def _count(surveys: Sequence[Survey], requests: Sequence[Request]) -> tuple[Counted, dict[date, str]]:
     """Count all files. Return the counts, and the days of damaged files with the reason."""
-    days = {day for first, last in {(r.first, r.last) for r in requests} for day in days_between(first, last)}
+    days = _days_of(requests)
     counted: list[Counted] = []
     failed: dict[date, str] = {}
     for survey in surveys:
@@ -216,6 +221,26 @@ def _count(surveys: Sequence[Survey], requests: Sequence[Request]) -> tuple[Coun
             except UnusableFileError as error:
                 failed |= dict.fromkeys(survey.spans.keys() & days, f"{survey.file}: {error}")
     return add_up(counted), failed
+
+
+def _days_of(requests: Iterable[Request]) -> set[date]:
+    return {day for first, last in {(r.first, r.last) for r in requests} for day in days_between(first, last)}
+
+
+def _batches(surveys: Sequence[Survey], requests: Sequence[Request]) -> Iterator[set[date]]:
+    """Yield the days of requests in batches, oldest first: the breakdowns of all at once may not fit in memory."""
+    is_large = any(request.dimensions for request in requests)
+    batch: set[date] = set()
+    rows = 0
+    for day in sorted(_days_of(requests)):
+        more = sum(survey.spans[day].rows for survey in surveys if day in survey.spans)
+        if is_large and batch and rows + more > MAX_ROWS_AT_ONCE:
+            yield batch
+            batch, rows = set(), 0
+        batch.add(day)
+        rows += more
+    if batch:
+        yield batch
 
 
 def _split(
