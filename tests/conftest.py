@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
+from tests.clickhouse_service import Engine, engine
 from tests.rows import to_frame
 from winnow_dagster.config.settings import PackageSettings, Settings
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
@@ -181,6 +182,22 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in OF_THE_USER:
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need ClickHouse's engine."""
+    for item in items:
+        if "chdb_engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.chdb)
+
+
+@pytest.fixture(scope="session")
+def chdb_engine() -> Iterator[Engine]:
+    """ClickHouse's engine, of which a process has one session only."""
+    pytest.importorskip("chdb", reason="the extra test-clickhouse is not installed")
+    with engine() as found:
+        yield found
 
 
 @pytest.fixture

@@ -221,3 +221,17 @@ def test_before_the_first_collect_the_error_says_to_collect(tmp_path: Path) -> N
     done = subprocess.run(SERVE, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "nothing is published yet. Run `winnow collect` first" in done.stderr
+
+
+def test_open_opens_the_page_in_the_browser_once_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "index.html").write_text("the page")
+    os.mkfifo(tmp_path / "opened")
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\nprintf %s \"$1\" > '{tmp_path}/opened'\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with serving(tmp_path, [*SERVE, "--host", "0.0.0.0", "--open"]) as (_, port):
+        url = (tmp_path / "opened").read_text()
+        assert url == f"http://127.0.0.1:{port}/"
+        assert httpx.get(url).text == "the page"

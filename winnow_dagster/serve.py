@@ -9,6 +9,9 @@ import mimetypes
 import os
 import resource
 import socket
+import threading
+import time
+import webbrowser
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +55,9 @@ HEADER_SECONDS = 10
 
 STOP_SECONDS = 2
 """How long granian waits for unfinished responses when it is stopped."""
+
+START_SECONDS, POLL_SECONDS = 30, 0.05
+"""How long to wait for the server before Winnow opens no browser, and how often it tries to connect."""
 
 MAX_BUFFER = 64 * 1024
 """The size of granian's buffer for a connection. granian refuses longer headers."""
@@ -105,8 +111,11 @@ def make_app(folder: Path) -> Starlette:
     return Starlette(routes=[Mount("/", PublishedFiles(directory=folder, html=True))])
 
 
-def run(folder: Path, host: str, port: int) -> None:
-    """Serve `folder` until interrupted. Raises OSError if it cannot listen at that address."""
+def run(folder: Path, host: str, port: int, *, opens_browser: bool = False) -> None:
+    """Serve `folder` until interrupted, and open it in the user's browser if asked to.
+
+    Raises OSError if it cannot listen at that address.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # granian takes no host names, does not report the port that it chose, and shares a port with other listeners.
     with socket.create_server((host, port), family=family) as free:
@@ -126,7 +135,28 @@ def run(folder: Path, host: str, port: int) -> None:
     )
     shown = f"[{host}]" if ":" in host else host
     server.on_startup(lambda: print(f"Badges at http://{shown}:{port}/ (stop with Ctrl-C)", flush=True))  # noqa: T201
+    if opens_browser:
+        # Nothing answers at 0.0.0.0 and ::, which stand for all addresses.
+        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - listens nowhere
+        server.on_startup(lambda: _open_browser(reachable, port))
     server.serve(target_loader=partial(make_app, folder), wrap_loader=False)
+
+
+def _open_browser(host: str, port: int) -> None:
+    """Open the page in the user's browser once the server accepts connections. granian does not report when."""
+
+    def wait_and_open() -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            try:
+                socket.create_connection((host, port), timeout=1).close()
+            except OSError:
+                time.sleep(POLL_SECONDS)
+            else:
+                webbrowser.open(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+                return
+
+    threading.Thread(target=wait_and_open, daemon=True).start()
 
 
 def max_connections() -> int:

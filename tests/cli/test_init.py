@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import winnow
 from tests.cli.terminal import on_terminal
 from winnow_dagster.config.loading import load_settings
+from winnow_dagster.github_pages import WORKFLOW_PATH, read_workflow
 from winnow_dagster.sources.kinds import KIND_OF_NEW_CONFIGS, KINDS
 
 OPTIONS = {"parquet": ["--path", "rows/*.parquet"], "bigquery": ["--credential-file", "key.json"]}
@@ -95,3 +96,27 @@ def test_it_asks_on_a_terminal_and_asks_again_after_a_wrong_answer() -> None:
     settings = load_settings()
     assert (list(map(str, settings.windows)), settings.source.kind) == (["httpx", "flask"], "sample")
     assert settings.base_url == "https://badges.example.com"
+
+
+def test_github_pages_writes_the_workflow_too() -> None:
+    done = winnow("init", "httpx", "--github-pages")
+    assert done.exit_code == 0
+    assert Path(WORKFLOW_PATH).read_text() == read_workflow()
+    assert "Settings, Pages, Source: GitHub Actions" in done.stdout
+    assert load_settings().source.kind == KIND_OF_NEW_CONFIGS
+
+
+def test_github_pages_adds_the_workflow_to_an_existing_config() -> None:
+    Path("winnow.yaml").write_text("mine")
+    assert winnow("init", "--github-pages").exit_code == 0
+    assert (Path("winnow.yaml").read_text(), Path(WORKFLOW_PATH).read_text()) == ("mine", read_workflow())
+
+
+def test_an_existing_workflow_stays_and_no_config_is_written() -> None:
+    Path(WORKFLOW_PATH).parent.mkdir(parents=True)
+    Path(WORKFLOW_PATH).write_text("mine")
+    done = winnow("init", "httpx", "--github-pages")
+    assert done.exit_code == 2
+    assert f"{WORKFLOW_PATH}: is there already, and stays as it is" in done.stderr
+    assert Path(WORKFLOW_PATH).read_text() == "mine"
+    assert not Path("winnow.yaml").exists()

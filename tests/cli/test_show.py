@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.cli.conftest import winnow
 from tests.cli.terminal import COLUMNS, on_terminal
+from tests.clickhouse_service import Engine, serve
+from tests.clickhouse_service import Service as ClickHouse
 from tests.fake_bigquery import Service
 from tests.rows import row, to_frame
 from winnow_dagster.config.loading import load_settings
 from winnow_dagster.core.categories import winnow as categorise
 from winnow_dagster.core.coverage import Coverage, ReadingFacts
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.sources.clickhouse.kind import CLICKHOUSE
+from winnow_dagster.sources.clickhouse.source import ClickHouseSource
+from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.rows import Row
+    from winnow_dagster.sources.interface import Kind
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+
+
+@pytest.fixture
+def clickpy(chdb_engine: Engine) -> Iterator[ClickHouse]:
+    """A server whose copy is loaded up to today, which is not complete."""
+    chdb_engine.create()
+    chdb_engine.insert([YESTERDAY - timedelta(days=back) for back in range(-1, 20)], "twine", 200)
+    with serve(chdb_engine) as service:
+        yield service
 
 
 def configure(*packages: str, days: int = 3, kind: str = "parquet", **more: object) -> None:
@@ -202,3 +218,23 @@ def test_on_a_terminal_of_80_columns_no_line_is_longer() -> None:
     assert code == 0
     assert "▇" in shown
     assert all(len(line) <= COLUMNS for line in shown.splitlines())
+
+
+def test_in_an_empty_folder_a_name_is_asked_of_clickpy(
+    clickpy: ClickHouse, chdb_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"host": "127.0.0.1", "port": clickpy.port, "secure": False}
+    # Only the address differs from the public server's.
+    kind = replace(CLICKHOUSE, open=lambda settings, _: ClickHouseSource(replace(settings, **here)))
+    monkeypatch.setitem(cast("dict[str, Kind]", KINDS), CLICKHOUSE.name, kind)
+    days = [YESTERDAY - timedelta(days=back) for back in range(14)]
+    chdb_engine.insert(days[:7], "httpx", 3, python_minor="3.12")
+    chdb_engine.insert(days[7:], "httpx", 2, python_minor="3.11")
+    done = winnow("show", "httpx", "--days", "7", "--by", "python")
+    assert done.stderr.startswith("httpx: not in the config. Asking clickhouse pypi.pypi at sql-clickhouse.clickhouse")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("httpx: 21 installs in 7 days\n")
+    assert "+50.0 % against 14 from" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines() if line.startswith("  3.12")] == [["3.12", "21", "100%"]]
+    assert "The numbers come from ClickPy's copy of PyPI's log" in done.stdout
+    assert list(Path().iterdir()) == []

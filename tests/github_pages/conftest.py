@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from winnow_dagster.config.loading import load_settings
+from winnow_dagster.github_pages.state import State
+
 CONFIG = """\
-service:
-  base_url: https://someone.github.io/badges
 source:
   kind: sample
 packages:
@@ -20,6 +21,8 @@ packages:
     window_days: 2
 """
 BRANCH = "winnow-state"
+BYTES = bytes(range(256)) + b"\r\n\n\r"
+"""What a conversion of line ends would change."""
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -77,3 +80,25 @@ def remote(tmp_path: Path) -> Remote:
     found.checkout.parent.mkdir()
     found.push({"winnow.yaml": CONFIG, ".gitattributes": "* text eol=crlf\n*.parquet filter=lfs\n"})
     return found
+
+
+def state_in(checkout: Path, branch: str = BRANCH) -> State:
+    return State(load_settings(checkout / "winnow.yaml"), branch)
+
+
+def fill(checkout: Path, day: str = "2026-11-20") -> None:
+    """Write files as a collect leaves them."""
+    for name in (
+        f"data/sample/raw_downloads/{day}.parquet",
+        f"data/sample-0123abcd/honest_downloads/{day}.parquet",
+        "data/sample/source_rows.json",
+        "data/sample/answers/000001-3f9c2a.parquet",
+        "data/sites/50ebd89095e2b8f5.json",
+        "data/ledger.jsonl",
+        "data/alerts.json",
+        "public/_health.json",
+        "public/sample-oat/downloads-30d-non-ci.svg",
+    ):
+        path = checkout / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(BYTES + day.encode())

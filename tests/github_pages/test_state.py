@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import subprocess
 import threading
-from base64 import b64decode
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
 
-from tests.github_pages.conftest import BRANCH, CONFIG, Remote, git
-from winnow_dagster.config.loading import load_settings
+from tests.github_pages.conftest import BRANCH, CONFIG, Remote, fill, git, state_in
 from winnow_dagster.github_pages import state as state_module
 from winnow_dagster.github_pages.__main__ import main
 from winnow_dagster.github_pages.git import GitError, Repository
-from winnow_dagster.github_pages.state import State, StateError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-BYTES = bytes(range(256)) + b"\r\n\n\r"
-"""What a conversion of line ends would change."""
-
-
-def state_in(checkout: Path, branch: str = BRANCH) -> State:
-    return State(load_settings(checkout / "winnow.yaml"), branch)
-
-
-def fill(checkout: Path, day: str = "2026-11-20") -> None:
-    """Write files as a collect leaves them."""
-    for name in (
-        f"data/sample/raw_downloads/{day}.parquet",
-        f"data/sample-0123abcd/honest_downloads/{day}.parquet",
-        "data/sample/source_rows.json",
-        "data/sample/answers/000001-3f9c2a.parquet",
-        "data/sites/50ebd89095e2b8f5.json",
-        "data/ledger.jsonl",
-        "data/alerts.json",
-        "public/_health.json",
-        "public/sample-oat/downloads-30d-non-ci.svg",
-    ):
-        path = checkout / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(BYTES + day.encode())
+from winnow_dagster.github_pages.state import StateError
 
 
 def contents(checkout: Path) -> dict[str, bytes]:
@@ -300,7 +268,7 @@ def test_the_commands_say_what_they_did_and_name_the_folder_of_the_site(
     [
         (None, "winnow: there is no winnow.yaml in this folder. `winnow init` writes one"),
         ("packages: []", "winnow: "),
-        (CONFIG.replace("service:", "service:\n  data_dir: gs://bucket/data"), "winnow: service.data_dir: gs://bucket"),
+        (f"service: {{data_dir: gs://bucket/data}}\n{CONFIG}", "winnow: service.data_dir: gs://bucket"),
     ],
     ids=["none", "invalid", "bucket"],
 )
@@ -317,97 +285,48 @@ def test_a_config_that_has_no_folders_to_restore_is_refused(
     assert refused.stderr.startswith(problem)
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Git's own HTTP server for the repositories in a folder. It wants the user and password of a token."""
+class Pages(http.server.BaseHTTPRequestHandler):
+    """A site that answers with `answer`: a status and a page."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Backend)
-        self.folder = folder
-        self.logins: set[str] = set()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+    answer: ClassVar[tuple[int, bytes]]
 
-
-class Backend(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        server = self.server
-        assert isinstance(server, Server)
-        given = self.headers.get("Authorization", "")
-        if not given.startswith("Basic "):
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.end_headers()
-            return
-        server.logins.add(b64decode(given.removeprefix("Basic ")).decode())
-        path, _, query = self.path.partition("?")
-        variables = {
-            "GIT_PROJECT_ROOT": str(server.folder), "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": "someone",
-            "REQUEST_METHOD": self.command, "PATH_INFO": path, "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-        }  # fmt: skip
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        done = subprocess.run(
-            ["git", "http-backend"], input=body, capture_output=True, check=True, env={**os.environ, **variables}
-        )
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-        self.send_response(int(headers.pop("Status", "200").split()[0]))
-        for name, value in headers.items():
-            self.send_header(name, value)
+        assert self.path == "/badges/"
+        self.send_response(self.answer[0])
+        self.send_header("Location", "https://login.example.com")
         self.end_headers()
-        self.wfile.write(content)
-
-    def do_POST(self) -> None:
-        self.do_GET()
+        self.wfile.write(self.answer[1])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         pass
 
 
-@pytest.fixture
-def server(remote: Remote) -> Iterator[Server]:
-    with Server(remote.origin.parent.parent) as found:
-        threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield found
-        found.shutdown()
-
-
-def test_the_token_opens_a_private_repository(remote: Remote, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITHUB_TOKEN", "ghs_made-up")
-    monkeypatch.setenv("GITHUB_SERVER_URL", server.url)
-    for day in ("2026-11-20", "2026-11-21"):
-        checkout = remote.check_out()
-        git(checkout, "remote", "set-url", "origin", f"{server.url}/someone/badges")
-        state_in(checkout).restore()
-        fill(checkout, day)
-        assert state_in(checkout).save() == remote.tip() != ""
-    assert server.logins == {"x-access-token:ghs_made-up"}
-    assert git(remote.origin, "rev-list", "--count", BRANCH) == "1"
-    assert "data/sample/raw_downloads/2026-11-20.parquet" in remote.files()
-
-
-def test_the_token_goes_to_the_server_of_the_environment_only(
-    remote: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("answer", "is_refused"),
+    [
+        ((200, b"<h1>The documentation of my project</h1>"), True),
+        ((200, b"<link rel=stylesheet href=_static/winnow.css>"), False),
+        ((404, b"There is no GitHub Pages site here."), False),
+        ((302, b"Log in"), False),
+        (None, False),
+    ],
+    ids=["another site", "Winnow's site", "no site", "a login", "no server"],
+)
+def test_the_first_run_refuses_to_replace_a_site_that_winnow_did_not_make(
+    remote: Remote, answer: tuple[int, bytes] | None, *, is_refused: bool
 ) -> None:
-    checkout = remote.check_out()
-    git(checkout, "remote", "set-url", "origin", f"{server.url}/someone/badges")
-    monkeypatch.setenv("GITHUB_TOKEN", "ghs_made-up")
-    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.example.com")
-    with pytest.raises(GitError, match="could not read Username"):
-        state_in(checkout).restore()
-    assert server.logins == set()
-
-
-def test_a_refusal_does_not_quote_the_token(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkout = remote.check_out()
-    monkeypatch.setenv("GITHUB_TOKEN", "ghs_made-up")
-    monkeypatch.setenv("GITHUB_SERVER_URL", "https://127.0.0.1:1")
-    git(checkout, "remote", "set-url", "origin", "https://127.0.0.1:1/someone/badges")
-    with pytest.raises(GitError) as caught:
-        state_in(checkout).restore()
-    assert "ghs_made-up" not in str(caught.value)
-    found = subprocess.run(
-        ["grep", "-rl", "ghs_made-up", str(checkout)], check=False, capture_output=True, env=dict(os.environ)
-    )
-    assert found.stdout == b""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Pages,), {"answer": answer})) as site:
+        url = f"http://127.0.0.1:{site.server_address[1]}/badges"
+        if answer:
+            threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        else:
+            site.server_close()
+        remote.push({"winnow.yaml": f"service: {{base_url: '{url}'}}\n{CONFIG}"})
+        checkout = remote.check_out()
+        if is_refused:
+            with pytest.raises(StateError, match=f"service.base_url: {url} has a page that Winnow did not make"):
+                state_in(checkout).restore()
+        else:
+            assert state_in(checkout).restore() == ""
+        if answer:
+            site.shutdown()

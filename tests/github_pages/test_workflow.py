@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import ensurepip
 import json
 import re
 import shutil
 import sys
-import venv
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,13 +199,9 @@ def test_with_pip_and_winnow_themselves_two_days_lead_to_a_badge(remote: Remote,
     first = date(2026, 9, 14)
     config = "source: {kind: parquet, path: exports}\npackages:\n  - {name: demo, window_days: [1, 2]}\n"
     runner = Runner.of(read_workflow(), remote, tmp_path / "runner")
-    # A Python with pip, which finds what the tests have installed.
-    environment = tmp_path / "python"
-    venv.create(environment, with_pip=True, symlinks=True)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    lines = [f"import site; site.addsitedir({path!r})" for path in sys.path if path.endswith("site-packages")]
-    (packages / "tests.pth").write_text("\n".join(lines))
-    runner.command("python", f'#!/bin/sh\nexec "{environment}/bin/python" "$@"\n')
+    # An environment that uv made has no pip; Python brings one along.
+    pip = "" if find_spec("pip") else next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"))
+    runner.command("python", f'#!/bin/sh\nPYTHONPATH="{pip}" exec "{sys.executable}" "$@"\n')
     for number in range(2):
         day = first + number * ONE_DAY
         rows = [download(day, "demo")] * (number + 3)

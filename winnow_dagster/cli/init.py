@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,11 @@ from winnow_dagster.config.loading import CONFIG_NAME, ConfigError, parse_settin
 from winnow_dagster.config.starter import Starter
 from winnow_dagster.core.names import Selector
 from winnow_dagster.fields import MAX_WINDOW_DAYS
+from winnow_dagster.github_pages import WORKFLOW_PATH, read_workflow
 from winnow_dagster.sources.kinds import KIND_OF_NEW_CONFIGS, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-WORKFLOW_PATH = ".github/workflows/winnow.yml"
-"""Where GitHub looks for a workflow."""
 
 
 @click.command("init")
@@ -59,7 +56,7 @@ def init_command(  # noqa: PLR0913, PLR0917 - an option each
     """
     if github_pages and config_path.exists() and not packages:
         # The workflow is for the config that is there.
-        _write({config_path.parent / WORKFLOW_PATH: _read_workflow()})
+        _write({config_path.parent / WORKFLOW_PATH: read_workflow()})
         _say_next(config_path, is_new=False, github_pages=True)
         return
     _refuse_existing(config_path)
@@ -78,13 +75,9 @@ def init_command(  # noqa: PLR0913, PLR0917 - an option each
         raise Failure(str(error), UNUSABLE) from None
     files = {config_path: text}
     if github_pages:
-        files[config_path.parent / WORKFLOW_PATH] = _read_workflow()
+        files[config_path.parent / WORKFLOW_PATH] = read_workflow()
     _write(files)
     _say_next(config_path, is_new=True, github_pages=github_pages)
-
-
-def _read_workflow() -> str:
-    return (resources.files("winnow_dagster") / "github_pages" / "winnow.yml").read_text(encoding="utf-8")
 
 
 def _valid(packages: Sequence[str]) -> list[str]:
@@ -114,8 +107,8 @@ def _ask_for_packages() -> list[str]:
 
 def _ask_for_kind() -> str:
     click.echo("Where the numbers come from:")
-    for name, kind in KINDS.items():
-        click.echo(f"  {name:<12}{kind.summary}")
+    for kind in sorted(KINDS.values(), key=lambda kind: kind.name != KIND_OF_NEW_CONFIGS):
+        click.echo(f"  {kind.name:<12}{kind.summary}")
     choice = click.Choice(sorted(KINDS))
     chosen: str = click.prompt("Source", default=KIND_OF_NEW_CONFIGS, type=choice, show_choices=False)
     return chosen
@@ -166,6 +159,7 @@ def _say_next(config_path: Path, *, is_new: bool, github_pages: bool) -> None:
         steps += [
             (f"git add {config_path} {config_path.parent / WORKFLOW_PATH}", "then commit and push"),
             ("Settings, Pages, Source: GitHub Actions", "in your repository, on GitHub"),
+            ("gh variable set WINNOW_REQUIREMENT", "see deploy/github-pages/"),
         ]
     width = max(len(command) for command, _ in steps)
     for command, why in steps:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 65535),
     help="0 takes a free port.",
 )
-def serve_command(config_path: Path | None, host: str, port: int) -> None:
+@click.option("--open", "opens_browser", is_flag=True, help="Open the page in your browser.")
+def serve_command(config_path: Path | None, host: str, port: int, *, opens_browser: bool) -> None:
     """Serve the published directory to try it out. Only this machine can reach it, unless you set --host.
 
     Ctrl-C stops it with exit code 0. In production let a web server such as Caddy serve the directory: see deploy/.
@@ -40,7 +41,7 @@ def serve_command(config_path: Path | None, host: str, port: int) -> None:
     if not folder.is_dir():
         raise Failure(f"{folder}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:
-        run(folder, host, port)
+        run(folder, host, port, opens_browser=opens_browser)
     except OSError as error:
         # The text in brackets repeats the address.
         why = str(error.strerror).partition(" (")[0]

@@ -39,8 +39,8 @@ class Starter:
 
     def _lines(self) -> Iterator[str]:
         kind = KINDS[self.kind]
-        # Parquet files may be old. Every other source would only do more work for older days.
-        is_old = "path" in kind.section.required
+        # Files may be old. A service would only do more work for days by PyPI's former definition.
+        first_day = CI_KNOWN_SINCE if "path" in kind.section.required else kind.first_day or LAST_MIXED_DAY + ONE_DAY
         yield "# What Winnow counts and publishes. `winnow check` validates this file; README.md describes every key."
         yield "service:"
         yield _line("  output_dir: public", "a web server serves this folder")
@@ -53,9 +53,7 @@ class Starter:
         for key, value in (self.source_keys or {}).items():
             yield f"  {key}: {_scalar(value)}"
         yield ""
-        yield _line(
-            f"start_date: {CI_KNOWN_SINCE if is_old else LAST_MIXED_DAY + ONE_DAY}", "Winnow reads no earlier day"
-        )
+        yield _line(f"start_date: {first_day}", "Winnow reads no earlier day")
         yield ""
         yield _line("defaults:", "for each package without its own")
         yield _line(

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import requests
+
 from winnow_dagster.config.settings import CONFIG_NAME, IDS_FOLDER
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.github_pages.git import GitError, Repository, run_git
+from winnow_dagster.publishing.ownership import is_own_page
 from winnow_dagster.sources.kinds import KINDS
 from winnow_dagster.store.sent_alerts import FILE_NAME as ALERTS_NAME
 
@@ -42,6 +45,7 @@ NO_JEKYLL = ".nojekyll"
 KEPT = re.compile(rf"ledger\.jsonl|{re.escape(ALERTS_NAME)}|{IDS_FOLDER}|({'|'.join(KINDS)})(-[0-9a-f]{{8}})?")
 """The names in `data_dir` that are part of the state. A name that is not listed here stays on the runner."""
 
+TIMEOUT_SECONDS = 10
 ATTEMPTS = 3
 PAUSE_SECONDS = 10
 
@@ -73,6 +77,8 @@ class State:
                 folder.mkdir(parents=True, exist_ok=True)
                 if repository.run("ls-tree", tip, name):
                     repository.read_tree(f"{tip}:{name}", folder)
+        else:
+            self._refuse_site_of_others()
         # Last, because `save` relies on it.
         (repository.folder / LEASE_NAME).write_text(tip, encoding="utf-8")
         return tip
@@ -153,6 +159,22 @@ class State:
             raise StateError(refusal)
         if marker.get("format") != FORMAT:
             raise StateError(f"a newer Winnow wrote the branch {self.branch}. Install that one")
+
+    def _refuse_site_of_others(self) -> None:
+        """Raise StateError if the first deployment would replace a site that Winnow did not make."""
+        address = self.settings.base_url
+        if not address:
+            return
+        try:
+            found = requests.get(f"{address}/", timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        except requests.RequestException:
+            # Before the first deployment there need not be a server.
+            return
+        if found.ok and not found.is_redirect and not is_own_page(found.content):
+            raise StateError(
+                f"service.base_url: {address} has a page that Winnow did not make, and Winnow's site would replace it. "
+                "Give Winnow a repository of its own"
+            )
 
     def _local(self, key: str) -> Path:
         if self.settings.config_file is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import format_count, format_share
@@ -15,6 +16,7 @@ from winnow_dagster.output import Output
 from winnow_dagster.report.blocks import Block, Line, side_by_side
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.record import format_counts
+from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +51,15 @@ def print_numbers(found: Sequence[Found], *, in_full: bool) -> None:
         for line in (*blank, *_lines(each, marks), *_tables(each, in_full=in_full)):
             out.write(for_terminal(line) + "\n")
         blank = [""]
+    for remark in _remarks(found):
+        out.write("\n" + textwrap.fill(for_terminal(remark), WIDTH) + "\n")
     out.flush()
+
+
+def _remarks(found: Sequence[Found]) -> list[str]:
+    """Return what readers have to know of the sources of these numbers."""
+    kinds = dict.fromkeys(each.package.source for each in found)
+    return [remark for kind in kinds if kind in KINDS for remark in KINDS[kind].remarks]
 
 
 def _lines(found: Found, marks: str) -> Iterator[str]:
@@ -140,7 +150,7 @@ def _share(count: int | None, whole: int) -> str:
 
 def numbers_as_json(found: Sequence[Found]) -> dict[str, object]:
     """Return the numbers as JSON values."""
-    return {"packages": [_entry(each) for each in found]}
+    return {"packages": [_entry(each) for each in found], "remarks": _remarks(found)}
 
 
 def _entry(found: Found) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.clickhouse_service import Engine, Service, engine, serve
+from tests.clickhouse_service import Engine, Service, serve
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.clickhouse.client import WaitPolicy
@@ -23,21 +23,6 @@ LAST = DAYS[-1]
 CONTROL_ROWS = 200
 
 Make = Callable[..., ClickHouseSource]
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the engine."""
-    for item in items:
-        if "chdb_engine" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.chdb)
-
-
-@pytest.fixture(scope="session")
-def chdb_engine() -> Iterator[Engine]:
-    pytest.importorskip("chdb", reason="the extra test-clickhouse is not installed")
-    with engine() as found:
-        yield found
 
 
 @pytest.fixture

@@ -98,6 +98,9 @@ def test_a_table_without_a_column_ends_the_reading(service: Service, make_source
         list(make_source().read([ask()]))
 
 
-def test_a_server_that_cannot_be_reached_is_a_transient_error(make_source: Make) -> None:
+def test_a_server_that_cannot_be_reached_is_a_transient_error_without_a_traceback(
+    make_source: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(TransientError, match=r"Check source\.host, source\.port and the network"):
         list(make_source(port=1).read([ask()]))
+    assert not any(record.exc_info for record in caplog.records)

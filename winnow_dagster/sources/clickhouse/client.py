@@ -100,6 +100,8 @@ def connect(settings: ClickHouseSettings, policy: WaitPolicy) -> Iterator[Connec
 
 
 def _open(settings: ClickHouseSettings) -> Client:
+    # The client logs a traceback for each error that it also raises.
+    logging.getLogger(clickhouse_connect.__name__).setLevel(logging.CRITICAL)
     return clickhouse_connect.get_client(
         interface="https" if settings.secure else "http",
         host=settings.host,

@@ -44,12 +44,23 @@ def _password_problems(variable: str) -> Iterator[str]:
         yield f"source.password_env: the environment has no variable {variable}. Set it to the password"
 
 
+def _identify(settings: ClickHouseSettings, context: SourceContext) -> str:
+    del context
+    return f"user {settings.user}" + (", whom everybody may be" if settings.is_public else f" at {settings.host}")
+
+
+def _address(settings: ClickHouseSettings) -> str:
+    return f"{'https' if settings.secure else 'http'}://{settings.host}:{settings.port}"
+
+
 CLICKHOUSE = Kind(
     name=ClickHouseSettings.kind,
     section=ClickHouseSection,
     open=_open,
     summary="ClickPy's public copy of PyPI's log; free, without an account",
     problems=_find_problems,
+    identify=_identify,
+    address=_address,
     # One run at a time: many people share the public server.
     pool="winnow_clickhouse",
     open_dimensions=tuple(name for name in OPEN_DIMENSIONS if name in COLUMNS),
