@@ -20,7 +20,7 @@ from winnow_dagster.core.coverage import (
     Request,
     days_between,
 )
-from winnow_dagster.core.days import CountOptions, Days
+from winnow_dagster.core.days import CountOptions, Days, Package
 from winnow_dagster.core.names import Group, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages
 from winnow_dagster.core.window import Window
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.breakdowns import Breakdown
     from winnow_dagster.core.coverage import Reading
-    from winnow_dagster.core.days import Package
     from winnow_dagster.core.names import NormalizedName
     from winnow_dagster.defs.resources import Installation
     from winnow_dagster.sources.interface import Source
@@ -58,7 +57,7 @@ class Found:
 def find_stored(
     winnow: Installation, chosen: Mapping[Selector | Group, int], dimensions: Sequence[str] | None
 ) -> list[Found]:
-    """Return the numbers of packages, prefixes and groups from the store, each over a window of so many days.
+    """Return the stored or published numbers of packages, prefixes and groups, each over a window of so many days.
 
     `dimensions`: those to break down by; None means those that the config has.
     """
@@ -69,7 +68,7 @@ def find_stored(
     for which in chosen:
         key = str(which) if str(which) in settings.breakdowns else str(selector_of(str(which), settings.windows))
         by = settings.breakdowns[key] if dimensions is None else dimensions
-        for package in described[str(which)]:
+        for package in (_with_published(winnow, package) for package in described[str(which)]):
             state = package.state
             problem = describe_problem(state, through)
             if problem and isinstance(which, Selector):
@@ -83,6 +82,14 @@ def find_stored(
             broken_down = _break_down(stored, members, state.package, counts.window, by) if stored and counts else {}
             found.append(Found(package, is_stored=True, problem=problem, breakdowns=broken_down))
     return found
+
+
+def _with_published(winnow: Installation, package: Package) -> Package:
+    """Return a package with the published numbers that the store lacks, so that it shows what its badge does."""
+    state = winnow.web.read(package.state.package)
+    if state is None:
+        return package
+    return package.keep_newest(Package(state, winnow.web.read_history(package.state.package)))
 
 
 def _break_down(

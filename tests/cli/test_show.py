@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,8 @@ from winnow_dagster.config.loading import load_settings
 from winnow_dagster.core.categories import winnow as categorise
 from winnow_dagster.core.coverage import Coverage, ReadingFacts
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.site.history import format_json
+from winnow_dagster.site.record import format_record
 from winnow_dagster.sources.clickhouse.kind import CLICKHOUSE
 from winnow_dagster.sources.clickhouse.source import ClickHouseSource
 from winnow_dagster.sources.kinds import KINDS
@@ -191,6 +194,23 @@ def test_bigquery_is_asked_only_after_it_has_said_what_that_costs() -> None:
 def test_bad_arguments_exit_with_2(arguments: list[str], complaint: str) -> None:
     done = winnow("show", *arguments)
     assert (done.exit_code, complaint in done.stderr) == (2, True)
+
+
+def test_a_published_number_that_the_store_no_longer_has_is_shown_as_its_badge_shows_it() -> None:
+    configure("a")
+    store(daily("a", [10, 20, 30]), 3)
+    installation = Installation(load_settings())
+    (package,) = installation.look_up(installation.settings.published_windows)["a"]
+    folder = Path("public/a")
+    folder.mkdir(parents=True)
+    elsewhere = replace(package.state, source="bigquery")
+    (folder / "counts.json").write_bytes(format_record(elsewhere))
+    (folder / "history.json").write_bytes(format_json(elsewhere, package.history))
+    shutil.rmtree("data")
+    done = winnow("show", "a")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("a (from bigquery): 60 installs in 3 days\n")
+    assert json.loads(winnow("show", "a", "--json").stdout)["packages"][0]["source"] == "bigquery"
 
 
 def test_json_has_the_same_numbers() -> None:

@@ -44,6 +44,7 @@ def test_from_nothing_there_is_no_ratio() -> None:
     [
         ([day(back) for back in range(5)], "1 of the 3 days before are not read"),
         ([day(back) for back in (0, 1, 3, 4, 5)], "days are missing"),
+        ([*map(day, range(5)), day(5)._replace(source="bigquery")], "days before are from another source"),
         ([*map(day, range(5)), day(5, is_short=True)], "PyPI's log lacks rows of 2026-11-15"),
         ([*map(day, range(1, 6)), day(0, is_short=True)], "PyPI's log lacks rows of 2026-11-20"),
         ([*map(day, range(5)), day(5, definition=Definition.REQUESTS)], "days before count other files too"),

@@ -1,6 +1,6 @@
 """Trends: a window compared with the window of the same length before it.
 
-Winnow compares only whole windows that one definition counts, without a short day. Otherwise the change would say
+Winnow compares only whole windows of one source and one definition, without a short day. Otherwise the change would say
 more of the log than of the package.
 """
 
@@ -54,6 +54,8 @@ def _why_not(before: Window, older: Sequence[Day], both: Sequence[Day]) -> str:
         return f"{before.days - len(older)} of the {before.days} days before are not read"
     if len(both) < 2 * before.days:
         return "days are missing"
+    if len({day.source for day in both}) > 1:
+        return "days before are from another source"
     short = [day.date for day in both if day.is_short]
     if short:
         return f"PyPI's log lacks rows of {short[-1]}"

@@ -17,6 +17,7 @@ from winnow_dagster.report.blocks import Block, Line, side_by_side
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.record import format_counts
 from winnow_dagster.sources.kinds import KINDS
+from winnow_dagster.sources.sample import SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,13 +67,14 @@ def _lines(found: Found, marks: str) -> Iterator[str]:
     state = found.package.state
     window, counts = state.headline, state.headline.counts
     name = state.package.removeprefix(GROUP_FOLDER)
-    sample = " (sample data)" if state.source == "sample" else ""
+    source = counts.source if counts and counts.source else state.source
+    origin = " (sample data)" if source == SAMPLE.name else f" (from {source})" if source != state.source else ""
     if counts is None:
-        yield f"{name}{sample}: no number yet, {window.covered_days} of {name_window(window)} are read"
+        yield f"{name}{origin}: no number yet, {window.covered_days} of {name_window(window)} are read"
     else:
         days = counts.window
         installs = f"{format_count(counts.honest)} install{'s' * (counts.honest != 1)}"
-        yield f"{name}{sample}: {installs} in {name_window(window)}"
+        yield f"{name}{origin}: {installs} in {name_window(window)}"
         share = format_share(counts.honest, counts.raw)
         yield f"  {counts.honest:,} honest of {counts.raw:,} downloads ({share}), {days.first_day} to {days.as_of}"
         change = compare(found.package.history, days)
@@ -159,7 +161,7 @@ def _entry(found: Found) -> dict[str, object]:
     return {
         "name": state.package.removeprefix(GROUP_FOLDER),
         "is_group": state.package.startswith(GROUP_FOLDER),
-        "source": state.source,
+        "source": counts.source if counts and counts.source else state.source,
         "is_stored": found.is_stored,
         "problem": found.problem,
         "collected_days": state.headline.covered_days,
