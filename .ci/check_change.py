@@ -8,6 +8,7 @@ prints each difference, and then exits with 1.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +36,7 @@ AS_OFS = sorted({window.split()[0] for package in EXPECTED.values() for window i
 FIRST = "2026-08-02"
 CHANGE = "2026-08-24"
 INSERTED_AT_ONCE = 500
+BREAKDOWNS = ("python", "version", "country", "libc", "cpu", "file_type")
 
 Source = Mapping[str, object]
 
@@ -40,7 +44,8 @@ Source = Mapping[str, object]
 class Check:
     """What was compared, and what differs."""
 
-    def __init__(self) -> None:
+    def __init__(self, breakdowns: Sequence[str] = BREAKDOWNS) -> None:
+        self.breakdowns_of_source = breakdowns
         self.compared = 0
         self.wrong: list[str] = []
 
@@ -58,10 +63,14 @@ class Check:
 
     # What is published as of a day.
 
-    def site(self, public: Path, as_of: str, where: str, since: str = "") -> None:
-        """Check every number that is expected as of a day, for windows that begin on `since` or later."""
+    def site(self, public: Path, as_of: str, where: str, *, since: str = "", are_known: bool = True) -> None:
+        """Check every number that is expected as of a day, for windows that begin on `since` or later.
+
+        `are_known`: whether all days have breakdowns.
+        """
         for name, package in EXPECTED.items():
             record = _json(public / name / "counts.json")
+            by_value = _json(public / name / "breakdowns.json").get("windows", {})
             for window, expected in package["windows"].items():
                 day, length = window.split()
                 if day == as_of and since <= first_day(day, length):
@@ -69,6 +78,10 @@ class Check:
                     self.window(record.get("windows", {}).get(length.removesuffix("d"), {}), expected, place, day)
                     self.badges(public / name, length, expected, place)
                     self.history(public / name, length, expected, place, day)
+                    found = by_value.get(length.removesuffix("d"), {})
+                    if are_known or found:
+                        self.breakdowns(found, expected, place, day)
+                        self.days_of_breakdowns(public / name, length, expected, place, day)
         self.holds(not (public / "tidy").exists(), f"{where}: tidy is published, but the config does not list it")
 
     def window(self, found: Mapping[str, Any], expected: Mapping[str, Any], place: str, as_of: str) -> None:
@@ -103,6 +116,37 @@ class Check:
             self.same(found, count, f"{place} {category} in the history")
         self.same({day.get("definition") for day in days}, {"files"}, f"{place} definitions in the history")
 
+    def breakdowns(self, found: Mapping[str, Any], expected: Mapping[str, Any], place: str, as_of: str) -> None:
+        """Check the breakdowns of a window, value by value."""
+        self.same(found.get("as_of"), as_of, f"{place} breakdowns")
+        for name, kind in product(self.breakdowns_of_source, ("honest", "ci")):
+            counts, wanted = found.get(name, {}).get(kind, {}), expected[f"{kind}_by"][name]
+            self.holds(name in found, f"{place} {name} is not published")
+            for value in sorted(wanted.keys() | counts.keys()):
+                self.same(counts.get(value), wanted.get(value), f"{place} {name} {value or '(not said)'} {kind}")
+            self.same(sum(counts.values()), expected["categories"][kind], f"{place} {name}, the sum of {kind}")
+
+    def days_of_breakdowns(
+        self, folder: Path, length: str, expected: Mapping[str, Any], place: str, as_of: str
+    ) -> None:
+        """Check the sums of a window's days, value by value."""
+        first = first_day(as_of, length)
+        for name, kind in product(self.breakdowns_of_source, ("honest", "ci")):
+            summed: Counter[str] = Counter()
+            for line in _csv(folder / f"{name}.csv"):
+                if first <= line["date"] <= as_of:
+                    summed[line[name]] += int(line[kind])
+            wanted = expected[f"{kind}_by"][name]
+            for value in sorted(wanted.keys() | summed.keys()):
+                spelled = value or "(not said)"
+                self.same(summed[value], wanted.get(value, 0), f"{place} {name} {spelled} {kind} in its days")
+
+
+def _csv(path: Path) -> Iterator[dict[str, str]]:
+    if path.exists():
+        with path.open(newline="") as file:
+            yield from csv.DictReader(file)
+
 
 def first_day(as_of: str, length: str) -> str:
     """Return the first day of a window, whose length is such as `7d`."""
@@ -117,12 +161,21 @@ def _json(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def collect(folder: Path, source: Source, through: str, windows: list[object] | None = None, first: str = FIRST) -> str:
+def collect(  # noqa: PLR0913 - what a config may say
+    folder: Path,
+    source: Source,
+    through: str,
+    windows: list[object] | None = None,
+    *,
+    first: str = FIRST,
+    breakdowns: Sequence[str] = BREAKDOWNS,
+) -> str:
     """Run `winnow collect` as a process in a folder, and return what it prints."""
     names = [package["configured_as"] for package in EXPECTED.values()]
     config = {
         "start_date": first,
         "source": source,
+        "defaults": {"breakdowns": list(breakdowns)},
         "packages": [{"name": name, "window_days": windows or [30, 7, 1]} for name in names],
     }
     folder.mkdir(exist_ok=True)
@@ -201,7 +254,8 @@ def upgraded(check: Check, root: Path, source: Source, name: str) -> None:
         _explain(check, held_back, told, check, folder / "public", before, old, f"{where}, old days not read again")
         move_store(folder, source, windows)
     told = collect(folder, source, newest, windows)
-    _explain(check, check.site, told, folder / "public", newest, where)
+    # The previous release stored the newer days without breakdowns.
+    _explain(check, partial(check.site, are_known=False), told, folder / "public", newest, where)
     for package in EXPECTED:
         days = _days(folder / "public", package)
         check.same(sorted(before[package].keys() - days.keys()), [], f"{where}: {package}: days that are gone")

@@ -34,6 +34,9 @@ NAMED_COLUMNS = {
     "libc": ("details", "distro", "libc", "lib"),
 }
 
+KNOWN = tuple(name for name in check_change.BREAKDOWNS if name != "cpu")
+"""The breakdowns that this source has."""
+
 
 def load(engine: Engine, folder: Path, work: Path) -> None:
     """Load the rows of a folder into the table, and the control package up to the day after their newest."""
@@ -78,9 +81,9 @@ def check_since_the_change(check: check_change.Check, root: Path, source: check_
     folder = root / "change"
     for as_of in check_change.AS_OFS:
         if as_of >= FIRST_DAY:
-            told = check_change.collect(folder, source, as_of, first=FIRST_DAY)
+            told = check_change.collect(folder, source, as_of, first=FIRST_DAY, breakdowns=KNOWN)
             before = len(check.wrong)
-            check.site(folder / "public", as_of, "clickhouse", FIRST_DAY)
+            check.site(folder / "public", as_of, "clickhouse", since=FIRST_DAY)
             if len(check.wrong) > before:
                 check.wrong.append(f"  what was collected before: {told.strip()}")
             for name, package in check_change.EXPECTED.items():
@@ -99,7 +102,7 @@ def main() -> None:
     sys.path.insert(0, str(check_change.CHECKOUT))
     from tests.clickhouse_service import engine, serve  # noqa: PLC0415 - only now it can be found
 
-    check = check_change.Check()
+    check = check_change.Check(KNOWN)
     with TemporaryDirectory() as temporary, engine() as clickhouse, serve(clickhouse) as service:
         root = Path(temporary)
         source = {

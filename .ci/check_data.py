@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
 WINDOWS = [30, 1, 7]
-MORE_DAYS = ("history.json", "history.csv", "index.html")
+MORE_DAYS = ("history.json", "history.csv", "index.html", "/python.csv", "/version.csv", "/breakdowns.json")
 SYSTEM_FILES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
 
 
@@ -62,11 +62,12 @@ def split_anew(target: Path) -> None:
 
 
 def read_published(public: Path) -> dict[str, bytes]:
-    """Return every published file, without the moments of a run and the random id of a config."""
+    """Return every published file, without the times of a run and the random id of a config."""
     files = {str(p.relative_to(public)): p.read_bytes() for p in public.rglob("*") if p.is_file()}
     for name in ("_health.json", "_site.json"):
         del files[name]
-    return files
+    timed = {name: json.loads(content) for name, content in files.items() if name.endswith("/breakdowns.json")}
+    return files | {name: json.dumps(content | {"read_until": None}).encode() for name, content in timed.items()}
 
 
 def format_like_a_badge(count: int) -> str:

@@ -204,8 +204,7 @@ def test_configured_breakdowns_are_no_orphans(broken_down: Path) -> None:
 
 
 def test_a_removed_dimension_goes_with_its_badge_and_its_part_of_the_breakdowns(broken_down: Path) -> None:
-    style = BadgeStyle(slugs=("downloads", "pythons"))
-    web = directory(broken_down, {A: (3,)}, style=style, dimensions=("python",))
+    web = directory(broken_down, {A: (3,)}, style=PYTHONS, dimensions=("python",))
     remove_orphans(web, find_orphans(web, {A: (3,)}))
     assert not files(broken_down) & {"a/cpu.csv", *(f"a/{name}" for name in badges(3, slug="cpu-arm64"))}
     left = web.read_breakdowns("a")

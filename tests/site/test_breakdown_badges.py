@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.site.broken_down import DAY, ago, breakdowns
-from winnow_dagster.core.badge import SLUGS, UNKNOWN, BadgeStyle, default_slugs, is_slug, parse_name
+from winnow_dagster.core.badge import UNKNOWN, BadgeStyle, is_slug, parse_name
 from winnow_dagster.core.breakdowns import NO_BREAKDOWNS, PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, History
@@ -139,9 +139,10 @@ def test_a_package_without_breakdowns_has_no_badge_of_them() -> None:
     assert "breakdowns.json" not in files
 
 
-def test_the_range_is_a_badge_by_default_only_where_python_is_broken_down() -> None:
-    assert default_slugs(("version", "python")) == (*SLUGS, "pythons")
-    assert default_slugs(("version",)) == default_slugs(()) == SLUGS
+def test_a_badge_of_a_dimension_without_a_breakdown_is_left_out() -> None:
+    files = folder(pythons({"arm64": (9, 0)}, dimension="cpu"), "pythons", "cpu-arm64")
+    assert "cpu-arm64-3d-non-ci.json" in files
+    assert "pythons-3d-non-ci.json" not in files
 
 
 @pytest.mark.parametrize(

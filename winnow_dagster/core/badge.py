@@ -98,11 +98,6 @@ PYTHONS = "pythons"
 """The slug of the badge with the range of Pythons that most installs use."""
 
 
-def default_slugs(dimensions: Collection[str]) -> tuple[str, ...]:
-    """Return the slugs of the badges that a package with breakdowns by these dimensions has by default."""
-    return (*SLUGS, PYTHONS) if PYTHON.name in dimensions else SLUGS
-
-
 def split_slug(slug: str) -> tuple[str, str] | None:
     """Return the dimension and value of a breakdown's badge: `python-3.12`; None if the slug is another one.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import Badge, parse_name
+from winnow_dagster.core.badge import SLUGS, Badge, parse_name, split_slug
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
@@ -39,14 +39,24 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
     for name, state in web.read_all().items():
         configured, style = _configured(name, state, web, windows), web.site.style_of(state.package)
         badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
-        orphans = [file for file, badge in badges.items() if badge and not _is_wanted(badge, style, configured)]
-        wanted = set(web.site.dimensions_of(state.package)) if configured else set()
-        orphans += [file for file in _breakdown_orphans(wanted) if file in badges]
+        dimensions = set(web.site.dimensions_of(state.package)) if configured else set()
+        orphans = [
+            file
+            for file, badge in badges.items()
+            if badge and not (_is_wanted(badge, style, configured) and _is_known(badge[0], dimensions))
+        ]
+        orphans += [file for file in _breakdown_orphans(dimensions) if file in badges]
         if not configured:
             orphans += [page for page in reversed(FILES_BESIDE_BADGES) if exists(web.folder / name / page)]
         if orphans:
             found[name] = orphans
     return found | _find_orphans_of_all(web.all_packages, windows.get(EVERYTHING, ()))
+
+
+def _is_known(slug: str, dimensions: Collection[str]) -> bool:
+    """Return whether a badge shows no breakdown, or one by these dimensions."""
+    parts = None if slug in SLUGS else split_slug(slug)
+    return parts is None or parts[0] in dimensions
 
 
 def _breakdown_orphans(wanted: Collection[str]) -> list[str]:

@@ -166,7 +166,10 @@ def test_a_dimension_whose_column_a_file_lacks_is_not_known_on_its_days_and_the_
     }
     assert reading.counts["downloads"].sum() == 5
     assert [r.message for r in caplog.records if r.levelno == logging.WARNING] == [
-        f"{tmp_path}/{days[1]}.parquet: has no column {column}. Export it with the schema of file_downloads"
+        (
+            f"{tmp_path}/{days[1]}.parquet: has no column {column}. Export it with the schema of file_downloads. "
+            f"Until then its days have no breakdown by {dimension}"
+        )
     ]
 
 
@@ -210,7 +213,10 @@ def test_values_of_another_type_are_not_known_and_the_file_is_named(
     assert reading.requests == [ask("a", "cpu", last=NEXT)]
     assert set(reading.breakdowns["dimension"]) == {"cpu"}
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path}/{DAY}.parquet: column country_code is Int32, not text. Export it as file_downloads has it"
+        (
+            f"{tmp_path}/{DAY}.parquet: column country_code is Int32, not text. Export it as file_downloads has it. "
+            "Until then its days have no breakdown by country"
+        )
     ]
     caplog.clear()
     assert read_one(tmp_path, ask("a", last=NEXT)).requests == [ask("a", last=NEXT)]

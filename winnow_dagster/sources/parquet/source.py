@@ -181,7 +181,8 @@ class ParquetSource:
             for survey in surveys:
                 days = survey.spans.keys() & wanted
                 if days and (reason := why_unknown(survey, name)):
-                    self._warn(f"{survey.file}: {reason}", about=name)
+                    message = f"{survey.file}: {reason}. Until then its days have no breakdown by {name}"
+                    self._warn(message, about=name)
                     for day in days:
                         unknown.setdefault(day, set()).add(name)
         return unknown
