@@ -15,7 +15,7 @@ from tests.cli.conftest import winnow
 from tests.cli.terminal import COLUMNS, on_terminal
 from tests.clickhouse_service import Engine, serve
 from tests.clickhouse_service import Service as ClickHouse
-from tests.fake_bigquery import Service
+from tests.fake_bigquery import Service, fake
 from tests.rows import row, to_frame
 from winnow_dagster.config.loading import load_settings
 from winnow_dagster.core.categories import winnow as categorise
@@ -23,9 +23,11 @@ from winnow_dagster.core.coverage import Coverage, ReadingFacts
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.site.history import format_json
 from winnow_dagster.site.record import format_record
+from winnow_dagster.sources.bigquery.settings import EMULATOR_VARIABLE
 from winnow_dagster.sources.clickhouse.kind import CLICKHOUSE
 from winnow_dagster.sources.clickhouse.source import ClickHouseSource
 from winnow_dagster.sources.kinds import KINDS
+from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -181,6 +183,20 @@ def test_bigquery_is_asked_only_after_it_has_said_what_that_costs() -> None:
     assert done.exit_code == 2
     assert "To ask bigquery: 1 queries, about 2.8 GB, $0.02 above the free tier. Add --yes to do it" in done.stderr
     assert not Path("data").exists()
+
+
+def test_with_yes_bigquery_is_asked_for_one_window_and_the_ledger_has_the_query(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure("a", kind="bigquery")
+    with fake([row(YESTERDAY - timedelta(days=back), "httpx", downloads=7) for back in range(2)]) as service:
+        monkeypatch.setenv(EMULATOR_VARIABLE, service.url)
+        done = winnow("show", "httpx", "--days", "2", "--yes")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("httpx: 14 installs in 2 days\n")
+    assert "no change to tell: only 0 of the 2 days before are read" in done.stdout
+    (entry,) = ledger_of(Path("data")).entries()
+    assert (entry.selectors, entry.first, entry.last) == (["httpx"], YESTERDAY - timedelta(days=1), YESTERDAY)
 
 
 @pytest.mark.parametrize(
