@@ -143,7 +143,7 @@ def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: Mak
     house.count(DAY, DAY)
     service.forget()
     # Longer than the service takes by itself, so that uploads overlap.
-    service.seconds = 0.1
+    service.seconds = 0.03
     house.publish()
     assert paths.AT_ONCE // 2 < service.most_at_once <= paths.AT_ONCE + 1
 
