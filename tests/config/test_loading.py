@@ -26,7 +26,7 @@ from winnow_dagster.config.loading import (
 )
 from winnow_dagster.config.packages import Slug
 from winnow_dagster.config.settings import Settings
-from winnow_dagster.core.badge import SLUGS, BadgeStyle
+from winnow_dagster.core.badge import PYTHONS, SLUGS, BadgeStyle
 from winnow_dagster.core.billing import TIB
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.parquet.files import find_files
@@ -277,7 +277,8 @@ def test_a_window_of_all_days_reads_as_many_as_a_month_has() -> None:
 
 
 def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
-    assert load_settings(write("packages: [{name: a}]")).packages[0].style == BadgeStyle()
+    assert load_settings(write("packages: [{name: a, breakdowns: []}]")).packages[0].style == BadgeStyle()
+    assert load_settings(write("packages: [{name: a}]")).packages[0].style.slugs == (*SLUGS, PYTHONS)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +354,7 @@ def test_an_entry_is_needed_if_another_would_publish_its_package_otherwise() -> 
 
 
 def test_every_kind_of_badge_can_be_asked_for() -> None:
-    assert get_args(Slug) == SLUGS
+    assert get_args(get_args(Slug)[0]) == (*SLUGS, PYTHONS)
 
 
 def test_numbers_mean_what_people_read() -> None:

@@ -143,3 +143,26 @@ def test_a_package_is_read_again_once_if_a_wider_reading_has_a_stamp_in_the_futu
     again, _ = merge_coverage(day, ahead, [answer])
     assert plan_requests([day], [MEMBER], {day: again}, READER) == []
     assert plan_requests([day], [PREFIX], {day: again}, READER) == [Request(PREFIX, day, day)]
+
+
+def test_a_refetch_and_a_backfill_say_which_days_have_counts_that_they_replace() -> None:
+    package = Selector("a")
+    stored = {THROUGH: read(package)}
+    reader = ReadPolicy(NOW, dimensions={package: ("python",)}, backfill=frozenset({"python"}))
+    days = [ago(1), THROUGH]
+    for refetch in (False, True):
+        asked = plan_requests(days, [package], stored, reader, refetch=refetch)
+        assert [(r.first, r.is_replacing, r.is_reread, r.dimensions) for r in asked] == [
+            (ago(1), False, False, ("python",)),
+            (THROUGH, True, False, ("python",)),
+        ]
+    assert [r.is_replacing for r in plan_requests(days, [package], stored, ReadPolicy(NOW), refetch=True)] == [False]
+
+
+def test_a_narrower_entry_with_more_dimensions_is_asked_for_beside_a_wider_one() -> None:
+    wide, package = Selector.parse("*"), Selector("a")
+    reader = ReadPolicy(NOW, dimensions={package: ("python",)})
+    asked = plan_requests([THROUGH], [wide, package], {}, reader)
+    assert [(r.selector, r.dimensions) for r in asked] == [(wide, ()), (package, ("python",))]
+    alike = ReadPolicy(NOW, dimensions={wide: ("python",), package: ("python",)})
+    assert [r.selector for r in plan_requests([THROUGH], [wide, package], {}, alike)] == [wide]

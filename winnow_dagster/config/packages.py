@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
 from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
@@ -29,7 +29,7 @@ from winnow_dagster.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pydantic import ValidatorFunctionWrapHandler
 
@@ -122,25 +122,27 @@ def resolve_package(
 ) -> PackageSettings:
     """Return what a sound entry of `packages:` comes to. `usual_breakdowns`: those of the source's kind."""
     selector = Selector.parse(section.name)
-    days, style = _resolve_style(section, defaults)
+    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
+    breakdowns = in_order(next(names for names in said if names is not None))
+    days, style = _resolve_style(section, defaults, breakdowns)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
-    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
-    breakdowns = next(names for names in said if names is not None)
-    return PackageSettings(
-        selector, section.name, days, style, section.min_downloads or 0, settles, in_order(breakdowns)
-    )
+    return PackageSettings(selector, section.name, days, style, section.min_downloads or 0, settles, breakdowns)
 
 
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
-    days, style = _resolve_style(section, defaults)
+    # Its members say whether it is broken down by Python. If not, it has no badge of that.
+    days, style = _resolve_style(section, defaults, [PYTHON.name])
     return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, style)
 
 
-def _resolve_style(section: StyleSection, defaults: StyleSection) -> tuple[tuple[int, ...], BadgeStyle]:
+def _resolve_style(
+    section: StyleSection, defaults: StyleSection, breakdowns: Collection[str]
+) -> tuple[tuple[int, ...], BadgeStyle]:
     said = _merge(_said(defaults), _said(section))
+    usual_slugs = [PYTHONS] if PYTHON.name in breakdowns else []
     # The order in which shields.io documents them.
     extras = {
         "labelColor": said.get("label_color"), "style": said.get("style"), "namedLogo": said.get("logo"),
@@ -151,7 +153,7 @@ def _resolve_style(section: StyleSection, defaults: StyleSection) -> tuple[tuple
     style = BadgeStyle(
         slugs=(
             *(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
-            *dict.fromkeys(slug for slug in said.get("badges", [PYTHONS]) if split_slug(slug)),
+            *dict.fromkeys(slug for slug in said.get("badges", usual_slugs) if split_slug(slug)),
         ),
         labels=said.get("label", {}),
         colors=tuple(sorted(colors.items())),

@@ -175,6 +175,9 @@ class Request:
     dimensions: tuple[str, ...] = ()
     """The names of the open dimensions by which to break the counts down, in the order of their table."""
 
+    is_replacing: bool = False
+    """Whether the days are covered already. Without its dimensions, the answer would remove stored breakdowns."""
+
     narrower: tuple[Request, ...] = field(default=(), compare=False)
     """Requests that this one answers too. Winnow sends them instead if the budget does not allow this one."""
 

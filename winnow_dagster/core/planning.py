@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from winnow_dagster.core.completeness import DayRows, have_grown, is_recheck_due, is_rechecked
 from winnow_dagster.core.coverage import CLOCK_TOLERANCE, NOTHING, ONE_DAY, Coverage, Request, days_between, end_of
@@ -209,8 +209,8 @@ def plan_requests(
     asks for a day that is not over.
     """
     chosen = list(selectors)
-    wanted: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
-    answered: dict[tuple[Selector, bool, bool], list[date]] = defaultdict(list)
+    wanted: dict[_Kind, list[date]] = defaultdict(list)
+    answered: dict[_Kind, list[date]] = defaultdict(list)
     for day in sorted(d for d in days if end_of(d) <= reader.now):
         coverage = stored.get(day, NOTHING)
         again = [
@@ -225,16 +225,34 @@ def plan_requests(
             is_answered = any(w != selector and reader.answers(w, selector) for w in wider)
             covered, held = coverage.covers(selector), coverage.holds(selector)
             is_first = refetch or selector in again
-            kind = selector, not is_first and covered, not is_first and held and not covered
+            is_replacing = covered and selector in reader.dimensions
+            kind = _Kind(selector, not is_first and covered, not is_first and held and not covered, is_replacing)
             (answered if is_answered else wanted)[kind].append(day)
     narrower = sorted(_requests(answered, reader), key=lambda request: chosen.index(request.selector))
     return [_with_narrower(request, narrower) for request in _requests(wanted, reader)]
 
 
-def _requests(wanted: Mapping[tuple[Selector, bool, bool], list[date]], reader: ReadPolicy) -> list[Request]:
+class _Kind(NamedTuple):
+    """What the days of one request have in common."""
+
+    selector: Selector
+    is_reread: bool
+    is_recount: bool
+    is_replacing: bool
+
+
+def _requests(wanted: Mapping[_Kind, list[date]], reader: ReadPolicy) -> list[Request]:
     return [
-        Request(selector, run[0], run[-1], is_reread, is_recount, reader.dimensions.get(selector, ()))
-        for (selector, is_reread, is_recount), days in wanted.items()
+        Request(
+            kind.selector,
+            run[0],
+            run[-1],
+            kind.is_reread,
+            kind.is_recount,
+            reader.dimensions.get(kind.selector, ()),
+            kind.is_replacing,
+        )
+        for kind, days in wanted.items()
         for run in contiguous(days)
     ]
 

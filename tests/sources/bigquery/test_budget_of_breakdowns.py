@@ -61,6 +61,14 @@ def test_a_re_read_leaves_room_for_the_breakdowns_of_the_rest_of_the_month_and_k
     assert (choice.chosen, choice.left_out, choice.without_breakdowns) == ([], [again], [])
 
 
+def test_a_day_that_is_read_again_for_its_breakdown_is_never_read_without_it() -> None:
+    backfill = replace(ask("a", 30, by=PYTHON), is_replacing=True)
+    limit = 30 * PYTHON_BYTES + 4 * 100 * MB
+    assert budget(limit, "a", by=PYTHON).choose([backfill], NOW).chosen == [backfill]
+    choice = budget(30 * PYTHON_BYTES - 1, "a", by=PYTHON).choose([backfill], NOW)
+    assert (choice.chosen, list(choice.refused)) == ([], [backfill])
+
+
 def test_a_recount_that_a_window_waits_for_loses_its_breakdowns_first() -> None:
     windows = BudgetConfig({Selector("a"): 365})
     recount = ask("a", 100, LAST_MIXED_DAY, is_recount=True, by=PYTHON)

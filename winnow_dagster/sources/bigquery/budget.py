@@ -167,7 +167,7 @@ class Budget:
 
         def break_down(number: int) -> list[Request]:
             return [
-                replace(request, dimensions=asked[request.selector] if at < number else ())
+                replace(request, dimensions=asked[request.selector] if at < number or request.is_replacing else ())
                 for at, unit in enumerate(units)
                 for request in unit
             ]
@@ -222,6 +222,9 @@ def _largest(limit: int, fits: Callable[[int], bool]) -> int:
 
 
 def _without_breakdowns(request: Request) -> Request:
+    """Return a first reading of the headline alone. What replaces a reading keeps its breakdowns."""
+    if request.is_replacing:
+        return request
     return replace(request, dimensions=(), narrower=tuple(map(_without_breakdowns, request.narrower)))
 
 

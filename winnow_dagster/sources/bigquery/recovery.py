@@ -106,10 +106,10 @@ def _asked_for(query: CountQuery, requests: Sequence[Request]) -> list[Request]:
 
     They have the breakdowns of the query. A query without a breakdown of a stored day does not replace that day.
     """
-    selectors = {request.selector for request in query.requests}
+    selectors, known = {request.selector for request in query.requests}, set(query.dimensions)
     parts = [
         replace(r, first=max(r.first, query.first), last=min(r.last, query.last), dimensions=query.dimensions)
         for r in requests
-        if r.selector in selectors and not (r.is_reread and set(r.dimensions) - set(query.dimensions))
+        if r.selector in selectors and (known.issuperset(r.dimensions) or not (r.is_reread or r.is_replacing))
     ]
     return [part for part in parts if part.first <= part.last]
