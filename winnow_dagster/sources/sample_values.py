@@ -92,6 +92,18 @@ CPUS: BySystem = {
 FILE_TYPES: Shares = (("bdist_wheel", 0.95), ("sdist", 0.05))
 FILE_TYPES_OF_MIRRORS: Shares = (("bdist_wheel", 0.55), ("sdist", 0.45))
 
+UV_COMMANDS: Shares = (
+    ("sync", 0.34),
+    ("pip install", 0.26),
+    ("run", 0.14),
+    ("tool run", 0.1),
+    ("lock", 0.06),
+    ("add", 0.05),
+    ("tool install", 0.03),
+    ("", 0.02),
+)
+CI_UV_COMMANDS: Shares = (("sync", 0.55), ("pip install", 0.3), ("run", 0.1), ("tool run", 0.04), ("", 0.01))
+
 FIRST_RELEASE = date(2020, 1, 1)
 MAX_RELEASES = 12
 """Older releases count as the oldest of so many."""
@@ -165,6 +177,8 @@ def _shares(dimension: str, client: Client) -> Shares:
         return CI_COUNTRIES if client.ci else COUNTRIES
     if dimension == "file_type":
         return FILE_TYPES_OF_MIRRORS if client.installer in MIRRORS else FILE_TYPES
+    if dimension == "subcommand":
+        return NOT_SAID if client.installer != "uv" else CI_UV_COMMANDS if client.ci else UV_COMMANDS
     if client.installer not in TELLING:
         return NOT_SAID
     if dimension == "python":

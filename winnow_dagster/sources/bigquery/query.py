@@ -196,7 +196,7 @@ def _value(dimension: Dimension) -> str:
 
 def _open_value(dimension: OpenDimension) -> str:
     """Return the expression of an open dimension's value; "" stands for NULL."""
-    text = dimension.column
+    text = f"ARRAY_TO_STRING({dimension.column}, ' ')" if dimension.is_repeated else dimension.column
     if dimension.pattern:
         text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
     return f"IFNULL({text}, '') AS {dimension.name}"
