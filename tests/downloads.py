@@ -49,6 +49,7 @@ def download(
     cpu: str | None = None,
     file_type: str | None = "bdist_wheel",
     subcommand: list[str] | None = None,
+    kernel_v1: str | None = None,
 ) -> dict[str, Any]:
     """Return one row; a day alone stands for its noon."""
     if not isinstance(moment, datetime):
@@ -57,7 +58,7 @@ def download(
         "installer": {"name": installer, "version": None, "subcommand": subcommand},
         "python": python,
         "distro": {"libc": {"lib": libc, "version": None}},
-        "system": {"name": system, "release": None},
+        "system": {"name": system, "release": kernel_v1},
         "cpu": cpu,
         "ci": ci,
     }

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
 from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, in_order
+from winnow_dagster.core.dimensions import BREAKDOWNS, PYTHON, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
@@ -50,7 +50,7 @@ LOGOS = ("logo", "logo_svg")
 if TYPE_CHECKING:
     Breakdowns = list[str]
 else:
-    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
+    Breakdowns = Annotated[list[Literal[BREAKDOWNS]], BeforeValidator(one_or_list)]
 
 
 def _check_svg(value: str) -> str:

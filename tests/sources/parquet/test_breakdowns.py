@@ -17,7 +17,7 @@ from tests.downloads import SCHEMA, download, leave_out, write
 from tests.rows import to_breakdown
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.parquet import source
 from winnow_dagster.sources.parquet.source import ParquetSource, read_all
@@ -36,8 +36,9 @@ TOLD: dict[str, Any] = {
     "cpu": "aarch64",
     "file_type": "sdist",
     "subcommand": ["tool", "run"],
+    "kernel_v1": "6.8.0-1041-azure",
 }
-VALUES = {**TOLD, "python": "3.12", "subcommand": "tool run"}
+VALUES = {**TOLD, "python": "3.12", "subcommand": "tool run", "kernel_v1": "azure"}
 """The stored values of TOLD."""
 
 UNKNOWN_IF_LACKING = [name for name, dimension in OPEN_DIMENSIONS.items() if not dimension.is_recent]
@@ -107,6 +108,38 @@ def test_each_dimension_is_counted_by_value_installer_and_ci(tmp_path: Path, dim
 def test_a_python_is_known_by_its_minor_version(tmp_path: Path, python: str, value: str) -> None:
     write(tmp_path / "rows.parquet", [download(DAY, "a", python=python)])
     assert values(read_one(tmp_path, ask("a", "python")), "python") == {value: 1}
+
+
+@pytest.mark.parametrize(
+    ("release", "value"),
+    [
+        ("6.8.0-1041-azure", "azure"),
+        ("5.15.0-1084-aws", "aws"),
+        ("6.1.147-172.266.amzn2023.x86_64", "aws"),
+        ("5.10.245-241.976.amzn2.x86_64", "aws"),
+        ("6.8.0-1030-gcp", "google"),
+        ("6.6.87+", "google"),
+        ("6.6.16-linuxkit", "docker desktop"),
+        ("5.15.167.4-microsoft-standard-WSL2", "wsl"),
+        ("4.4.0-19041-Microsoft", "wsl"),
+        ("2022Server", "windows server"),
+        ("10", "windows"),
+        ("24.6.0", "macos"),
+        ("5.14.0-570.el9.x86_64", "red hat"),
+        ("5.15.0-300.163.18.el9uek.x86_64", "other cloud"),
+        ("6.17.4-300.fc43.x86_64", "red hat"),
+        ("6.12.48+deb13-amd64", "debian"),
+        ("6.1.0-18-cloud-amd64", "other cloud"),
+        ("6.8.0-85-generic", "ubuntu"),
+        ("6.1.147", "other"),
+        ("14.3-RELEASE", "other"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_kernel_is_known_by_its_class(tmp_path: Path, release: str | None, value: str) -> None:
+    write(tmp_path / "rows.parquet", [download(DAY, "a", kernel_v1=release)])
+    assert values(read_one(tmp_path, ask("a", KERNEL.name)), KERNEL.name) == {value: 1}
 
 
 def test_only_packages_and_days_whose_requests_name_a_dimension_are_broken_down_by_it(tmp_path: Path) -> None:
@@ -336,6 +369,7 @@ def test_after_a_crash_every_column_that_a_request_may_name_is_tried(tmp_path: P
             cpu=st.sampled_from(["x86_64", "AMD64", None]),
             file_type=st.sampled_from(["bdist_wheel", "sdist", None]),
             subcommand=st.sampled_from([["sync"], ["tool", "run"], [], None]),
+            kernel_v1=st.sampled_from(["6.8.0-1041-azure", "10", "", None]),
         ),
         min_size=1,
         max_size=20,
