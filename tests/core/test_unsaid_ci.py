@@ -68,7 +68,7 @@ traffic = st.lists(
 
 @given(traffic, traffic)
 def test_no_interval_leaves_the_downloads_that_do_not_say(cells: list[Cell], others: list[Cell]) -> None:
-    found = estimate(frame(cells), frame([*cells, *[("b", *rest) for _, *rest in others]]))
+    found = estimate(frame(cells), pl.concat([frame(cells), frame(others).with_columns(package=pl.lit("b"))]))
     unsaid = sum(cell[-1] for cell in cells)
     if found:
         assert 0 <= found.low <= found.high <= found.unsaid == unsaid
@@ -103,7 +103,7 @@ def test_each_class_of_kernels_has_its_own_share() -> None:
 
 def test_days_that_differ_make_the_interval_wider() -> None:
     alike = shown(even())
-    cells = [
+    cells: list[Cell] = [
         (name, day, kernel, told, 10 if day.day % 2 else 70, unsaid) for name, day, kernel, told, _, unsaid in even()
     ]
     assert sum(cell[4] for cell in cells) == sum(cell[4] for cell in even())

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
 from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
-from winnow_dagster.core.dimensions import BREAKDOWNS, PYTHON, in_order
+from winnow_dagster.core.dimensions import BREAKDOWNS, KERNEL, PYTHON, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
@@ -29,9 +29,11 @@ from winnow_dagster.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic import ValidatorFunctionWrapHandler
+
+    from winnow_dagster.sources.interface import Kind
 
 HEADLINE = BADGE_KINDS[0].slug
 
@@ -98,12 +100,14 @@ class DefaultsSection(StyleSection):
     """`defaults:`."""
 
     breakdowns: Breakdowns | None = None
+    estimate_unsaid_ci: bool | None = None
 
 
 class PackageSection(StyleSection):
     """An entry of `packages:`."""
 
     breakdowns: Breakdowns | None = None
+    estimate_unsaid_ci: bool | None = None
 
     name: SelectorText
     min_downloads: Annotated[Whole, Field(ge=0)] | None = None
@@ -117,13 +121,15 @@ class GroupSection(StyleSection):
     packages: Annotated[list[SelectorText], Field(min_length=1)]
 
 
-def resolve_package(
-    section: PackageSection, defaults: DefaultsSection, usual_breakdowns: Sequence[str]
-) -> PackageSettings:
-    """Return what a sound entry of `packages:` comes to. `usual_breakdowns`: those of the source's kind."""
+def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Kind) -> PackageSettings:
+    """Return what a sound entry of `packages:` comes to."""
     selector = Selector.parse(section.name)
-    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
-    breakdowns = in_order(next(names for names in said if names is not None))
+    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, kind.usual_breakdowns]), []]
+    estimates = [section.estimate_unsaid_ci, *([] if selector.is_all else [defaults.estimate_unsaid_ci])]
+    # A source without kernels has no estimate. Its remarks say so.
+    has_estimate = next((e for e in estimates if e is not None), False) and KERNEL.name in kind.open_dimensions
+    named = next(names for names in said if names is not None)
+    breakdowns = in_order([*named, *([KERNEL.name] if has_estimate else [])])
     days, style = _resolve_style(section, defaults, breakdowns)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))

@@ -14,8 +14,9 @@ import polars as pl
 from winnow_dagster.core.categories import category
 from winnow_dagster.core.coverage import NOTHING, days_between
 from winnow_dagster.core.day_ranges import days_in
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.names import matches_any
+from winnow_dagster.core.unsaid_ci import CELLS_SCHEMA, estimate, kernel_cells
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.day_ranges import DayRanges
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.unsaid_ci import UnsaidCi
     from winnow_dagster.core.window import Window
 
 VALUES_SCHEMA = pl.Schema(
@@ -63,6 +65,12 @@ class PackageBreakdowns:
     read_until: datetime | None = None
     """The time of the newest reading in these counts."""
 
+    cells: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
+    """The downloads by class of kernel (CELLS_SCHEMA), on the days on which kernels are known."""
+
+    pool: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
+    """The same of all packages that are read with their kernels."""
+
     def over(self, window: Window, dimension: str) -> Breakdown | None:
         """Return the breakdown over the newest known days of a window without a gap; None if its last day is unknown.
 
@@ -81,6 +89,14 @@ class PackageBreakdowns:
         honest = {value: count for value, count in summed.select("value", "honest").iter_rows() if count}
         ci = {value: count for value, count in summed.select("value", "ci").iter_rows() if count}
         return Breakdown(dimension, first, window.as_of, honest, ci)
+
+    def unsaid_ci(self, window: Window) -> UnsaidCi | None:
+        """Return the estimate of unsaid CI over a window; None where there is none."""
+        by_kernel = self.over(window, KERNEL.name)
+        if by_kernel is None or by_kernel.first_day != window.first_day:
+            return None
+        inside = pl.col("date").is_between(window.first_day, window.as_of)
+        return estimate(self.cells.filter(inside), self.pool.filter(inside))
 
     def within(self, days: Mapping[str, Collection[date]]) -> PackageBreakdowns:
         """Return the breakdowns of these days by dimension, without the time of their readings."""
@@ -137,13 +153,17 @@ def count_breakdowns(
     known = {name: _known(days, members[name], dimensions) for name, dimensions in wanted.items()}
     values = _values(days, {name: members[name] for name in wanted})
     empty = pl.DataFrame(schema=VALUES_SCHEMA)
+    has_estimates = any(KERNEL.name in dimensions for dimensions in wanted.values())
+    pool = _cells(days) if has_estimates else pl.DataFrame(schema=CELLS_SCHEMA)
     newest = {day: coverage.newest for day, coverage in days.coverage.items()}
     found = {}
     for name, dimensions in wanted.items():
         there = [pl.col("dimension").eq(d) & pl.col("date").is_in(known[name][d]) for d in dimensions]
         rows = values.get(name, empty).filter(pl.any_horizontal(there)) if there else empty
         read = [at for days_known in known[name].values() for day in days_known if (at := newest[day])]
-        found[name] = PackageBreakdowns(tuple(dimensions), rows, known[name], max(read, default=None))
+        days_with_kernels = known[name].get(KERNEL.name, [])
+        cells = pool.filter(matches_any(members[name], "package"), pl.col("date").is_in(days_with_kernels))
+        found[name] = PackageBreakdowns(tuple(dimensions), rows, known[name], max(read, default=None), cells, pool)
     return found
 
 
@@ -173,6 +193,11 @@ def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, 
         summed.append(_sum(pl.concat(parts)))
     found = pl.concat(summed).partition_by("package", as_dict=True, include_key=False)
     return {name: rows for (name,), rows in found.items()}
+
+
+def _cells(days: Days) -> pl.DataFrame:
+    """Return the downloads of all packages by class of kernel (CELLS_SCHEMA)."""
+    return pl.concat([CELLS_SCHEMA.to_frame(), *map(kernel_cells, days.batches())])
 
 
 def _sum(rows: pl.DataFrame) -> pl.DataFrame:

@@ -123,8 +123,7 @@ def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
     A class with few downloads is drawn to the share of all. The units, days or packages, each have a log-odds ratio
     of their own; its variance is the excess of their residuals over those of independent downloads.
     """
-    whole, ci = told["told"].sum(), told["ci"].sum()
-    overall = (ci + 0.5) / (whole + 1)
+    overall = (_sum(told["ci"]) + 0.5) / (_sum(told["told"]) + 1)
     share = (pl.col("ci") + overall) / (pl.col("told") + 1)
     classes = (
         pl.concat([told.select("kernel", "told", "ci"), target.select("kernel", "unsaid")], how="diagonal")
@@ -146,15 +145,19 @@ def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
     )
     units = known.height
     unknown = target.join(classes, on="kernel").group_by(unit).agg(binomial=(pl.col("unsaid") * pl.col("weight")).sum())
-    excess = (known["residual"] ** 2 / known["binomial"]).sum() - (units - 1)
-    between = max(0.0, excess / known["binomial"].sum())
-    learning = (classes["weight"] * classes["rate"] * classes["all"]).sum()
-    independent = unknown["binomial"].sum() + learning
-    differing = between * ((unknown["binomial"] ** 2).sum() + (known["pull"] ** 2).sum())
+    excess = _sum(known["residual"] ** 2 / known["binomial"]) - (units - 1)
+    between = max(0.0, excess / _sum(known["binomial"]))
+    learning = _sum(classes["weight"] * classes["rate"] * classes["all"])
+    independent = _sum(unknown["binomial"]) + learning
+    differing = between * (_sum(unknown["binomial"] ** 2) + _sum(known["pull"] ** 2))
     variance = independent + differing
     # Satterthwaite's approximation.
     freedom = (units - 1) * (variance / differing) ** 2 if differing else math.inf
-    return Spread((classes["share"] * classes["all"]).sum(), variance, freedom)
+    return Spread(_sum(classes["share"] * classes["all"]), variance, freedom)
+
+
+def _sum(numbers: pl.Series) -> float:
+    return float(numbers.sum())
 
 
 def _interval(found: Spread, unsaid: int) -> tuple[int, int]:
