@@ -128,7 +128,8 @@ class PackageBreakdowns:
         kept = {name: sorted(set(known).intersection(days.get(name, ()))) for name, known in self.known.items()}
         there = [pl.col("dimension").eq(name) & pl.col("date").is_in(found) for name, found in kept.items()]
         values = self.values.filter(pl.any_horizontal(there)) if there else self.values.clear()
-        return PackageBreakdowns(tuple(name for name in self.dimensions if name in days), values, kept)
+        dimensions = tuple(name for name in self.dimensions if name in days)
+        return PackageBreakdowns(dimensions, values, kept, cells=self.cells, pool=self.pool)
 
 
 NO_BREAKDOWNS = PackageBreakdowns()

@@ -166,8 +166,7 @@ def _interval(found: Spread, unsaid: int) -> tuple[int, int]:
     width = _quantile(found.freedom) * math.sqrt(found.variance) / (unsaid * share * (1 - share))
     middle = math.log(share / (1 - share))
     low, high = (unsaid / (1 + math.exp(-(middle + sign * width))) for sign in (-1, 1))
-    # The last digits of a sum depend on the order of the rows.
-    return math.floor(round(low, 6)), math.ceil(round(high, 6))
+    return round(low), round(high)
 
 
 def _quantile(freedom: float) -> float:
