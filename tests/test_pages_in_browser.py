@@ -148,8 +148,8 @@ def test_without_a_script_the_days_can_be_chosen_and_read(browser: Browser, site
         page.locator("label[for=range90]").click()
         assert page.locator(".panel90 svg.chart").is_visible()
         assert not page.locator(".panel30 svg.chart").is_visible()
-        page.locator(".panel90 summary").click()
-        rows = page.locator(".panel90 tbody tr").all()
+        page.get_by_text("Each day as a table").click()
+        rows = page.locator("table.days tbody tr").all()
         assert len(rows) == len(days) == 40
         assert rows[0].inner_text().split("\t")[:3] == [days[-1]["date"], f"{days[-1]['raw']:,}", str(
             f"{days[-1]['categories']['honest']:,}"
