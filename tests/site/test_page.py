@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from dataclasses import replace
 from datetime import date, timedelta
@@ -18,6 +19,7 @@ from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
+from winnow_dagster.site.template import static_files
 
 DAY = date(2025, 6, 30)
 SITE = SiteConfig(3, styles={"rich": DEFAULT_STYLE, "_group/tools": DEFAULT_STYLE})
@@ -225,3 +227,8 @@ def test_the_headline_and_the_share_are_at_the_top_and_the_others_below() -> Non
     assert re.findall(r'<img src="([^"]+)"', top) == ["downloads-30d-non-ci.svg", "honest-share-30d-non-ci.svg"]
     assert "10 more badges: by installer, by system</summary>" in below
     assert below.count("<img src=") == 10
+
+
+def test_style_and_scripts_of_all_pages_are_at_most_20_kilobytes_compressed() -> None:
+    files = [content for name, content in static_files().items() if name.endswith((".css", ".js"))]
+    assert sum(len(gzip.compress(content)) for content in files) <= 20_000

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from winnow_dagster.core.badge import PYTHONS, UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
-from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.definition import LAST_MIXED_DAY, Definition
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.remarks import remark_on
@@ -114,6 +114,7 @@ def format_page(
         others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in TOP_SLUGS],
         panels=list(_panels(history, releases)),
         rows=_rows(history),
+        log_changed=LAST_MIXED_DAY,
         releases=json.dumps([(version, str(day)) for version, day in releases]),
         sections=sections,
         least=MIN_PERCENTAGE_DOWNLOADS,
