@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.serving import serving
+from winnow_dagster.core.badge import BADGE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,8 @@ def test_no_page_has_an_error_a_barrier_or_anything_from_elsewhere(
         assert found.violations_count == 0, found.generate_report()
         # Nothing is cut off: only what is marked to be scrolled is wider than the screen.
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        page.evaluate("for (const image of document.images) image.loading = 'eager'")
+        page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
 
 
 def numbers(public: Path) -> dict[str, int]:
@@ -325,11 +327,31 @@ def test_a_copied_snippet_names_the_site_that_the_reader_sees(browser: Browser, 
         page.get_by_role("button", name="Copy Markdown, drawn here").click()
         page.get_by_text("Copied").wait_for()
         assert copied(page.context, page) == (
-            f"[![downloads]({home}/sample-oat/downloads-40d-non-ci.svg)]({home}/sample-oat/)"
+            f"[![installs in 40 days]({home}/sample-oat/downloads-40d-non-ci.svg)]({home}/sample-oat/)"
         )
         page.get_by_role("button", name="Copy HTML, drawn by shields.io").click()
-        page.get_by_text("Copied").nth(1).wait_for()
+        page.get_by_role("button", name="Copied HTML, drawn by shields.io").wait_for()
         assert "endpoint?url=http%3A%2F%2F127.0.0.1" in copied(page.context, page)
+        page.get_by_role("button", name="Copy HTML, drawn by shields.io").wait_for()
+
+
+def test_each_badge_can_be_picked_for_its_snippets(browser: Browser, site: str) -> None:
+    home = site.rstrip("/")
+    with opened(browser, site + "sample-oat/", permissions=["clipboard-read", "clipboard-write"]) as page:
+        badges = page.locator("[data-badges]").get_by_role("button")
+        assert badges.count() == len(BADGE_KINDS) * 3 + 3
+        picked = badges.and_(page.get_by_role("button", pressed=True))
+        assert picked.get_by_role("img").get_attribute("src") == "downloads-40d-non-ci.svg"
+        page.locator("[data-stem=installer-uv-7d-non-ci]").get_by_role("button").click()
+        assert picked.get_by_role("img").get_attribute("src") == "installer-uv-7d-non-ci.svg"
+        page.get_by_role("button", name="Copy reStructuredText, drawn here").click()
+        page.get_by_role("button", name="Copied reStructuredText, drawn here").wait_for()
+        lines = copied(page.context, page).split("\n   ")
+        picture = f"{home}/sample-oat/installer-uv-7d-non-ci.svg"
+        target = f":target: {home}/sample-oat/"
+        assert lines == [f".. image:: {picture}", ":alt: installs with uv in 7 days", target]
+        shown = page.locator(".snippet code").all_inner_texts()[:8]
+        assert all("installer-uv-7d-non-ci" in text and "installs with uv in 7 days" in text for text in shown)
 
 
 def test_a_reader_whose_clock_is_far_ahead_is_told_that_nothing_renews_the_numbers(browser: Browser, site: str) -> None:

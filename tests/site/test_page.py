@@ -19,6 +19,7 @@ from winnow_dagster.core.reader_query import ReaderQuery
 from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.site import SiteConfig
+from winnow_dagster.site.snippets import describe
 from winnow_dagster.site.template import static_files
 
 DAY = date(2025, 6, 30)
@@ -184,7 +185,7 @@ def test_the_bar_at_the_top_names_each_category_that_has_downloads() -> None:
 def test_the_address_of_the_site_stands_in_every_snippet() -> None:
     text = page(site=replace(SITE, base_url="https://b.test/x"))
     assert '<link rel="canonical" href="https://b.test/x/rich/">' in text
-    assert "[![downloads](https://b.test/x/rich/downloads-30d-non-ci.svg)](https://b.test/x/rich/)" in text
+    assert "[![installs in 30 days](https://b.test/x/rich/downloads-30d-non-ci.svg)](https://b.test/x/rich/)" in text
     assert "https%3A%2F%2Fb.test%2Fx%2Frich%2Fdownloads-30d-non-ci.json" in text
     assert "badges.example.com" not in text
 
@@ -222,11 +223,21 @@ def test_the_query_counts_the_window_of_the_headline() -> None:
     assert len(asked) == 2
 
 
-def test_the_headline_and_the_share_are_at_the_top_and_the_others_below() -> None:
-    top, _, below = page().partition("<details>")
+def test_the_headline_and_the_share_are_at_the_top_and_all_badges_with_their_words_below() -> None:
+    top, _, below = page().partition('<h2 id="show">')
     assert re.findall(r'<img src="([^"]+)"', top) == ["downloads-30d-non-ci.svg", "honest-share-30d-non-ci.svg"]
-    assert "10 more badges: by installer, by system</summary>" in below
-    assert below.count("<img src=") == 10
+    found = dict(re.findall(r'<li data-stem="([^"]+)" data-alt="([^"]+)"><img src="', below))
+    assert len(found) == 12
+    assert found["downloads-30d-non-ci"] == "installs in 30 days"
+    assert found["installer-pip-family-30d-non-ci"] == "installs with pip family in 30 days"
+    assert found["os-macos-30d-non-ci"] == "installs on macos in 30 days"
+    assert found["honest-share-30d-non-ci"] == "honest share of downloads in 30 days"
+
+
+def test_the_words_of_badges_of_breakdowns_and_of_all_days() -> None:
+    assert describe("pythons", ALL) == "Pythons in use in all days"
+    assert describe("python-3.12", 1) == "installs by python 3.12 in 1 day"
+    assert describe("file_type-sdist", 7) == "installs by file type sdist in 7 days"
 
 
 def test_style_and_scripts_of_all_pages_are_at_most_20_kilobytes_compressed() -> None:

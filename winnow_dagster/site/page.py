@@ -19,7 +19,7 @@ from winnow_dagster.site.change import tell_change
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import RECORD_NAME
-from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, own_picture, shields_picture, snippets
+from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, own_picture, shields_picture, snippets
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
 from winnow_dagster.site.words import WORDS
@@ -42,7 +42,7 @@ CHART_DAYS = (30, 90, 365)
 """The lengths of the charts in days. A longer one needs more stored days than the one before."""
 
 TOP_SLUGS = {"downloads", "honest-share", PYTHONS}
-"""The slugs of the badges at the top of the page. The others follow below."""
+"""The slugs of the badges at the top of the page. All of them follow below."""
 
 PYPI = "https://pypi.org/project"
 
@@ -86,7 +86,7 @@ def format_page(
     along = site.reader_queries.get(state.source)
     is_group = state.package.startswith(GROUP_FOLDER)
     root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
-    page = f"{root}/{folder}/"
+    page, alt = f"{root}/{folder}/", describe(badges[0].slug, badges[0].days)
     releases = [(each.version, each.first_day) for s in sections if s.upgrades for each in s.upgrades.releases]
     return render(
         "package.html",
@@ -111,7 +111,8 @@ def format_page(
         spans=[_span(window) for window in state.windows if window.counts],
         message=badges[0].payload.get("message", ""),
         headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in TOP_SLUGS],
-        others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in TOP_SLUGS],
+        badges=[(badge, *size(badge.payload)) for badge in badges],
+        describe=describe,
         panels=list(_panels(history, releases)),
         rows=_rows(history),
         log_changed=LAST_MIXED_DAY,
@@ -122,11 +123,10 @@ def format_page(
         counted=counted,
         tables=_tables(counted) if counted else {},
         first_columns=("Category", *(dimension.name.capitalize() for dimension in DIMENSIONS)),
-        badge_parts=", ".join(f"by {dimension.name}" for dimension in DIMENSIONS if dimension.slug),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
-            "drawn here": snippets(own_picture(root, folder, stem), page),
-            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page),
+            "drawn here": snippets(own_picture(root, folder, stem), page, alt),
+            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt),
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
         files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
