@@ -365,6 +365,14 @@ def test_a_reader_whose_clock_is_far_ahead_is_told_that_nothing_renews_the_numbe
             assert "are 10 days old" in told or "is 10 days old" in told
 
 
+@pytest.mark.parametrize(("scheme", "color"), [("light", "rgb(22, 104, 184)"), ("dark", "rgb(88, 166, 255)")])
+def test_the_chart_for_readmes_has_the_colours_of_the_reader(
+    browser: Browser, site: str, scheme: str, color: str
+) -> None:
+    with opened(browser, site + "sample-oat/chart.svg", color_scheme=scheme) as page:
+        assert page.evaluate("getComputedStyle(document.querySelector('.c-honest')).fill") == color
+
+
 def test_a_hostile_label_is_shown_and_does_nothing(browser: Browser, site: str) -> None:
     with opened(browser, site + "Sample_Rye/") as page:
         label = page.locator(".badges img").first.get_attribute("alt") or ""

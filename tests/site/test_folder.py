@@ -58,7 +58,7 @@ def pictures(files: Mapping[str, bytes]) -> list[str]:
 
 def test_a_folder_begins_with_its_record_and_ends_with_its_page() -> None:
     names = list(folder(state()))
-    assert names == ["counts.json", "history.json", "history.csv", BADGE, PICTURE, "index.html"]
+    assert names == ["counts.json", "history.json", "history.csv", BADGE, PICTURE, "chart.svg", "index.html"]
     assert set(FILES_BESIDE_BADGES) <= set(names)
 
 

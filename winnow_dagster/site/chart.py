@@ -55,6 +55,8 @@ class Series:
     """The CSS class of each number's bars, keyed by the number's name, lowest bars first."""
 
     whole: str = "raw"
+    has_titles: bool = True
+    """Whether each bar has a title to hover over."""
 
     def is_unknown(self, row: Mapping[str, int | None]) -> bool:
         """Return whether none of the numbers is known for a day."""
@@ -109,7 +111,8 @@ def plot(
         floor = [low + count for low, count in zip(floor, counts, strict=True)]
     parts += _marks(stored, bins, scale)
     parts += _events(bins, releases, scale)
-    parts += _titles(bins, {day.date: day for day in stored}, scale)
+    if series.has_titles:
+        parts += _titles(bins, {day.date: day for day in stored}, scale)
     return Plot("".join(parts) + "</svg>", summary)
 
 

@@ -17,6 +17,7 @@ from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.change import tell_change
 from winnow_dagster.site.chart import plot, share_bar
+from winnow_dagster.site.chart_file import CHART_DAYS, CHART_NAME, chart_lengths
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import RECORD_NAME
 from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, own_picture, shields_picture, snippets
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from winnow_dagster.site.site import SiteConfig
 
 PAGE_NAME = "index.html"
-CHART_DAYS = (30, 90, 365)
-"""The lengths of the charts in days. A longer one needs more stored days than the one before."""
 
 TOP_SLUGS = {"downloads", "honest-share", PYTHONS}
 """The slugs of the badges at the top of the page. All of them follow below."""
@@ -129,7 +128,7 @@ def format_page(
             "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt),
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
-        files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
+        files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name, CHART_NAME),
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         remarks=site.remarks_of(state.source),
@@ -155,13 +154,9 @@ def _shares(counts: WindowCounts) -> list[tuple[str, str]]:
 
 
 def _panels(history: History, releases: Sequence[tuple[str, date]]) -> Iterator[Panel]:
-    if history.first is None or history.last is None:
-        return
-    stored = (history.last - history.first).days + 1
-    for at, days in enumerate(CHART_DAYS):
-        if at == 0 or stored > CHART_DAYS[at - 1]:
-            found = plot(history, days, f"days{days}", releases=releases)
-            yield Panel(days, Markup(found.svg), found.summary)  # noqa: S704 - numbers and our own words
+    for days in chart_lengths(history):
+        found = plot(history, days, f"days{days}", releases=releases)
+        yield Panel(days, Markup(found.svg), found.summary)  # noqa: S704 - numbers and our own words
 
 
 def _rows(history: History) -> Markup:
