@@ -18,6 +18,7 @@ from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read
 from winnow_dagster.config.packages import (
     DefaultsSection,
     GroupSection,
+    LinksSection,
     PackageSection,
     find_problems,
     resolve_group,
@@ -135,6 +136,7 @@ KEYS = {
     "defaults": list(DefaultsSection.model_fields),
     "packages": ["name", *(key for key in PackageSection.model_fields if key != "name")],
     "groups": ["name", "packages", *(k for k in GroupSection.model_fields if k not in {"name", "packages"})],
+    "links": list(LinksSection.model_fields),
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
     "alerts": list(AlertsSection.model_fields),
