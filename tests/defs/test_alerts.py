@@ -285,4 +285,4 @@ def test_a_collect_and_the_sensor_send_each_alert_once(
 def test_without_a_webhook_there_is_no_sensor_and_no_alert(make_house: MakeHouse) -> None:
     house = make_house({"a": (1,)})
     names = {sensor.name for sensor in build(house.winnow).sensors or ()}
-    assert names == {"gaps", "publish", "tidy"}
+    assert names == {"winnow_fill_gaps", "winnow_publish", "winnow_delete_old_runs"}

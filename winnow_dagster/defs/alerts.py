@@ -80,14 +80,14 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
 
 def _alerts(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
-        name="alerts",
+        name=winnow.names.named("alerts"),
         description="Posts to the webhook when a run fails and is not retried, when a check turns red, and when it "
         "recovers.",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        number = send_alerts(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
+        number = send_alerts(winnow, OwnRuns.of_sensor(context, winnow.ownership.site, winnow.names))
         red = [name for name, is_red in read_sent_alerts(winnow.settings.data_dir).is_red.items() if is_red]
         return dg.SkipReason(f"sent {number} alerts; red checks: {', '.join(red) or 'none'}")
 
@@ -106,7 +106,7 @@ def _news(winnow: Installation, runs: OwnRuns, told: SentAlerts) -> Iterator[New
         if failed_at >= since and run.run_id not in told.runs and not is_retried(run):
             yield f"run {run.run_id[:8]} failed. {_why(runs.instance, run)}", partial(_add_run, run.run_id, failed_at)
     for check in CHECKS:
-        found = _evaluation(runs.instance, check)
+        found = _evaluation(runs.instance, check.key(winnow.names))
         if found is None:
             continue
         evaluation, at = found
@@ -138,9 +138,9 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return "; ".join(steps) or next((event.message for event in events if event.message), "no reason given")
 
 
-def _evaluation(instance: dg.DagsterInstance, check: Check) -> tuple[dg.AssetCheckEvaluation, float] | None:
+def _evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> tuple[dg.AssetCheckEvaluation, float] | None:
     """Return the last result of a check and its time; None if the check has never run, or is running."""
-    record = instance.get_latest_asset_check_evaluation_record(check.key)
+    record = instance.get_latest_asset_check_evaluation_record(key)
     event = record.event.dagster_event if record and record.event else None
     data: Any = event.event_specific_data if event else None
     if record is None or record.event is None or not isinstance(data, dg.AssetCheckEvaluation):

@@ -13,28 +13,26 @@ import dagster as dg
 from winnow_dagster import __version__
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.defs.gaps import make_gaps
-from winnow_dagster.defs.jobs import CHECKING, COUNTS
 from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.instance.runs import OwnRuns
 
 if TYPE_CHECKING:
     from winnow_dagster.config.settings import Settings
+    from winnow_dagster.defs.jobs import Jobs
     from winnow_dagster.defs.resources import Installation
-
-AUTOMATED = dg.AssetSelection.assets("pypi_file_downloads", "badges", "index")
 
 RETRY_CRON = "20 * * * *"
 CHECK_CRON = "50 */6 * * *"
 """When every check runs, in UTC: four times a day, at times when the daily run is over."""
 
 
-def make_automation(winnow: Installation) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
-    """Return the schedule and sensors of an installation."""
+def make_automation(winnow: Installation, jobs: Jobs) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
+    """Return the schedules and sensors of an installation."""
     return [
-        _daily(winnow),
-        make_gaps(winnow),
-        _publish(winnow.settings),
-        _check_all(winnow.settings),
+        _daily(winnow, jobs),
+        make_gaps(winnow, jobs),
+        _publish(winnow),
+        _check_all(winnow, jobs),
         _purge_runs(winnow),
     ]
 
@@ -113,15 +111,15 @@ def _values(value: object) -> object:
     return value if isinstance(value, int | float | None) else str(value)
 
 
-def _daily(winnow: Installation) -> dg.ScheduleDefinition:
+def _daily(winnow: Installation, jobs: Jobs) -> dg.ScheduleDefinition:
     settings = winnow.settings
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedule_enabled else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
-        name="daily",
+        name=winnow.names.named("daily"),
         cron_schedule=settings.cron,
         execution_timezone="UTC",
-        target=COUNTS,
+        target=jobs.reading,
         default_status=status,
         description="Reads yesterday, and re-reads the day that has settled.",
     )
@@ -136,20 +134,26 @@ def _daily(winnow: Installation) -> dg.ScheduleDefinition:
     return daily
 
 
-def _publish(settings: Settings) -> dg.SensorDefinition:
-    status = dg.DefaultSensorStatus.RUNNING if settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
+def _publish(winnow: Installation) -> dg.SensorDefinition:
+    is_on = winnow.settings.schedule_enabled
     return dg.AutomationConditionSensorDefinition(
-        "publish", target=AUTOMATED, minimum_interval_seconds=TICK_SECONDS, default_status=status
+        winnow.names.named("publish"),
+        target=dg.AssetSelection.assets(*winnow.names.assets("pypi_file_downloads", "badges", "index")),
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
+        description="Publishes badges and pages when new days are counted, and when the config or Winnow changes. Once "
+        "a day it looks at the source, and greys badges whose number is old.",
     )
 
 
-def _check_all(settings: Settings) -> dg.ScheduleDefinition:
-    status = dg.DefaultScheduleStatus.RUNNING if settings.schedule_enabled else dg.DefaultScheduleStatus.STOPPED
+def _check_all(winnow: Installation, jobs: Jobs) -> dg.ScheduleDefinition:
+    is_on = winnow.settings.schedule_enabled
+    status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
-        name="look",
+        name=winnow.names.named("checks"),
         cron_schedule=CHECK_CRON,
         execution_timezone="UTC",
-        target=CHECKING,
+        target=jobs.checking,
         default_status=status,
         description="Runs every check, even if nothing was materialised, so that a missed day shows.",
     )
@@ -157,14 +161,14 @@ def _check_all(settings: Settings) -> dg.ScheduleDefinition:
 
 def _purge_runs(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
-        name="tidy",
+        name=winnow.names.named("delete_old_runs"),
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Deletes Winnow's own old runs, except those that read days.",
     )
     def purge_old_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         oldest = winnow.oldest_kept_run
-        deleted = OwnRuns.of_sensor(context, winnow.ownership.site).purge_old_runs(oldest)
+        deleted = OwnRuns.of_sensor(context, winnow.ownership.site, winnow.names).purge_old_runs(oldest)
         return dg.SkipReason(f"deleted {deleted} of Winnow's runs from before {oldest:%Y-%m-%d}")
 
     return purge_old_runs

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from winnow_dagster.files.processes import is_dead_or_of_before, this_process
+from winnow_dagster.instance.naming import ALONE, Names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +39,6 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-READS_DAYS = "read_days"
-CHECK_ALL = "check_all"
-JOBS = frozenset({READS_DAYS, CHECK_ALL})
-RAW = dg.AssetKey("raw_downloads")
-ASSETS = frozenset(
-    map(dg.AssetKey, ("pypi_file_downloads", "raw_downloads", "honest_downloads", "badges", "index")),
-)
 MAX_DELETED_RUNS = 200
 TIME_TO_SUBMIT = timedelta(minutes=10)
 """How long a run may take to start, and then to record its process."""
@@ -64,15 +58,24 @@ def process_of(run: dg.DagsterRun) -> str:
     return process if run_id == run.run_id else ""
 
 
-def selects_only_ours(run: dg.DagsterRun) -> bool:
-    """Return whether every asset of a run is Winnow's. A run of one of Winnow's jobs may name no assets."""
+def selects_only_ours(run: dg.DagsterRun, names: Names) -> bool:
+    """Return whether every asset of a run is the installation's. A run of one of its jobs may name no assets."""
     selected = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
-    return selected <= ASSETS if selected else run.job_name in JOBS
+    return selected <= set(names.assets()) if selected else run.job_name in names.jobs
 
 
-def reads_days(run: dg.DagsterRun) -> bool:
+def reads_days(run: dg.DagsterRun, names: Names) -> bool:
     """Return whether a run reads days."""
-    return run.job_name == READS_DAYS or RAW in (run.asset_selection or ())
+    return names.reads_days(run.job_name) or names.asset("raw_downloads") in (run.asset_selection or ())
+
+
+def tags_its_process(run: dg.DagsterRun, names: Names) -> bool:
+    """Return whether a run executes in one process, which tags it.
+
+    Winnow's jobs do. Beside other assets, the project's executor decides about all other runs. If each step has a
+    process of its own, the end of that process is not the end of the run.
+    """
+    return selects_only_ours(run, names) and (names.is_alone or run.job_name in names.jobs)
 
 
 def is_retried(run: dg.DagsterRun) -> bool:
@@ -90,12 +93,13 @@ class OwnRuns:
     instance: dg.DagsterInstance
     site: str
     label: str = ""
+    names: Names = ALONE
 
     @classmethod
-    def of_sensor(cls, context: dg.SensorEvaluationContext, site: str) -> OwnRuns:
+    def of_sensor(cls, context: dg.SensorEvaluationContext, site: str, names: Names) -> OwnRuns:
         """Return the runs of the code location that a sensor belongs to."""
         location, name = context.code_location_origin, context.repository_name
-        return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "")
+        return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "", names)
 
     def find(
         self,
@@ -122,11 +126,13 @@ class OwnRuns:
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
         # Two installations may share a code location.
-        return selects_only_ours(run) and run.tags.get(SITE_TAG, self.site) == self.site
+        return selects_only_ours(run, self.names) and run.tags.get(SITE_TAG, self.site) == self.site
 
     def reading_days(self, since: datetime) -> list[dg.RunRecord]:
         """Return the unfinished runs, created since that moment, that read days."""
-        return [record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run)]
+        return [
+            record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run, self.names)
+        ]
 
     def close_dead(self) -> None:
         """Report as failed each run whose process on this machine has died, and each run that never started.
@@ -141,8 +147,12 @@ class OwnRuns:
             # A live run that is closed by mistake goes on working, and no number depends on the history of runs.
             if process and is_dead_or_of_before(process):
                 self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
-            elif not process and record.start_time and record.start_time < lost.timestamp():
+            elif self._has_lost_its_process(record, lost):
                 self.instance.report_run_failed(run, "Its process died before it recorded its id")
+
+    def _has_lost_its_process(self, record: dg.RunRecord, lost: datetime) -> bool:
+        run, started = record.dagster_run, record.start_time
+        return not process_of(run) and tags_its_process(run, self.names) and 0 < (started or 0) < lost.timestamp()
 
     def purge_old_runs(self, before: datetime) -> int:
         """Delete the runs created before that moment, and return how many.
@@ -150,7 +160,7 @@ class OwnRuns:
         Successful runs that read days stay, since they are the history of those days.
         """
         found = [record.dagster_run for record in self.find(OVER, created_before=before)]
-        old = [run for run in found if not (run.is_success and reads_days(run))][:MAX_DELETED_RUNS]
+        old = [run for run in found if not (run.is_success and reads_days(run, self.names))][:MAX_DELETED_RUNS]
         for run in old:
             self.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             self.instance.delete_run(run.run_id)
