@@ -7,6 +7,7 @@ Winnow reports every problem of a file at once, and fetches or writes nothing be
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
 from winnow_dagster.config.breakdowns import find_breakdown_problems
+from winnow_dagster.config.component import PlacementSection, Templates, is_component, with_days
 from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
     DefaultsSection,
@@ -49,7 +51,7 @@ from winnow_dagster.sources.kinds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
@@ -107,6 +109,10 @@ class ConfigFile(Section):
     start_date: StartDate = CI_KNOWN_SINCE
 
 
+class ComponentFile(ConfigFile, PlacementSection):
+    """The attributes of a component."""
+
+
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
@@ -136,7 +142,27 @@ def load_settings(path: Path | None = None) -> Settings:
         if problems := list(find_exposed(settings)):
             raise ConfigError(settings.folder, problems)
         return settings
-    return _validate(read_yaml(path), path.absolute())
+    content, path = read_yaml(path), path.absolute()
+    return load_component(content.get("attributes"), path) if is_component(content) else _validate(content, path)
+
+
+def load_component(attributes: object, path: Path, others: Callable[[str], object] | None = None) -> Settings:
+    """Return the settings of the component in the file at `path`. Raises ConfigError.
+
+    `others` fills in the templates that are no environment variables.
+    """
+    templates = Templates(others)
+    content = templates.fill(attributes)
+    if templates.problems:
+        raise ConfigError(path, templates.problems)
+    if not isinstance(content, dict):
+        raise ConfigError(path, ["attributes: missing. List your packages: `packages: [{name: your-package}]`"])
+    return _validate(with_days(content), path, ComponentFile)
+
+
+def component_schema() -> dict[str, Any]:
+    """Return the JSON schema of a component's attributes."""
+    return _model_for({}, ComponentFile).model_json_schema()
 
 
 def parse_settings(text: str, path: Path) -> Settings:
@@ -144,23 +170,25 @@ def parse_settings(text: str, path: Path) -> Settings:
     return _validate(parse_yaml(text, path), path.absolute())
 
 
-def _validate(content: Mapping[str, Any], path: Path) -> Settings:
+def _validate(content: Mapping[str, Any], path: Path, base: type[ConfigFile] = ConfigFile) -> Settings:
     problems = [*_cross_problems(content), *_exposed(content, path)]
     try:
-        file = _model_for(content).model_validate(content)
+        file = _model_for(content, base).model_validate(content)
     except ValidationError as error:
-        raise ConfigError(path, [*describe(error, content, KEYS), *problems]) from None
+        keys = KEYS | {"": list(base.model_fields)}
+        raise ConfigError(path, [*describe(error, content, keys), *problems]) from None
     if problems:
         raise ConfigError(path, problems)
-    return _resolve(file, content, path, path.parent)
+    settings = _resolve(file, content, path, path.parent)
+    return replace(settings, placement=file.resolve(path)) if isinstance(file, ComponentFile) else settings
 
 
-def _model_for(content: Mapping[str, Any]) -> type[ConfigFile]:
+def _model_for(content: Mapping[str, Any], base: type[ConfigFile] = ConfigFile) -> type[ConfigFile]:
     """Return the model of a file, with the keys of `source:` that the file's kind of source has."""
     given = content.get("source")
     section = any_section(given.get("kind") if isinstance(given, dict) else None)
     source = Annotated[Section, GetPydanticSchema(lambda _, handler: handler(section))] | None
-    return create_model("ConfigFile", __base__=ConfigFile, source=(source, None))
+    return create_model(base.__name__, __base__=base, source=(source, None))
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:

@@ -50,7 +50,10 @@ LOGOS = ("logo", "logo_svg")
 if TYPE_CHECKING:
     Breakdowns = list[str]
 else:
-    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
+    Breakdowns = Annotated[
+        list[Literal[tuple(OPEN_DIMENSIONS)]],
+        BeforeValidator(one_or_list, json_schema_input_type=str | list[str]),
+    ]
 
 
 def _check_svg(value: str) -> str:
@@ -81,8 +84,15 @@ class StyleSection(Section):
     """What may be said of one package or group, and under `defaults:` for all; None leaves it to those."""
 
     window_days: WindowDays | None = None
-    badges: Annotated[list[Slug], BeforeValidator(one_or_list)] | None = None
-    label: Annotated[dict[Slug, Text], BeforeValidator(_one_label), AfterValidator(_check_labels)] | None = None
+    badges: Annotated[list[Slug], BeforeValidator(one_or_list, json_schema_input_type=str | list[str])] | None = None
+    label: (
+        Annotated[
+            dict[Slug, Text],
+            BeforeValidator(_one_label, json_schema_input_type=str | dict[str, str]),
+            AfterValidator(_check_labels),
+        ]
+        | None
+    ) = None
     colors: Annotated[dict[Annotated[Whole, Field(ge=0)], Color], Field(min_length=1)] | None = None
     label_color: Color | None = None
     style: Literal["flat", "flat-square", "plastic", "for-the-badge", "social"] | None = None

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster import __version__
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.defs.gaps import make_gaps
 from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.instance.runs import OwnRuns
+from winnow_dagster.version import __version__
 
 if TYPE_CHECKING:
     from winnow_dagster.config.settings import Settings

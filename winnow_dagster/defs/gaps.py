@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster import __version__
 from winnow_dagster.core.attempts import Attempt, Setup, decide, from_json, to_json
 from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
 from winnow_dagster.instance.runs import MAX_RUN_TIME, OwnRuns
 from winnow_dagster.store.ledger import ledger_of
+from winnow_dagster.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
