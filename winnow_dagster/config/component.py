@@ -63,8 +63,8 @@ class PlacementSection(Section):
     group_prefix: Annotated[str, Field(strict=True), AfterValidator(_check_group)] | None = Field(
         default=None, description="What the name of each group begins with. By default the key prefix; '' for nothing."
     )
-    owners: list[Annotated[Text, AfterValidator(_check_owner)]] | None = Field(
-        default=None, description="The owners of each asset: email addresses, or teams such as `team:data`."
+    owners: list[Annotated[Text, AfterValidator(_check_owner)]] = Field(
+        default=[], description="The owners of each asset: email addresses, or teams such as `team:data`."
     )
     tags: dict[Text, Annotated[str, Field(strict=True)]] = Field(default={}, description="Tags of each asset.")
     automation: Annotated[bool, Field(strict=True)] = Field(
@@ -75,9 +75,8 @@ class PlacementSection(Section):
     def resolve(self, path: Path) -> Placement:
         """Return where the assets of the component in this file stand."""
         usual = re.sub(r"[^A-Za-z0-9_.-]", "_", path.parent.name)
-        owners = Placement.owners if self.owners is None else tuple(self.owners)
         prefix = tuple(self.key_prefix or [usual])
-        return Placement(prefix, self.group_prefix, owners, dict(self.tags), self.automation)
+        return Placement(prefix, self.group_prefix, tuple(self.owners), dict(self.tags), self.automation)
 
 
 def is_component(content: Mapping[str, Any]) -> bool:

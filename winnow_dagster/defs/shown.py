@@ -9,7 +9,7 @@ from pydantic import Field
 
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.errors import StorageError
-from winnow_dagster.instance.runs import run_tags, tags_its_process
+from winnow_dagster.instance.runs import run_tags, selects_only_ours, site_tags, tags_its_process
 
 
 def make_resource(winnow: Installation) -> dg.ConfigurableResource[Installation]:
@@ -24,14 +24,16 @@ def make_resource(winnow: Installation) -> dg.ConfigurableResource[Installation]
         data_dir: str = Field(description="The stored days.")
 
         def create_resource(self, context: dg.InitResourceContext) -> Installation:
-            """Return the installation, and tag each run of one process with its process.
+            """Return the installation, and tag the run with its site, and with its process if it has only one.
 
             A run cannot report that its process died. `OwnRuns.close_dead` finds it by this tag. A run that also has
             other teams' assets gets no tag.
             """
             run, instance = context.run, context.instance
-            if instance is not None and run is not None and tags_its_process(run, winnow.names):
-                instance.add_run_tags(run.run_id, run_tags(run.run_id, _site(winnow)))
+            if instance is not None and run is not None and selects_only_ours(run, winnow.names):
+                site = _site(winnow)
+                is_one_process = tags_its_process(run, winnow.names)
+                instance.add_run_tags(run.run_id, run_tags(run.run_id, site) if is_one_process else site_tags(site))
             return winnow
 
     settings = winnow.settings

@@ -18,11 +18,15 @@ from winnow_dagster.instance.naming import ALONE, Names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROCESS_TAG = "winnow/process"
+# Dagster's UI hides tags with this prefix.
+PROCESS_TAG = ".dagster/winnow_process"
 """The process of a run, and the run's id, since a re-executed run inherits its parent's tags."""
 
-SITE_TAG = "winnow/site"
+SITE_TAG = ".dagster/winnow_site"
 """The id of the site that a run works for."""
+
+FORMER_TAGS = {PROCESS_TAG: "winnow/process", SITE_TAG: "winnow/site"}
+"""What the tags of older runs are called."""
 
 LOCATION_TAG = ".dagster/repository"
 """Dagster's tag for the code location of a run that a daemon or the UI started. Private: no constant is public."""
@@ -49,13 +53,22 @@ MAX_RUN_TIME = timedelta(hours=4)
 
 def run_tags(run_id: str, site: str) -> dict[str, str]:
     """Return the tags for a run of this process and a site. `site` is '' if the site has no id yet."""
-    return {PROCESS_TAG: f"{this_process()} {run_id}"} | ({SITE_TAG: site} if site else {})
+    return {PROCESS_TAG: f"{this_process()} {run_id}"} | site_tags(site)
+
+
+def site_tags(site: str) -> dict[str, str]:
+    """Return the tags for a run of a site in any process."""
+    return {SITE_TAG: site} if site else {}
 
 
 def process_of(run: dg.DagsterRun) -> str:
     """Return the process of a run; '' if the run has no such tag."""
-    process, _, run_id = run.tags.get(PROCESS_TAG, "").partition(" ")
+    process, _, run_id = _tag(run, PROCESS_TAG, "").partition(" ")
     return process if run_id == run.run_id else ""
+
+
+def _tag(run: dg.DagsterRun, tag: str, default: str) -> str:
+    return run.tags.get(tag, run.tags.get(FORMER_TAGS[tag], default))
 
 
 def selects_only_ours(run: dg.DagsterRun, names: Names) -> bool:
@@ -111,7 +124,7 @@ class OwnRuns:
     ) -> list[dg.RunRecord]:
         """Return the runs with one of these statuses, oldest first."""
         found: dict[str, dg.RunRecord] = {}
-        for tag, value in ((SITE_TAG, self.site), (LOCATION_TAG, self.label)):
+        for tag, value in ((SITE_TAG, self.site), (FORMER_TAGS[SITE_TAG], self.site), (LOCATION_TAG, self.label)):
             if value:
                 chosen = dg.RunsFilter(
                     statuses=statuses,
@@ -126,7 +139,7 @@ class OwnRuns:
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
         # Two installations may share a code location.
-        return selects_only_ours(run, self.names) and run.tags.get(SITE_TAG, self.site) == self.site
+        return selects_only_ours(run, self.names) and _tag(run, SITE_TAG, self.site) == self.site
 
     def reading_days(self, since: datetime) -> list[dg.RunRecord]:
         """Return the unfinished runs, created since that moment, that read days."""
