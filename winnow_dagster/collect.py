@@ -172,7 +172,7 @@ def _numbers(windows: Iterable[WindowState]) -> list[WindowCounts]:
 
 def _alert(winnow: Installation, runs: OwnRuns) -> None:
     """Send alerts if the config has a webhook. If that fails, the next collect or the daemon sends them."""
-    if winnow.settings.alerts_webhook:
+    if winnow.settings.has_alerts:
         try:
             send_alerts(winnow, runs)
         except (AlertError, StorageError) as error:

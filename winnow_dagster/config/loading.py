@@ -36,6 +36,7 @@ from winnow_dagster.fields import (
     Section,
     StartDate,
     Url,
+    Variable,
     Webhook,
     Whole,
 )
@@ -88,9 +89,10 @@ class ScheduleSection(Section):
 
 
 class AlertsSection(Section):
-    """`alerts:`: where Winnow reports failed runs and checks."""
+    """`alerts:`: where Winnow reports failed runs and checks. One of the two keys says the address."""
 
-    webhook: Webhook
+    webhook: Webhook = ""
+    webhook_env: Variable = ""
 
 
 class ConfigFile(Section):
@@ -238,6 +240,7 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         schedule_minute=file.schedule.minute,
         keep_runs_days=file.schedule.keep_runs_days,
         alerts_webhook=file.alerts.webhook if file.alerts else "",
+        alerts_webhook_env=file.alerts.webhook_env if file.alerts else "",
     )
 
 
@@ -266,9 +269,17 @@ def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield from _kind_problems(source.get("kind"), content)
         if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
             yield "service.credential_file: source.credential_file is set too. Keep one"
+    yield from _alert_problems(content.get("alerts"))
     without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
     kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
     yield from find_breakdown_problems(content, kind) if kind else ()
+
+
+def _alert_problems(alerts: object) -> Iterator[str]:
+    if isinstance(alerts, dict) and not {"webhook", "webhook_env"} & alerts.keys():
+        yield "alerts.webhook: missing. Add it, or the name of its environment variable as webhook_env"
+    if isinstance(alerts, dict) and {"webhook", "webhook_env"} <= alerts.keys():
+        yield "alerts.webhook_env: webhook is set too. Keep one"
 
 
 def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:

@@ -101,7 +101,15 @@ class Settings:
     schedule_minute: int = 30
     keep_runs_days: int = 90
     alerts_webhook: str = field(default="", repr=False)
+    alerts_webhook_env: str = ""
+    """The environment variable with the address of the webhook, if the config does not hold the address itself."""
+
     placement: Placement = Placement()
+
+    @property
+    def has_alerts(self) -> bool:
+        """Whether Winnow reports failed runs and checks to a webhook."""
+        return bool(self.alerts_webhook or self.alerts_webhook_env)
 
     @property
     def cron(self) -> str:

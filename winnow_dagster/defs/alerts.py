@@ -5,6 +5,7 @@ A sensor of Dagster's daemon and `winnow collect` both send alerts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from winnow_dagster.store.sent_alerts import SentAlerts, read_sent_alerts, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.defs.checks import Check
     from winnow_dagster.defs.resources import Installation
 
@@ -41,7 +43,7 @@ class AlertError(Exception):
 
 def make_alerts(winnow: Installation) -> list[dg.SensorDefinition]:
     """Return the sensor that sends alerts; none if the config has no webhook."""
-    return [_alerts(winnow)] if winnow.settings.alerts_webhook else []
+    return [_alerts(winnow)] if winnow.settings.has_alerts else []
 
 
 def post(webhook: str, text: str) -> None:
@@ -52,6 +54,16 @@ def post(webhook: str, text: str) -> None:
         raise AlertError(f"alerts.webhook cannot be reached ({type(error).__name__}). Check the address") from None
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         raise AlertError(f"alerts.webhook answered {answer.status_code}. Check the address")
+
+
+def _webhook(settings: Settings) -> str:
+    """Return the address of the webhook. Raises AlertError if its environment variable does not hold one."""
+    variable = settings.alerts_webhook_env
+    address = os.environ.get(variable, "") if variable else settings.alerts_webhook
+    if not address.startswith(("https://", "http://")):
+        problem = "is not a web address. Start it with https://" if address else "is not set. Set it where runs start"
+        raise AlertError(f"alerts.webhook_env: ${variable} {problem}")
+    return address
 
 
 def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
@@ -71,7 +83,7 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
             told = replace(told, since=winnow.started.timestamp())
             write_sent_alerts(folder, told)
         for text, after in _news(winnow, runs, told):
-            post(winnow.settings.alerts_webhook, text)
+            post(_webhook(winnow.settings), text)
             told = after(told)
             write_sent_alerts(folder, told)
             number += 1

@@ -18,7 +18,7 @@ from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import COUNTRY, FILE_TYPE, INSTALLER, LIBC, PYTHON, SYSTEM, VERSION
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import normalise
-from winnow_dagster.fields import SettleDays, Text, Whole, invalid
+from winnow_dagster.fields import SettleDays, Text, Variable, Whole, invalid
 from winnow_dagster.sources.clickhouse.limits import Limits
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
@@ -130,12 +130,6 @@ def _check_identifier(value: str) -> str:
     return value
 
 
-def _check_variable(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise invalid("is not the name of an environment variable. Write the name of the variable with the password")
-    return value
-
-
 def _check_package(value: str) -> str:
     try:
         return normalise(value)
@@ -155,7 +149,7 @@ class ClickHouseSection(SourceSection):
     host: Annotated[Text, AfterValidator(_check_host)] = HOST
     port: Annotated[Whole, Field(ge=1, le=65_535)] | None = None
     user: Text = ""
-    password_env: Annotated[Text, AfterValidator(_check_variable)] = ""
+    password_env: Variable = ""
     database: Identifier = DATABASE
     table: Identifier = TABLE
     secure: Annotated[bool, Field(strict=True)] = True
