@@ -300,3 +300,17 @@ def test_a_check_that_cannot_be_judged_takes_no_other_down(house: House) -> None
     judged = {found.check_name for found in result.get_asset_check_evaluations()}
     assert not result.success
     assert {"day_totals_are_usual", "as_of_is_recent", "no_orphaned_files"} <= judged
+
+
+def test_the_list_of_packages_has_to_exist_and_to_name_every_published_package(house: House) -> None:
+    house.publish()
+    assert "lists_every_package" not in red(house)
+    path = house.output_dir / "_packages.json"
+    listed = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**listed, "packages": []}))
+    unnamed = "_packages.json does not name it. Materialise index"
+    assert red(house)["lists_every_package"] == dict.fromkeys(("a", "b"), unnamed)
+    path.write_text("[]")
+    assert red(house)["lists_every_package"] == {"_packages.json": "is not Winnow's list. Materialise index"}
+    (house.output_dir / "index.html").unlink()
+    assert "index.html" in red(house)["lists_every_package"]

@@ -35,14 +35,14 @@ EVERY_DAY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn
 class RawConfig(dg.Config):
     """How to read the days of a run."""
 
-    refetch: bool = False
-    """Re-read days that are covered already."""
-
-    backfill: list[str] = Field(default=[])
-    """Re-read days that are covered already, but without one of these breakdowns."""
-
-    packages: list[str] = Field(default=[])
-    """Read only these entries of `packages:`; all if the list is empty."""
+    refetch: bool = Field(default=False, description="Re-read days that are covered already.")
+    backfill: list[str] = Field(
+        default=[],
+        description="Re-read days that are covered already, but without one of these breakdowns, such as python.",
+    )
+    packages: list[str] = Field(
+        default=[], description="Read only these entries of `packages:` in the config; all if the list is empty."
+    )
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
     days, hooks = day_partitions(settings), {judge_all_the_same(names)}
 
     @dg.asset(
+        description=_describe_raw(settings),
         partitions_def=days,
         backfill_policy=ONE_RUN,
         deps=[names.asset("pypi_file_downloads")],
@@ -134,11 +135,6 @@ def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
         freshness_policy=EVERY_DAY,
     )
     def raw_downloads(context: dg.AssetExecutionContext, config: RawConfig) -> Fetch:
-        """All downloads of these days, bots and CI included, per package, installer, system and ci.
-
-        Winnow asks the source only for what a day does not cover yet. If a package cannot be read, the day is stored
-        without it and does not cover it. The next run asks for it again.
-        """
         days, winnow = to_days(context.partition_keys), installation_of(context.resources, names)
         return winnow.fetch(days, config.packages, refetch=config.refetch, backfill=config.backfill)
 
@@ -167,6 +163,17 @@ def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
         return raw_downloads.derive(categories.winnow)
 
     return [raw_downloads, honest_downloads]
+
+
+def _describe_raw(settings: Settings) -> str:
+    return (
+        "All downloads of these days, bots and CI included, per package, installer, system and ci.\n\n"
+        f"Winnow reads by itself the newest {max(settings.longest_windows.values())} days, which the longest window of "
+        f"the config needs. It reads older ones, from `start_date` ({settings.start_date}) on, only if you materialise "
+        "them.\n\n"
+        "Winnow asks the source only for what a day does not cover yet. If a package cannot be read, the day is stored "
+        "without it and does not cover it. The next run asks for it again."
+    )
 
 
 def _published_assets(look: _Look) -> list[dg.AssetsDefinition]:

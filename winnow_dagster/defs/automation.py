@@ -44,8 +44,8 @@ def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """
     return _follow_deps(
         dg.AutomationCondition.newly_missing()
-        | dg.AutomationCondition.code_version_changed()
-        | dg.AutomationCondition.cron_tick_passed(settings.cron)
+        | dg.AutomationCondition.code_version_changed().with_label("the config or Winnow has changed")
+        | dg.AutomationCondition.cron_tick_passed(settings.cron).with_label("once a day")
     )
 
 
@@ -61,13 +61,16 @@ def _follow_deps(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.
     """
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     is_new = dg.AutomationCondition.newly_missing().since(done) & ~dg.AutomationCondition.in_progress()
+    is_new = is_new.with_label("never published")
     # A publication costs nothing, so a failed or interrupted one is retried within the hour.
     again = dg.AutomationCondition.cron_tick_passed(RETRY_CRON) & dg.AutomationCondition.execution_failed()
+    again = again.with_label("retry after a failure")
     due = dg.AutomationCondition.any_deps_updated() | again | (also or again)
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
     # A run publishes the state at its start. Days or a config that change meanwhile need another run. So only a request
     # settles what is due, not the end of a run, and not a request in a tick that brings another change.
-    return of_existing_partitions(is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy))
+    is_due = due.since(dg.AutomationCondition.newly_requested() & ~due).with_label("due since the last request")
+    return of_existing_partitions(is_new | (is_due & ~busy.with_label("a run is in progress")))
 
 
 def of_existing_partitions(condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:

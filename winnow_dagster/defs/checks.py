@@ -116,6 +116,11 @@ def _orphans(winnow: Installation) -> Verdict:
     return Verdict(bad, len(winnow.web.read_all()))
 
 
+def _listing(winnow: Installation) -> Verdict:
+    names = [row.state.package for row in winnow.rows(winnow.published())]
+    return audit.judge_listing(names, lambda name: read_if_there(winnow.web.folder / name))
+
+
 CHECKS = (
     Check(
         "every_package_covered", "raw_downloads", ERROR,
@@ -168,6 +173,11 @@ CHECKS = (
     Check(
         "published_equals_store", "badges", ERROR,
         "Every published file is, byte for byte, what the store says for the file's own as-of.", _published,
+    ),
+    Check(
+        "lists_every_package", "index", ERROR,
+        "The files that list all packages exist, and `_packages.json` names every published package and group.",
+        _listing,
     ),
     Check(
         "no_orphaned_files", "badges", WARN,

@@ -16,6 +16,7 @@ from winnow_dagster.defs.notes import DayCosts, breakdown_notes, category_number
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
 from winnow_dagster.defs.resources import installation_of
+from winnow_dagster.defs.run_log import repeating
 from winnow_dagster.files.locks import counting
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.files.session import publishing
@@ -23,12 +24,12 @@ from winnow_dagster.publishing.directory import packages_in_full
 from winnow_dagster.sources.interface import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.everything import PackagesBySelector
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.defs.fetching import Fetch
+    from winnow_dagster.defs.fetching import Answer, Fetch
     from winnow_dagster.defs.resources import Installation
     from winnow_dagster.instance.naming import Names
 
@@ -44,7 +45,7 @@ class RawDaysIO(dg.IOManager):
         """Store each answer. Raise RetryRequested if a failure is transient."""
         costs, may_recover = DayCosts(), False
         try:
-            for answer in obj:
+            for answer in _repeat(obj, context):
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
                     self._winnow.raw.add_failure(answer, self._winnow.clock.now())
@@ -153,7 +154,9 @@ class SiteIO(dg.IOManager):
         with publishing(self._winnow.settings.data_dir, self._winnow.web.folder) as session:
             self._winnow.ownership.claim()
             web = replace(self._winnow.web, folder=session.folder)
-            context.add_output_metadata({"files_changed": web.publish_files(obj)})
+            url = self._winnow.settings.base_url
+            site = dg.MetadataValue.url(f"{url}/") if url else dg.MetadataValue.path(str(self._winnow.web.folder))
+            context.add_output_metadata({"files_changed": web.publish_files(obj), "site": site})
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: no asset depends on a page."""
@@ -174,6 +177,12 @@ def _define(made: Callable[[Installation], dg.IOManager], names: Names) -> dg.IO
         return made(installation_of(context.resources, names))
 
     return give
+
+
+def _repeat(answers: Iterable[Answer], context: dg.OutputContext) -> Iterator[Answer]:
+    """Yield the answers. Repeat in the run's log what Winnow logs meanwhile."""
+    with repeating(context.log):
+        yield from answers
 
 
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
