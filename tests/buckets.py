@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -75,6 +76,19 @@ def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         for name, value in found.environment.items():
             monkeypatch.setenv(name, value)
         yield found
+
+
+VARYING = {"_health.json", "_site.json"}
+
+
+def without_times(published: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return published files by name, but for when the days were read, and by which config."""
+    found = {name: content for name, content in published.items() if name not in VARYING}
+    return found | {
+        name: re.sub(rb'"read_until": "[^"]+"', b'"read_until": null', content)
+        for name, content in found.items()
+        if name.endswith("/breakdowns.json")
+    }
 
 
 def place(name: str = DATA, key: str = "winnow") -> ObjectPath:

@@ -43,6 +43,17 @@ PAGES = ("", "sample-oat/", "Sample_Rye/", "_group/grains/")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
 
 
+in_all_looks = pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [
+        pytest.param("light", DESKTOP, id="light-desktop"),
+        pytest.param("dark", PHONE, id="dark-phone"),
+        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.slow),
+        pytest.param("dark", DESKTOP, id="dark-desktop", marks=pytest.mark.slow),
+    ],
+)
+
+
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
@@ -98,8 +109,7 @@ def _ours(url: str, address: str) -> bool:
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_all_looks
 def test_no_page_has_an_error_a_barrier_or_anything_from_elsewhere(
     browser: Browser, site: str, path: str, viewport: dict[str, int], scheme: str
 ) -> None:
@@ -275,8 +285,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_all_looks
 def test_the_page_of_everything_finds_any_package_and_draws_its_days(
     browser: Browser, everything: str, viewport: dict[str, int], scheme: str
 ) -> None:

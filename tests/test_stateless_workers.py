@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from tests.bucket_service import Service
-from tests.buckets import gcs_backend, s3_backend, service
+from tests.buckets import gcs_backend, s3_backend, service, without_times
 from tests.postgres import find_postgres, running_postgres
 from winnow_dagster.files.bucket import PROBE
 from winnow_dagster.instance.runs import PROCESS_TAG
@@ -42,11 +42,7 @@ def start(folder: Path, service: Service, variables: dict[str, str]) -> subproce
 
 
 def published(service: Service) -> dict[str, bytes]:
-    return {
-        name: content
-        for name, content in service.content("public-bucket").items()
-        if name not in {"_health.json", "_site.json"}
-    }
+    return without_times(service.content("public-bucket"))
 
 
 def empty(service: Service) -> None:

@@ -259,7 +259,7 @@ def test_without_a_number_of_rows_a_day_of_few_downloads_is_read_again_after_3_1
     first.count(after(-59), DAY)
     assert "400 downloads of all entries, and usually about 1,000" in why(first, "day_totals_are_usual")[str(DAY)]
     read = []
-    for n in range(1, 40):
+    for n in (1, 2, 3, 4, 9, 10, 11, 29, 30, 31, 39):
         source.asked.clear()
         house = impatient(make_house, 60, after(n))
         house.count(DAY, DAY)
@@ -284,7 +284,7 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
     assert source.asked == []
     tomorrow = impatient(make_house, WINDOW, after(2))
     assert (after(1), after(1)) in [(gap.first, gap.last) for gap in tomorrow.winnow.gaps(through=after(1))]
-    for n in range(2, 16):
+    for n in (2, 7, 14, 15):
         house = on(make_house, after(n))
     assert (window(house)["as_of"], window(house)["honest"]) == (str(after(15)), 300)
     fortnight = impatient(make_house, 16, after(15))

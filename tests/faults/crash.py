@@ -89,12 +89,16 @@ def make_folder(parent: Path, name: str) -> Path:
     return folder
 
 
+MOMENTS = {"_health.json": {"started", "finished"}, "breakdowns.json": {"read_until"}}
+"""The keys of published files whose values are moments of the run."""
+
+
 def told(path: Path, content: bytes) -> bytes:
-    """Return what a published file tells: all of it, but for the moments of the run in `_health.json`."""
-    if path.name != "_health.json":
+    """Return what a published file tells: all of it, but for the moments of the run."""
+    moments = MOMENTS.get(path.name)
+    if not moments:
         return content
-    health = json.loads(content)
-    return json.dumps({k: v for k, v in health.items() if k not in {"started", "finished"}}).encode()
+    return json.dumps({k: v for k, v in json.loads(content).items() if k not in moments}).encode()
 
 
 def digest(path: Path, content: bytes) -> str:

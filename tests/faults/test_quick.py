@@ -32,16 +32,19 @@ def told(lines: list[str]) -> str:
     return f"seed {SEED}: " + "; ".join(lines)
 
 
+@pytest.mark.slow
 def test_killed_collects_leave_every_badge_whole_and_are_made_up_for() -> None:
     assert "2 of" in told(list(crash.run(2, SEED, days=2)))
 
 
+@pytest.mark.slow
 def test_days_with_faults_end_with_badges_that_an_oracle_agrees_with(monkeypatch: pytest.MonkeyPatch) -> None:
     # The test above kills.
     monkeypatch.setattr(year, "KILLED", 0)
     assert "badges equal to the oracle's" in told(list(year.run(6, SEED, packages=6)))
 
 
+@pytest.mark.slow
 def test_after_random_sequences_every_number_is_what_an_oracle_recounts() -> None:
     assert "all numbers are the oracle's" in told(list(oracle.run(3, SEED, length=5)))
 

@@ -15,7 +15,17 @@ import pytest
 from click.testing import CliRunner
 
 from tests.bucket_service import Service
-from tests.buckets import A_FEW, DATA, PUBLIC, SCHEME, MakeInBuckets, on_every_store, on_every_store_in_seconds, place
+from tests.buckets import (
+    A_FEW,
+    DATA,
+    PUBLIC,
+    SCHEME,
+    MakeInBuckets,
+    on_every_store,
+    on_every_store_in_seconds,
+    place,
+    without_times,
+)
 from tests.conftest import DAY
 from tests.rows import row, to_frame
 from winnow_dagster.cli import main
@@ -59,21 +69,16 @@ def winnow(config: Path, command: str, *options: str, code: int = 0) -> str:
     return result.output
 
 
-VARYING = {"_health.json", "_site.json"}
-
-
 def published(service: Service) -> dict[str, bytes]:
-    """What is published, but for when it was and by which config."""
-    found = {n.removeprefix("badges/"): c for n, c in service.content(PUBLIC).items()}
-    return {name: content for name, content in found.items() if name not in VARYING}
+    return without_times({n.removeprefix("badges/"): c for n, c in service.content(PUBLIC).items()})
 
 
 def on_a_disk(folder: Path, config: str) -> dict[str, bytes]:
-    """What is published on a disk, but for when it was and by which config."""
+    """Return what is published on a disk."""
     folder.mkdir()
     winnow(write_config(folder, config), "collect")
-    paths = [path for path in (folder / "public").rglob("*") if path.is_file() and path.name not in VARYING]
-    return {str(path.relative_to(folder / "public")): path.read_bytes() for path in paths}
+    paths = [path for path in (folder / "public").rglob("*") if path.is_file()]
+    return without_times({str(path.relative_to(folder / "public")): path.read_bytes() for path in paths})
 
 
 @on_every_store_in_seconds
@@ -138,7 +143,7 @@ def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: Mak
     house.count(DAY, DAY)
     service.forget()
     # Longer than the service takes by itself, so that uploads overlap.
-    service.seconds = 0.1
+    service.seconds = 0.03
     house.publish()
     assert paths.AT_ONCE // 2 < service.most_at_once <= paths.AT_ONCE + 1
 

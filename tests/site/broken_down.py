@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.breakdowns import VALUES_SCHEMA, PackageBreakdowns
+from winnow_dagster.core.breakdowns import VALUES_SCHEMA, PackageBreakdowns, sort_values
 from winnow_dagster.core.dimensions import in_order
 
 if TYPE_CHECKING:
@@ -38,9 +38,8 @@ def breakdowns(
         for value, counts in days[day].get(name, {}).items()
     ]
     known = {name: [day for day in sorted(days) if name in days[day]] for name in dimensions}
-    return PackageBreakdowns(
-        in_order(dimensions), pl.DataFrame(rows, schema=VALUES_SCHEMA, orient="row"), known, read_until
-    )
+    values = sort_values(pl.DataFrame(rows, schema=VALUES_SCHEMA, orient="row"))
+    return PackageBreakdowns(in_order(dimensions), values, known, read_until)
 
 
 def believable(days: int, *, honest: int = 4000, known: int | None = None) -> PackageBreakdowns:

@@ -7,6 +7,7 @@ that do not say (R10).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,6 +17,7 @@ from winnow_dagster.core.coverage import NOTHING, days_between
 from winnow_dagster.core.day_ranges import days_in
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import matches_any
+from winnow_dagster.core.values import order_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -55,13 +57,26 @@ class PackageBreakdowns:
     """The open dimensions that the config asks for, in the order of their table."""
 
     values: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VALUES_SCHEMA))
-    """The counts of the known days (VALUES_SCHEMA), sorted by dimension and date."""
+    """The counts of the known days (VALUES_SCHEMA), as `sort_values` sorts them."""
 
     known: Mapping[str, Sequence[date]] = field(default_factory=dict)
     """The computed days on which each dimension is known, oldest first."""
 
     read_until: datetime | None = None
     """The time of the newest reading in these counts."""
+
+    _known_sums: dict[tuple[date, date], dict[str, tuple[dict[str, int], dict[str, int]]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @cached_property
+    def _parts(self) -> dict[str, pl.DataFrame]:
+        parts = self.values.partition_by("dimension", as_dict=True, maintain_order=True)
+        return {name: values for (name,), values in parts.items()}
+
+    def of(self, dimension: str) -> pl.DataFrame:
+        """Return the counts by one dimension (VALUES_SCHEMA)."""
+        return self._parts.get(dimension, self.values.clear())
 
     def over(self, window: Window, dimension: str) -> Breakdown | None:
         """Return the breakdown over the newest known days of a window without a gap; None if its last day is unknown.
@@ -76,11 +91,21 @@ class PackageBreakdowns:
             first = day
         if first is None:
             return None
-        chosen = pl.col("dimension") == dimension, pl.col("date").is_between(first, window.as_of)
-        summed = self.values.lazy().filter(*chosen).group_by("value").agg(pl.col("honest", "ci").sum()).collect()
-        honest = {value: count for value, count in summed.select("value", "honest").iter_rows() if count}
-        ci = {value: count for value, count in summed.select("value", "ci").iter_rows() if count}
+        honest, ci = self._sums(first, window.as_of).get(dimension, ({}, {}))
         return Breakdown(dimension, first, window.as_of, honest, ci)
+
+    def _sums(self, first: date, last: date) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+        """Return the honest and CI downloads over some days by dimension and value. Dimensions share their windows."""
+        if (first, last) not in self._known_sums:
+            chosen = self.values.lazy().filter(pl.col("date").is_between(first, last))
+            sums: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in self.dimensions}
+            summed = chosen.group_by("dimension", "value").agg(pl.col("honest", "ci").sum()).collect()
+            for dimension, value, *counts in summed.iter_rows():
+                for found, count in zip(sums[dimension], counts, strict=True):
+                    if count:
+                        found[value] = count
+            self._known_sums[first, last] = sums
+        return self._known_sums[first, last]
 
     def within(self, days: Mapping[str, Collection[date]]) -> PackageBreakdowns:
         """Return the breakdowns of these days by dimension, without the time of their readings."""
@@ -140,8 +165,7 @@ def count_breakdowns(
     newest = {day: coverage.newest for day, coverage in days.coverage.items()}
     found = {}
     for name, dimensions in wanted.items():
-        there = [pl.col("dimension").eq(d) & pl.col("date").is_in(known[name][d]) for d in dimensions]
-        rows = values.get(name, empty).filter(pl.any_horizontal(there)) if there else empty
+        rows = _on_days(values.get(name, empty), known[name], days.coverage)
         read = [at for days_known in known[name].values() for day in days_known if (at := newest[day])]
         found[name] = PackageBreakdowns(tuple(dimensions), rows, known[name], max(read, default=None))
     return found
@@ -171,24 +195,45 @@ def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, 
             if name not in single
         ]
         summed.append(_sum(pl.concat(parts)))
-    found = pl.concat(summed).partition_by("package", as_dict=True, include_key=False)
+    found = sort_values(pl.concat(summed)).partition_by("package", as_dict=True, include_key=False)
     return {name: rows for (name,), rows in found.items()}
 
 
+def sort_values(values: pl.DataFrame) -> pl.DataFrame:
+    """Sort counts by package (if they name one), dimension, date, and the dimension's order of values."""
+    ranks = [pl.DataFrame(schema={"dimension": pl.String, "value": pl.String, "rank": pl.Int64})]
+    for (name,), rows in values.select("dimension", "value").unique().partition_by("dimension", as_dict=True).items():
+        ordered = order_values(OPEN_DIMENSIONS[name], rows["value"].to_list())
+        ranks.append(
+            pl.DataFrame(
+                {"dimension": [name] * len(ordered), "value": ordered, "rank": range(len(ordered))}, ranks[0].schema
+            )
+        )
+    keys = [*(["package"] if "package" in values.columns else []), "dimension", "date", "rank"]
+    return values.join(pl.concat(ranks), on=["dimension", "value"]).sort(keys).select(values.columns)
+
+
+def _on_days(values: pl.DataFrame, known: Mapping[str, Sequence[date]], counted: Collection[date]) -> pl.DataFrame:
+    """Return the counts of the days on which each dimension is known, of the `counted` days."""
+    if all(len(days) == len(counted) for days in known.values()) and set(known) >= set(values["dimension"].unique()):
+        return values
+    there = [pl.col("dimension").eq(name) & pl.col("date").is_in(days) for name, days in known.items()]
+    return values.filter(pl.any_horizontal(there)) if there else values.clear()
+
+
 def _sum(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the honest and CI downloads by package, dimension, day and value, sorted."""
+    """Return the honest and CI downloads by package, dimension, day and value."""
     kept = pl.col("category").is_in(["honest", "ci"])
-    downloads, order = pl.col("downloads"), ["package", "dimension", "date", "value"]
+    downloads = pl.col("downloads")
     return (
         rows.lazy()
         .with_columns(category=category())
         .filter(kept)
-        .group_by(order)
+        .group_by("package", "dimension", "date", "value")
         .agg(
             honest=downloads.filter(pl.col("category") == "honest").sum(),
             ci=downloads.filter(pl.col("category") == "ci").sum(),
         )
-        .sort(order)
         .collect()
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from winnow_dagster.core.breakdowns import count_breakdowns, days_to_count
 from winnow_dagster.core.names import Selector
@@ -11,13 +12,16 @@ from winnow_dagster.core.window import mixes_sample
 from winnow_dagster.site.breakdown_files import PublishedBreakdowns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.days import Package
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.resources import Installation
+
+MAX_AUDITED_DAILY = 20
+DAYS_OF_WEEK = 7
 
 
 def count_for(winnow: Installation, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:
@@ -41,6 +45,13 @@ def count_for(winnow: Installation, states: Iterable[PackageState]) -> dict[str,
         since = min(_first_days(chosen[name]), default=None)
         days |= days_to_count(stored, members[name], ranges, since=since, read_after=published.read_until)
     return count_breakdowns(winnow.breakdowns(sorted(days)), members, wanted)
+
+
+def due_for_audit(states: Collection[PackageState], today: date) -> list[PackageState]:
+    """Return the packages whose breakdowns the audit counts again today: all, or of many those of a weekday."""
+    if len(states) <= MAX_AUDITED_DAILY:
+        return list(states)
+    return [state for state in states if (crc32(state.package.encode()) + today.toordinal()) % DAYS_OF_WEEK == 0]
 
 
 def with_breakdowns(packages: Iterable[Package], found: Mapping[str, PackageBreakdowns]) -> list[Package]:

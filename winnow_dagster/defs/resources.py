@@ -18,7 +18,7 @@ from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_backf
 from winnow_dagster.core.quality import QuietDayFinder
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
-from winnow_dagster.defs.breakdowns import count_for, with_breakdowns
+from winnow_dagster.defs.breakdowns import count_for, due_for_audit, with_breakdowns
 from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
@@ -321,7 +321,7 @@ class Installation:
         }
         stored = self.honest.load(self.honest.stored_days())
         counts = recount(stored, members, windows_of(states.values()), self._count_options(date.max))
-        return Recount(*counts, count_for(self, states.values()))
+        return Recount(*counts, count_for(self, due_for_audit(states.values(), self.clock.today)))
 
     def refuse_sample_over_real(self) -> None:
         """Raise SampleOverRealError if this is sample data and real numbers of any package are published."""

@@ -1,4 +1,4 @@
-"""Breakdown files: `<dimension>.csv` with each day, and `breakdowns.json` with each window. README documents both.
+"""Breakdown files: `<dimension>.csv` with each day, and `breakdowns.json` with each window. See docs/formats.md.
 
 A publication computes only some days. The files keep the published lines of all other days (R5).
 """
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 JSON_NAME = "breakdowns.json"
 FORMAT = 1
 DATE_LENGTH = len("2026-01-01")
+PLAIN_CHARACTERS = "A-Za-z0-9._+ -"
+"""What usual values consist of. Other characters may need quotes or an escape."""
 
 
 def csv_name(dimension: str) -> str:
@@ -208,6 +210,9 @@ def merge_days(dimension: str, published: bytes | None, computed: PackageBreakdo
         return published
     # Most of the file is older than every computed day. Only the rest is taken apart.
     start = _position(published, str(min(days)).encode(), len(header))
+    is_contiguous = (max(days) - min(days)).days + 1 == len(set(days))
+    if is_contiguous and published[published.rfind(b"\n", 0, -1) + 1 :][:DATE_LENGTH] <= str(max(days)).encode():
+        return published[:start] + mine
     replaced = {str(day).encode() for day in days}
     blocks = {day: lines for day, lines in _blocks(published, start) if day not in replaced} | dict(_blocks(mine, 0))
     return b"".join([published[:start], *(blocks[day] for day in sorted(blocks))])
@@ -246,15 +251,16 @@ def _header(dimension: str) -> bytes:
 
 def _lines(dimension: str, computed: PackageBreakdowns, days: Collection[date]) -> bytes:
     """Return the lines of these days, oldest first, values in the dimension's order."""
-    rows = computed.values.filter(pl.col("dimension") == dimension, pl.col("date").is_in(list(days)))
-    values = order_values(OPEN_DIMENSIONS[dimension], rows["value"].unique().to_list())
-    names = pl.DataFrame(
-        {"value": values, "at": range(len(values)), "name": list(map(_cell, values))},
-        schema={"value": pl.String, "at": pl.Int64, "name": pl.String},
-    )
-    line = pl.concat_str(pl.col("date").cast(pl.String), "name", "honest", "ci", separator=",")
-    lines = rows.join(names, on="value").sort("date", "at").select(line).to_series().to_list()
-    return "".join([f"{line}\n" for line in lines]).encode()
+    rows = computed.of(dimension)
+    if len(days) < len(computed.known.get(dimension, ())):
+        rows = rows.filter(pl.col("date").is_in(list(days)))
+    if rows.is_empty():
+        return b""
+    if rows.select(pl.col("value").str.contains(f"[^{PLAIN_CHARACTERS}]").any()).item():
+        rows = rows.with_columns(pl.col("value").map_elements(_cell, pl.String))
+    line = pl.concat_str(pl.col("date").cast(pl.String), "value", "honest", "ci", separator=",")
+    text: str = rows.select(line.str.join("\n")).item()
+    return f"{text}\n".encode()
 
 
 def _cell(value: str) -> str:

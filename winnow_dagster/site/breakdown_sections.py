@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from winnow_dagster.core.day_ranges import days_in, newest_run
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, VERSION
@@ -19,7 +19,7 @@ from winnow_dagster.site.upgrades import list_upgrades
 from winnow_dagster.site.words import NOT_SAID_NAME, format_aligned_share, name_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.breakdowns import Breakdown
@@ -74,6 +74,26 @@ class Section:
     chart: ValueChart | None = None
     upgrades: Upgrades | None = None
 
+    @property
+    def bar_rows(self) -> Markup:
+        """The rows of bars. A template takes four times as long for them."""
+        return _join(
+            f'<tr><th scope="row">{escape(line.name)}</th><td>{line.bar if self.shows_shares else ""}</td>'
+            f'<td class="n">{line.honest_share if self.shows_shares else f"{line.honest:,}"}</td>'
+            f'<td class="n">{line.ci_share if self.shows_shares else f"{line.ci:,}"}</td></tr>\n'
+            for line in self.bars
+        )
+
+    @property
+    def table_rows(self) -> Markup:
+        """The rows of the table."""
+        return _join(
+            f'<tr><th scope="row">{escape(line.name)}</th>'
+            f'<td class="n">{line.honest:,}</td><td class="n">{line.honest_share if self.shows_shares else ""}</td>'
+            f'<td class="n">{line.ci:,}</td><td class="n">{line.ci_share if self.shows_shares else ""}</td></tr>\n'
+            for line in self.table
+        )
+
 
 def format_sections(
     state: PackageState, found: PublishedBreakdowns, read: Callable[[str], bytes | None]
@@ -102,6 +122,10 @@ def format_sections(
             plot_pythons(read_days(name, content), days_in(ranges)) if dimension is PYTHON else None,
             list_upgrades(read_days(name, content), days_in(ranges)) if dimension is VERSION else None,
         )
+
+
+def _join(rows: Iterable[str]) -> Markup:
+    return Markup("".join(rows))  # noqa: S704 - numbers, our own words, and escaped names
 
 
 def _known_part(name: str, days: Sequence[date], content: bytes | None) -> Breakdown | None:

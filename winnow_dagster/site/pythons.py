@@ -101,8 +101,9 @@ def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     is_weekly = bins[0].last != first
     unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if is_weekly else "by day"
     charts = []
+    by_column = _by_value(rows)
     for column, name in (("honest", "honest"), ("ci", "CI"), ("all", "all")):
-        counts = _by_value(rows, column)
+        counts = by_column[column]
         series = [(each.style, _add(counts[v] for v in each.values if v in counts)) for each in shown]
         title = f"{'Honest and CI' if column == 'all' else name[0].upper() + name[1:]} downloads by Python, {unit}"
         charts.append((name, Markup(stack(bins, series, f"python-{column}", title))))  # noqa: S704 - numbers and our own words
@@ -130,10 +131,13 @@ def _choose(rows: pl.DataFrame) -> list[_Shown]:
     ]
 
 
-def _by_value(rows: pl.DataFrame, column: str) -> dict[str, dict[date, int]]:
-    found: dict[str, dict[date, int]] = {}
-    for value, day, count in rows.select("value", "date", column).iter_rows():
-        found.setdefault(value, {})[day] = count
+def _by_value(rows: pl.DataFrame) -> dict[str, dict[str, dict[date, int]]]:
+    """Return the downloads by column, value and day."""
+    found: dict[str, dict[str, dict[date, int]]] = {column: {} for column in ("honest", "ci", "all")}
+    for (value,), days in rows.partition_by("value", as_dict=True).items():
+        dates = days["date"].to_list()
+        for column, by_value in found.items():
+            by_value[str(value)] = dict(zip(dates, days[column].to_list(), strict=True))
     return found
 
 

@@ -31,6 +31,8 @@ def to_json(content: Mapping[str, object]) -> bytes:
 
 def _indented(value: object, newline: str) -> str:
     """Return json.dumps(value, indent=2), ten times as fast: with `indent`, json does not use its C code."""
+    if type(value) is int:
+        return str(value)
     if not value or not isinstance(value, dict | list):
         return _dumps(value)
     inner = newline + "  "
