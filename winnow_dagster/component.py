@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WinnowComponent", "build_defs", "load_settings"]
 
-TEMPLATE_SCHEMA = {"type": "string", "pattern": r"\{\{"}
+TEXT = {"type": ["string", "integer"]}
 
 
 def build_defs(
@@ -52,7 +52,7 @@ class _Attributes(BaseModel):
     @classmethod
     def model_json_schema(cls, *_: object, **__: object) -> dict[str, Any]:
         """Return the schema with which editors and `dg check yaml` validate the file."""
-        schema: dict[str, Any] = _with_templates(component_schema())
+        schema: dict[str, Any] = _as_written(component_schema())
         return schema
 
 
@@ -120,14 +120,14 @@ def _file_of(context: dg.ComponentLoadContext) -> Path:
     return next((path / name for name in DEFS_NAMES if (path / name).exists()), path / DEFS_NAMES[0])
 
 
-def _with_templates(schema: Any) -> Any:  # noqa: ANN401 - as JSON has it
-    """Return a schema that allows a template in place of every value."""
+def _as_written(schema: Any) -> Any:  # noqa: ANN401 - as JSON has it
+    """Return a schema that also allows what may stand in place of a value: a template, a number in quotes, one item."""
     if isinstance(schema, list):
-        return [_with_templates(each) for each in schema]
+        return [_as_written(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    changed = {key: _with_templates(value) for key, value in schema.items()}
-    for key, value in changed.items() if "type" in schema else ():
-        if key == "properties":
-            changed[key] = {name: {"anyOf": [each, TEMPLATE_SCHEMA]} for name, each in value.items()}
-    return changed
+    changed = {key: _as_written(value) for key, value in schema.items()}
+    is_section = schema.get("type") == "object" and "properties" in schema
+    if not isinstance(schema.get("type"), str) or is_section:
+        return changed
+    return {"anyOf": [changed, TEXT]} | {key: schema[key] for key in ("description", "default") if key in schema}

@@ -126,10 +126,7 @@ def _all_or_days(value: object, check: Callable[[object], int]) -> int:
     return ALL if value == "all" else check(value)
 
 
-Whole = Annotated[
-    int, Field(strict=True),
-    BeforeValidator(number_in_quotes, json_schema_input_type=int | Annotated[str, Field(pattern="^[0-9]+$")]),
-]  # fmt: skip
+Whole = Annotated[int, Field(strict=True), BeforeValidator(number_in_quotes)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 SelectorText = Annotated[Text, AfterValidator(_check_selector)]
 GroupName = Annotated[Text, AfterValidator(_check_name)]
@@ -142,22 +139,17 @@ Variable = Annotated[Text, AfterValidator(_check_variable)]
 
 Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
-LocalPaths = Annotated[
-    tuple[LocalPath, ...], BeforeValidator(one_or_list, json_schema_input_type=str | list[str]), Field(min_length=1)
-]
+LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(one_or_list), Field(min_length=1)]
 """One path, or a list of paths."""
 
 # YAML reads a colour such as 444444 as a number.
 Color = Annotated[
-    str,
-    BeforeValidator(
-        lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v, json_schema_input_type=int | str
-    ),
-    Field(strict=True), AfterValidator(_check_color),
+    str, BeforeValidator(lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v), Field(strict=True),
+    AfterValidator(_check_color),
 ]  # fmt: skip
 WindowDays = Annotated[
     list[Annotated[Annotated[Whole, Field(ge=1, le=MAX_WINDOW_DAYS)], WrapValidator(_all_or_days)]],
-    BeforeValidator(one_or_list, json_schema_input_type=int | str | list[int | str]),
+    BeforeValidator(one_or_list),
     Field(min_length=1),
 ]
 """The lengths of windows in days, or ALL. The headline's window is first. One length need not be a list."""

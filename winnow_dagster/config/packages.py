@@ -50,10 +50,7 @@ LOGOS = ("logo", "logo_svg")
 if TYPE_CHECKING:
     Breakdowns = list[str]
 else:
-    Breakdowns = Annotated[
-        list[Literal[tuple(OPEN_DIMENSIONS)]],
-        BeforeValidator(one_or_list, json_schema_input_type=str | list[str]),
-    ]
+    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
 
 
 def _check_svg(value: str) -> str:
@@ -89,17 +86,10 @@ class StyleSection(Section):
     The first is the headline's.
     """
 
-    badges: Annotated[list[Slug], BeforeValidator(one_or_list, json_schema_input_type=str | list[str])] | None = None
+    badges: Annotated[list[Slug], BeforeValidator(one_or_list)] | None = None
     """The badges to publish. By default every badge but those of single values, such as `python-3.12`."""
 
-    label: (
-        Annotated[
-            dict[Slug, Text],
-            BeforeValidator(_one_label, json_schema_input_type=str | dict[str, str]),
-            AfterValidator(_check_labels),
-        ]
-        | None
-    ) = None
+    label: Annotated[dict[Slug, Text], BeforeValidator(_one_label), AfterValidator(_check_labels)] | None = None
     """The text on the left of the headline's badge, or a mapping from badges to texts.
 
     `{days}` is the window's length.
