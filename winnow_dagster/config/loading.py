@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
-from winnow_dagster.config.breakdowns import find_breakdown_problems
 from winnow_dagster.config.component import PlacementSection, Templates, is_component, with_days
+from winnow_dagster.config.cross import find_cross_problems
 from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
     DefaultsSection,
     GroupSection,
     PackageSection,
-    find_problems,
     resolve_group,
     resolve_package,
 )
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
-from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
@@ -47,12 +44,11 @@ from winnow_dagster.sources.kinds import (
     KIND_WITHOUT_SOURCE,
     KINDS,
     any_section,
-    find_key_problems,
     source_keys,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
@@ -197,7 +193,7 @@ def parse_settings(text: str, path: Path) -> Settings:
 
 
 def _validate(content: Mapping[str, Any], path: Path, base: type[ConfigFile] = ConfigFile) -> Settings:
-    problems = [*_cross_problems(content), *_exposed(content, path)]
+    problems = [*find_cross_problems(content), *_exposed(content, path)]
     try:
         file = _model_for(content, base).model_validate(content)
     except ValidationError as error:
@@ -282,41 +278,3 @@ def _place(folder: Path, text: str, key_file: Path | None) -> StorePath:
 def _absolute(folder: Path, path: str) -> Path:
     # normpath, not resolve: operators switch a web root by changing a symlink, so the link has to stay.
     return Path(os.path.normpath(folder / Path(path).expanduser()))
-
-
-def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
-    """Find keys that do not go together, in a file that may have wrong values too."""
-    yield from find_problems(content)
-    source, service = content.get("source"), content.get("service")
-    if isinstance(source, dict):
-        yield from find_key_problems(source)
-        yield from _kind_problems(source.get("kind"), content)
-        if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
-            yield "service.credential_file: source.credential_file is set too. Keep one"
-    yield from _alert_problems(content.get("alerts"))
-    without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
-    kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
-    yield from find_breakdown_problems(content, kind) if kind else ()
-
-
-def _alert_problems(alerts: object) -> Iterator[str]:
-    if isinstance(alerts, dict) and not {"webhook", "webhook_env"} & alerts.keys():
-        yield "alerts.webhook: missing. Add it, or the name of its environment variable as webhook_env"
-    if isinstance(alerts, dict) and {"webhook", "webhook_env"} <= alerts.keys():
-        yield "alerts.webhook_env: webhook is set too. Keep one"
-
-
-def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:
-    """Find entries and days that a kind of source cannot read."""
-    kind = KINDS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        return
-    packages, start = content.get("packages"), content.get("start_date")
-    for index, package in enumerate(packages if kind.why_not_all and isinstance(packages, list) else []):
-        if isinstance(package, dict) and package.get("name") == str(EVERYTHING):
-            yield f"packages[{index}].name: '*' has no use with kind {kind.name}: {kind.why_not_all}"
-    if kind.first_day and type(start) is date and CI_KNOWN_SINCE <= start < kind.first_day:
-        yield (
-            f"start_date: {start} is too early: kind {kind.name} reads days since {kind.first_day}. Use that day or "
-            "later, or remove the key"
-        )
