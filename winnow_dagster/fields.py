@@ -72,6 +72,15 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_https(value: str) -> str:
+    if not value.startswith("https://"):
+        raise invalid("is not the address of a web page with HTTPS. Write all of it")
+    if "@" in value.removeprefix("https://").partition("/")[0]:
+        # The message does not quote the address, which may contain a password.
+        raise invalid("has a user name in it, which would be published. Write the address without it")
+    return _check_url(value)
+
+
 def _check_webhook(value: str) -> str:
     # The message does not quote the address: it allows anyone to post.
     if not value.startswith(("https://", "http://")):
@@ -133,6 +142,7 @@ GroupName = Annotated[Text, AfterValidator(_check_name)]
 SettleDays = Annotated[Whole, Field(ge=0, le=30)]
 StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]
 Url = Annotated[Text, AfterValidator(_check_url)]
+Https = Annotated[Text, AfterValidator(_check_https)]
 Webhook = Annotated[Text, AfterValidator(_check_webhook)]
 Variable = Annotated[Text, AfterValidator(_check_variable)]
 """The name of an environment variable with a secret."""

@@ -12,12 +12,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
 from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, in_order
+from winnow_dagster.core.dimensions import BREAKDOWNS, KERNEL, PYTHON, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
     Color,
     GroupName,
+    Https,
     Section,
     SelectorText,
     Text,
@@ -29,9 +30,11 @@ from winnow_dagster.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic import ValidatorFunctionWrapHandler
+
+    from winnow_dagster.sources.interface import Kind
 
 HEADLINE = BADGE_KINDS[0].slug
 
@@ -50,7 +53,7 @@ LOGOS = ("logo", "logo_svg")
 if TYPE_CHECKING:
     Breakdowns = list[str]
 else:
-    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
+    Breakdowns = Annotated[list[Literal[BREAKDOWNS]], BeforeValidator(one_or_list)]
 
 
 def _check_svg(value: str) -> str:
@@ -127,12 +130,25 @@ class DefaultsSection(StyleSection):
     breakdowns: Breakdowns | None = None
     """As in an entry of `packages`. By default `[python, version]` if the source is free, and none with BigQuery."""
 
+    estimate_unsaid_ci: bool | None = None
+    """As in an entry of `packages`. By default false."""
+
+
+class LinksSection(Section):
+    """`links:`."""
+
+    repository: Https
+    """The address of the source code, with https."""
+
 
 class PackageSection(StyleSection):
     """An entry of `packages:`."""
 
     breakdowns: Breakdowns | None = None
     """By what Winnow breaks the downloads down on the page and in files. Each costs bytes with BigQuery."""
+
+    estimate_unsaid_ci: bool | None = None
+    """Whether the page estimates how many installs were CI jobs that did not say so. It costs bytes with BigQuery."""
 
     name: SelectorText
     """A name on PyPI; `name-*` for every package whose name starts with `name-`; or `"*"` for every package on PyPI."""
@@ -142,6 +158,9 @@ class PackageSection(StyleSection):
 
     settle: bool | None = None
     """For `"*"` only: whether Winnow re-reads days once they have settled. This doubles the bytes."""
+
+    links: LinksSection | None = None
+    """`repository: https://...`: the source code, to which the page of the package links."""
 
 
 class GroupSection(StyleSection):
@@ -153,26 +172,41 @@ class GroupSection(StyleSection):
     packages: Annotated[list[SelectorText], Field(min_length=1)]
     """The names and prefixes to add up. Each must be selected under `packages:` too."""
 
+    links: LinksSection | None = None
+    """`repository: https://...`: the source code, to which the page of the group links."""
 
-def resolve_package(
-    section: PackageSection, defaults: DefaultsSection, usual_breakdowns: Sequence[str]
-) -> PackageSettings:
-    """Return what a sound entry of `packages:` comes to. `usual_breakdowns`: those of the source's kind."""
+
+def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Kind) -> PackageSettings:
+    """Return what a sound entry of `packages:` comes to."""
     selector = Selector.parse(section.name)
-    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
-    breakdowns = in_order(next(names for names in said if names is not None))
+    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, kind.usual_breakdowns]), []]
+    estimates = [section.estimate_unsaid_ci, *([] if selector.is_all else [defaults.estimate_unsaid_ci])]
+    # A source without kernels has no estimate. Its remarks say so.
+    has_estimate = next((e for e in estimates if e is not None), False) and KERNEL.name in kind.open_dimensions
+    named = next(names for names in said if names is not None)
+    breakdowns = in_order([*named, *([KERNEL.name] if has_estimate else [])])
     days, style = _resolve_style(section, defaults, breakdowns)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
-    return PackageSettings(selector, section.name, days, style, section.min_downloads or 0, settles, breakdowns)
+    return PackageSettings(
+        selector,
+        section.name,
+        days,
+        style,
+        section.min_downloads or 0,
+        settles,
+        breakdowns,
+        section.links.repository if section.links else "",
+    )
 
 
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
     # Its members say whether it is broken down by Python. If not, it has no badge of that.
     days, style = _resolve_style(section, defaults, [PYTHON.name])
-    return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, style)
+    group = Group(normalise(section.name), tuple(map(Selector.parse, section.packages)))
+    return GroupSettings(group, days, style, section.links.repository if section.links else "")
 
 
 def _resolve_style(
@@ -276,6 +310,8 @@ def _selector_problems(place: str, package: Mapping[str, Any], selector: Selecto
         yield f"{place}.min_downloads: is for '*' only. Remove it: all others are always published"
     if "settle" in package and not selector.is_all:
         yield f"{place}.settle: is for '*' only. Remove it: source.settle_days says when days of others are read again"
+    if "links" in package and selector.is_all:
+        yield f"{place}.links: '*' has no pages of packages. Remove it"
     days = package.get("window_days")
     if selector.is_all and "all" in (days if isinstance(days, list) else [days]):
         yield f"{place}.window_days: '*' has no window over all days. Write numbers of days"

@@ -50,6 +50,9 @@ class PackageSettings:
     breakdowns: tuple[str, ...] = ()
     """The names of the open dimensions by which Winnow breaks its downloads down."""
 
+    repository: str = ""
+    """The address of its source code, to which its page links."""
+
 
 @dataclass(frozen=True)
 class GroupSettings:
@@ -58,6 +61,7 @@ class GroupSettings:
     group: Group
     window_days: tuple[int, ...]
     style: BadgeStyle = DEFAULT_STYLE
+    repository: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,13 @@ class Settings:
         """The badge style of each selector and group, by its text."""
         selectors = {str(package.selector): package.style for package in self.packages}
         return selectors | {str(group.group): group.style for group in self.groups}
+
+    @property
+    def repositories(self) -> dict[str, str]:
+        """The address of the source code of each selector and group that has one, by its text."""
+        selectors = {str(package.selector): package.repository for package in self.packages}
+        found = selectors | {str(group.group): group.repository for group in self.groups}
+        return {text: address for text, address in found.items() if address}
 
     @property
     def longest_windows(self) -> dict[Selector, int]:

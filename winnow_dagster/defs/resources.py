@@ -131,7 +131,9 @@ class Installation:
         kinds = {name: kind for name, kind in KINDS.items() if name != s.source.kind or s.source.is_public}
         reader_queries = {name: kind.reader_query for name, kind in kinds.items() if kind.reader_query}
         found = {name: kind.remarks for name, kind in kinds.items() if kind.remarks}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found)
+        site = SiteConfig(
+            s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found, s.repositories
+        )
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property

@@ -26,6 +26,7 @@ _COUNTRIES = (
 )
 WORDS: Mapping[str, Mapping[str, str]] = {
     "country": {code: name for code, _, name in (each.partition(" ") for each in _COUNTRIES.split("|"))},
+    "system": {"Darwin": "macOS"},
     "libc": {"musl": "musl (Alpine)"},
     "cpu": {
         "x86_64": "x86_64 (Intel, AMD)",
@@ -43,6 +44,12 @@ def name_value(dimension: str, value: str) -> str:
     if value == NOT_SAID:
         return NOT_SAID_NAME
     return WORDS.get(dimension, {}).get(value) or printable_name(value)
+
+
+def format_interval(low: int, high: int) -> str:
+    """Return whole numbers with two digits that count, rounded away from each other: `4,100 to 6,300`."""
+    step = 10 ** max(0, len(str(high)) - 2)
+    return f"{low // step * step:,} to {-(-high // step) * step:,}"
 
 
 def format_aligned_share(part: int, whole: int) -> str:
