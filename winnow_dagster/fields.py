@@ -88,6 +88,13 @@ def _check_webhook(value: str) -> str:
     return value
 
 
+def _check_variable(value: str) -> str:
+    # The message does not quote the value, which may be the secret itself.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise invalid("is not the name of an environment variable. Write the name of the variable with the secret")
+    return value
+
+
 def _check_path(value: str) -> str:
     if "://" in value:
         raise invalid(f"{shown(value)} is not a local path. Use a directory or file of this machine")
@@ -137,6 +144,9 @@ StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]
 Url = Annotated[Text, AfterValidator(_check_url)]
 Https = Annotated[Text, AfterValidator(_check_https)]
 Webhook = Annotated[Text, AfterValidator(_check_webhook)]
+Variable = Annotated[Text, AfterValidator(_check_variable)]
+"""The name of an environment variable with a secret."""
+
 Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(one_or_list), Field(min_length=1)]

@@ -577,8 +577,16 @@ def test_an_alert_webhook_is_taken_and_never_shown() -> None:
     found = load_settings(write("{packages: [{name: a}], alerts: {webhook: https://hooks.example.com/T0KEN}}"))
     assert found.alerts_webhook == "https://hooks.example.com/T0KEN"
     assert "T0KEN" not in repr(found)
+    found = load_settings(write("{packages: [{name: a}], alerts: {webhook_env: HOOK}}"))
+    assert (found.alerts_webhook, found.alerts_webhook_env, found.has_alerts) == ("", "HOOK", True)
     wrong = problems("{packages: [{name: a}], alerts: {webhook: hooks.example.com/T0KEN}}")
     assert wrong == ["alerts.webhook: is not a web address. Start it with https://"]
+    both = problems("{packages: [{name: a}], alerts: {webhook: 'https://hooks.example.com/T', webhook_env: HOOK}}")
+    assert both == ["alerts.webhook_env: webhook is set too. Keep one"]
+    neither = "alerts.webhook: missing. Add it, or the name of its environment variable as webhook_env"
+    assert problems("{packages: [{name: a}], alerts: {}}") == [neither]
+    secret = problems("{packages: [{name: a}], alerts: {webhook_env: 'https://hooks.example.com/T0KEN'}}")
+    assert "T0KEN" not in str(secret)
 
 
 SECRETS = ("https://hooks.example.com/services/T0KEN", "hooks.example.com/T0KEN", "HTTP://a:T0KEN@b/T0KEN")

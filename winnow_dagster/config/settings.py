@@ -18,6 +18,7 @@ from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from winnow_dagster.core.names import Group, Selector
@@ -64,6 +65,22 @@ class GroupSettings:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where an installation stands in a Dagster project, which may have other assets too."""
+
+    key_prefix: tuple[str, ...] = ()
+    """What the key of each asset begins with, and the name of each job, schedule, sensor, resource and pool."""
+
+    group_prefix: str | None = None
+    """What the name of each group begins with; None for the key prefix."""
+
+    owners: tuple[str, ...] = ("team:maintainers",)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_automated: bool = True
+    """Whether Winnow's schedules, sensors and conditions are part of the definitions."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """A valid config, with absolute paths and normalised names. `config_file` is None without a config."""
 
@@ -88,6 +105,15 @@ class Settings:
     schedule_minute: int = 30
     keep_runs_days: int = 90
     alerts_webhook: str = field(default="", repr=False)
+    alerts_webhook_env: str = ""
+    """The environment variable with the address of the webhook, if the config does not hold the address itself."""
+
+    placement: Placement = Placement()
+
+    @property
+    def has_alerts(self) -> bool:
+        """Whether Winnow reports failed runs and checks to a webhook."""
+        return bool(self.alerts_webhook or self.alerts_webhook_env)
 
     @property
     def cron(self) -> str:

@@ -22,6 +22,7 @@ from winnow_dagster.defs.breakdowns import count_for, due_for_audit, with_breakd
 from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
+from winnow_dagster.instance.naming import Names
 from winnow_dagster.publishing.audit import Recount, windows_of
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
@@ -85,6 +86,11 @@ class Installation:
     """Whether a run retries later if the source does not have a day yet, instead of failing."""
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @cached_property
+    def names(self) -> Names:
+        """What its assets, jobs and sensors are called in Dagster."""
+        return Names.of(self.settings.placement)
 
     @cached_property
     def source(self) -> Source:
@@ -352,3 +358,9 @@ class Installation:
         honest = self.honest.coverages(self.honest.stored_days())
         raw = self.trusted(self.raw.coverages(honest), once_a_day=once_a_day)
         return {day: coverage.within(honest[day]) for day, coverage in raw.items()}
+
+
+def installation_of(resources: object, names: Names) -> Installation:
+    """Return the installation from the resources of a run."""
+    found: Installation = getattr(resources, names.resource)
+    return found
