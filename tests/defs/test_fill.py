@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.buckets import MakeInBuckets, house_of, service
+from tests.buckets import MakeInBuckets, gcs_backend, house_of, s3_backend, service
 from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
 from winnow_dagster.core.coverage import Failure, Reading, Request
@@ -18,7 +18,7 @@ from winnow_dagster.core.names import Selector
 from winnow_dagster.defs import checks
 from winnow_dagster.files import operations
 
-__all__ = ["house_of", "service"]
+__all__ = ["gcs_backend", "house_of", "s3_backend", "service"]
 
 NAMES = ("a", "b", "c")
 FIRST = DAY - timedelta(days=2)
