@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DETAILS = pl.Struct(
     {
-        "installer": pl.Struct({"name": pl.String, "version": pl.String}),
+        "installer": pl.Struct({"name": pl.String, "version": pl.String, "subcommand": pl.List(pl.String)}),
         "python": pl.String,
         "distro": pl.Struct({"libc": pl.Struct({"lib": pl.String, "version": pl.String})}),
         "system": pl.Struct({"name": pl.String, "release": pl.String}),
@@ -48,15 +48,17 @@ def download(
     libc: str | None = None,
     cpu: str | None = None,
     file_type: str | None = "bdist_wheel",
+    subcommand: list[str] | None = None,
+    kernel_v1: str | None = None,
 ) -> dict[str, Any]:
     """Return one row; a day alone stands for its noon."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time(12), tzinfo=UTC)
     details = {
-        "installer": {"name": installer, "version": None},
+        "installer": {"name": installer, "version": None, "subcommand": subcommand},
         "python": python,
         "distro": {"libc": {"lib": libc, "version": None}},
-        "system": {"name": system, "release": None},
+        "system": {"name": system, "release": kernel_v1},
         "cpu": cpu,
         "ci": ci,
     }

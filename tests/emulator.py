@@ -49,7 +49,9 @@ SCHEMA: Final = [
         "details",
         "RECORD",
         fields=[
-            Field("installer", "RECORD", fields=_texts("name", "version")),
+            Field(
+                "installer", "RECORD", fields=[*_texts("name", "version"), Field("subcommand", "STRING", "REPEATED")]
+            ),
             *_texts("python"),
             Field("implementation", "RECORD", fields=_texts("name", "version")),
             Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import breakdowns, daily, events, everything, fill, latency, month, pages, share
+from tests.benchmarks import breakdowns, daily, events, everything, fill, latency, month, pages, share, unsaid_ci
 
 CASES = {
     "breakdowns": breakdowns.run,
@@ -17,6 +17,7 @@ CASES = {
     "month": month.run,
     "pages": pages.run,
     "share": share.run,
+    "unsaid_ci": unsaid_ci.run,
 }
 
 

@@ -102,6 +102,8 @@ def test_ci_runs_every_python_and_people_recent_ones() -> None:
         ("libc", {"glibc", "musl", ""}),
         ("cpu", {"x86_64", "arm64", "AMD64", "aarch64", ""}),
         ("file_type", {"bdist_wheel", "sdist"}),
+        ("subcommand", {"sync", "pip install", "tool run", "lock", ""}),
+        ("kernel_v1", {"azure", "wsl", "macos", "windows", ""}),
     ],
 )
 def test_values_are_spelled_as_in_the_log(dimension: str, values: set[str]) -> None:

@@ -15,6 +15,7 @@ import click
 from winnow_dagster.cli.errors import UNUSABLE, Failure
 from winnow_dagster.config.loading import CONFIG_VARIABLE, ConfigError, load_settings
 from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import NormalizedName, normalise
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def check_backfill(names: Collection[str], settings: Settings, *, is_refetch: bo
     """Exit if no package has one of these breakdowns, or if other days are re-read too."""
     for name in names:
         if not any(name in dimensions for dimensions in settings.dimensions.values()):
-            raise Failure(f"--backfill: no package has this breakdown. Write `breakdowns: [{name}]` first", UNUSABLE)
+            key = OPEN_DIMENSIONS[name].asked_by
+            fix = f"{key}: true" if key else f"breakdowns: [{name}]"
+            raise Failure(f"--backfill: no package has this breakdown. Write `{fix}` first", UNUSABLE)
     if names and is_refetch:
         raise Failure("--backfill: --refetch reads its days with every breakdown. Give one of the two", UNUSABLE)
 

@@ -224,7 +224,7 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         base_url=service.base_url,
         stale_threshold_days=service.stale_threshold_days,
         source=resolved,
-        packages=tuple(resolve_package(p, file.defaults, kind.usual_breakdowns) for p in file.packages),
+        packages=tuple(resolve_package(p, file.defaults, kind) for p in file.packages),
         start_date=max(file.start_date, kind.first_day or file.start_date),
         groups=tuple(resolve_group(group, file.defaults) for group in file.groups),
         credential_file=credential_file,

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
 from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, in_order
+from winnow_dagster.core.dimensions import BREAKDOWNS, KERNEL, PYTHON, in_order
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
@@ -30,9 +30,11 @@ from winnow_dagster.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic import ValidatorFunctionWrapHandler
+
+    from winnow_dagster.sources.interface import Kind
 
 HEADLINE = BADGE_KINDS[0].slug
 
@@ -51,7 +53,7 @@ LOGOS = ("logo", "logo_svg")
 if TYPE_CHECKING:
     Breakdowns = list[str]
 else:
-    Breakdowns = Annotated[list[Literal[tuple(OPEN_DIMENSIONS)]], BeforeValidator(one_or_list)]
+    Breakdowns = Annotated[list[Literal[BREAKDOWNS]], BeforeValidator(one_or_list)]
 
 
 def _check_svg(value: str) -> str:
@@ -128,6 +130,9 @@ class DefaultsSection(StyleSection):
     breakdowns: Breakdowns | None = None
     """As in an entry of `packages`. By default `[python, version]` if the source is free, and none with BigQuery."""
 
+    estimate_unsaid_ci: bool | None = None
+    """As in an entry of `packages`. By default false."""
+
 
 class LinksSection(Section):
     """`links:`."""
@@ -141,6 +146,9 @@ class PackageSection(StyleSection):
 
     breakdowns: Breakdowns | None = None
     """By what Winnow breaks the downloads down on the page and in files. Each costs bytes with BigQuery."""
+
+    estimate_unsaid_ci: bool | None = None
+    """Whether the page estimates how many installs were CI jobs that did not say so. It costs bytes with BigQuery."""
 
     name: SelectorText
     """A name on PyPI; `name-*` for every package whose name starts with `name-`; or `"*"` for every package on PyPI."""
@@ -168,13 +176,15 @@ class GroupSection(StyleSection):
     """`repository: https://...`: the source code, to which the page of the group links."""
 
 
-def resolve_package(
-    section: PackageSection, defaults: DefaultsSection, usual_breakdowns: Sequence[str]
-) -> PackageSettings:
-    """Return what a sound entry of `packages:` comes to. `usual_breakdowns`: those of the source's kind."""
+def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Kind) -> PackageSettings:
+    """Return what a sound entry of `packages:` comes to."""
     selector = Selector.parse(section.name)
-    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, usual_breakdowns]), []]
-    breakdowns = in_order(next(names for names in said if names is not None))
+    said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, kind.usual_breakdowns]), []]
+    estimates = [section.estimate_unsaid_ci, *([] if selector.is_all else [defaults.estimate_unsaid_ci])]
+    # A source without kernels has no estimate. Its remarks say so.
+    has_estimate = next((e for e in estimates if e is not None), False) and KERNEL.name in kind.open_dimensions
+    named = next(names for names in said if names is not None)
+    breakdowns = in_order([*named, *([KERNEL.name] if has_estimate else [])])
     days, style = _resolve_style(section, defaults, breakdowns)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))

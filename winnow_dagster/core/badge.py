@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, PYTHON
+from winnow_dagster.core.dimensions import BREAKDOWNS, DIMENSIONS, PYTHON
 from winnow_dagster.core.window import ALL, name_length
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ SAMPLE_LABEL = "sample: "
 
 _PLACEHOLDER = re.compile(r"collecting \d+/\d+d")
 _FILE_NAME = re.compile(r"(?P<slug>[A-Za-z0-9._+-]+)-(?:(?P<days>[1-9]\d*)d|all)-non-ci\.(?:json|svg)")
-_BREAKDOWN_SLUG = re.compile(
-    rf"(?P<dimension>{'|'.join(OPEN_DIMENSIONS)})-(?P<value>[A-Za-z0-9][A-Za-z0-9._+-]{{0,99}})"
-)
+_BREAKDOWN_SLUG = re.compile(rf"(?P<dimension>{'|'.join(BREAKDOWNS)})-(?P<value>[A-Za-z0-9][A-Za-z0-9._+-]{{0,99}})")
 
 
 @dataclass(frozen=True)

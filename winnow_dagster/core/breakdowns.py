@@ -15,8 +15,9 @@ import polars as pl
 from winnow_dagster.core.categories import category
 from winnow_dagster.core.coverage import NOTHING, days_between
 from winnow_dagster.core.day_ranges import days_in
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.names import matches_any
+from winnow_dagster.core.unsaid_ci import CELLS_SCHEMA, estimate, kernel_cells
 from winnow_dagster.core.values import order_values
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.day_ranges import DayRanges
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.names import Selector
+    from winnow_dagster.core.unsaid_ci import UnsaidCi
     from winnow_dagster.core.window import Window
 
 VALUES_SCHEMA = pl.Schema(
@@ -65,6 +67,12 @@ class PackageBreakdowns:
     read_until: datetime | None = None
     """The time of the newest reading in these counts."""
 
+    cells: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
+    """The downloads by class of kernel (CELLS_SCHEMA), on the days on which kernels are known."""
+
+    pool: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
+    """The same of all packages that are read with their kernels."""
+
     _known_sums: dict[tuple[date, date], dict[str, tuple[dict[str, int], dict[str, int]]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -94,6 +102,14 @@ class PackageBreakdowns:
         honest, ci = self._sums(first, window.as_of).get(dimension, ({}, {}))
         return Breakdown(dimension, first, window.as_of, honest, ci)
 
+    def unsaid_ci(self, window: Window) -> UnsaidCi | None:
+        """Return the estimate of unsaid CI over a window; None where there is none."""
+        by_kernel = self.over(window, KERNEL.name)
+        if by_kernel is None or by_kernel.first_day != window.first_day:
+            return None
+        inside = pl.col("date").is_between(window.first_day, window.as_of)
+        return estimate(self.cells.filter(inside), self.pool.filter(inside))
+
     def _sums(self, first: date, last: date) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
         """Return the honest and CI downloads over some days by dimension and value. Dimensions share their windows."""
         if (first, last) not in self._known_sums:
@@ -112,7 +128,8 @@ class PackageBreakdowns:
         kept = {name: sorted(set(known).intersection(days.get(name, ()))) for name, known in self.known.items()}
         there = [pl.col("dimension").eq(name) & pl.col("date").is_in(found) for name, found in kept.items()]
         values = self.values.filter(pl.any_horizontal(there)) if there else self.values.clear()
-        return PackageBreakdowns(tuple(name for name in self.dimensions if name in days), values, kept)
+        dimensions = tuple(name for name in self.dimensions if name in days)
+        return PackageBreakdowns(dimensions, values, kept, cells=self.cells, pool=self.pool)
 
 
 NO_BREAKDOWNS = PackageBreakdowns()
@@ -162,12 +179,16 @@ def count_breakdowns(
     known = {name: _known(days, members[name], dimensions) for name, dimensions in wanted.items()}
     values = _values(days, {name: members[name] for name in wanted})
     empty = pl.DataFrame(schema=VALUES_SCHEMA)
+    has_estimates = any(KERNEL.name in dimensions for dimensions in wanted.values())
+    pool = _cells(days) if has_estimates else pl.DataFrame(schema=CELLS_SCHEMA)
     newest = {day: coverage.newest for day, coverage in days.coverage.items()}
     found = {}
     for name, dimensions in wanted.items():
         rows = _on_days(values.get(name, empty), known[name], days.coverage)
         read = [at for days_known in known[name].values() for day in days_known if (at := newest[day])]
-        found[name] = PackageBreakdowns(tuple(dimensions), rows, known[name], max(read, default=None))
+        days_with_kernels = known[name].get(KERNEL.name, [])
+        cells = pool.filter(matches_any(members[name], "package"), pl.col("date").is_in(days_with_kernels))
+        found[name] = PackageBreakdowns(tuple(dimensions), rows, known[name], max(read, default=None), cells, pool)
     return found
 
 
@@ -199,6 +220,11 @@ def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, 
     return {name: rows for (name,), rows in found.items()}
 
 
+def _cells(days: Days) -> pl.DataFrame:
+    """Return the downloads of all packages by class of kernel (CELLS_SCHEMA)."""
+    return pl.concat([CELLS_SCHEMA.to_frame(), *map(kernel_cells, days.batches())])
+
+
 def sort_values(values: pl.DataFrame) -> pl.DataFrame:
     """Sort counts by package (if they name one), dimension, date, and the dimension's order of values."""
     ranks = [pl.DataFrame(schema={"dimension": pl.String, "value": pl.String, "rank": pl.Int64})]
@@ -223,7 +249,8 @@ def _on_days(values: pl.DataFrame, known: Mapping[str, Sequence[date]], counted:
 
 def _sum(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the honest and CI downloads by package, dimension, day and value."""
-    kept = pl.col("category").is_in(["honest", "ci"])
+    # Stored days may have dimensions of another release, such as an older version of the classes of kernels.
+    kept = pl.col("category").is_in(["honest", "ci"]) & pl.col("dimension").is_in(list(OPEN_DIMENSIONS))
     downloads = pl.col("downloads")
     return (
         rows.lazy()

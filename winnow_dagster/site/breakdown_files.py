@@ -14,11 +14,12 @@ import polars as pl
 
 from winnow_dagster.core.breakdowns import Breakdown
 from winnow_dagster.core.day_ranges import days_in, to_ranges, without_days
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.core.values import NOT_SAID, order_values
 from winnow_dagster.core.window import ALL, mixes_sample
 from winnow_dagster.site.record import to_json, window_key
+from winnow_dagster.site.unsaid_ci import estimate_windows, format_unsaid_ci, parse_unsaid_ci
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.breakdowns import PackageBreakdowns
     from winnow_dagster.core.day_ranges import DayRanges
     from winnow_dagster.core.days import Package
+    from winnow_dagster.core.unsaid_ci import UnsaidCi
     from winnow_dagster.core.window import PackageState
 
     Published = Callable[[str], bytes | None]
@@ -71,6 +73,9 @@ class PublishedBreakdowns:
     windows: Mapping[int, Mapping[str, Breakdown]] = field(default_factory=dict)
     """The breakdowns of each window that are known on every day, by the window's length and the dimension."""
 
+    unsaid_ci: Mapping[int, UnsaidCi] = field(default_factory=dict)
+    """The estimates of unsaid CI, by the window's length. They are of the same days as the window's breakdowns."""
+
     badges: Mapping[str, BadgeNumber] = field(default_factory=dict)
     """The numbers in badges of breakdowns, by the stems of their files."""
 
@@ -80,7 +85,7 @@ class PublishedBreakdowns:
     def for_source(self, source: str) -> PublishedBreakdowns:
         """Return these breakdowns for a package of another source, whose days never add up with these."""
         others = {**self.others, self.source: self.days}
-        return replace(self, source=source, days=others.pop(source, {}), windows={}, others=others)
+        return replace(self, source=source, days=others.pop(source, {}), windows={}, unsaid_ci={}, others=others)
 
     def without(self, dimensions: Collection[str], badges: Collection[str]) -> PublishedBreakdowns:
         """Return these breakdowns without some dimensions, and without some badges by their stems."""
@@ -91,6 +96,7 @@ class PublishedBreakdowns:
                 days: {name: breakdown for name, breakdown in by.items() if name not in dimensions}
                 for days, by in self.windows.items()
             },
+            unsaid_ci={} if KERNEL.name in dimensions else self.unsaid_ci,
             badges={stem: number for stem, number in self.badges.items() if stem not in badges},
             others={
                 source: {name: days for name, days in by.items() if name not in dimensions}
@@ -113,6 +119,11 @@ def parse_breakdowns(content: bytes | None) -> PublishedBreakdowns:
             windows={
                 ALL if key == "all" else int(key): dict(_parse_window(window))
                 for key, window in fields["windows"].items()
+            },
+            unsaid_ci={
+                ALL if key == "all" else int(key): found
+                for key, window in fields["windows"].items()
+                if (found := parse_unsaid_ci(window))
             },
             badges={
                 stem: BadgeNumber(str(badge["message"]), int(badge["downloads"]), date.fromisoformat(badge["as_of"]))
@@ -137,7 +148,11 @@ def format_breakdowns(package: str, found: PublishedBreakdowns) -> bytes:
             "read_until": None if found.read_until is None else found.read_until.isoformat(),
             "days": _format_days(found.days),
             **({"other_sources": {s: _format_days(by) for s, by in found.others.items()}} if found.others else {}),
-            "windows": {window_key(days): _format_window(by) for days, by in found.windows.items() if by},
+            "windows": {
+                window_key(days): _format_window(by) | format_unsaid_ci(by, found.unsaid_ci.get(days))
+                for days, by in found.windows.items()
+                if by
+            },
             "badges": {
                 stem: {"message": number.message, "downloads": number.downloads, "as_of": str(number.as_of)}
                 for stem, number in sorted(found.badges.items())
@@ -172,11 +187,13 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
         # Without their lines, published days are not known any more: they would look like days without downloads.
         days[name] = (days.get(name, set()) if is_whole else set()) | known.get(name, set())
     read = [at for at in (before.read_until, computed.read_until) if at]
+    windows = {length: by for length, by in _windows(package.state, computed, before) if by}
     renewed = PublishedBreakdowns(
         package.source,
         max(read, default=None),
         {name: to_ranges(days[name]) for name in OPEN_DIMENSIONS if name in days},
-        {length: by for length, by in _windows(package.state, computed, before) if by},
+        windows,
+        dict(estimate_windows(windows, computed, before.unsaid_ci)),
         before.badges,
         without_days(before.others, known),
     )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup, escape
 
 from winnow_dagster.core.day_ranges import days_in, newest_run
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, PYTHON, VERSION
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS, PYTHON, VERSION
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values
 from winnow_dagster.site.breakdown_files import csv_name, read_days, sum_days
 from winnow_dagster.site.pythons import list_cuts, plot_pythons
 from winnow_dagster.site.upgrades import list_upgrades
-from winnow_dagster.site.words import NOT_SAID_NAME, format_aligned_share, name_value
+from winnow_dagster.site.words import NOT_SAID_NAME, format_aligned_share, format_interval, name_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.breakdowns import Breakdown
     from winnow_dagster.core.dimensions import OpenDimension
+    from winnow_dagster.core.unsaid_ci import UnsaidCi
     from winnow_dagster.core.window import PackageState, Window
     from winnow_dagster.site.breakdown_files import PublishedBreakdowns
     from winnow_dagster.site.pythons import Cut, ValueChart
@@ -73,6 +74,13 @@ class Section:
 
     chart: ValueChart | None = None
     upgrades: Upgrades | None = None
+    unsaid_ci: UnsaidCi | None = None
+    """The estimate of unsaid CI, which is learned from kernels."""
+
+    @property
+    def unsaid_jobs(self) -> str:
+        """The interval of the estimate in words."""
+        return format_interval(self.unsaid_ci.low, self.unsaid_ci.high) if self.unsaid_ci else ""
 
     @property
     def bar_rows(self) -> Markup:
@@ -121,6 +129,7 @@ def format_sections(
             list_cuts(breakdown) if dimension is PYTHON else (),
             plot_pythons(read_days(name, content), days_in(ranges)) if dimension is PYTHON else None,
             list_upgrades(read_days(name, content), days_in(ranges)) if dimension is VERSION else None,
+            found.unsaid_ci.get(state.headline.days) if dimension is KERNEL and whole else None,
         )
 
 

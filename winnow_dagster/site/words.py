@@ -46,6 +46,12 @@ def name_value(dimension: str, value: str) -> str:
     return WORDS.get(dimension, {}).get(value) or printable_name(value)
 
 
+def format_interval(low: int, high: int) -> str:
+    """Return whole numbers with two digits that count, rounded away from each other: `4,100 to 6,300`."""
+    step = 10 ** max(0, len(str(high)) - 2)
+    return f"{low // step * step:,} to {-(-high // step) * step:,}"
+
+
 def format_aligned_share(part: int, whole: int) -> str:
     """Return a share with one decimal, so that the numbers of a column are aligned: `0%`, `4.0%`, `38.2%`."""
     if not whole:

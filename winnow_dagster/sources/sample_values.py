@@ -12,6 +12,8 @@ from datetime import date
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+from winnow_dagster.core.dimensions import KERNEL, SUBCOMMAND
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -89,8 +91,50 @@ CPUS: BySystem = {
     "FreeBSD": (("amd64", 1.0),),
 }
 
+KERNELS: BySystem = {
+    "Linux": (
+        ("ubuntu", 0.25),
+        ("aws", 0.19),
+        ("wsl", 0.14),
+        ("debian", 0.1),
+        ("google", 0.1),
+        ("docker desktop", 0.08),
+        ("red hat", 0.06),
+        ("azure", 0.05),
+        ("other", 0.03),
+    ),
+    "Darwin": (("macos", 1.0),),
+    "Windows": (("windows", 0.91), ("windows server", 0.09)),
+    "FreeBSD": (("other", 1.0),),
+}
+CI_KERNELS: BySystem = {"Linux": (("azure", 0.68), ("aws", 0.15), ("google", 0.09), ("ubuntu", 0.06), ("debian", 0.02))}
+# A third of poetry's downloads on Linux are CI jobs that do not say so.
+POETRY_KERNELS: Shares = (
+    ("azure", 0.26),
+    ("ubuntu", 0.19),
+    ("aws", 0.18),
+    ("google", 0.1),
+    ("wsl", 0.1),
+    ("debian", 0.07),
+    ("docker desktop", 0.05),
+    ("red hat", 0.04),
+    ("other", 0.01),
+)
+
 FILE_TYPES: Shares = (("bdist_wheel", 0.95), ("sdist", 0.05))
 FILE_TYPES_OF_MIRRORS: Shares = (("bdist_wheel", 0.55), ("sdist", 0.45))
+
+UV_COMMANDS: Shares = (
+    ("sync", 0.34),
+    ("pip install", 0.26),
+    ("run", 0.14),
+    ("tool run", 0.1),
+    ("lock", 0.06),
+    ("add", 0.05),
+    ("tool install", 0.03),
+    ("", 0.02),
+)
+CI_UV_COMMANDS: Shares = (("sync", 0.55), ("pip install", 0.3), ("run", 0.1), ("tool run", 0.04), ("", 0.01))
 
 FIRST_RELEASE = date(2020, 1, 1)
 MAX_RELEASES = 12
@@ -165,12 +209,24 @@ def _shares(dimension: str, client: Client) -> Shares:
         return CI_COUNTRIES if client.ci else COUNTRIES
     if dimension == "file_type":
         return FILE_TYPES_OF_MIRRORS if client.installer in MIRRORS else FILE_TYPES
-    if client.installer not in TELLING:
+    if dimension == KERNEL.name:
+        return _kernels(client)
+    if client.installer not in (TELLING if dimension != SUBCOMMAND.name else {"uv"}):
         return NOT_SAID
-    if dimension == "python":
-        return CI_PYTHONS if client.ci else PYTHONS
+    if dimension in {"python", SUBCOMMAND.name}:
+        of_people, of_ci = (PYTHONS, CI_PYTHONS) if dimension == "python" else (UV_COMMANDS, CI_UV_COMMANDS)
+        return of_ci if client.ci else of_people
     by_system = CPUS if dimension == "cpu" else CI_LIBCS if client.ci else LIBCS
     return by_system.get(client.system, NOT_SAID)
+
+
+def _kernels(client: Client) -> Shares:
+    if client.installer not in TELLING | {"poetry"}:
+        return NOT_SAID
+    shares = CI_KERNELS if client.ci else KERNELS
+    if client.installer == "poetry" and client.system == "Linux":
+        return POETRY_KERNELS
+    return shares.get(client.system, NOT_SAID)
 
 
 def _cumulate(shares: Shares, chance: random.Random) -> tuple[list[str], list[float]]:

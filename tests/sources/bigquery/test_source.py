@@ -185,10 +185,11 @@ def test_of_a_view_no_numbers_of_rows_are_known(
 
 EVERYTHING_SAID: dict[str, Any] = {
     "python": "3.12.4", "version": "1.0", "country": "DE", "libc": "glibc", "cpu": "x86_64", "file_type": "sdist",
+    "subcommand": ["tool", "run"], "kernel_v1": "6.8.0-1041-azure",
 }  # fmt: skip
 
 
-NULL_AS_TEXT: dict[str, Any] = dict.fromkeys(EVERYTHING_SAID, "")
+NULL_AS_TEXT: dict[str, Any] = dict.fromkeys(EVERYTHING_SAID, "") | {"subcommand": []}
 
 
 @pytest.mark.parametrize("day", [DAY, LAST_MIXED_DAY + ONE_DAY])
@@ -229,7 +230,13 @@ def test_each_breakdown_counts_the_same_downloads_and_null_is_the_value_not_said
     for name in ("libc", "cpu"):
         value = EVERYTHING_SAID[name]
         assert found[name] == rest | {(value, "pip", None): 3, (value, None, True): 1}
-    for name, value in {"python": "3.12", "country": "DE", "file_type": "sdist"}.items():
+    for name, value in {
+        "python": "3.12",
+        "country": "DE",
+        "file_type": "sdist",
+        "subcommand": "tool run",
+        "kernel_v1": "azure",
+    }.items():
         assert found[name] == rest | {(value, "pip", None): 2, ("", "pip", None): 1, (value, None, True): 1}
     assert found["version"] == rest | {
         ("1.0", "pip", None): 1,
@@ -269,6 +276,9 @@ def test_each_entry_has_its_own_breakdowns(make_source: Callable[..., BigQuerySo
             python=st.sampled_from(["3.12.4", "3.12", "3.9.1rc1", "3", "PyPy 3.10", "", None]),
             version=st.sampled_from(["1.0", None]),
             libc=st.sampled_from(["glibc", None]) | st.text(max_size=3),
+            subcommand=st.sampled_from([["sync"], ["pip", "install"], []]),
+            kernel_v1=st.sampled_from(["6.8.0-1041-azure", "6.6.87+", "7", "6.1", "24.6.0\n", "", None])
+            | st.text(max_size=3),
         )
         | st.builds(lambda row: row | {"details": None}, st.builds(download, st.just(START), st.just("a"))),
         max_size=25,
@@ -283,7 +293,9 @@ def test_the_same_rows_through_parquet_and_through_bigquery_give_identical_count
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(folder / "rows.parquet")
     settings = BigQuerySettings(table=make_table(client, rows), strategy="batched")
     asked = [ask("a", DAY, NEXT), ask("a-*", DAY, NEXT), ask("d", DAY, NEXT)]
-    requests = [replace(request, dimensions=("python", "version", "libc")) for request in asked]
+    requests = [
+        replace(request, dimensions=("python", "version", "libc", "subcommand", "kernel_v1")) for request in asked
+    ]
     from_bigquery = list(BigQuerySource(settings, None, Ledger(folder / "ledger.jsonl")).read(requests))
     from_parquet = list(ParquetSource(str(folder / "rows.parquet")).read(requests))
     assert counted(from_bigquery) == counted(from_parquet)

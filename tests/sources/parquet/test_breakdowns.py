@@ -17,7 +17,7 @@ from tests.downloads import SCHEMA, download, leave_out, write
 from tests.rows import to_breakdown
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, Failure, Reading, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.parquet import source
 from winnow_dagster.sources.parquet.source import ParquetSource, read_all
@@ -35,7 +35,13 @@ TOLD: dict[str, Any] = {
     "libc": "musl",
     "cpu": "aarch64",
     "file_type": "sdist",
+    "subcommand": ["tool", "run"],
+    "kernel_v1": "6.8.0-1041-azure",
 }
+VALUES = {**TOLD, "python": "3.12", "subcommand": "tool run", "kernel_v1": "azure"}
+"""The stored values of TOLD."""
+
+UNKNOWN_IF_LACKING = [name for name, dimension in OPEN_DIMENSIONS.items() if not dimension.is_recent]
 
 
 def ask(name: str, *dimensions: str, first: date = DAY, last: date = DAY) -> Request:
@@ -81,7 +87,7 @@ def test_each_dimension_is_counted_by_value_installer_and_ci(tmp_path: Path, dim
     ]
     write(tmp_path / "rows.parquet", rows)
     reading = read_one(tmp_path, ask("a", dimension))
-    value = "3.12" if dimension == "python" else told
+    value = VALUES[dimension]
     assert reading.breakdowns.schema == BREAKDOWN_SCHEMA
     assert to_breakdown([reading.breakdowns], dimension) == {
         (DAY, "a", value, "pip", None): 3,
@@ -102,6 +108,38 @@ def test_each_dimension_is_counted_by_value_installer_and_ci(tmp_path: Path, dim
 def test_a_python_is_known_by_its_minor_version(tmp_path: Path, python: str, value: str) -> None:
     write(tmp_path / "rows.parquet", [download(DAY, "a", python=python)])
     assert values(read_one(tmp_path, ask("a", "python")), "python") == {value: 1}
+
+
+@pytest.mark.parametrize(
+    ("release", "value"),
+    [
+        ("6.8.0-1041-azure", "azure"),
+        ("5.15.0-1084-aws", "aws"),
+        ("6.1.147-172.266.amzn2023.x86_64", "aws"),
+        ("5.10.245-241.976.amzn2.x86_64", "aws"),
+        ("6.8.0-1030-gcp", "google"),
+        ("6.6.87+", "google"),
+        ("6.6.16-linuxkit", "docker desktop"),
+        ("5.15.167.4-microsoft-standard-WSL2", "wsl"),
+        ("4.4.0-19041-Microsoft", "wsl"),
+        ("2022Server", "windows server"),
+        ("10", "windows"),
+        ("24.6.0", "macos"),
+        ("5.14.0-570.el9.x86_64", "red hat"),
+        ("5.15.0-300.163.18.el9uek.x86_64", "other cloud"),
+        ("6.17.4-300.fc43.x86_64", "red hat"),
+        ("6.12.48+deb13-amd64", "debian"),
+        ("6.1.0-18-cloud-amd64", "other cloud"),
+        ("6.8.0-85-generic", "ubuntu"),
+        ("6.1.147", "other"),
+        ("14.3-RELEASE", "other"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_kernel_is_known_by_its_class(tmp_path: Path, release: str | None, value: str) -> None:
+    write(tmp_path / "rows.parquet", [download(DAY, "a", kernel_v1=release)])
+    assert values(read_one(tmp_path, ask("a", KERNEL.name)), KERNEL.name) == {value: 1}
 
 
 def test_only_packages_and_days_whose_requests_name_a_dimension_are_broken_down_by_it(tmp_path: Path) -> None:
@@ -140,7 +178,7 @@ def test_rows_that_are_no_downloads_are_in_no_breakdown(tmp_path: Path) -> None:
     assert (values(reading, "country"), reading.unnamed.height) == ({"DE": 1}, 1)
 
 
-@pytest.mark.parametrize("dimension", ALL)
+@pytest.mark.parametrize("dimension", UNKNOWN_IF_LACKING)
 def test_a_dimension_whose_column_a_file_lacks_is_not_known_on_its_days_and_the_rest_is(
     tmp_path: Path, dimension: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,6 +209,45 @@ def test_a_dimension_whose_column_a_file_lacks_is_not_known_on_its_days_and_the_
             f"Until then its days have no breakdown by {dimension}"
         )
     ]
+
+
+def test_downloads_of_an_export_without_a_recent_column_do_not_say(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_lacking(tmp_path / "old.parquet", [download(DAY, "a", "uv")], "details.installer.subcommand")
+    write(tmp_path / "new.parquet", [download(DAY, "a", "uv", subcommand=["sync"])])
+    reading = read_one(tmp_path, ask("a", "subcommand"))
+    assert reading.requests == [ask("a", "subcommand")]
+    assert values(reading, "subcommand") == {"": 1, "sync": 1}
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("subcommand", "value"),
+    [(["pip", "install"], "pip install"), (["sync"], "sync"), ([], ""), (None, "")],
+    ids=str,
+)
+def test_a_list_of_texts_is_joined_and_a_text_is_read_as_it_is(
+    tmp_path: Path, subcommand: list[str] | None, value: str
+) -> None:
+    rows = [download(DAY, "a", "uv", subcommand=subcommand)]
+    joined = pl.lit(value or None, pl.String)
+    installer = pl.col("details").struct.field("installer").struct.with_fields(subcommand=joined)
+    write(tmp_path / "list" / "rows.parquet", rows)
+    (tmp_path / "text").mkdir()
+    details = pl.col("details").struct.with_fields(installer=installer)
+    write_changed(tmp_path / "text" / "rows.parquet", rows, details=details)
+    for kind in ("list", "text"):
+        path = tmp_path / kind
+        assert values(read_one(path, ask("a", "subcommand")), "subcommand") == {value: 1}, kind
+
+
+def test_a_list_of_numbers_is_no_subcommand(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    installer = pl.col("details").struct.field("installer").struct.with_fields(subcommand=pl.lit([1, 2]))
+    details = pl.col("details").struct.with_fields(installer=installer)
+    write_changed(tmp_path / "rows.parquet", [download(DAY, "a", "uv")], details=details)
+    assert read_one(tmp_path, ask("a", "subcommand")).requests == [ask("a")]
+    assert "details.installer.subcommand is List(Int64), not a list of texts" in caplog.text
 
 
 def test_a_file_without_rows_of_the_day_does_not_make_a_dimension_unknown(tmp_path: Path) -> None:
@@ -291,6 +368,8 @@ def test_after_a_crash_every_column_that_a_request_may_name_is_tried(tmp_path: P
             libc=st.sampled_from(["glibc", "musl", None]),
             cpu=st.sampled_from(["x86_64", "AMD64", None]),
             file_type=st.sampled_from(["bdist_wheel", "sdist", None]),
+            subcommand=st.sampled_from([["sync"], ["tool", "run"], [], None]),
+            kernel_v1=st.sampled_from(["6.8.0-1041-azure", "10", "", None]),
         ),
         min_size=1,
         max_size=20,

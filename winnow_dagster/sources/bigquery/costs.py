@@ -101,8 +101,9 @@ class BreakdownPrice:
     def __str__(self) -> str:
         """Return the price as a note below the table."""
         entries = "1 entry" if self.entries == 1 else f"{self.entries} entries"
+        what = OPEN_DIMENSIONS[self.name].asked_by or f"breakdown by {self.name}"
         return (
-            f"breakdown by {self.name}: +{100 * self.share:.0f} %, {format_bytes(self.month_bytes)} a month "
+            f"{what}: +{100 * self.share:.0f} %, {format_bytes(self.month_bytes)} a month "
             f"for {entries} ({'included above' if self.is_read else 'not read'})"
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import Request, days_between, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
 from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, in_order
+from winnow_dagster.core.kernels import OTHER
 from winnow_dagster.core.planning import contiguous
 
 if TYPE_CHECKING:
@@ -196,9 +197,12 @@ def _value(dimension: Dimension) -> str:
 
 def _open_value(dimension: OpenDimension) -> str:
     """Return the expression of an open dimension's value; "" stands for NULL."""
-    text = dimension.column
+    text = f"ARRAY_TO_STRING({dimension.column}, ' ')" if dimension.is_repeated else dimension.column
     if dimension.pattern:
         text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
+    if dimension.classes:
+        cases = " ".join(f"WHEN REGEXP_CONTAINS({text}, r'{regex}') THEN '{name}'" for name, regex in dimension.classes)
+        text = f"CASE WHEN {text} IS NULL OR {text} = '' THEN '' {cases} ELSE '{OTHER}' END"
     return f"IFNULL({text}, '') AS {dimension.name}"
 
 

@@ -73,6 +73,7 @@ REMARKS = (
     "ClickPy may leave out downloads without a Python version or a system, such as those of mirrors and browsers.",
     "So the raw number may be too low, and the honest share too high.",
     f"ClickPy's copy is read from {FIRST_DAY} on only, and without days whose CI flags were lost in a reload.",
+    "ClickPy has no kernels, so there is no estimate of CI jobs that did not say so.",
 )
 """What readers have to know. That rows are left out is from ClickPy's load scripts."""
 

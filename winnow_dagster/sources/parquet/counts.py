@@ -11,8 +11,10 @@ from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, UNNAMED_SCHEMA, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, OpenDimension, in_order
+from winnow_dagster.core.kernels import OTHER
 from winnow_dagster.core.names import is_name, matches_any, normalise
 from winnow_dagster.core.requested import rows_asked_for
+from winnow_dagster.core.values import NOT_SAID
 from winnow_dagster.sources.parquet.schema import FILE_NAME
 from winnow_dagster.sources.parquet.survey import UNREADABLE, UnusableFileError, damage
 
@@ -112,11 +114,20 @@ def _value(survey: Survey, dimension: Dimension | OpenDimension) -> pl.Expr:
     """Return the value of a dimension for stored counts."""
     value = survey.columns.values.get(dimension.column)
     if value is None:
-        return pl.lit(None, pl.String)
+        return pl.lit(NOT_SAID if isinstance(dimension, OpenDimension) else None, pl.String)
     if dimension.pattern:
         value = value.str.extract(dimension.pattern, 0)
+    if isinstance(dimension, OpenDimension) and dimension.classes:
+        value = _classify(value, dimension.classes)
     is_empty = isinstance(dimension, OpenDimension) or dimension.is_later
-    return value.fill_null("") if is_empty else value
+    return value.fill_null(NOT_SAID) if is_empty else value
+
+
+def _classify(text: pl.Expr, classes: Sequence[tuple[str, str]]) -> pl.Expr:
+    """Return the first class that matches each text. Text that does not say has no class."""
+    says_nothing = text.is_null() | (text == NOT_SAID)
+    named = [pl.when(text.str.contains(regex)).then(pl.lit(name)) for name, regex in classes]
+    return pl.when(says_nothing).then(pl.lit(NOT_SAID)).otherwise(pl.coalesce(*named, pl.lit(OTHER)))
 
 
 def _is_unnamed(survey: Survey) -> pl.Expr:

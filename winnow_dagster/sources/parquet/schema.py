@@ -27,8 +27,13 @@ COLUMNS = {
 }
 """The columns that Winnow reads, each with its expected type in words."""
 
-OPEN_COLUMNS = {dimension.column: "text" for dimension in OPEN_DIMENSIONS.values()}
+OPEN_COLUMNS = {
+    dimension.column: "a list of texts" if dimension.is_repeated else "text" for dimension in OPEN_DIMENSIONS.values()
+}
 """The columns that Winnow reads only for requests that name their dimension, likewise."""
+
+REPEATED = {dimension.column for dimension in OPEN_DIMENSIONS.values() if dimension.is_repeated}
+"""The columns whose values are lists of texts. Some tools export each list as one text."""
 
 OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later), *OPEN_COLUMNS}
 """The columns that a file may lack. Only days before PyPI's change need file names."""
@@ -77,6 +82,8 @@ def parse_columns(schema: pl.Schema) -> Columns:
             if not isinstance(kind, pl.Datetime):
                 columns.wrong[column] = complaint + AS_EXPORTED
         elif _fits(column, kind):
+            if isinstance(kind, pl.List):
+                value = value.cast(pl.List(pl.String)).list.join(" ")
             columns.values[column] = value.cast(pl.Boolean if column == "details.ci" else pl.String)
         elif column in MAY_NOT_BE_NULL:
             columns.wrong[column] = complaint + AS_EXPORTED
@@ -107,6 +114,8 @@ def _find(column: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType] | None:
 
 
 def _fits(column: str, kind: pl.DataType) -> bool:
+    if column in REPEATED and isinstance(kind, pl.List):
+        return isinstance(kind.inner, _TEXT)
     return isinstance(kind, pl.Boolean) if column == "details.ci" else isinstance(kind, _TEXT)
 
 

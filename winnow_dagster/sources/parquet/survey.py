@@ -108,6 +108,8 @@ def why_unknown(survey: Survey, dimension: str) -> str:
     """Return why a file does not have the values of an open dimension, and the fix. Empty if it has them."""
     column = OPEN_DIMENSIONS[dimension].column
     if column not in survey.columns.values:
+        if OPEN_DIMENSIONS[dimension].is_recent:
+            return ""
         return f"has no column {column}. Export it with the schema of file_downloads"
     try:
         return _complain(survey, column) if column in survey.columns.null_or_wrong else ""

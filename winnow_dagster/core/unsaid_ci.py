@@ -1,0 +1,175 @@
+"""Estimate how many honest downloads were CI jobs whose installer never says so. docs/unsaid-ci.md has the assumptions.
+
+pip and uv name their kernel and whether they run in CI; poetry and pdm never say the latter. Winnow learns the share of
+CI of each class of kernels from the former, and applies it to the latter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import polars as pl
+
+from winnow_dagster.core.dimensions import KERNEL
+from winnow_dagster.core.values import NOT_SAID
+
+TELLING = ("pip", "uv")
+"""The installers that say that they run in CI."""
+
+SILENT = ("poetry", "pdm")
+"""The honest installers that never do."""
+
+CELLS_SCHEMA = pl.Schema(
+    {
+        "package": pl.String,
+        "date": pl.Date,
+        "kernel": pl.String,
+        "told": pl.Int64,
+        "ci": pl.Int64,
+        "unsaid": pl.Int64,
+    }
+)
+"""The downloads of telling installers, those of them in CI, and the honest ones of silent installers, by day and class.
+
+Downloads that name no kernel are left out.
+"""
+
+CONFIDENCE = 0.9
+MIN_UNSAID = 30
+MIN_TOLD = 300
+"""The lowest number of downloads of telling installers from which Winnow learns."""
+
+MIN_DAYS = 7
+MIN_PACKAGES = 8
+"""The lowest number of packages to learn from if one package has too few downloads."""
+
+MAX_WIDTH = 0.5
+"""The widest interval that Winnow shows, relative to the downloads that it is about."""
+
+
+@dataclass(frozen=True)
+class UnsaidCi:
+    """How many of the downloads by silent installers were probably CI jobs, over one window."""
+
+    low: int
+    high: int
+    unsaid: int
+    """The honest downloads of silent installers that name their kernel."""
+
+    told: int
+    """The downloads of telling installers that the estimate learned from."""
+
+    packages: int
+    """The number of packages that it learned from."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The expected number of CI jobs among the unsaid downloads, and its variance."""
+
+    expected: float
+    variance: float
+    freedom: float
+    """The degrees of freedom of the variance. Only its part between days or packages is estimated from few numbers."""
+
+
+def kernel_cells(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the cells (CELLS_SCHEMA) of raw counts by open dimensions (BREAKDOWN_SCHEMA)."""
+    downloads, is_ci = pl.col("downloads"), pl.col("ci").fill_null(value=False)
+    is_telling, is_silent = pl.col("installer").is_in(TELLING), pl.col("installer").is_in(SILENT)
+    return (
+        rows.lazy()
+        .filter(pl.col("dimension") == KERNEL.name, pl.col("value") != NOT_SAID, is_telling | is_silent)
+        .group_by("package", "date", kernel="value")
+        .agg(
+            told=downloads.filter(is_telling).sum(),
+            ci=downloads.filter(is_telling & is_ci).sum(),
+            unsaid=downloads.filter(is_silent & ~is_ci).sum(),
+        )
+        .select(CELLS_SCHEMA.names())
+        .collect()
+    )
+
+
+def estimate(cells: pl.DataFrame, pool: pl.DataFrame) -> UnsaidCi | None:
+    """Return the interval for one package or group over one window; None where the data cannot carry it.
+
+    `cells`: those of the package or group. `pool`: those of all packages that are read with their kernels. Winnow
+    learns from them if the package has too few downloads itself.
+    """
+    unsaid = int(cells["unsaid"].sum())
+    if unsaid < MIN_UNSAID:
+        return None
+    learned, by, least = cells, "date", MIN_DAYS
+    if cells["told"].sum() < MIN_TOLD:
+        learned, by, least = pool, "package", MIN_PACKAGES
+    told = learned.filter(pl.col("told") > 0)
+    if told["told"].sum() < MIN_TOLD or told[by].n_unique() < least:
+        return None
+    # Of another package than those learned from, all downloads differ from the others together.
+    target = cells if by == "date" else cells.with_columns(package=pl.lit(""))
+    found = _spread(told, target, by)
+    low, high = _interval(found, unsaid)
+    if high - low > MAX_WIDTH * unsaid:
+        return None
+    return UnsaidCi(low, high, unsaid, int(told["told"].sum()), told["package"].n_unique())
+
+
+def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
+    """Return the expected CI jobs of `target`, by the shares of CI in `told`.
+
+    A class with few downloads is drawn to the share of all. The units, days or packages, each have a log-odds ratio
+    of their own; its variance is the excess of their residuals over those of independent downloads.
+    """
+    overall = (_sum(told["ci"]) + 0.5) / (_sum(told["told"]) + 1)
+    share = (pl.col("ci") + overall) / (pl.col("told") + 1)
+    classes = (
+        pl.concat([told.select("kernel", "told", "ci"), target.select("kernel", "unsaid")], how="diagonal")
+        .group_by("kernel")
+        .agg(pl.all().sum())
+        .with_columns(share=share)
+        .select(
+            "kernel", "share", weight=share * (1 - share), rate=pl.col("unsaid") / (pl.col("told") + 1), all="unsaid"
+        )
+    )
+    known = (
+        told.join(classes, on="kernel")
+        .group_by(unit)
+        .agg(
+            residual=(pl.col("ci") - pl.col("told") * pl.col("share")).sum(),
+            binomial=(pl.col("told") * pl.col("weight")).sum(),
+            pull=(pl.col("told") * pl.col("weight") * pl.col("rate")).sum(),
+        )
+    )
+    units = known.height
+    unknown = target.join(classes, on="kernel").group_by(unit).agg(binomial=(pl.col("unsaid") * pl.col("weight")).sum())
+    excess = _sum(known["residual"] ** 2 / known["binomial"]) - (units - 1)
+    between = max(0.0, excess / _sum(known["binomial"]))
+    learning = _sum(classes["weight"] * classes["rate"] * classes["all"])
+    independent = _sum(unknown["binomial"]) + learning
+    differing = between * (_sum(unknown["binomial"] ** 2) + _sum(known["pull"] ** 2))
+    variance = independent + differing
+    # Satterthwaite's approximation.
+    freedom = (units - 1) * (variance / differing) ** 2 if differing else math.inf
+    return Spread(_sum(classes["share"] * classes["all"]), variance, freedom)
+
+
+def _sum(numbers: pl.Series) -> float:
+    return float(numbers.sum())
+
+
+def _interval(found: Spread, unsaid: int) -> tuple[int, int]:
+    """Return an interval that is symmetric on the scale of log-odds, so that it stays within 0 and `unsaid`."""
+    share = found.expected / unsaid
+    width = _quantile(found.freedom) * math.sqrt(found.variance) / (unsaid * share * (1 - share))
+    middle = math.log(share / (1 - share))
+    low, high = (unsaid / (1 + math.exp(-(middle + sign * width))) for sign in (-1, 1))
+    return round(low), round(high)
+
+
+def _quantile(freedom: float) -> float:
+    """Return the upper quantile of Student's t, by the first terms of its expansion around the normal one."""
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
