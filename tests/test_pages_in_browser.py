@@ -291,6 +291,17 @@ def test_without_a_script_pythons_over_time_can_be_those_of_people_or_of_ci(brow
         assert "Dropping 3.9 and older would affect" in section.inner_text()
 
 
+def test_on_a_phone_each_number_of_the_list_has_its_label(browser: Browser, site: str, public: Path) -> None:
+    with opened(browser, site, viewport=PHONE) as page:
+        first = page.locator("tbody tr").first
+        shown = {
+            cell.evaluate("cell => getComputedStyle(cell, '::before').content").strip('"'): cell.inner_text()
+            for cell in first.locator("td[data-label]").all()
+        }
+        assert list(shown) == ["Window", "Honest", "Of raw", "Share", "30 days", "As of"]
+        assert shown["Honest"] == f"{numbers(public)['sample-oat']:,}"
+
+
 def test_the_search_leaves_what_was_meant(browser: Browser, site: str) -> None:
     with opened(browser, site) as page:
         page.get_by_label("Search").fill("SAMPLE rye")

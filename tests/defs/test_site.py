@@ -248,7 +248,7 @@ def test_no_installer_breaks_out_of_the_page(make_house: MakeHouse, source: RowS
     assert hostile not in page
     assert payload(house, "a/counts.json")["windows"]["3"]["unlisted_installers"] == {hostile: 7}
     assert html.escape(hostile).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in page
-    assert page.count("<script") == 1
+    assert page.count("<script") == 2
 
 
 def test_the_page_gives_a_query_with_which_to_count_along_and_snippets(make_house: MakeHouse) -> None:
@@ -257,7 +257,7 @@ def test_the_page_gives_a_query_with_which_to_count_along_and_snippets(make_hous
     assert "In BigQuery, with an account of your own; the honest are" in page
     assert "project = &#34;a&#34;" in page
     assert f"TIMESTAMP(&#34;{ago(2)}&#34;)" in page
-    assert "image:https://badges.example.com/x/a/downloads-3d-non-ci.svg[downloads,link=" in page
+    assert "image:https://badges.example.com/x/a/downloads-3d-non-ci.svg[installs in 3 days,link=" in page
     assert "url=https%3A%2F%2Fbadges.example.com%2Fx%2Fa%2Fdownloads-3d-non-ci.json" in page
     assert '<link rel="canonical" href="https://badges.example.com/x/a/">' in page
 
