@@ -64,31 +64,52 @@ class ServiceSection(Section):
     """`service:`: paths, the site's address, and when a number is stale."""
 
     output_dir: Directory = "public"
+    """The directory that a web server serves: a path, or a bucket: gs://, s3:// or az://."""
+
     data_dir: Directory = ""
+    """Where Winnow stores the days that it has read: a path or a bucket. By default `data` beside output_dir."""
+
     base_url: Url = ""
+    """The web address of output_dir, for the snippets on pages."""
+
     stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
+    """After this many days without a new number a badge turns grey and names its day."""
+
     credential_file: LocalPath = ""
+    """As source.credential_file. Without `source`, the source is then BigQuery, as in pypi-winnow-downloads."""
 
 
 class BudgetSection(Section):
     """`budget:`: how much the source may bill in a month (UTC). A source with costs has at least this much free."""
 
     tib_per_month: Annotated[float, Field(ge=0)] = 1.0
+    """How many TiB BigQuery may bill in a month (UTC). The default is BigQuery's free tier."""
 
 
 class ScheduleSection(Section):
     """`schedule:`: when Dagster reads yesterday, in UTC."""
 
     enabled: Annotated[bool, Field(strict=True)] = True
+    """Whether Dagster's schedule is on. `winnow collect` ignores it."""
+
     hour: Annotated[Whole, Field(ge=0, le=23)] = 3
+    """The hour (UTC) at which Dagster reads yesterday."""
+
     minute: Annotated[Whole, Field(ge=0, le=59)] = 30
+    """The minute of that hour."""
+
     keep_runs_days: Annotated[Whole, Field(ge=30, le=3660)] = 90
+    """After this many days Winnow deletes its own finished runs, except those that read days."""
 
 
 class AlertsSection(Section):
     """`alerts:`: where Winnow reports failed runs and checks."""
 
     webhook: Webhook
+    """A web address that takes `{"text": ...}`, as Slack's webhooks do.
+
+    It gets failed runs, and checks that fail or recover.
+    """
 
 
 class ConfigFile(Section):
@@ -105,6 +126,7 @@ class ConfigFile(Section):
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     groups: tuple[GroupSection, ...] = ()
     start_date: StartDate = CI_KNOWN_SINCE
+    """The first day that Winnow may read. With `kind: clickhouse` it is 2026-08-25 or later."""
 
 
 KEYS = {

@@ -83,42 +83,83 @@ class StyleSection(Section):
     """What may be said of one package or group, and under `defaults:` for all; None leaves it to those."""
 
     window_days: WindowDays | None = None
+    """A number of days, `all` for every day since the first one read, or a list of these.
+
+    The first is the headline's.
+    """
+
     badges: Annotated[list[Slug], BeforeValidator(one_or_list)] | None = None
+    """The badges to publish. By default every badge but those of single values, such as `python-3.12`."""
+
     label: Annotated[dict[Slug, Text], BeforeValidator(_one_label), AfterValidator(_check_labels)] | None = None
+    """The text on the left of the headline's badge, or a mapping from badges to texts.
+
+    `{days}` is the window's length.
+    """
+
     colors: Annotated[dict[Annotated[Whole, Field(ge=0)], Color], Field(min_length=1)] | None = None
+    """The colours of counts: a mapping from the lowest count to its colour."""
+
     label_color: Color | None = None
+    """The colour of the left half, as `labelColor` of shields.io."""
+
     style: Literal["flat", "flat-square", "plastic", "for-the-badge", "social"] | None = None
+    """The style of shields.io. Winnow's own SVG is flat-square for `flat-square`, and flat for all others."""
+
     logo: Text | None = None
+    """The name of a logo of shields.io. Winnow's own SVG does not draw it."""
+
     logo_svg: Annotated[Text, AfterValidator(_check_svg)] | None = None
+    """A logo as SVG text. Winnow's own SVG draws it too."""
+
     logo_color: Color | None = None
+    """The colour of `logo`."""
+
     logo_size: Literal["auto"] | None = None
+    """As `logoSize` of shields.io."""
+
     # shields.io takes what is lower for 300.
     cache_seconds: Annotated[Whole, Field(ge=300)] | None = None
+    """How long shields.io keeps the badge."""
 
 
 class DefaultsSection(StyleSection):
     """`defaults:`."""
 
     breakdowns: Breakdowns | None = None
+    """As in an entry of `packages`. By default `[python, version]` if the source is free, and none with BigQuery."""
+
     estimate_unsaid_ci: bool | None = None
+    """As in an entry of `packages`. Not for `"*"`, whose entry has to ask for itself."""
 
 
 class PackageSection(StyleSection):
     """An entry of `packages:`."""
 
     breakdowns: Breakdowns | None = None
+    """By what Winnow breaks the downloads down on the page and in files. Each costs bytes with BigQuery."""
+
     estimate_unsaid_ci: bool | None = None
+    """Whether the page estimates how many installs were CI jobs that did not say so. Costs bytes with BigQuery."""
 
     name: SelectorText
+    """A name on PyPI; `name-*` for every package whose name starts with `name-`; or `"*"` for every package on PyPI."""
+
     min_downloads: Annotated[Whole, Field(ge=0)] | None = None
+    """For `"*"` only: Winnow publishes packages with at least this many honest downloads over the headline's window."""
+
     settle: bool | None = None
+    """For `"*"` only: whether Winnow re-reads days once they have settled. This doubles the bytes."""
 
 
 class GroupSection(StyleSection):
     """An entry of `groups:`."""
 
     name: GroupName
+    """The group's name. Its files are in `_group/<name>/`."""
+
     packages: Annotated[list[SelectorText], Field(min_length=1)]
+    """The names and prefixes to add up. Each must be selected under `packages:` too."""
 
 
 def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Kind) -> PackageSettings:

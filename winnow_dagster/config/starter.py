@@ -41,7 +41,7 @@ class Starter:
         kind = KINDS[self.kind]
         # Files may be old. A service would only do more work for days by PyPI's former definition.
         first_day = CI_KNOWN_SINCE if "path" in kind.section.required else kind.first_day or LAST_MIXED_DAY + ONE_DAY
-        yield "# What Winnow counts and publishes. `winnow check` validates this file; README.md describes every key."
+        yield "# What Winnow counts and publishes. `winnow check` validates it; docs/configuration.md has every key."
         yield "service:"
         yield _line("  output_dir: public", "a web server serves this folder")
         yield _line("  data_dir: data", "Winnow stores the days that it has read here")

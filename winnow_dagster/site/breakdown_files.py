@@ -1,4 +1,4 @@
-"""Breakdown files: `<dimension>.csv` with each day, and `breakdowns.json` with each window. README documents both.
+"""Breakdown files: `<dimension>.csv` with each day, and `breakdowns.json` with each window. See docs/formats.md.
 
 A publication computes only some days. The files keep the published lines of all other days (R5).
 """

@@ -1,4 +1,4 @@
-"""History files: a package's days as JSON, one line a day, and as CSV. README documents their formats."""
+"""History files: a package's days as JSON, one line a day, and as CSV. docs/formats.md documents their formats."""
 
 from __future__ import annotations
 

@@ -150,6 +150,7 @@ class SampleSection(SourceSection):
     """`source:` with `kind: sample`."""
 
     settle_days: SettleDays = 3
+    """Winnow re-reads each day once, this many days later. 0: never."""
 
     def resolve(self, folder: Path) -> SampleSettings:
         """Return the settings."""

@@ -63,9 +63,16 @@ class FiguresSection(Section):
     """
 
     package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
+    """The megabytes that a day of one package bills, without breakdowns."""
+
     scan_day_gb: Annotated[float, Field(gt=0)] = Figures.scan_day_bytes / GB
+    """The gigabytes that a whole day of the table bills, without breakdowns."""
+
     usd_per_tib: Annotated[float, Field(ge=0)] = Figures.usd_per_tib
+    """The price of a TiB."""
+
     free_tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
+    """The TiB that are free each month."""
 
     def resolve(self) -> Figures:
         """Return the figures in bytes."""
@@ -83,16 +90,41 @@ class BigQuerySection(SourceSection):
     location_keys: ClassVar[frozenset[str]] = frozenset({"table"})
 
     settle_days: SettleDays = 3
+    """Winnow re-reads each day once, this many days later. 0: never."""
+
     credential_file: LocalPath = ""
+    """A JSON file with Google credentials.
+
+    By default $GOOGLE_APPLICATION_CREDENTIALS or $GCP_CREDENTIALS (base64), or the machine's own.
+    """
+
     project: Annotated[Text, AfterValidator(_check_project)] = ""
+    """The project that pays for the queries. By default the project of the credentials."""
+
     location: Text = ""
+    """The location of the table's dataset. By default BigQuery finds it."""
+
     table: Annotated[Text, AfterValidator(_check_table)] = PUBLIC_TABLE
+    """A table with the schema of the public one."""
+
     strategy: Literal["auto", "per_package", "batched", "scan"] = "auto"
+    """How Winnow asks: a query per package, one for a batch of packages, or a scan of whole days.
+
+    `auto` takes the cheapest.
+    """
+
     parallel: Annotated[Whole, Field(ge=1, le=50)] = 12
+    """How many queries run at a time."""
+
     deadline_seconds: Annotated[Whole, Field(ge=1, le=21_600)] = 600
+    """After this many seconds Winnow cancels a query."""
+
     # None: Winnow derives the cap from a query's columns. The user's cap applies to every day.
     maximum_bytes_billed_per_day: Annotated[Whole, Field(ge=1)] | None = None
+    """The cap for each day of a query. By default Winnow derives it from the columns that it reads."""
+
     figures: FiguresSection = FiguresSection()
+    """The sizes and prices that `winnow estimate` uses until the ledger has real ones."""
 
     @property
     def key_file(self) -> str:

@@ -46,7 +46,7 @@ def _password_problems(variable: str) -> Iterator[str]:
 
 def _identify(settings: ClickHouseSettings, context: SourceContext) -> str:
     del context
-    return f"user {settings.user}" + (", whom everybody may be" if settings.is_public else f" at {settings.host}")
+    return f"user {settings.user}" + (", which is public" if settings.is_public else f" at {settings.host}")
 
 
 def _address(settings: ClickHouseSettings) -> str:

@@ -153,14 +153,31 @@ class ClickHouseSection(SourceSection):
     location_keys: ClassVar[frozenset[str]] = frozenset({"host", "port", "database", "table"})
 
     settle_days: SettleDays = 3
+    """Winnow re-reads each day once, this many days later. 0: never."""
+
     host: Annotated[Text, AfterValidator(_check_host)] = HOST
+    """The server. The default is ClickPy's public server."""
+
     port: Annotated[Whole, Field(ge=1, le=65_535)] | None = None
+    """The HTTP port. By default 443 for the public server, 8443 for others, and 8123 without TLS."""
+
     user: Text = ""
+    """The user. By default `demo` at the public server, and `default` at others."""
+
     password_env: Annotated[Text, AfterValidator(_check_variable)] = ""
+    """The name of the environment variable with the password."""
+
     database: Identifier = DATABASE
+    """The database of the table."""
+
     table: Identifier = TABLE
+    """A table with the columns of ClickPy's `pypi.pypi`."""
+
     secure: Annotated[bool, Field(strict=True)] = True
+    """Whether to use TLS."""
+
     control: Annotated[Text, AfterValidator(_check_package)] = CONTROL
+    """A package with some hundred downloads on every day, which tells how far the server is loaded."""
 
     def resolve(self, folder: Path) -> ClickHouseSettings:
         """Return the settings. Own servers have ClickHouse's usual ports and user."""

@@ -48,7 +48,10 @@ class ParquetSection(SourceSection):
     }
 
     path: LocalPaths = ()
+    """A file, a folder with all folders in it, a glob, or a list of these."""
+
     settle_days: SettleDays = 3
+    """Winnow re-reads each day once, this many days later. 0: never."""
 
     def resolve(self, folder: Path) -> ParquetSettings:
         """Return the settings, with absolute paths."""
