@@ -131,13 +131,14 @@ class House:
         """Materialise assets, over a range of days or over all selectors and groups."""
         keys = [str(which) for which in self.winnow.settings.published_windows]
         first, last = days or (keys[0], keys[-1])
-        config = {"raw_downloads": {"config": {"refetch": refetch, "packages": list(packages)}}}
+        names = self.winnow.names
+        config = {names.op("raw_downloads"): {"config": {"refetch": refetch, "packages": list(packages)}}}
         return (
             build(self.winnow)
             .resolve_implicit_global_asset_job_def()
             .execute_in_process(
                 instance=self.instance,
-                asset_selection=[dg.AssetKey(asset) for asset in assets],
+                asset_selection=names.assets(*assets),
                 tags={} if assets == ("index",) else {RANGE_START: str(first), RANGE_END: str(last)},
                 run_config={"ops": config if "raw_downloads" in assets else {}},
                 raise_on_error=False,

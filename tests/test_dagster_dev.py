@@ -128,14 +128,14 @@ def test_missed_days_are_caught_up_on_and_each_kind_of_run_leaves_the_store_whol
     log.broken = "bad"
     with dev.running():
         # Two backfills of the same old days at once, while the machine makes up for three days off and the tick comes.
-        dev.wait(lambda: any(tags(run).get("dagster/sensor_name") == "gaps" for run in dev.runs()))
+        dev.wait(lambda: any(tags(run).get("dagster/sensor_name") == "winnow_fill_gaps" for run in dev.runs()))
         old = [str(ago(days)) for days in range(20, 12, -1)]
         first, second = (dev.backfill(["raw_downloads", "honest_downloads"], old) for _ in range(2))
         dev.wait(lambda: as_of(dev, "good") == str(ago(1)))
-        gap = [tags(run) for run in dev.runs() if tags(run).get("dagster/sensor_name") == "gaps"][-1]
+        gap = [tags(run) for run in dev.runs() if tags(run).get("dagster/sensor_name") == "winnow_fill_gaps"][-1]
         days = (gap["dagster/asset_partition_range_start"], gap["dagster/asset_partition_range_end"])
         assert days == (str(ago(4)), str(ago(2)))
-        daily = [tags(run) for run in dev.runs() if tags(run).get("dagster/schedule_name") == "daily"]
+        daily = [tags(run) for run in dev.runs() if tags(run).get("dagster/schedule_name") == "winnow_daily"]
         assert [run["dagster/partition"] for run in daily] == [str(ago(1))]
         assert (as_of(dev, "bad"), dev.message("bad", 7)) == (str(ago(5)), f"70 to {ago(5)}")
         # While days are being read, the check of what was read last may not have run yet.
@@ -152,7 +152,7 @@ def test_missed_days_are_caught_up_on_and_each_kind_of_run_leaves_the_store_whol
 
         # The sensor says what it waits for, and asks for it no more today.
         dev.wait(lambda: "a package that was not asked for" in dev.log() and "Waiting: asked 1 times" in dev.log())
-        assert len(ended(dev, "gaps")) == 1
+        assert len(ended(dev, "winnow_fill_gaps")) == 1
 
         # A run that is cancelled while BigQuery is at work: its job is cancelled there too, and nothing is lost.
         stored = {day: path.read_bytes() for day, path in files(dev).items()}
@@ -189,7 +189,7 @@ def test_after_a_key_is_repaired_the_days_are_read_without_a_click(dev: Dev, big
         bigquery.script(operation, *[refused(401, "authError", "Invalid Credentials")] * 1000)
     with dev.running():
         dev.wait(lambda: "Waiting: asked 1 times" in dev.log())
-        (failed,) = [run for run in dev.runs() if tags(run).get("dagster/sensor_name") == "gaps"]
+        (failed,) = [run for run in dev.runs() if tags(run).get("dagster/sensor_name") == "winnow_fill_gaps"]
         assert failed["status"] == "FAILURE"
         # The failed run has judged what it could, and says why.
         assert "credentials" in evaluation(dev, "raw_downloads", "every_package_covered")["description"]
@@ -197,7 +197,7 @@ def test_after_a_key_is_repaired_the_days_are_read_without_a_click(dev: Dev, big
         bigquery.heal()
         (dev.folder / "key.json").write_text('{"mended": true}')
         dev.wait(lambda: dev.has_number("good", 3))
-        assert len(ended(dev, "gaps")) == 1
+        assert len(ended(dev, "winnow_fill_gaps")) == 1
 
 
 def ended(dev: Dev, sensor: str) -> list[dict[str, str]]:

@@ -69,3 +69,21 @@ def test_the_assets_and_their_order_are_those_of_the_design(tmp_path: Path, monk
     }
     assert isinstance(graph.get(dg.AssetKey("raw_downloads")).partitions_def, dg.DailyPartitionsDefinition)
     assert graph.get(dg.AssetKey("badges")).partitions_def is not None
+
+
+def test_the_resource_shows_its_config_source_and_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WINNOW_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "winnow.yaml").write_text("{source: {kind: sample}, packages: [{name: sample-oat}]}")
+    definitions = defs()
+    assert isinstance(definitions, dg.Definitions)
+    shown = (definitions.resources or {})["winnow"]
+    assert isinstance(shown, dg.ConfigurableResource)
+    assert shown.model_dump() == {
+        "config_file": str(tmp_path / "winnow.yaml"),
+        "source": "sample",
+        "output_dir": str(tmp_path / "public"),
+        "data_dir": str(tmp_path / "data"),
+    }
+    graph = definitions.resolve_asset_graph()
+    assert "the newest 30 days" in str(graph.get(dg.AssetKey("raw_downloads")).description)

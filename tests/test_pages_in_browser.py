@@ -9,12 +9,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.serving import serving
+from winnow_dagster.core.badge import BADGE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +123,8 @@ def test_no_page_has_an_error_a_barrier_or_anything_from_elsewhere(
         assert found.violations_count == 0, found.generate_report()
         # Nothing is cut off: only what is marked to be scrolled is wider than the screen.
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        page.evaluate("for (const image of document.images) image.loading = 'eager'")
+        page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
 
 
 def numbers(public: Path) -> dict[str, int]:
@@ -158,13 +161,105 @@ def test_without_a_script_the_days_can_be_chosen_and_read(browser: Browser, site
         page.locator("label[for=range90]").click()
         assert page.locator(".panel90 svg.chart").is_visible()
         assert not page.locator(".panel30 svg.chart").is_visible()
-        page.locator(".panel90 summary").click()
-        rows = page.locator(".panel90 tbody tr").all()
+        page.get_by_text("Each day as a table").click()
+        rows = page.locator("table.days tbody tr").all()
         assert len(rows) == len(days) == 40
         assert rows[0].inner_text().split("\t")[:3] == [days[-1]["date"], f"{days[-1]['raw']:,}", str(
             f"{days[-1]['categories']['honest']:,}"
         )]  # fmt: skip
         assert f"{numbers(public)['sample-oat']:,}" in page.locator(".headline").inner_text()
+
+
+@pytest.fixture(scope="module")
+def days(public: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((public / "sample-oat" / "history.json").read_text())["days"]
+    return found
+
+
+def told_of(day: dict[str, Any]) -> list[str]:
+    """Return the beginning and end of what the crosshair tells of a day."""
+    return [day["date"], f"honest {day['categories']['honest']:,}", f"raw {day['raw']:,}"]
+
+
+def tip_of(page: Page) -> list[str]:
+    lines = page.locator(".tip span").all_inner_texts()
+    return [*lines[:2], *(line for line in lines if line.startswith("raw "))]
+
+
+def test_the_chart_tells_the_numbers_of_a_day_at_the_mouse(browser: Browser, site: str, days: list[Any]) -> None:
+    with opened(browser, site + "sample-oat/") as page:
+        box: Any = page.locator(".stage svg").bounding_box()
+        assert not page.locator(".tip").is_visible()
+        page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 150)
+        assert tip_of(page) == told_of(days[-1])
+        page.mouse.move(box["x"] + 60, box["y"] + 150)
+        assert tip_of(page) == told_of(days[-30])
+        page.mouse.move(5, 5)
+        assert not page.locator(".tip").is_visible()
+
+
+def test_the_chart_tells_the_numbers_of_a_day_at_a_touch(browser: Browser, site: str, days: list[Any]) -> None:
+    with opened(browser, site + "sample-oat/", viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        page.locator(".stage").scroll_into_view_if_needed()
+        box: Any = page.locator(".stage svg").bounding_box()
+        page.touchscreen.tap(box["x"] + box["width"] - 11, box["y"] + 100)
+        assert tip_of(page) == told_of(days[-1])
+        tip: Any = page.locator(".tip").bounding_box()
+        assert tip["x"] >= 0
+        assert tip["x"] + tip["width"] <= PHONE["width"]
+
+
+def test_the_chart_tells_the_numbers_of_a_day_to_the_arrow_keys(browser: Browser, site: str, days: list[Any]) -> None:
+    with opened(browser, site + "sample-oat/") as page:
+        page.locator(".stage").focus()
+        for key, day in (("ArrowLeft", -1), ("ArrowLeft", -2), ("ArrowRight", -1), ("Home", -30), ("End", -1)):
+            page.keyboard.press(key)
+            assert tip_of(page) == told_of(days[day])
+        assert Axe().run(page).violations_count == 0
+        page.keyboard.press("Escape")
+        assert not page.locator(".tip").is_visible()
+
+
+def test_the_switches_of_the_chart_survive_a_reload(browser: Browser, site: str, days: list[Any]) -> None:
+    with opened(browser, site + "sample-oat/") as page:
+        page.get_by_text("90 days", exact=True).click()
+        page.get_by_role("button", name="7-day mean").click()
+        page.get_by_role("button", name="mirror", exact=True).click()
+        for _ in range(2):
+            assert page.url.endswith("/sample-oat/#90,mean,-mirror")
+            svg = page.locator(".stage svg")
+            assert svg.locator(".c-mirror").count() == 0
+            assert svg.locator(".c-ci").count() == svg.locator(".mean").count() == 1
+            drawn = svg.locator(".c-honest").get_attribute("d") or ""
+            assert drawn.count("M") == len(days) == 40
+            assert (svg.locator(".missing").get_attribute("d") or "").count("M") == 90 - 40
+            page.reload()
+        page.get_by_role("button", name="Honest only").click()
+        assert page.locator(".stage svg .c-ci").count() == 0
+        page.get_by_role("button", name="Weeks").click()
+        assert page.url.endswith("#90,weeks,mean,honest,-mirror")
+        assert (page.locator(".stage svg .c-honest").get_attribute("d") or "").count("M") == 6
+        page.locator(".stage").focus()
+        page.keyboard.press("End")
+        week = days[-7:]
+        mean = round(sum(day["categories"]["honest"] for day in week) / 7 + 1e-9)
+        assert page.locator(".tip span").all_inner_texts()[:2] == [
+            f"{week[0]['date']} to {week[-1]['date']}, a day",
+            f"honest {mean:,}",
+        ]
+        page.goto(site + "sample-oat/#days")
+        page.reload()
+        assert page.locator("#range30").is_checked()
+
+
+def test_the_chart_can_be_saved_with_its_colours(browser: Browser, site: str) -> None:
+    with opened(browser, site + "sample-oat/#90") as page:
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save as SVG").click()
+        assert download.value.suggested_filename == "sample-oat-90-days.svg"
+        root = ET.fromstring(download.value.path().read_text())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "rgb(22, 104, 184)" in {element.get("fill") for element in root.iter()}
 
 
 def test_without_a_script_each_breakdown_is_there_with_its_bars_and_its_table(
@@ -242,11 +337,31 @@ def test_a_copied_snippet_names_the_site_that_the_reader_sees(browser: Browser, 
         page.get_by_role("button", name="Copy Markdown, drawn here").click()
         page.get_by_text("Copied").wait_for()
         assert copied(page.context, page) == (
-            f"[![downloads]({home}/sample-oat/downloads-40d-non-ci.svg)]({home}/sample-oat/)"
+            f"[![installs in 40 days]({home}/sample-oat/downloads-40d-non-ci.svg)]({home}/sample-oat/)"
         )
         page.get_by_role("button", name="Copy HTML, drawn by shields.io").click()
-        page.get_by_text("Copied").nth(1).wait_for()
+        page.get_by_role("button", name="Copied HTML, drawn by shields.io").wait_for()
         assert "endpoint?url=http%3A%2F%2F127.0.0.1" in copied(page.context, page)
+        page.get_by_role("button", name="Copy HTML, drawn by shields.io").wait_for()
+
+
+def test_each_badge_can_be_picked_for_its_snippets(browser: Browser, site: str) -> None:
+    home = site.rstrip("/")
+    with opened(browser, site + "sample-oat/", permissions=["clipboard-read", "clipboard-write"]) as page:
+        badges = page.locator("[data-badges]").get_by_role("button")
+        assert badges.count() == len(BADGE_KINDS) * 3 + 3
+        picked = badges.and_(page.get_by_role("button", pressed=True))
+        assert picked.get_by_role("img").get_attribute("src") == "downloads-40d-non-ci.svg"
+        page.locator("[data-stem=installer-uv-7d-non-ci]").get_by_role("button").click()
+        assert picked.get_by_role("img").get_attribute("src") == "installer-uv-7d-non-ci.svg"
+        page.get_by_role("button", name="Copy reStructuredText, drawn here").click()
+        page.get_by_role("button", name="Copied reStructuredText, drawn here").wait_for()
+        lines = copied(page.context, page).split("\n   ")
+        picture = f"{home}/sample-oat/installer-uv-7d-non-ci.svg"
+        target = f":target: {home}/sample-oat/"
+        assert lines == [f".. image:: {picture}", ":alt: installs with uv in 7 days", target]
+        shown = page.locator(".snippet code").all_inner_texts()[:8]
+        assert all("installer-uv-7d-non-ci" in text and "installs with uv in 7 days" in text for text in shown)
 
 
 def test_a_reader_whose_clock_is_far_ahead_is_told_that_nothing_renews_the_numbers(browser: Browser, site: str) -> None:
@@ -260,6 +375,14 @@ def test_a_reader_whose_clock_is_far_ahead_is_told_that_nothing_renews_the_numbe
             assert "are 10 days old" in told or "is 10 days old" in told
 
 
+@pytest.mark.parametrize(("scheme", "color"), [("light", "rgb(22, 104, 184)"), ("dark", "rgb(88, 166, 255)")])
+def test_the_chart_for_readmes_has_the_colours_of_the_reader(
+    browser: Browser, site: str, scheme: str, color: str
+) -> None:
+    with opened(browser, site + "sample-oat/chart.svg", color_scheme=scheme) as page:
+        assert page.evaluate("getComputedStyle(document.querySelector('.c-honest')).fill") == color
+
+
 def test_a_hostile_label_is_shown_and_does_nothing(browser: Browser, site: str) -> None:
     with opened(browser, site + "Sample_Rye/") as page:
         label = page.locator(".badges img").first.get_attribute("alt") or ""
@@ -271,8 +394,9 @@ def test_a_hostile_label_is_shown_and_does_nothing(browser: Browser, site: str) 
 def test_the_page_can_be_printed(browser: Browser, site: str) -> None:
     with opened(browser, site + "sample-oat/") as page:
         page.emulate_media(media="print")
-        assert page.locator(".chart").first.is_visible()
-        assert not page.get_by_role("button").first.is_visible()
+        assert page.locator(".stage .chart").is_visible()
+        assert page.get_by_role("button", name="Copy").count() == 0
+        assert not page.locator(".controls").is_visible()
 
 
 @pytest.fixture(scope="module")

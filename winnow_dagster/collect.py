@@ -7,8 +7,6 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-import dagster as dg
-
 from winnow_dagster.core.names import selector_of
 from winnow_dagster.core.packages import lacks_rows
 from winnow_dagster.core.planning import Gap
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
+    import dagster as dg
+
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.names import NormalizedName, Selector
     from winnow_dagster.core.window import WindowCounts, WindowState
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from winnow_dagster.site.index import Row
 
 logger = logging.getLogger(__name__)
-
-COUNTS = ("raw_downloads", "honest_downloads")
 
 
 class Progress(Protocol):
@@ -100,7 +98,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
     task = _Task(winnow, site, selectors, rereads, how, progress, "DEBUG" if verbose else "CRITICAL")
     try:
         with open_instance(settings) as instance:
-            own = OwnRuns(instance, site)
+            own = OwnRuns(instance, site, names=winnow.names)
             own.close_dead()
             errors = task.run(instance)
             own.purge_old_runs(winnow.oldest_kept_run)
@@ -136,7 +134,7 @@ class _Task:
 
     def run(self, instance: dg.DagsterInstance) -> list[str]:
         """Re-read the days that the user asks for, fill the gaps and publish. Return why whole steps failed."""
-        winnow = self.winnow
+        winnow, names = self.winnow, self.winnow.names
         runs = _Runs(build(winnow).resolve_implicit_global_asset_job_def(), instance, self.site, self.log_level)
         errors: list[str] = []
         gaps = winnow.gaps(self.selectors)
@@ -144,13 +142,15 @@ class _Task:
         steps = [(gap, self.how_to_reread) for gap in self.rereads] + [(gap, {}) for gap in gaps]
         for gap, how in steps:
             chosen = {"packages": [str(s) for s in gap.selectors], **how}
-            errors += runs.execute(COUNTS, (str(gap.first), str(gap.last)), {"raw_downloads": {"config": chosen}})
+            counts = names.assets("raw_downloads", "honest_downloads")
+            ops = {names.op("raw_downloads"): {"config": chosen}}
+            errors += runs.execute(counts, (str(gap.first), str(gap.last)), ops)
             if errors:
                 # The source answered nothing. It would refuse the other days too.
                 break
         keys = [str(which) for which in winnow.settings.published_windows]
-        errors += runs.execute(["badges"], (keys[0], keys[-1]))
-        errors += runs.execute(["index"])
+        errors += runs.execute(names.assets("badges"), (keys[0], keys[-1]))
+        errors += runs.execute(names.assets("index"))
         return errors
 
 
@@ -172,7 +172,7 @@ def _numbers(windows: Iterable[WindowState]) -> list[WindowCounts]:
 
 def _alert(winnow: Installation, runs: OwnRuns) -> None:
     """Send alerts if the config has a webhook. If that fails, the next collect or the daemon sends them."""
-    if winnow.settings.alerts_webhook:
+    if winnow.settings.has_alerts:
         try:
             send_alerts(winnow, runs)
         except (AlertError, StorageError) as error:
@@ -218,7 +218,7 @@ class _Runs:
 
     def execute(
         self,
-        assets: Collection[str],
+        assets: Sequence[dg.AssetKey],
         partitions: tuple[str, str] | None = None,
         ops: Mapping[str, object] | None = None,
     ) -> Iterator[str]:
@@ -228,7 +228,7 @@ class _Runs:
         result = self.job.execute_in_process(
             run_id=run_id,
             instance=self.instance,
-            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            asset_selection=assets,
             tags=run_tags(run_id, self.site) | chosen,
             run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
             raise_on_error=False,

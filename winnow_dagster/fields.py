@@ -72,10 +72,26 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_https(value: str) -> str:
+    if not value.startswith("https://"):
+        raise invalid("is not the address of a web page with HTTPS. Write all of it")
+    if "@" in value.removeprefix("https://").partition("/")[0]:
+        # The message does not quote the address, which may contain a password.
+        raise invalid("has a user name in it, which would be published. Write the address without it")
+    return _check_url(value)
+
+
 def _check_webhook(value: str) -> str:
     # The message does not quote the address: it allows anyone to post.
     if not value.startswith(("https://", "http://")):
         raise invalid("is not a web address. Start it with https://")
+    return value
+
+
+def _check_variable(value: str) -> str:
+    # The message does not quote the value, which may be the secret itself.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise invalid("is not the name of an environment variable. Write the name of the variable with the secret")
     return value
 
 
@@ -126,7 +142,11 @@ GroupName = Annotated[Text, AfterValidator(_check_name)]
 SettleDays = Annotated[Whole, Field(ge=0, le=30)]
 StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]
 Url = Annotated[Text, AfterValidator(_check_url)]
+Https = Annotated[Text, AfterValidator(_check_https)]
 Webhook = Annotated[Text, AfterValidator(_check_webhook)]
+Variable = Annotated[Text, AfterValidator(_check_variable)]
+"""The name of an environment variable with a secret."""
+
 Directory = Annotated[Text, AfterValidator(_check_directory)]
 LocalPath = Annotated[Text, AfterValidator(_check_path)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(one_or_list), Field(min_length=1)]

@@ -46,7 +46,7 @@ def _a_day(house: House) -> None:
     # Once after the new day, and once for the day's tick.
     for _ in range(2):
         house.publish()
-    checks = build(house.winnow).resolve_job_def("check_all")
+    checks = build(house.winnow).resolve_job_def("winnow_check_all")
     for _ in range(CHECKS_A_DAY):
         checks.execute_in_process(instance=house.instance)
 

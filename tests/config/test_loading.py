@@ -322,6 +322,19 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
         ),
         ("packages: [{name: a, style: round}]", "packages[0].style: 'round' is not one of flat, flat-square, plastic"),
         ("packages: [{name: a, cache_seconds: 60}]", "packages[0].cache_seconds: 60 is too small. Use 300 or more"),
+        (
+            "packages: [{name: '*', links: {repository: 'https://a.b'}}]",
+            "packages[0].links: '*' has no pages of packages.",
+        ),
+        (
+            "packages: [{name: a, links: {repository: 'http://a.b'}}]",
+            "packages[0].links.repository: is not the address of a web page with HTTPS",
+        ),
+        ("packages: [{name: a, links: {home: 'https://a.b'}}]", "packages[0].links.home: unknown key."),
+        (
+            "packages: [{name: a, links: {repository: 'https://u:T0KEN@a.b/c'}}]",
+            "packages[0].links.repository: has a user name in it, which would be published",
+        ),
         ("packages: [{name: a, logo: x, logo_svg: <svg/>}]", "packages[0].logo_svg: logo is set too. Keep one"),
         ("packages: [{name: a, logo_svg: <p/>}]", "packages[0].logo_svg: is not an SVG picture. Write all of it here"),
         ("packages: [{name: a, logo_color: red}]", "packages[0].logo_color: has no use without logo. Set `logo:`"),
@@ -564,8 +577,16 @@ def test_an_alert_webhook_is_taken_and_never_shown() -> None:
     found = load_settings(write("{packages: [{name: a}], alerts: {webhook: https://hooks.example.com/T0KEN}}"))
     assert found.alerts_webhook == "https://hooks.example.com/T0KEN"
     assert "T0KEN" not in repr(found)
+    found = load_settings(write("{packages: [{name: a}], alerts: {webhook_env: HOOK}}"))
+    assert (found.alerts_webhook, found.alerts_webhook_env, found.has_alerts) == ("", "HOOK", True)
     wrong = problems("{packages: [{name: a}], alerts: {webhook: hooks.example.com/T0KEN}}")
     assert wrong == ["alerts.webhook: is not a web address. Start it with https://"]
+    both = problems("{packages: [{name: a}], alerts: {webhook: 'https://hooks.example.com/T', webhook_env: HOOK}}")
+    assert both == ["alerts.webhook_env: webhook is set too. Keep one"]
+    neither = "alerts.webhook: missing. Add it, or the name of its environment variable as webhook_env"
+    assert problems("{packages: [{name: a}], alerts: {}}") == [neither]
+    secret = problems("{packages: [{name: a}], alerts: {webhook_env: 'https://hooks.example.com/T0KEN'}}")
+    assert "T0KEN" not in str(secret)
 
 
 SECRETS = ("https://hooks.example.com/services/T0KEN", "hooks.example.com/T0KEN", "HTTP://a:T0KEN@b/T0KEN")
@@ -648,3 +669,15 @@ def test_a_group_has_the_breakdowns_that_all_its_members_have_without_versions(t
     """
     settings = breakdowns_of(text, tmp_path)
     assert [settings.breakdowns[str(group.group)] for group in settings.groups] == [("python",), ("python", "cpu")]
+
+
+def test_a_package_or_group_may_link_to_its_repository() -> None:
+    settings = load_settings(
+        write(
+            """
+            packages: [{name: a, links: {repository: "https://a.test/a"}}, {name: b}]
+            groups: [{name: c, packages: [a, b], links: {repository: "https://a.test/c"}}]
+            """
+        )
+    )
+    assert settings.repositories == {"a": "https://a.test/a", "_group/c": "https://a.test/c"}

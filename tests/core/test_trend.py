@@ -9,7 +9,7 @@ import pytest
 
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
-from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark
+from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark, usual_change
 from winnow_dagster.core.window import Window
 
 if TYPE_CHECKING:
@@ -54,6 +54,15 @@ def test_from_nothing_there_is_no_ratio() -> None:
 def test_windows_that_cannot_be_compared_say_why(days: Sequence[Day], why: str) -> None:
     change = compare(history(days), WINDOW)
     assert (change.honest, change.why_not) == (None, why)
+
+
+def test_the_usual_change_is_the_median_from_week_to_week_of_comparable_weeks() -> None:
+    weeks = [110, 100, 50, 100]  # +10 %, +100 %, -50 %
+    days = [day(back, honest=weeks[back // 7]) for back in range(28)]
+    assert usual_change(history(days), AS_OF) == pytest.approx(0.5)
+    assert usual_change(history(days[:21]), AS_OF) is None
+    assert usual_change(history([*days[:3], day(3, is_short=True), *days[4:]]), AS_OF) is None
+    assert usual_change(history([]), AS_OF) is None
 
 
 def test_a_missing_day_has_no_count() -> None:

@@ -285,4 +285,19 @@ def test_a_collect_and_the_sensor_send_each_alert_once(
 def test_without_a_webhook_there_is_no_sensor_and_no_alert(make_house: MakeHouse) -> None:
     house = make_house({"a": (1,)})
     names = {sensor.name for sensor in build(house.winnow).sensors or ()}
-    assert names == {"gaps", "publish", "tidy"}
+    assert names == {"winnow_fill_gaps", "winnow_publish", "winnow_delete_old_runs"}
+
+
+def test_the_address_may_stand_in_an_environment_variable(
+    house: House, source: RowSource, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(house.winnow.settings, alerts_webhook="", alerts_webhook_env="WINNOW_TEST_HOOK")
+    house = House(replace(house.winnow, settings=settings), house.instance)
+    source.failing = {"a"}
+    house.count(DAY, DAY)
+    monkeypatch.delenv("WINNOW_TEST_HOOK", raising=False)
+    with pytest.raises(AlertError, match=r"alerts.webhook_env: \$WINNOW_TEST_HOOK is not set"):
+        tick(house)
+    monkeypatch.setenv("WINNOW_TEST_HOOK", webhook.url)
+    assert "red checks: every_package_covered" in tick(house)
+    assert "every_package_covered" in str(texts(webhook))

@@ -17,13 +17,14 @@ from tests.rows import row
 from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.automation import make_automation, of_existing_partitions, publishing_version
+from winnow_dagster.defs.jobs import Jobs
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 
 TICK = datetime(2025, 7, 1, 3, 30, tzinfo=UTC)
 
 
 def tick(house: House) -> list[dg.RunRequest]:
-    (daily,) = [a for a in make_automation(house.winnow) if a.name == "daily"]
+    (daily,) = [a for a in make_automation(house.winnow, Jobs(house.winnow.names)) if a.name == "winnow_daily"]
     assert isinstance(daily, dg.ScheduleDefinition)
     requests = daily(dg.build_schedule_context(scheduled_execution_time=TICK))
     assert isinstance(requests, Iterator)
@@ -120,7 +121,7 @@ def test_an_added_package_has_its_placeholder_although_days_are_being_read(
     house = make_house({"a": (3,), "b": (3,)})
     daemon.settle(make_house({"a": (3,)}))
     house.instance.create_run_for_job(
-        build(house.winnow).resolve_job_def("read_days"),
+        build(house.winnow).resolve_job_def("winnow_read_days"),
         status=dg.DagsterRunStatus.STARTED,
         tags={RANGE_START: str(DAY), RANGE_END: str(DAY)},
     )

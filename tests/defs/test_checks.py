@@ -43,7 +43,7 @@ def house(make_house: MakeHouse) -> House:
 
 def look(house: House) -> dict[str, dg.AssetCheckEvaluation]:
     """Run all checks by themselves, as their schedule does."""
-    job = build(house.winnow).resolve_job_def("check_all")
+    job = build(house.winnow).resolve_job_def("winnow_check_all")
     result = job.execute_in_process(instance=house.instance, raise_on_error=False)
     assert result.success
     return {found.check_name: found for found in result.get_asset_check_evaluations()}
@@ -239,7 +239,9 @@ def test_a_damaged_day_is_named_read_again_and_never_counted_as_zero(house: Hous
 def unjudged(house: House, run_id: str) -> set[str]:
     """Return the checks that Dagster shows as failed in a run though nothing judged them."""
     records = {
-        check.name: house.instance.event_log_storage.get_asset_check_execution_history(check.key, limit=1)[0]
+        check.name: house.instance.event_log_storage.get_asset_check_execution_history(
+            check.key(house.winnow.names), limit=1
+        )[0]
         for check in CHECKS
     }
     of_run = {name: record for name, record in records.items() if record.run_id == run_id}
@@ -257,7 +259,7 @@ def test_when_the_source_fails_the_run_judges_its_checks_all_the_same(house: Hou
     assert not failed.success
     assert unjudged(house, failed.run_id) == set()
     records = {
-        check.name: house.instance.get_latest_asset_check_evaluation_record(check.key)
+        check.name: house.instance.get_latest_asset_check_evaluation_record(check.key(house.winnow.names))
         for check in CHECKS
         if check.asset in {"raw_downloads", "honest_downloads"}
     }
@@ -267,7 +269,7 @@ def test_when_the_source_fails_the_run_judges_its_checks_all_the_same(house: Hou
     # A day that was never read explains itself at once, not with the next check of everything.
     late = House(replace(house.winnow, clock=FixedClock.after(DAY + timedelta(days=1))), house.instance)
     failed = late.run("raw_downloads", "honest_downloads", days=(ago(-1), ago(-1)))
-    record = house.instance.get_latest_asset_check_evaluation_record(CHECKS[0].key)
+    record = house.instance.get_latest_asset_check_evaluation_record(CHECKS[0].key(house.winnow.names))
     assert culprits(evaluation_of(record))["a"] == f"1 days, {ago(-1)} to {ago(-1)}: the source is away"
     assert unjudged(house, failed.run_id) == set()
 
@@ -292,9 +294,23 @@ def test_a_check_that_cannot_be_judged_takes_no_other_down(house: House) -> None
     path.symlink_to(path)
     result = (
         build(house.winnow)
-        .resolve_job_def("check_all")
+        .resolve_job_def("winnow_check_all")
         .execute_in_process(instance=house.instance, raise_on_error=False)
     )
     judged = {found.check_name for found in result.get_asset_check_evaluations()}
     assert not result.success
     assert {"day_totals_are_usual", "as_of_is_recent", "no_orphaned_files"} <= judged
+
+
+def test_the_list_of_packages_has_to_exist_and_to_name_every_published_package(house: House) -> None:
+    house.publish()
+    assert "lists_every_package" not in red(house)
+    path = house.output_dir / "_packages.json"
+    listed = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**listed, "packages": []}))
+    unnamed = "_packages.json does not name it. Materialise index"
+    assert red(house)["lists_every_package"] == dict.fromkeys(("a", "b"), unnamed)
+    path.write_text("[]")
+    assert red(house)["lists_every_package"] == {"_packages.json": "is not Winnow's list. Materialise index"}
+    (house.output_dir / "index.html").unlink()
+    assert "index.html" in red(house)["lists_every_package"]

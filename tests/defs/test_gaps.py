@@ -17,6 +17,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from tests.conftest import DAY, NOW, FixedClock, House, MakeHouse
 from winnow_dagster.core.billing import Entry
 from winnow_dagster.defs.automation import make_automation
+from winnow_dagster.defs.jobs import Jobs
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.files.processes import this_machine
 from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG
@@ -35,7 +36,7 @@ class Sensor:
     def tick(self) -> SensorExecutionData:
         clock = FixedClock(moment=self.house.winnow.clock.now() + self.after)
         winnow = replace(self.house.winnow, clock=clock, started=self.loaded)
-        (sensor,) = [a for a in make_automation(winnow) if a.name == "gaps"]
+        (sensor,) = [a for a in make_automation(winnow, Jobs(winnow.names)) if a.name == "winnow_fill_gaps"]
         assert isinstance(sensor, dg.SensorDefinition)
         data = sensor.evaluate_tick(dg.build_sensor_context(self.house.instance, cursor=self.cursor))
         self.cursor = data.cursor
@@ -174,7 +175,8 @@ def now_house(make_house: MakeHouse) -> House:
 
 
 @pytest.mark.parametrize(
-    ("job", "selection"), [("read_days", None), ("__ASSET_JOB", frozenset({dg.AssetKey("raw_downloads")}))]
+    ("job", "selection"),
+    [("winnow_read_days", None), ("read_days", None), ("__ASSET_JOB", frozenset({dg.AssetKey("raw_downloads")}))],
 )
 def test_nothing_is_requested_while_days_are_being_read(
     make_house: MakeHouse, job: str, selection: frozenset[dg.AssetKey] | None

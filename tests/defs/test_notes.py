@@ -84,7 +84,7 @@ def test_a_package_notes_its_numbers_its_badge_and_what_to_paste(make_house: Mak
     assert "1.5k" in picture(found["badge"])
     assert found["endpoint"] == "https://badges.example.com/a/downloads-3d-non-ci.json"
     assert found["markdown"] == (
-        "[![downloads](https://badges.example.com/a/downloads-3d-non-ci.svg)](https://badges.example.com/a/)"
+        "[![installs in 3 days](https://badges.example.com/a/downloads-3d-non-ci.svg)](https://badges.example.com/a/)"
     )
     assert found["page"] == "https://badges.example.com/a/"
     assert found["files"] == str(house.output_dir / "a")

@@ -118,6 +118,8 @@ def _marks(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[Any]:
 def _words(schema: Mapping[str, Any], marks: list[Any]) -> str:
     if "anyOf" in schema:
         (schema,) = (option for option in schema["anyOf"] if option.get("type") != "null")
+    if "$ref" in schema:
+        return "a section"
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":

@@ -266,7 +266,7 @@ class Year:
 
     def schedule(self) -> None:
         """Do what the daily schedule asks for."""
-        (daily,) = [a for a in self.definitions.schedules or () if a.name == "daily"]
+        (daily,) = [a for a in self.definitions.schedules or () if a.name == "winnow_daily"]
         requests = daily(dg.build_schedule_context(scheduled_execution_time=self.now))  # type: ignore[operator]
         assert isinstance(requests, Iterator)
         for request in requests:
@@ -277,7 +277,7 @@ class Year:
 
     def sense(self) -> None:
         """Do what the sensor for gaps asks for."""
-        (gaps,) = [a for a in self.definitions.sensors or () if a.name == "gaps"]
+        (gaps,) = [a for a in self.definitions.sensors or () if a.name == "winnow_fill_gaps"]
         data = gaps.evaluate_tick(dg.build_sensor_context(self.instance, cursor=self.gaps_cursor))
         self.gaps_cursor = data.cursor
         for request in data.run_requests or ():
@@ -365,7 +365,7 @@ def installation(folder: Path, now: datetime) -> Installation:
 
 def build_without_checks(winnow: Installation) -> dg.Definitions:
     """Return the definitions of an installation. The oracle is the check."""
-    with mock.patch.object(definitions, "make_checks", list):
+    with mock.patch.object(definitions, "make_checks", return_value=[]):
         return definitions.build(winnow)
 
 

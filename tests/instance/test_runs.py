@@ -14,7 +14,7 @@ from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
 from winnow_dagster.definitions import build
 from winnow_dagster.files.processes import this_machine, this_process
-from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG, OwnRuns
+from winnow_dagster.instance.runs import FORMER_TAGS, PROCESS_TAG, SITE_TAG, OwnRuns
 
 
 def add_run(house: House, status: dg.DagsterRunStatus, tag: str) -> str:
@@ -100,6 +100,17 @@ def test_a_re_executed_run_is_not_closed_for_its_dead_parent(house: House) -> No
 def test_every_run_has_the_tag_of_its_process(house: House) -> None:
     house.publish()
     assert all(run.tags[PROCESS_TAG] == f"{this_process()} {run.run_id}" for run in house.instance.get_runs())
+
+
+def test_a_run_with_the_tags_of_an_older_version_is_closed_too(house: House) -> None:
+    run_id = add_run(house, dg.DagsterRunStatus.STARTED, f"{dead_process()}.1@{this_machine()}")
+    run = house.instance.get_run_by_id(run_id)
+    assert run is not None
+    tags = {FORMER_TAGS[tag]: run.tags[tag] for tag in (PROCESS_TAG, SITE_TAG)}
+    house.instance.delete_run(run_id)
+    house.instance.add_run(run._replace(tags=tags))
+    own_runs(house).close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
 
 
 def test_without_the_path_of_a_runs_database_deleted_runs_would_leave_files(

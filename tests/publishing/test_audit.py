@@ -101,7 +101,7 @@ def test_a_wrong_colour_is_wrong() -> None:
 
 def test_a_wrong_day_is_named_where_it_is_shown() -> None:
     bad = judge(published(READ, history(1, 9, 2)), READ, counts(5), days=DAYS).bad
-    assert set(bad) == {"a/history.json", "a/history.csv", "a/index.html"}
+    assert set(bad) == {"a/history.json", "a/history.csv", "a/chart.svg", "a/index.html"}
 
 
 def test_days_that_the_store_has_lost_are_not_judged_and_days_it_has_besides_are_not_missed() -> None:

@@ -52,12 +52,13 @@ def told(files: Mapping[str, bytes], name: str = BADGE) -> dict[str, object]:
 
 
 def pictures(files: Mapping[str, bytes]) -> list[str]:
-    return re.findall(r'<img src="([^"]+)"', files["index.html"].decode())
+    """Return the badges of a page, which shows those at the top twice."""
+    return list(dict.fromkeys(re.findall(r'<img src="([^"]+)"', files["index.html"].decode())))
 
 
 def test_a_folder_begins_with_its_record_and_ends_with_its_page() -> None:
     names = list(folder(state()))
-    assert names == ["counts.json", "history.json", "history.csv", BADGE, PICTURE, "index.html"]
+    assert names == ["counts.json", "history.json", "history.csv", BADGE, PICTURE, "chart.svg", "index.html"]
     assert set(FILES_BESIDE_BADGES) <= set(names)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import click
 
-from winnow_dagster import __version__
 from winnow_dagster.cli.check import check_command
 from winnow_dagster.cli.collect import collect_command
 from winnow_dagster.cli.doctor import doctor_command
@@ -18,6 +17,7 @@ from winnow_dagster.cli.prune import prune_command
 from winnow_dagster.cli.serve import serve_command
 from winnow_dagster.cli.show import show_command
 from winnow_dagster.output import open_streams
+from winnow_dagster.version import __version__
 
 
 @click.group(

@@ -7,26 +7,26 @@ Winnow reports every problem of a file at once, and fetches or writes nothing be
 from __future__ import annotations
 
 import os
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, ValidationError, create_model
 
-from winnow_dagster.config.breakdowns import find_breakdown_problems
+from winnow_dagster.config.component import PlacementSection, Templates, is_component, with_days
+from winnow_dagster.config.cross import find_cross_problems
 from winnow_dagster.config.errors import ConfigError, describe, parse_yaml, read_yaml
 from winnow_dagster.config.packages import (
     DefaultsSection,
     GroupSection,
+    LinksSection,
     PackageSection,
-    find_problems,
     resolve_group,
     resolve_package,
 )
 from winnow_dagster.config.private import find_exposed
 from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
-from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     Directory,
@@ -34,6 +34,7 @@ from winnow_dagster.fields import (
     Section,
     StartDate,
     Url,
+    Variable,
     Webhook,
     Whole,
 )
@@ -44,12 +45,11 @@ from winnow_dagster.sources.kinds import (
     KIND_WITHOUT_SOURCE,
     KINDS,
     any_section,
-    find_key_problems,
     source_keys,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
@@ -103,13 +103,16 @@ class ScheduleSection(Section):
 
 
 class AlertsSection(Section):
-    """`alerts:`: where Winnow reports failed runs and checks."""
+    """`alerts:`: where Winnow reports failed runs and checks. One of the two keys says the address."""
 
-    webhook: Webhook
+    webhook: Webhook = ""
     """A web address that takes `{"text": ...}`, as Slack's webhooks do.
 
     It gets failed runs, and checks that fail or recover.
     """
+
+    webhook_env: Variable = ""
+    """The name of the environment variable with that address, if it should not stand in the config."""
 
 
 class ConfigFile(Section):
@@ -129,12 +132,17 @@ class ConfigFile(Section):
     """The first day that Winnow may read. With `kind: clickhouse` it is 2026-08-25 or later."""
 
 
+class ComponentFile(ConfigFile, PlacementSection):
+    """The attributes of a component."""
+
+
 KEYS = {
     "": list(ConfigFile.model_fields),
     "service": list(ServiceSection.model_fields),
     "defaults": list(DefaultsSection.model_fields),
     "packages": ["name", *(key for key in PackageSection.model_fields if key != "name")],
     "groups": ["name", "packages", *(k for k in GroupSection.model_fields if k not in {"name", "packages"})],
+    "links": list(LinksSection.model_fields),
     "budget": list(BudgetSection.model_fields),
     "schedule": list(ScheduleSection.model_fields),
     "alerts": list(AlertsSection.model_fields),
@@ -158,7 +166,27 @@ def load_settings(path: Path | None = None) -> Settings:
         if problems := list(find_exposed(settings)):
             raise ConfigError(settings.folder, problems)
         return settings
-    return _validate(read_yaml(path), path.absolute())
+    content, path = read_yaml(path), path.absolute()
+    return load_component(content.get("attributes"), path) if is_component(content) else _validate(content, path)
+
+
+def load_component(attributes: object, path: Path, others: Callable[[str], object] | None = None) -> Settings:
+    """Return the settings of the component in the file at `path`. Raises ConfigError.
+
+    `others` fills in the templates that are no environment variables.
+    """
+    templates = Templates(others)
+    content = templates.fill(attributes)
+    if templates.problems:
+        raise ConfigError(path, templates.problems)
+    if not isinstance(content, dict):
+        raise ConfigError(path, ["attributes: missing. List your packages: `packages: [{name: your-package}]`"])
+    return _validate(with_days(content), path, ComponentFile)
+
+
+def component_schema() -> dict[str, Any]:
+    """Return the JSON schema of a component's attributes."""
+    return _model_for({}, ComponentFile).model_json_schema()
 
 
 def parse_settings(text: str, path: Path) -> Settings:
@@ -166,23 +194,25 @@ def parse_settings(text: str, path: Path) -> Settings:
     return _validate(parse_yaml(text, path), path.absolute())
 
 
-def _validate(content: Mapping[str, Any], path: Path) -> Settings:
-    problems = [*_cross_problems(content), *_exposed(content, path)]
+def _validate(content: Mapping[str, Any], path: Path, base: type[ConfigFile] = ConfigFile) -> Settings:
+    problems = [*find_cross_problems(content), *_exposed(content, path)]
     try:
-        file = _model_for(content).model_validate(content)
+        file = _model_for(content, base).model_validate(content)
     except ValidationError as error:
-        raise ConfigError(path, [*describe(error, content, KEYS), *problems]) from None
+        keys = KEYS | {"": list(base.model_fields)}
+        raise ConfigError(path, [*describe(error, content, keys), *problems]) from None
     if problems:
         raise ConfigError(path, problems)
-    return _resolve(file, content, path, path.parent)
+    settings = _resolve(file, content, path, path.parent)
+    return replace(settings, placement=file.resolve(path)) if isinstance(file, ComponentFile) else settings
 
 
-def _model_for(content: Mapping[str, Any]) -> type[ConfigFile]:
+def _model_for(content: Mapping[str, Any], base: type[ConfigFile] = ConfigFile) -> type[ConfigFile]:
     """Return the model of a file, with the keys of `source:` that the file's kind of source has."""
     given = content.get("source")
     section = any_section(given.get("kind") if isinstance(given, dict) else None)
     source = Annotated[Section, GetPydanticSchema(lambda _, handler: handler(section))] | None
-    return create_model("ConfigFile", __base__=ConfigFile, source=(source, None))
+    return create_model(base.__name__, __base__=base, source=(source, None))
 
 
 def _exposed(content: Mapping[str, Any], path: Path) -> list[str]:
@@ -232,6 +262,7 @@ def _resolve(file: ConfigFile, content: Mapping[str, Any], path: Path | None, fo
         schedule_minute=file.schedule.minute,
         keep_runs_days=file.schedule.keep_runs_days,
         alerts_webhook=file.alerts.webhook if file.alerts else "",
+        alerts_webhook_env=file.alerts.webhook_env if file.alerts else "",
     )
 
 
@@ -249,33 +280,3 @@ def _place(folder: Path, text: str, key_file: Path | None) -> StorePath:
 def _absolute(folder: Path, path: str) -> Path:
     # normpath, not resolve: operators switch a web root by changing a symlink, so the link has to stay.
     return Path(os.path.normpath(folder / Path(path).expanduser()))
-
-
-def _cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
-    """Find keys that do not go together, in a file that may have wrong values too."""
-    yield from find_problems(content)
-    source, service = content.get("source"), content.get("service")
-    if isinstance(source, dict):
-        yield from find_key_problems(source)
-        yield from _kind_problems(source.get("kind"), content)
-        if "credential_file" in source and isinstance(service, dict) and "credential_file" in service:
-            yield "service.credential_file: source.credential_file is set too. Keep one"
-    without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
-    kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
-    yield from find_breakdown_problems(content, kind) if kind else ()
-
-
-def _kind_problems(name: object, content: Mapping[str, Any]) -> Iterator[str]:
-    """Find entries and days that a kind of source cannot read."""
-    kind = KINDS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        return
-    packages, start = content.get("packages"), content.get("start_date")
-    for index, package in enumerate(packages if kind.why_not_all and isinstance(packages, list) else []):
-        if isinstance(package, dict) and package.get("name") == str(EVERYTHING):
-            yield f"packages[{index}].name: '*' has no use with kind {kind.name}: {kind.why_not_all}"
-    if kind.first_day and type(start) is date and CI_KNOWN_SINCE <= start < kind.first_day:
-        yield (
-            f"start_date: {start} is too early: kind {kind.name} reads days since {kind.first_day}. Use that day or "
-            "later, or remove the key"
-        )

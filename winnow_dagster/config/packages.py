@@ -18,6 +18,7 @@ from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
 from winnow_dagster.fields import (
     Color,
     GroupName,
+    Https,
     Section,
     SelectorText,
     Text,
@@ -130,7 +131,14 @@ class DefaultsSection(StyleSection):
     """As in an entry of `packages`. By default `[python, version]` if the source is free, and none with BigQuery."""
 
     estimate_unsaid_ci: bool | None = None
-    """As in an entry of `packages`. Not for `"*"`, whose entry has to ask for itself."""
+    """As in an entry of `packages`. By default false."""
+
+
+class LinksSection(Section):
+    """`links:`."""
+
+    repository: Https
+    """The address of the source code, with https."""
 
 
 class PackageSection(StyleSection):
@@ -140,7 +148,7 @@ class PackageSection(StyleSection):
     """By what Winnow breaks the downloads down on the page and in files. Each costs bytes with BigQuery."""
 
     estimate_unsaid_ci: bool | None = None
-    """Whether the page estimates how many installs were CI jobs that did not say so. Costs bytes with BigQuery."""
+    """Whether the page estimates how many installs were CI jobs that did not say so. It costs bytes with BigQuery."""
 
     name: SelectorText
     """A name on PyPI; `name-*` for every package whose name starts with `name-`; or `"*"` for every package on PyPI."""
@@ -151,6 +159,9 @@ class PackageSection(StyleSection):
     settle: bool | None = None
     """For `"*"` only: whether Winnow re-reads days once they have settled. This doubles the bytes."""
 
+    links: LinksSection | None = None
+    """`repository: https://...`: the source code, to which the page of the package links."""
+
 
 class GroupSection(StyleSection):
     """An entry of `groups:`."""
@@ -160,6 +171,9 @@ class GroupSection(StyleSection):
 
     packages: Annotated[list[SelectorText], Field(min_length=1)]
     """The names and prefixes to add up. Each must be selected under `packages:` too."""
+
+    links: LinksSection | None = None
+    """`repository: https://...`: the source code, to which the page of the group links."""
 
 
 def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Kind) -> PackageSettings:
@@ -175,14 +189,24 @@ def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Ki
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
-    return PackageSettings(selector, section.name, days, style, section.min_downloads or 0, settles, breakdowns)
+    return PackageSettings(
+        selector,
+        section.name,
+        days,
+        style,
+        section.min_downloads or 0,
+        settles,
+        breakdowns,
+        section.links.repository if section.links else "",
+    )
 
 
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
     # Its members say whether it is broken down by Python. If not, it has no badge of that.
     days, style = _resolve_style(section, defaults, [PYTHON.name])
-    return GroupSettings(Group(normalise(section.name), tuple(map(Selector.parse, section.packages))), days, style)
+    group = Group(normalise(section.name), tuple(map(Selector.parse, section.packages)))
+    return GroupSettings(group, days, style, section.links.repository if section.links else "")
 
 
 def _resolve_style(
@@ -286,6 +310,8 @@ def _selector_problems(place: str, package: Mapping[str, Any], selector: Selecto
         yield f"{place}.min_downloads: is for '*' only. Remove it: all others are always published"
     if "settle" in package and not selector.is_all:
         yield f"{place}.settle: is for '*' only. Remove it: source.settle_days says when days of others are read again"
+    if "links" in package and selector.is_all:
+        yield f"{place}.links: '*' has no pages of packages. Remove it"
     days = package.get("window_days")
     if selector.is_all and "all" in (days if isinstance(days, list) else [days]):
         yield f"{place}.window_days: '*' has no window over all days. Write numbers of days"

@@ -18,6 +18,7 @@ from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from winnow_dagster.core.names import Group, Selector
@@ -49,6 +50,9 @@ class PackageSettings:
     breakdowns: tuple[str, ...] = ()
     """The names of the open dimensions by which Winnow breaks its downloads down."""
 
+    repository: str = ""
+    """The address of its source code, to which its page links."""
+
 
 @dataclass(frozen=True)
 class GroupSettings:
@@ -57,6 +61,23 @@ class GroupSettings:
     group: Group
     window_days: tuple[int, ...]
     style: BadgeStyle = DEFAULT_STYLE
+    repository: str = ""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an installation stands in a Dagster project, which may have other assets too."""
+
+    key_prefix: tuple[str, ...] = ()
+    """What the key of each asset begins with, and the name of each job, schedule, sensor, resource and pool."""
+
+    group_prefix: str | None = None
+    """What the name of each group begins with; None for the key prefix."""
+
+    owners: tuple[str, ...] = ("team:maintainers",)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_automated: bool = True
+    """Whether Winnow's schedules, sensors and conditions are part of the definitions."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,15 @@ class Settings:
     schedule_minute: int = 30
     keep_runs_days: int = 90
     alerts_webhook: str = field(default="", repr=False)
+    alerts_webhook_env: str = ""
+    """The environment variable with the address of the webhook, if the config does not hold the address itself."""
+
+    placement: Placement = Placement()
+
+    @property
+    def has_alerts(self) -> bool:
+        """Whether Winnow reports failed runs and checks to a webhook."""
+        return bool(self.alerts_webhook or self.alerts_webhook_env)
 
     @property
     def cron(self) -> str:
@@ -113,6 +143,13 @@ class Settings:
         """The badge style of each selector and group, by its text."""
         selectors = {str(package.selector): package.style for package in self.packages}
         return selectors | {str(group.group): group.style for group in self.groups}
+
+    @property
+    def repositories(self) -> dict[str, str]:
+        """The address of the source code of each selector and group that has one, by its text."""
+        selectors = {str(package.selector): package.repository for package in self.packages}
+        found = selectors | {str(group.group): group.repository for group in self.groups}
+        return {text: address for text, address in found.items() if address}
 
     @property
     def longest_windows(self) -> dict[Selector, int]:

@@ -44,6 +44,10 @@ The value "" stands for NULL: not said (R10). The counts of each dimension sum t
 """
 
 
+MAX_NAMED = 3
+"""The maximum number of selectors that a line of a log names."""
+
+
 @dataclass(frozen=True)
 class ReadingFacts:
     """Facts about one reading of a selector on a day, besides its counts."""
@@ -227,6 +231,15 @@ class Reading:
 
     A source that cannot tell a dimension leaves it out of its requests' `dimensions` and of these rows.
     """
+
+
+def describe_requests(requests: Sequence[Request]) -> str:
+    """Return the selectors and days of requests, for a log."""
+    names = list(dict.fromkeys(str(request.selector) for request in requests))
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    first, last = min(request.first for request in requests), max(request.last for request in requests)
+    days = str(first) if first == last else f"{first} to {last}"
+    return f"{', '.join(names[:MAX_NAMED])}{more}, {days}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ more of the log than of the package.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import ONE_DAY, days_between
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import Day, History
 
 HONEST = NUMBERS.index("honest")
+DAYS_OF_WEEK, MAX_WEEKS = 7, 13
+MIN_CHANGES = 3
+"""The minimum number of changes from week to week that make a usual one."""
+
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 """The marks of a spark line, lowest first."""
 
@@ -62,6 +68,28 @@ def _why_not(before: Window, older: Sequence[Day], both: Sequence[Day]) -> str:
     if any(day.definition is not Definition.FILES or day.numbers[HONEST] is None for day in both):
         return "days before count other files too"
     return ""
+
+
+def usual_change(history: History, as_of: date) -> float | None:
+    """Return the median relative change from week to week, over the last MAX_WEEKS weeks up to `as_of`.
+
+    None if fewer than MIN_CHANGES changes between comparable weeks are known.
+    """
+    known = {day.date: day for day in history.days}
+    newest = known.get(as_of)
+    weeks: list[int | None] = []
+    for week in range(MAX_WEEKS):
+        last = as_of - week * DAYS_OF_WEEK * ONE_DAY
+        days = [known.get(last - at * ONE_DAY) for at in range(DAYS_OF_WEEK)]
+        counts = [day.numbers[HONEST] for day in days if day and newest and _is_comparable(day, newest)]
+        whole = [count for count in counts if count is not None]
+        weeks.append(sum(whole) if len(whole) == DAYS_OF_WEEK else None)
+    changes = [abs(later - before) / before for later, before in pairwise(weeks) if later is not None and before]
+    return median(changes) if len(changes) >= MIN_CHANGES else None
+
+
+def _is_comparable(day: Day, newest: Day) -> bool:
+    return not day.is_short and day.definition is Definition.FILES and day.source == newest.source
 
 
 def daily(history: History, window: Window) -> dict[date, int | None]:

@@ -5,6 +5,7 @@ A sensor of Dagster's daemon and `winnow collect` both send alerts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from winnow_dagster.store.sent_alerts import SentAlerts, read_sent_alerts, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from winnow_dagster.config.settings import Settings
     from winnow_dagster.defs.checks import Check
     from winnow_dagster.defs.resources import Installation
 
@@ -41,7 +43,7 @@ class AlertError(Exception):
 
 def make_alerts(winnow: Installation) -> list[dg.SensorDefinition]:
     """Return the sensor that sends alerts; none if the config has no webhook."""
-    return [_alerts(winnow)] if winnow.settings.alerts_webhook else []
+    return [_alerts(winnow)] if winnow.settings.has_alerts else []
 
 
 def post(webhook: str, text: str) -> None:
@@ -52,6 +54,16 @@ def post(webhook: str, text: str) -> None:
         raise AlertError(f"alerts.webhook cannot be reached ({type(error).__name__}). Check the address") from None
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         raise AlertError(f"alerts.webhook answered {answer.status_code}. Check the address")
+
+
+def _webhook(settings: Settings) -> str:
+    """Return the address of the webhook. Raises AlertError if its environment variable does not hold one."""
+    variable = settings.alerts_webhook_env
+    address = os.environ.get(variable, "") if variable else settings.alerts_webhook
+    if not address.startswith(("https://", "http://")):
+        problem = "is not a web address. Start it with https://" if address else "is not set. Set it where runs start"
+        raise AlertError(f"alerts.webhook_env: ${variable} {problem}")
+    return address
 
 
 def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
@@ -71,7 +83,7 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
             told = replace(told, since=winnow.started.timestamp())
             write_sent_alerts(folder, told)
         for text, after in _news(winnow, runs, told):
-            post(winnow.settings.alerts_webhook, text)
+            post(_webhook(winnow.settings), text)
             told = after(told)
             write_sent_alerts(folder, told)
             number += 1
@@ -80,14 +92,14 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
 
 def _alerts(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
-        name="alerts",
+        name=winnow.names.named("alerts"),
         description="Posts to the webhook when a run fails and is not retried, when a check turns red, and when it "
         "recovers.",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        number = send_alerts(winnow, OwnRuns.of_sensor(context, winnow.ownership.site))
+        number = send_alerts(winnow, OwnRuns.of_sensor(context, winnow.ownership.site, winnow.names))
         red = [name for name, is_red in read_sent_alerts(winnow.settings.data_dir).is_red.items() if is_red]
         return dg.SkipReason(f"sent {number} alerts; red checks: {', '.join(red) or 'none'}")
 
@@ -106,7 +118,7 @@ def _news(winnow: Installation, runs: OwnRuns, told: SentAlerts) -> Iterator[New
         if failed_at >= since and run.run_id not in told.runs and not is_retried(run):
             yield f"run {run.run_id[:8]} failed. {_why(runs.instance, run)}", partial(_add_run, run.run_id, failed_at)
     for check in CHECKS:
-        found = _evaluation(runs.instance, check)
+        found = _evaluation(runs.instance, check.key(winnow.names))
         if found is None:
             continue
         evaluation, at = found
@@ -138,9 +150,9 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return "; ".join(steps) or next((event.message for event in events if event.message), "no reason given")
 
 
-def _evaluation(instance: dg.DagsterInstance, check: Check) -> tuple[dg.AssetCheckEvaluation, float] | None:
+def _evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> tuple[dg.AssetCheckEvaluation, float] | None:
     """Return the last result of a check and its time; None if the check has never run, or is running."""
-    record = instance.get_latest_asset_check_evaluation_record(check.key)
+    record = instance.get_latest_asset_check_evaluation_record(key)
     event = record.event.dagster_event if record and record.event else None
     data: Any = event.event_specific_data if event else None
     if record is None or record.event is None or not isinstance(data, dg.AssetCheckEvaluation):

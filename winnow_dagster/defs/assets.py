@@ -3,6 +3,7 @@
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
 import warnings
+from dataclasses import dataclass
 from datetime import timedelta
 
 import dagster as dg
@@ -19,14 +20,13 @@ from winnow_dagster.defs.checks import judge_all_the_same
 from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
-from winnow_dagster.defs.resources import Installation
+from winnow_dagster.defs.resources import installation_of
+from winnow_dagster.instance.naming import Names
 from winnow_dagster.sources.kinds import KINDS
 from winnow_dagster.store.days import FORMAT
 
 # One run over a range asks the source once per package instead of once per package and day.
 ONE_RUN = dg.BackfillPolicy.single_run()
-
-OWNERS = ["team:maintainers"]
 
 # The schedule materialises each asset once a day. A day and a half allows for a late source.
 EVERY_DAY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=28))
@@ -35,44 +35,70 @@ EVERY_DAY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn
 class RawConfig(dg.Config):
     """How to read the days of a run."""
 
-    refetch: bool = False
-    """Re-read days that are covered already."""
+    refetch: bool = Field(default=False, description="Re-read days that are covered already.")
+    backfill: list[str] = Field(
+        default=[],
+        description="Re-read days that are covered already, but without one of these breakdowns, such as python.",
+    )
+    packages: list[str] = Field(
+        default=[], description="Read only these entries of `packages:` in the config; all if the list is empty."
+    )
 
-    backfill: list[str] = Field(default=[])
-    """Re-read days that are covered already, but without one of these breakdowns."""
 
-    packages: list[str] = Field(default=[])
-    """Read only these entries of `packages:`; all if the list is empty."""
+@dataclass(frozen=True)
+class _Look:
+    """What the assets of one installation are called, and whom they belong to."""
+
+    settings: Settings
+    names: Names
+
+    @property
+    def owners(self) -> list[str]:
+        """The owners of each asset."""
+        return list(self.settings.placement.owners)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of each asset."""
+        return dict(self.settings.placement.tags)
+
+    def when(self, condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey] | None:
+        """Return a condition if Winnow automates its assets."""
+        return condition if self.settings.placement.is_automated else None
 
 
-def make_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def make_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     """Return the assets of a config, source first, each with links to its code."""
+    look = _Look(settings, names)
     with warnings.catch_warnings():
         # These are in beta. Tests in tests/defs pin the behaviour that Winnow relies on.
         for what in ("Parameter `backfill_policy`", "Function `multi_observable_source_asset`", "Class `LocalFile"):
             warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
         for what in ("Function `with_source_code_references`", "Class `CodeReferences"):
             warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
-        assets = [_source_table(settings), *_count_assets(settings), *_published_assets(settings)]
+        assets = [_source_table(look), *_count_assets(look), *_published_assets(look)]
         return [a for a in dg.with_source_code_references(assets) if isinstance(a, dg.AssetsDefinition)]
 
 
-def _source_table(settings: Settings) -> dg.AssetsDefinition:
+def _source_table(look: _Look) -> dg.AssetsDefinition:
+    names, key = look.names, look.names.asset("pypi_file_downloads")
     source = dg.AssetSpec(
-        "pypi_file_downloads",
+        key,
         description="PyPI's download log, one row per download. Winnow reads it and never writes it. "
         "Observed once a day: which is the newest day that it holds whole?",
-        group_name="source",
-        owners=OWNERS,
-        kinds={settings.source.kind},
-        automation_condition=when_to_observe(settings),
+        automation_condition=look.when(when_to_observe(look.settings)),
+        group_name=names.group("source"),
+        owners=look.owners,
+        tags=look.tags,
+        kinds={look.settings.source.kind},
     )
 
-    def pypi_file_downloads(winnow: dg.ResourceParam[Installation]) -> dg.ObserveResult:
+    def pypi_file_downloads(context: dg.AssetExecutionContext) -> dg.ObserveResult:
+        winnow = installation_of(context.resources, names)
         today = winnow.clock.today
         newest = winnow.source.newest_day(today)
         return dg.ObserveResult(
-            asset_key="pypi_file_downloads",
+            asset_key=key,
             data_version=dg.DataVersion(str(newest)),
             metadata={
                 "newest_whole_day": str(newest or "not known"),
@@ -80,51 +106,53 @@ def _source_table(settings: Settings) -> dg.AssetsDefinition:
             },
         )
 
-    observed: dg.AssetsDefinition = dg.multi_observable_source_asset(specs=[source])(pypi_file_downloads)
+    observed: dg.AssetsDefinition = dg.multi_observable_source_asset(
+        specs=[source], name=names.op("pypi_file_downloads"), required_resource_keys={names.resource}
+    )(pypi_file_downloads)
     return observed
 
 
-def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    days = day_partitions(settings)
+def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
+    settings, names = look.settings, look.names
+    days, hooks = day_partitions(settings), {judge_all_the_same(names)}
 
     @dg.asset(
+        description=_describe_raw(settings),
         partitions_def=days,
         backfill_policy=ONE_RUN,
-        deps=["pypi_file_downloads"],
-        io_manager_key="raw_days",
-        group_name="counts",
-        owners=OWNERS,
-        kinds={"parquet"},
-        pool=KINDS[settings.source.kind].pool,
+        deps=[names.asset("pypi_file_downloads")],
+        pool=names.pool(KINDS[settings.source.kind].pool),
         code_version=str(FORMAT),
         metadata=column_schema(categories.RAW_SCHEMA),
+        hooks=hooks,
+        key=names.asset("raw_downloads"),
+        io_manager_key=names.named("raw_days"),
+        required_resource_keys={names.resource},
+        group_name=names.group("counts"),
+        owners=look.owners,
+        tags=look.tags,
+        kinds={"parquet"},
         freshness_policy=EVERY_DAY,
-        hooks={judge_all_the_same},
     )
-    def raw_downloads(
-        context: dg.AssetExecutionContext, config: RawConfig, winnow: dg.ResourceParam[Installation]
-    ) -> Fetch:
-        """All downloads of these days, bots and CI included, per package, installer, system and ci.
-
-        Winnow asks the source only for what a day does not cover yet. If a package cannot be read, the day is stored
-        without it and does not cover it. The next run asks for it again.
-        """
-        days = to_days(context.partition_keys)
+    def raw_downloads(context: dg.AssetExecutionContext, config: RawConfig) -> Fetch:
+        days, winnow = to_days(context.partition_keys), installation_of(context.resources, names)
         return winnow.fetch(days, config.packages, refetch=config.refetch, backfill=config.backfill)
 
     @dg.asset(
         partitions_def=days,
         backfill_policy=ONE_RUN,
-        io_manager_key="honest_days",
-        # This resource tags the run with its process.
-        required_resource_keys={"winnow"},
-        group_name="counts",
-        owners=OWNERS,
-        kinds={"parquet", "polars"},
+        ins={"raw_downloads": dg.AssetIn(names.asset("raw_downloads"))},
         code_version=categories.RULES,
         metadata=column_schema(categories.HONEST_SCHEMA),
+        hooks=hooks,
+        key=names.asset("honest_downloads"),
+        io_manager_key=names.named("honest_days"),
+        required_resource_keys={names.resource},
+        group_name=names.group("counts"),
+        owners=look.owners,
+        tags=look.tags,
+        kinds={"parquet", "polars"},
         freshness_policy=EVERY_DAY,
-        hooks={judge_all_the_same},
     )
     def honest_downloads(raw_downloads: Days) -> Days:
         """The downloads of these days by category, per package, installer and system.
@@ -137,41 +165,60 @@ def _count_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [raw_downloads, honest_downloads]
 
 
-def _published_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def _describe_raw(settings: Settings) -> str:
+    return (
+        "All downloads of these days, bots and CI included, per package, installer, system and ci.\n\n"
+        f"Winnow reads by itself the newest {max(settings.longest_windows.values())} days, which the longest window of "
+        f"the config needs. It reads older ones, from `start_date` ({settings.start_date}) on, only if you materialise "
+        "them.\n\n"
+        "Winnow asks the source only for what a day does not cover yet. If a package cannot be read, the day is stored "
+        "without it and does not cover it. The next run asks for it again."
+    )
+
+
+def _published_assets(look: _Look) -> list[dg.AssetsDefinition]:
+    settings, names = look.settings, look.names
     # All days, not the days of a window: the newest complete window differs by package, and may end on any day.
-    all_days = dg.AssetDep("honest_downloads", partition_mapping=dg.AllPartitionMapping())
+    all_days = dg.AssetDep(names.asset("honest_downloads"), partition_mapping=dg.AllPartitionMapping())
 
     @dg.asset(
         partitions_def=selector_partitions(settings),
         backfill_policy=ONE_RUN,
         deps=[all_days],
-        io_manager_key="badges_io",
-        automation_condition=when_to_publish(settings),
+        automation_condition=look.when(when_to_publish(settings)),
         code_version=publishing_version(settings),
-        group_name="published",
-        owners=OWNERS,
+        hooks={judge_all_the_same(names)},
+        key=names.asset("badges"),
+        io_manager_key=names.named("badges_io"),
+        required_resource_keys={names.resource},
+        group_name=names.group("published"),
+        owners=look.owners,
+        tags=look.tags,
         kinds={"json", "svg", "html"},
         freshness_policy=EVERY_DAY,
-        hooks={judge_all_the_same},
     )
-    def badges(context: dg.AssetExecutionContext, winnow: dg.ResourceParam[Installation]) -> PackagesBySelector:
+    def badges(context: dg.AssetExecutionContext) -> PackagesBySelector:
         """How many people installed each package and group, over each of its windows: badges, page, history.
 
         Winnow publishes a number once every day of its window is covered. An older number never replaces it.
         """
-        return winnow.packages(context.partition_keys)
+        return installation_of(context.resources, names).packages(context.partition_keys)
 
     @dg.asset(
-        io_manager_key="site_io",
-        group_name="published",
-        owners=OWNERS,
-        kinds={"html", "json"},
-        automation_condition=when_to_list(),
+        ins={"badges": dg.AssetIn(names.asset("badges"))},
+        automation_condition=look.when(when_to_list()),
         code_version=publishing_version(settings),
+        key=names.asset("index"),
+        io_manager_key=names.named("site_io"),
+        required_resource_keys={names.resource},
+        group_name=names.group("published"),
+        owners=look.owners,
+        tags=look.tags,
+        kinds={"html", "json"},
         freshness_policy=EVERY_DAY,
     )
-    def index(badges: dict[str, list[PackageState]], winnow: dg.ResourceParam[Installation]) -> dict[str, bytes]:
+    def index(context: dg.AssetExecutionContext, badges: dict[str, list[PackageState]]) -> dict[str, bytes]:
         """The page that lists all packages and groups, the same as JSON, and `_health.json`."""
-        return winnow.site_files(badges)
+        return installation_of(context.resources, names).site_files(badges)
 
     return [badges, index]

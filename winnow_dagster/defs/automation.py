@@ -10,31 +10,29 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster import __version__
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.defs.gaps import make_gaps
-from winnow_dagster.defs.jobs import CHECKING, COUNTS
 from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.instance.runs import OwnRuns
+from winnow_dagster.version import __version__
 
 if TYPE_CHECKING:
     from winnow_dagster.config.settings import Settings
+    from winnow_dagster.defs.jobs import Jobs
     from winnow_dagster.defs.resources import Installation
-
-AUTOMATED = dg.AssetSelection.assets("pypi_file_downloads", "badges", "index")
 
 RETRY_CRON = "20 * * * *"
 CHECK_CRON = "50 */6 * * *"
 """When every check runs, in UTC: four times a day, at times when the daily run is over."""
 
 
-def make_automation(winnow: Installation) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
-    """Return the schedule and sensors of an installation."""
+def make_automation(winnow: Installation, jobs: Jobs) -> list[dg.ScheduleDefinition | dg.SensorDefinition]:
+    """Return the schedules and sensors of an installation."""
     return [
-        _daily(winnow),
-        make_gaps(winnow),
-        _publish(winnow.settings),
-        _check_all(winnow.settings),
+        _daily(winnow, jobs),
+        make_gaps(winnow, jobs),
+        _publish(winnow),
+        _check_all(winnow, jobs),
         _purge_runs(winnow),
     ]
 
@@ -46,8 +44,8 @@ def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """
     return _follow_deps(
         dg.AutomationCondition.newly_missing()
-        | dg.AutomationCondition.code_version_changed()
-        | dg.AutomationCondition.cron_tick_passed(settings.cron)
+        | dg.AutomationCondition.code_version_changed().with_label("the config or Winnow has changed")
+        | dg.AutomationCondition.cron_tick_passed(settings.cron).with_label("once a day")
     )
 
 
@@ -63,13 +61,16 @@ def _follow_deps(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.
     """
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     is_new = dg.AutomationCondition.newly_missing().since(done) & ~dg.AutomationCondition.in_progress()
+    is_new = is_new.with_label("never published")
     # A publication costs nothing, so a failed or interrupted one is retried within the hour.
     again = dg.AutomationCondition.cron_tick_passed(RETRY_CRON) & dg.AutomationCondition.execution_failed()
+    again = again.with_label("retry after a failure")
     due = dg.AutomationCondition.any_deps_updated() | again | (also or again)
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
     # A run publishes the state at its start. Days or a config that change meanwhile need another run. So only a request
     # settles what is due, not the end of a run, and not a request in a tick that brings another change.
-    return of_existing_partitions(is_new | (due.since(dg.AutomationCondition.newly_requested() & ~due) & ~busy))
+    is_due = due.since(dg.AutomationCondition.newly_requested() & ~due).with_label("due since the last request")
+    return of_existing_partitions(is_new | (is_due & ~busy.with_label("a run is in progress")))
 
 
 def of_existing_partitions(condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
@@ -113,15 +114,15 @@ def _values(value: object) -> object:
     return value if isinstance(value, int | float | None) else str(value)
 
 
-def _daily(winnow: Installation) -> dg.ScheduleDefinition:
+def _daily(winnow: Installation, jobs: Jobs) -> dg.ScheduleDefinition:
     settings = winnow.settings
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedule_enabled else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
-        name="daily",
+        name=winnow.names.named("daily"),
         cron_schedule=settings.cron,
         execution_timezone="UTC",
-        target=COUNTS,
+        target=jobs.reading,
         default_status=status,
         description="Reads yesterday, and re-reads the day that has settled.",
     )
@@ -136,20 +137,26 @@ def _daily(winnow: Installation) -> dg.ScheduleDefinition:
     return daily
 
 
-def _publish(settings: Settings) -> dg.SensorDefinition:
-    status = dg.DefaultSensorStatus.RUNNING if settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
+def _publish(winnow: Installation) -> dg.SensorDefinition:
+    is_on = winnow.settings.schedule_enabled
     return dg.AutomationConditionSensorDefinition(
-        "publish", target=AUTOMATED, minimum_interval_seconds=TICK_SECONDS, default_status=status
+        winnow.names.named("publish"),
+        target=dg.AssetSelection.assets(*winnow.names.assets("pypi_file_downloads", "badges", "index")),
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
+        description="Publishes badges and pages when new days are counted, and when the config or Winnow changes. Once "
+        "a day it looks at the source, and greys badges whose number is old.",
     )
 
 
-def _check_all(settings: Settings) -> dg.ScheduleDefinition:
-    status = dg.DefaultScheduleStatus.RUNNING if settings.schedule_enabled else dg.DefaultScheduleStatus.STOPPED
+def _check_all(winnow: Installation, jobs: Jobs) -> dg.ScheduleDefinition:
+    is_on = winnow.settings.schedule_enabled
+    status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
-        name="look",
+        name=winnow.names.named("checks"),
         cron_schedule=CHECK_CRON,
         execution_timezone="UTC",
-        target=CHECKING,
+        target=jobs.checking,
         default_status=status,
         description="Runs every check, even if nothing was materialised, so that a missed day shows.",
     )
@@ -157,14 +164,14 @@ def _check_all(settings: Settings) -> dg.ScheduleDefinition:
 
 def _purge_runs(winnow: Installation) -> dg.SensorDefinition:
     @dg.sensor(
-        name="tidy",
+        name=winnow.names.named("delete_old_runs"),
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Deletes Winnow's own old runs, except those that read days.",
     )
     def purge_old_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         oldest = winnow.oldest_kept_run
-        deleted = OwnRuns.of_sensor(context, winnow.ownership.site).purge_old_runs(oldest)
+        deleted = OwnRuns.of_sensor(context, winnow.ownership.site, winnow.names).purge_old_runs(oldest)
         return dg.SkipReason(f"deleted {deleted} of Winnow's runs from before {oldest:%Y-%m-%d}")
 
     return purge_old_runs

@@ -15,16 +15,14 @@ import dagster as dg
 from winnow_dagster.core import remarks, verdicts
 from winnow_dagster.core.escaping import for_markdown
 from winnow_dagster.core.verdicts import Verdict
-from winnow_dagster.defs.resources import Installation
+from winnow_dagster.defs.resources import Installation, installation_of
 from winnow_dagster.files.operations import Failures, StorageError, read_if_there
+from winnow_dagster.instance.naming import ASSETS, Names
 from winnow_dagster.publishing import audit
 from winnow_dagster.publishing.prune import find_orphans
 
 MAX_NAMED = 100
 """The maximum number of culprits that a check names. It only counts the others."""
-
-ORDER = ("raw_downloads", "honest_downloads", "badges", "index")
-"""The assets in order of dependency."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -39,10 +37,9 @@ class Check:
     description: str
     judge: Callable[[Installation], Verdict]
 
-    @property
-    def key(self) -> dg.AssetCheckKey:
-        """The check's key in Dagster."""
-        return dg.AssetCheckKey(dg.AssetKey(self.asset), self.name)
+    def key(self, names: Names) -> dg.AssetCheckKey:
+        """Return the check's key in Dagster."""
+        return dg.AssetCheckKey(names.asset(self.asset), self.name)
 
 
 def _coverage(winnow: Installation) -> Verdict:
@@ -119,6 +116,11 @@ def _orphans(winnow: Installation) -> Verdict:
     return Verdict(bad, len(winnow.web.read_all()))
 
 
+def _listing(winnow: Installation) -> Verdict:
+    names = [row.state.package for row in winnow.rows(winnow.published())]
+    return audit.judge_listing(names, lambda name: read_if_there(winnow.web.folder / name))
+
+
 CHECKS = (
     Check(
         "every_package_covered", "raw_downloads", ERROR,
@@ -174,6 +176,11 @@ CHECKS = (
         "breakdowns are counted again once a week.", _published,
     ),
     Check(
+        "lists_every_package", "index", ERROR,
+        "The files that list all packages exist, and `_packages.json` names every published package and group.",
+        _listing,
+    ),
+    Check(
         "no_orphaned_files", "badges", WARN,
         "No published file belongs to a package or window that the config no longer has. `winnow prune` removes them.",
         _orphans,
@@ -181,21 +188,21 @@ CHECKS = (
 )  # fmt: skip
 
 
-def make_checks() -> list[dg.AssetChecksDefinition]:
+def make_checks(names: Names) -> list[dg.AssetChecksDefinition]:
     """Return the checks, one step for each asset."""
     assets = dict.fromkeys(check.asset for check in CHECKS)
-    return [_checks_of(asset, [check for check in CHECKS if check.asset == asset]) for asset in assets]
+    return [_checks_of(names, asset, [check for check in CHECKS if check.asset == asset]) for asset in assets]
 
 
-def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
+def _checks_of(names: Names, asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
-        name=f"{asset}_checks",
-        specs=[dg.AssetCheckSpec(c.name, asset=c.asset, description=c.description) for c in checks],
+        name=names.op(f"{asset}_checks"),
+        specs=[dg.AssetCheckSpec(c.name, asset=names.asset(asset), description=c.description) for c in checks],
         can_subset=True,
+        required_resource_keys={names.resource},
     )
-    def judge(
-        context: dg.AssetCheckExecutionContext, winnow: dg.ResourceParam[Installation]
-    ) -> Iterator[dg.AssetCheckResult]:
+    def judge(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        winnow = installation_of(context.resources, names)
         chosen = {key.name for key in context.selected_asset_check_keys}
         failures = Failures()
         for check in checks:
@@ -211,21 +218,30 @@ def _checks_of(asset: str, checks: list[Check]) -> dg.AssetChecksDefinition:
     return judge
 
 
-@dg.failure_hook(required_resource_keys={"winnow"})
-def judge_all_the_same(context: dg.HookContext) -> None:
-    """Evaluate the checks of a failed step's asset and of later assets, whose steps Dagster skips.
+def judge_all_the_same(names: Names) -> dg.HookDefinition:
+    """Return the hook that evaluates the checks of a failed step's asset and of later assets, whose steps are skipped.
 
     Otherwise Dagster reports each of these checks as failed.
     """
-    instance, run = context.instance, context.instance.get_run_by_id(context.run_id)
-    after = ORDER[ORDER.index(context.op.name) :]
+
+    @dg.failure_hook(name=names.named("judge_all_the_same"), required_resource_keys={names.resource})
+    def judge(context: dg.HookContext) -> None:
+        _judge_after_failure(context, installation_of(context.resources, names))
+
+    return judge
+
+
+def _judge_after_failure(context: dg.HookContext, winnow: Installation) -> None:
+    names, instance, run = winnow.names, context.instance, context.instance.get_run_by_id(context.run_id)
+    steps = [names.op(asset) for asset in ASSETS]
+    after = ASSETS[steps.index(context.op.name) :]
     wanted = {dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
     events = [log.dagster_event for log in instance.all_logs(context.run_id, of_type=wanted) if log.dagster_event]
     planned = {event.asset_check_planned_data.asset_check_key for event in events}
     for check in CHECKS:
-        if run is not None and check.key in planned and check.asset in after:
+        if run is not None and check.key(names) in planned and check.asset in after:
             with suppress(StorageError):
-                evaluation = dg.AssetCheckEvaluation(**_judge(check, context.resources.winnow))
+                evaluation = dg.AssetCheckEvaluation(**_judge(check, winnow))
                 # The same event that the check's own step would log.
                 event = dg.DagsterEvent(
                     dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation
@@ -240,7 +256,7 @@ def _judge(check: Check, winnow: Installation) -> dict[str, Any]:
     records = [dg.TableRecord({"what": what, "why": why}) for what, why in named]
     return {
         "check_name": check.name,
-        "asset_key": check.key.asset_key,
+        "asset_key": winnow.names.asset(check.asset),
         "passed": not verdict.bad,
         "severity": check.severity,
         # Dagster's UI reads it as Markdown.

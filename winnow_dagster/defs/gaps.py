@@ -12,31 +12,31 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster import __version__
 from winnow_dagster.core.attempts import Attempt, Setup, decide, from_json, to_json
 from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE
-from winnow_dagster.defs.jobs import COUNTS
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START, TICK_SECONDS
 from winnow_dagster.instance.runs import MAX_RUN_TIME, OwnRuns
 from winnow_dagster.store.ledger import ledger_of
+from winnow_dagster.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from winnow_dagster.core.planning import Gap
+    from winnow_dagster.defs.jobs import Jobs
     from winnow_dagster.defs.resources import Installation
 
 MAX_NAMED = 3
 """The maximum number of entries of `packages` that a reason names."""
 
 
-def make_gaps(winnow: Installation) -> dg.SensorDefinition:
-    """Return the sensor that starts runs of the job `read_days`."""
+def make_gaps(winnow: Installation, jobs: Jobs) -> dg.SensorDefinition:
+    """Return the sensor that starts runs of the job that reads days."""
     status = dg.DefaultSensorStatus.RUNNING if winnow.settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
-        name="gaps",
-        target=COUNTS,
+        name=winnow.names.named("fill_gaps"),
+        target=jobs.reading,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=status,
         description="Reads missing days and new packages. Retries a failed read after 10 minutes, 20, 40, up to a day, "
@@ -45,7 +45,7 @@ def make_gaps(winnow: Installation) -> dg.SensorDefinition:
     )
     def gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = winnow.clock.now()
-        runs = OwnRuns.of_sensor(context, winnow.ownership.site)
+        runs = OwnRuns.of_sensor(context, winnow.ownership.site, winnow.names)
         runs.close_dead()
         if reading := runs.reading_days(now - MAX_RUN_TIME):
             run = reading[0].dagster_run
@@ -58,11 +58,12 @@ def make_gaps(winnow: Installation) -> dg.SensorDefinition:
         context.update_cursor(json.dumps(to_json(decision.attempts)))
         if not decision.due:
             yield dg.SkipReason(_reason(winnow, found, decision.attempts, setup))
+        step = winnow.names.op("raw_downloads")
         for gap in decision.due:
             # No run key: a failed run would use it up.
             yield dg.RunRequest(
                 tags={RANGE_START: str(gap.first), RANGE_END: str(gap.last)},
-                run_config={"ops": {"raw_downloads": {"config": {"packages": [str(s) for s in gap.selectors]}}}},
+                run_config={"ops": {step: {"config": {"packages": [str(s) for s in gap.selectors]}}}},
             )
 
     return gaps

@@ -15,6 +15,8 @@ from winnow_dagster.core.everything import Everything
 from winnow_dagster.defs.notes import DayCosts, breakdown_notes, category_numbers, package_notes, sum_by
 from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
+from winnow_dagster.defs.resources import installation_of
+from winnow_dagster.defs.run_log import repeating
 from winnow_dagster.files.locks import counting
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.files.session import publishing
@@ -22,13 +24,14 @@ from winnow_dagster.publishing.directory import packages_in_full
 from winnow_dagster.sources.interface import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from winnow_dagster.core.days import Days
     from winnow_dagster.core.everything import PackagesBySelector
     from winnow_dagster.core.window import PackageState
-    from winnow_dagster.defs.fetching import Fetch
+    from winnow_dagster.defs.fetching import Answer, Fetch
     from winnow_dagster.defs.resources import Installation
+    from winnow_dagster.instance.naming import Names
 
 
 class RawDaysIO(dg.IOManager):
@@ -42,7 +45,7 @@ class RawDaysIO(dg.IOManager):
         """Store each answer. Raise RetryRequested if a failure is transient."""
         costs, may_recover = DayCosts(), False
         try:
-            for answer in obj:
+            for answer in _repeat(obj, context):
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
                     self._winnow.raw.add_failure(answer, self._winnow.clock.now())
@@ -57,7 +60,7 @@ class RawDaysIO(dg.IOManager):
                 raise dg.RetryRequested(error.tries, error.seconds_to_wait) from error
             raise
         # A retry asks only for what failed. After the last try, Winnow counts without it.
-        if may_recover and self._winnow.waits and context.step_context.previous_attempt_count < TransientError.tries:
+        if may_recover and self._winnow.waits and dg.AssetExecutionContext.get().retry_number < TransientError.tries:
             raise dg.RetryRequested(TransientError.tries, TransientError.seconds_to_wait)
         stored = self._winnow.raw.load(to_days(context.asset_partition_keys))
         totals = sum_by(stored.counts, "date")
@@ -151,7 +154,9 @@ class SiteIO(dg.IOManager):
         with publishing(self._winnow.settings.data_dir, self._winnow.web.folder) as session:
             self._winnow.ownership.claim()
             web = replace(self._winnow.web, folder=session.folder)
-            context.add_output_metadata({"files_changed": web.publish_files(obj)})
+            url = self._winnow.settings.base_url
+            site = dg.MetadataValue.url(f"{url}/") if url else dg.MetadataValue.path(str(self._winnow.web.folder))
+            context.add_output_metadata({"files_changed": web.publish_files(obj), "site": site})
 
     def load_input(self, context: dg.InputContext) -> None:
         """Refuse: no asset depends on a page."""
@@ -160,9 +165,29 @@ class SiteIO(dg.IOManager):
         )
 
 
+def make_io_managers(names: Names) -> dict[str, dg.IOManagerDefinition]:
+    """Return the IO managers by key. Each takes the installation from the resources, so that it can be replaced."""
+    classes = {"raw_days": RawDaysIO, "honest_days": HonestDaysIO, "badges_io": BadgesIO, "site_io": SiteIO}
+    return {names.named(name): _define(made, names) for name, made in classes.items()}
+
+
+def _define(made: Callable[[Installation], dg.IOManager], names: Names) -> dg.IOManagerDefinition:
+    @dg.io_manager(required_resource_keys={names.resource})
+    def give(context: dg.InitResourceContext) -> dg.IOManager:
+        return made(installation_of(context.resources, names))
+
+    return give
+
+
+def _repeat(answers: Iterable[Answer], context: dg.OutputContext) -> Iterator[Answer]:
+    """Yield the answers. Repeat in the run's log what Winnow logs meanwhile."""
+    with repeating(context.log):
+        yield from answers
+
+
 def _note(context: dg.OutputContext, partition: str, numbers: Mapping[str, Any]) -> None:
     """Attach metadata to one partition of a run. add_output_metadata would attach it to all partitions."""
-    context.step_context.add_asset_metadata(numbers, partition_key=partition)
+    dg.AssetExecutionContext.get().add_asset_metadata(numbers, context.asset_key, partition)
 
 
 def _culprit(failure: Failure) -> tuple[str, str, str]:

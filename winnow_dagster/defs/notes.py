@@ -12,7 +12,7 @@ import polars as pl
 from winnow_dagster.core.categories import CATEGORIES, COLUMNS
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import name_length
-from winnow_dagster.site.snippets import own_picture, snippets
+from winnow_dagster.site.snippets import describe, own_picture, snippets
 from winnow_dagster.site.svg import draw
 from winnow_dagster.site.words import name_value
 
@@ -115,7 +115,7 @@ def package_notes(states: Sequence[PackageState], settings: Settings, site: Site
         picture = own_picture(settings.base_url, state.package, badge.stem)
         notes["endpoint"] = dg.MetadataValue.url(page + badge.file_name)
         notes["page"] = dg.MetadataValue.url(page)
-        notes["markdown"] = dg.MetadataValue.text(snippets(picture, page)[0].text)
+        notes["markdown"] = dg.MetadataValue.text(snippets(picture, page, describe(badge.slug, badge.days))[0].text)
     return notes
 
 

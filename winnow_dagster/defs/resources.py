@@ -22,6 +22,7 @@ from winnow_dagster.defs.breakdowns import count_for, due_for_audit, with_breakd
 from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
+from winnow_dagster.instance.naming import Names
 from winnow_dagster.publishing.audit import Recount, windows_of
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
@@ -87,6 +88,11 @@ class Installation:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @cached_property
+    def names(self) -> Names:
+        """What its assets, jobs and sensors are called in Dagster."""
+        return Names.of(self.settings.placement)
+
+    @cached_property
     def source(self) -> Source:
         """The source of raw counts."""
         return self.given_source or open_source(self.settings.source, self.settings.source_context)
@@ -125,7 +131,9 @@ class Installation:
         kinds = {name: kind for name, kind in KINDS.items() if name != s.source.kind or s.source.is_public}
         reader_queries = {name: kind.reader_query for name, kind in kinds.items() if kind.reader_query}
         found = {name: kind.remarks for name, kind in kinds.items() if kind.remarks}
-        site = SiteConfig(s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found)
+        site = SiteConfig(
+            s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found, s.repositories
+        )
         return WebDir(listed(s.output_dir, s.data_dir), site, s.spellings)
 
     @cached_property
@@ -350,3 +358,9 @@ class Installation:
         honest = self.honest.coverages(self.honest.stored_days())
         raw = self.trusted(self.raw.coverages(honest), once_a_day=once_a_day)
         return {day: coverage.within(honest[day]) for day, coverage in raw.items()}
+
+
+def installation_of(resources: object, names: Names) -> Installation:
+    """Return the installation from the resources of a run."""
+    found: Installation = getattr(resources, names.resource)
+    return found

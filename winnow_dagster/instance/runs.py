@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from winnow_dagster.files.processes import is_dead_or_of_before, this_process
+from winnow_dagster.instance.naming import ALONE, Names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROCESS_TAG = "winnow/process"
+# Dagster's UI hides tags with this prefix.
+PROCESS_TAG = ".dagster/winnow_process"
 """The process of a run, and the run's id, since a re-executed run inherits its parent's tags."""
 
-SITE_TAG = "winnow/site"
+SITE_TAG = ".dagster/winnow_site"
 """The id of the site that a run works for."""
+
+FORMER_TAGS = {PROCESS_TAG: "winnow/process", SITE_TAG: "winnow/site"}
+"""What the tags of older runs are called."""
 
 LOCATION_TAG = ".dagster/repository"
 """Dagster's tag for the code location of a run that a daemon or the UI started. Private: no constant is public."""
@@ -38,13 +43,6 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-READS_DAYS = "read_days"
-CHECK_ALL = "check_all"
-JOBS = frozenset({READS_DAYS, CHECK_ALL})
-RAW = dg.AssetKey("raw_downloads")
-ASSETS = frozenset(
-    map(dg.AssetKey, ("pypi_file_downloads", "raw_downloads", "honest_downloads", "badges", "index")),
-)
 MAX_DELETED_RUNS = 200
 TIME_TO_SUBMIT = timedelta(minutes=10)
 """How long a run may take to start, and then to record its process."""
@@ -55,24 +53,42 @@ MAX_RUN_TIME = timedelta(hours=4)
 
 def run_tags(run_id: str, site: str) -> dict[str, str]:
     """Return the tags for a run of this process and a site. `site` is '' if the site has no id yet."""
-    return {PROCESS_TAG: f"{this_process()} {run_id}"} | ({SITE_TAG: site} if site else {})
+    return {PROCESS_TAG: f"{this_process()} {run_id}"} | site_tags(site)
+
+
+def site_tags(site: str) -> dict[str, str]:
+    """Return the tags for a run of a site in any process."""
+    return {SITE_TAG: site} if site else {}
 
 
 def process_of(run: dg.DagsterRun) -> str:
     """Return the process of a run; '' if the run has no such tag."""
-    process, _, run_id = run.tags.get(PROCESS_TAG, "").partition(" ")
+    process, _, run_id = _tag(run, PROCESS_TAG, "").partition(" ")
     return process if run_id == run.run_id else ""
 
 
-def selects_only_ours(run: dg.DagsterRun) -> bool:
-    """Return whether every asset of a run is Winnow's. A run of one of Winnow's jobs may name no assets."""
+def _tag(run: dg.DagsterRun, tag: str, default: str) -> str:
+    return run.tags.get(tag, run.tags.get(FORMER_TAGS[tag], default))
+
+
+def selects_only_ours(run: dg.DagsterRun, names: Names) -> bool:
+    """Return whether every asset of a run is the installation's. A run of one of its jobs may name no assets."""
     selected = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
-    return selected <= ASSETS if selected else run.job_name in JOBS
+    return selected <= set(names.assets()) if selected else run.job_name in names.jobs
 
 
-def reads_days(run: dg.DagsterRun) -> bool:
+def reads_days(run: dg.DagsterRun, names: Names) -> bool:
     """Return whether a run reads days."""
-    return run.job_name == READS_DAYS or RAW in (run.asset_selection or ())
+    return names.reads_days(run.job_name) or names.asset("raw_downloads") in (run.asset_selection or ())
+
+
+def tags_its_process(run: dg.DagsterRun, names: Names) -> bool:
+    """Return whether a run executes in one process, which tags it.
+
+    Winnow's jobs do. Beside other assets, the project's executor decides about all other runs. If each step has a
+    process of its own, the end of that process is not the end of the run.
+    """
+    return selects_only_ours(run, names) and (names.is_alone or run.job_name in names.jobs)
 
 
 def is_retried(run: dg.DagsterRun) -> bool:
@@ -90,12 +106,13 @@ class OwnRuns:
     instance: dg.DagsterInstance
     site: str
     label: str = ""
+    names: Names = ALONE
 
     @classmethod
-    def of_sensor(cls, context: dg.SensorEvaluationContext, site: str) -> OwnRuns:
+    def of_sensor(cls, context: dg.SensorEvaluationContext, site: str, names: Names) -> OwnRuns:
         """Return the runs of the code location that a sensor belongs to."""
         location, name = context.code_location_origin, context.repository_name
-        return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "")
+        return cls(context.instance, site, f"{name}@{location.location_name}" if location and name else "", names)
 
     def find(
         self,
@@ -107,7 +124,7 @@ class OwnRuns:
     ) -> list[dg.RunRecord]:
         """Return the runs with one of these statuses, oldest first."""
         found: dict[str, dg.RunRecord] = {}
-        for tag, value in ((SITE_TAG, self.site), (LOCATION_TAG, self.label)):
+        for tag, value in ((SITE_TAG, self.site), (FORMER_TAGS[SITE_TAG], self.site), (LOCATION_TAG, self.label)):
             if value:
                 chosen = dg.RunsFilter(
                     statuses=statuses,
@@ -122,11 +139,13 @@ class OwnRuns:
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
         # Two installations may share a code location.
-        return selects_only_ours(run) and run.tags.get(SITE_TAG, self.site) == self.site
+        return selects_only_ours(run, self.names) and _tag(run, SITE_TAG, self.site) == self.site
 
     def reading_days(self, since: datetime) -> list[dg.RunRecord]:
         """Return the unfinished runs, created since that moment, that read days."""
-        return [record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run)]
+        return [
+            record for record in self.find(UNDER_WAY, created_after=since) if reads_days(record.dagster_run, self.names)
+        ]
 
     def close_dead(self) -> None:
         """Report as failed each run whose process on this machine has died, and each run that never started.
@@ -141,8 +160,12 @@ class OwnRuns:
             # A live run that is closed by mistake goes on working, and no number depends on the history of runs.
             if process and is_dead_or_of_before(process):
                 self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
-            elif not process and record.start_time and record.start_time < lost.timestamp():
+            elif self._has_lost_its_process(record, lost):
                 self.instance.report_run_failed(run, "Its process died before it recorded its id")
+
+    def _has_lost_its_process(self, record: dg.RunRecord, lost: datetime) -> bool:
+        run, started = record.dagster_run, record.start_time
+        return not process_of(run) and tags_its_process(run, self.names) and 0 < (started or 0) < lost.timestamp()
 
     def purge_old_runs(self, before: datetime) -> int:
         """Delete the runs created before that moment, and return how many.
@@ -150,7 +173,7 @@ class OwnRuns:
         Successful runs that read days stay, since they are the history of those days.
         """
         found = [record.dagster_run for record in self.find(OVER, created_before=before)]
-        old = [run for run in found if not (run.is_success and reads_days(run))][:MAX_DELETED_RUNS]
+        old = [run for run in found if not (run.is_success and reads_days(run, self.names))][:MAX_DELETED_RUNS]
         for run in old:
             self.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             self.instance.delete_run(run.run_id)

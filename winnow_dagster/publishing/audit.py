@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import zip_longest
@@ -19,6 +20,8 @@ from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
 from winnow_dagster.site.breakdown_files import PublishedBreakdowns, parse_breakdowns
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
+from winnow_dagster.site.index import HEALTH_NAME, PACKAGES_NAME
+from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import parse_payload
 
 if TYPE_CHECKING:
@@ -79,6 +82,26 @@ def judge_published(
         looked_at += len(versions)
         bad |= _compare(folder, versions, content_of)
     return Verdict(bad, looked_at, {"windows_not_in_store": unknown})
+
+
+def judge_listing(published: Collection[str], read: Callable[[str], bytes | None]) -> Verdict:
+    """Check that the files that list all packages exist, and that the JSON has each of these folders.
+
+    `read`: returns the content of a file of the web directory.
+    """
+    if not published:
+        return Verdict({}, 0)
+    names = (PAGE_NAME, PACKAGES_NAME, HEALTH_NAME)
+    bad = {name: "does not exist. Materialise index" for name in names if read(name) is None}
+    if PACKAGES_NAME in bad:
+        return Verdict(bad, len(published))
+    try:
+        found = json.loads(read(PACKAGES_NAME) or b"")
+        listed = {entry["folder"] for entry in (*found["packages"], *found["groups"])}
+    except (ValueError, LookupError, TypeError):
+        return Verdict({**bad, PACKAGES_NAME: "is not Winnow's list. Materialise index"}, len(published))
+    bad |= {name: f"{PACKAGES_NAME} does not name it. Materialise index" for name in published if name not in listed}
+    return Verdict(bad, len(published))
 
 
 def judge_all_packages(web: AllPackagesDir, everything: Everything | None, today: date) -> Verdict:

@@ -5,36 +5,45 @@ A chart shows a missing day as missing, never as zero. Every chart of days has a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import format_exact
 from winnow_dagster.core.categories import CATEGORIES
-from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.history import NUMBERS
+from winnow_dagster.site.scale import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Bin,
+    Scale,
+    axes,
+    bars,
+    bins_of,
+    span,
+    spans,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import WindowCounts
-
-WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 30
-TICKS = 4
-MAX_DATE_LABELS = 5
-MAX_TITLED_DAYS = 92
-"""The maximum number of days for which each day has a title to hover over."""
 
 RAW = NUMBERS.index("raw")
 HONEST = NUMBERS.index("honest")
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 SHARE_WIDTH, SHARE_HEIGHT = 120, 14
+MIN_LABEL_ROOM = 70
+"""The least distance between the labels of two releases."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Series:
     """The CSS class of each number's bars, keyed by the number's name, lowest bars first."""
 
     whole: str = "raw"
+    has_titles: bool = True
+    """Whether each bar has a title to hover over."""
 
     def is_unknown(self, row: Mapping[str, int | None]) -> bool:
         """Return whether none of the numbers is known for a day."""
@@ -63,54 +74,81 @@ class Plot:
     summary: str
 
 
-def plot(history: History, days: int, name: str, series: Series = BY_CATEGORY) -> Plot:
+def plot(
+    history: History,
+    days: int,
+    name: str,
+    series: Series = BY_CATEGORY,
+    releases: Sequence[tuple[str, date]] = (),
+) -> Plot:
     """Return the chart of the last `days` days up to the newest stored day. `name` must be unique in the page.
 
-    A day on which the series is unknown looks like a missing day. Raises ValueError if no day is stored.
+    A bar is a day, or the average day of a week in a long chart. A day on which the series is unknown looks like a
+    missing day. `releases`: versions with the days of their first downloads. Raises ValueError if no day is stored.
     """
     if history.last is None:
         raise ValueError("there is no day to plot")
-    shown = days_between(history.last - (days - 1) * ONE_DAY, history.last)
+    first = history.last - (days - 1) * ONE_DAY
     stored = history.newest(days).days
     rows = {day.date: day.by_name() for day in stored}
-    scale = Scale(len(shown), max(row[series.whole] or 0 for row in rows.values()))
-    missing = [day for day in shown if day not in rows]
-    unknown = {day for day, row in rows.items() if series.is_unknown(row)}
-    provisional = {day.date for day in stored if day.provisional}
-    in_part = sum(day in unknown or None in (row["raw"], row["honest"]) for day, row in rows.items())
-    # The sums are of one source only: two sources may not count the same downloads.
-    others = {day.date for day in stored if day.source != stored[-1].source}
-    summed = [row for day, row in rows.items() if day not in others]
-    summary = (
-        f"{shown[0]} to {shown[-1]}: {sum(row['honest'] or 0 for row in summed):,} honest of "
-        f"{sum(row['raw'] or 0 for row in summed):,} raw downloads"
-        + (f", without {len(others)} days from another source" if others else "")
-        + (f", without {in_part} days that are known in part only" if in_part else "")
-        + (f", {len(missing)} days missing" if missing else "")
-        + (f", {len(provisional)} provisional" if provisional else "")
-    )
+    known = {day for day, row in rows.items() if not series.is_unknown(row)}
+    bins = bins_of(known, first, history.last)
+    wholes = _average([series.whole], bins, rows)[0]
+    scale = Scale(len(bins), max(wholes))
+    summary = _sum_up(stored, rows, known, (first, history.last), bins[0].length)
     parts = [
         (
             f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t">'
             f'<title id="{name}-t">{escape(series.title)}, {escape(summary)}</title>'
         ),
-        *axes(scale, shown),
-        spans("missing", [at for at, day in enumerate(shown) if day not in rows or day in unknown], scale),
+        *axes(scale, [each.last for each in bins]),
+        spans("missing", [at for at, each in enumerate(bins) if not each.days], scale),
     ]
-    floor = dict.fromkeys(rows, 0)
-    for number, style in series.styles.items():
-        drawn = [
-            (at, float(floor[day]), float(floor[day] + count))
-            for at, day in enumerate(shown)
-            if day in rows and (count := rows[day][number])
-        ]
+    floor = [0.0] * len(bins)
+    for style, counts in zip(series.styles.values(), _average(series.styles, bins, rows), strict=True):
+        drawn = [(at, floor[at], floor[at] + count) for at, count in enumerate(counts) if count]
         parts.append(bars(style, drawn, scale))
-        for day, row in rows.items():
-            floor[day] += row[number] or 0
-    parts.append(_marks([at for at, day in enumerate(shown) if day in provisional], scale))
-    if days <= MAX_TITLED_DAYS:
-        parts += _titles(shown, stored, scale)
+        floor = [low + count for low, count in zip(floor, counts, strict=True)]
+    parts += _marks(stored, bins, scale)
+    parts += _events(bins, releases, scale)
+    if series.has_titles:
+        parts += _titles(bins, {day.date: day for day in stored}, scale)
     return Plot("".join(parts) + "</svg>", summary)
+
+
+def _average(
+    numbers: Iterable[str], bins: Sequence[Bin], rows: Mapping[date, Mapping[str, int | None]]
+) -> list[list[float]]:
+    """Return for each number its average over the known days of each bin."""
+    return [
+        [sum([rows[day][number] or 0 for day in each.days]) / (len(each.days) or 1) for each in bins]
+        for number in numbers
+    ]
+
+
+def _sum_up(
+    stored: Sequence[Day],
+    rows: Mapping[date, Mapping[str, int | None]],
+    known: Collection[date],
+    days: tuple[date, date],
+    length: int,
+) -> str:
+    in_part = sum(day not in known or None in (row["raw"], row["honest"]) for day, row in rows.items())
+    # The sums are of one source only: two sources may not count the same downloads.
+    others = {day.date for day in stored if day.source != stored[-1].source}
+    summed = [row for day, row in rows.items() if day not in others]
+    missing = (days[1] - days[0]).days + 1 - len(rows)
+    provisional, short = sum(bool(day.provisional) for day in stored), sum(day.is_short for day in stored)
+    return (
+        f"{days[0]} to {days[1]}: {sum(row['honest'] or 0 for row in summed):,} honest of "
+        f"{sum(row['raw'] or 0 for row in summed):,} raw downloads"
+        + (f", without {len(others)} days from another source" if others else "")
+        + (f", without {in_part} days that are known in part only" if in_part else "")
+        + (f", {missing} days missing" if missing else "")
+        + (f", {provisional} provisional" if provisional else "")
+        + (f", {short} with lost rows" if short else "")
+        + (", each bar the average day of a week" if length > 1 else "")
+    )
 
 
 def sparkline(history: History, days: int) -> str:
@@ -152,114 +190,73 @@ def share_bar(counts: WindowCounts) -> str:
     known = {category: count for category in CATEGORIES if (count := counts.categories[category]) is not None}
     label = ", ".join(f"{category} {count / counts.raw:.0%}" for category, count in known.items())
     return (
-        f'<svg class="share" width="{SHARE_WIDTH}" height="{SHARE_HEIGHT}" role="img" aria-label="{label}">'
+        f'<svg class="share" width="{SHARE_WIDTH}" height="{SHARE_HEIGHT}" '
+        f'viewBox="0 0 {SHARE_WIDTH} {SHARE_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{label}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The coordinates of days and downloads in a chart."""
-
-    days: int
-    most: int
-
-    @cached_property
-    def step(self) -> float:
-        """The downloads between two grid lines: 1, 2 or 5 times a power of ten."""
-        rough = max(self.most, 1) / TICKS
-        power = 10.0 ** math.floor(math.log10(rough))
-        return max(1.0, next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough))
-
-    @cached_property
-    def top(self) -> float:
-        """The downloads at the upper edge."""
-        return self.step * max(1, math.ceil(self.most / self.step))
-
-    @cached_property
-    def pitch(self) -> float:
-        """The distance between two days."""
-        return (WIDTH - LEFT - RIGHT) / self.days
-
-    @cached_property
-    def width(self) -> float:
-        """The width of a bar."""
-        return self.pitch * (0.8 if self.days <= MAX_TITLED_DAYS else 1)
-
-    @cached_property
-    def height(self) -> float:
-        """The height of one download."""
-        return (HEIGHT - TOP - BOTTOM) / self.top
-
-    def x(self, at: int) -> float:
-        """Return the left edge of a day's bar."""
-        return LEFT + at * self.pitch + (self.pitch - self.width) / 2
-
-    def y(self, downloads: float) -> float:
-        """Return the y coordinate of a number of downloads."""
-        return HEIGHT - BOTTOM - downloads * self.height
+def _marks(stored: Sequence[Day], bins: Sequence[Bin], scale: Scale) -> Iterator[str]:
+    """Yield the marks below the axis: bars with provisional days, with short days, and with days missing in part."""
+    places = {day: at for at, each in enumerate(bins) for day in each.days}
+    provisional = {places[day.date] for day in stored if day.provisional and day.date in places}
+    short = {places[day.date] for day in stored if day.is_short and day.date in places}
+    gaps = {at for at, each in enumerate(bins) if 0 < len(each.days) < each.length}
+    floor = HEIGHT - BOTTOM
+    if provisional:
+        path = "".join([f"M{scale.x(at):.1f} {floor + 4}h{scale.width:.1f}" for at in sorted(provisional)])
+        yield f'<path class="provisional" d="{path}"/>'
+    if gaps:
+        path = "".join(
+            [f"M{scale.x(at):.1f} {floor + 1}h{scale.width:.1f}v3h-{scale.width:.1f}z" for at in sorted(gaps)]
+        )
+        yield f'<path class="gap" d="{path}"/>'
+    if short:
+        path = "".join([f"M{scale.x(at) + scale.width / 2:.1f} {floor + 2}l4 7h-8z" for at in sorted(short)])
+        yield f'<path class="short" d="{path}"/>'
 
 
-def axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
-    """Yield the grid lines with their numbers, and the labels of some days."""
-    lines = round(scale.top / scale.step)
-    for line in range(lines + 1):
-        y = scale.y(line * scale.step)
-        yield f'<path class="line" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(line * scale.step)}</text>'
-    every = max(1, math.ceil(len(days) / MAX_DATE_LABELS))
-    for at in range(len(days) - 1, -1, -every):
-        x = scale.x(at) + scale.width / 2
-        anchor = "end" if at == len(days) - 1 else "middle"
-        x = min(x, WIDTH - RIGHT) if anchor == "middle" else WIDTH - RIGHT
-        yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{days[at].day} {days[at]:%b}</text>'
+def _events(bins: Sequence[Bin], releases: Sequence[tuple[str, date]], scale: Scale) -> Iterator[str]:
+    """Yield a line on the day on which PyPI's log changed, and a mark above the first day of each release."""
+    if bins[0].first <= LAST_MIXED_DAY <= bins[-1].last:
+        x = scale.x(_place(bins, LAST_MIXED_DAY)) + scale.width / 2
+        yield (
+            f'<path class="event" d="M{x:.1f} {TOP - 8}V{HEIGHT - BOTTOM}"><title>{LAST_MIXED_DAY}: until this day '
+            "PyPI logged requests for metadata too. They are not counted.</title></path>"
+        )
+    shown = sorted((day, version) for version, day in releases if bins[0].first <= day <= bins[-1].last)
+    free = float(LEFT)
+    for day, version in shown:
+        x = scale.x(_place(bins, day)) + scale.width / 2
+        text = escape(version)
+        title = f"<title>{text}: first download {day}</title>"
+        yield f'<path class="release" d="M{x:.1f} {TOP - 1}l-4 -7h8z">{title}</path>'
+        if x >= free and x < WIDTH - RIGHT - MIN_LABEL_ROOM / 2:
+            yield f'<text x="{x + 6:.1f}" y="{TOP - 7}">{text}</text>'
+            free = x + MIN_LABEL_ROOM
 
 
-def bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) -> str:
-    """Return one path with all bars. Each bar has the index of its day, and its lower and upper downloads."""
-    if not drawn:
-        return ""
-    # Inlined, without function calls: a year of days has thousands of bars.
-    left, pitch, width, base, height = scale.x(0), scale.pitch, f"{scale.width:.1f}", scale.y(0), scale.height
-    path = "".join(
-        [
-            f"M{left + at * pitch:.1f} {base - low * height:.1f}h{width}V{base - high * height:.1f}h-{width}z"
-            for at, low, high in drawn
-        ]
-    )
-    return f'<path class="{style}" d="{path}"/>'
+def _place(bins: Sequence[Bin], day: date) -> int:
+    return (day - bins[0].first).days // bins[0].length
 
 
-def spans(style: str, places: Sequence[int], scale: Scale) -> str:
-    """Return one path that fills the whole height of these days, without gaps between neighbours."""
-    path = "".join(_span(at, scale) for at in places)
-    return f'<path class="{style}" d="{path}"/>' if path else ""
-
-
-def _span(at: int, scale: Scale) -> str:
-    return f"M{LEFT + at * scale.pitch:.1f} {TOP}h{scale.pitch:.1f}V{HEIGHT - BOTTOM}h-{scale.pitch:.1f}z"
-
-
-def _marks(places: Sequence[int], scale: Scale) -> str:
-    """Return a path with a line below each provisional day."""
-    path = "".join(f"M{scale.x(at):.1f} {HEIGHT - BOTTOM + 4}h{scale.width:.1f}" for at in places)
-    return f'<path class="provisional" d="{path}"/>' if path else ""
-
-
-def _titles(days: Sequence[date], stored: Sequence[Day], scale: Scale) -> Iterator[str]:
-    """Yield for each day an invisible bar whose title shows the counts."""
-    found = {day.date: day for day in stored}
-    for at, day in enumerate(days):
+def _titles(bins: Sequence[Bin], stored: Mapping[date, Day], scale: Scale) -> Iterator[str]:
+    """Yield for each bar an invisible one whose title shows the counts."""
+    for at, each in enumerate(bins):
+        found = [stored[day] for day in each.days]
         told = "missing"
-        if day in found:
-            honest, raw = (format_exact(found[day].numbers[number]) for number in (HONEST, RAW))
-            told = f"{honest} honest of {raw} raw"
-            told += ", provisional" if found[day].provisional else ""
-        yield f'<path class="day" d="{_span(at, scale)}"><title>{day}: {told}</title></path>'
+        if found:
+            honest, raw = (_mean(found, number) for number in (HONEST, RAW))
+            told = f"{honest} honest of {raw} raw" + " a day" * (each.length > 1)
+            told += ", provisional" * any(day.provisional for day in found) + ", rows lost" * any(
+                d.is_short for d in found
+            )
+            told += f", {each.length - len(found)} days missing" * (len(found) < each.length)
+        label = each.last if each.length == 1 else f"{each.first} to {each.last}"
+        yield f'<path class="day" d="{span(at, scale)}"><title>{label}: {told}</title></path>'
 
 
-def _short(downloads: float) -> str:
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if downloads >= size:
-            return f"{downloads / size:g}{unit}"
-    return f"{downloads:g}"
+def _mean(days: Sequence[Day], number: int) -> str:
+    counts = [day.numbers[number] for day in days]
+    known = [count for count in counts if count is not None]
+    return format_exact(round(sum(known) / len(known)) if len(known) == len(counts) else None)

@@ -11,6 +11,7 @@ from winnow_dagster.site.breakdown_badges import breakdown_badges
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
 from winnow_dagster.site.breakdown_files import format_breakdowns, renew
 from winnow_dagster.site.breakdown_sections import format_sections
+from winnow_dagster.site.chart_file import CHART_NAME, format_chart
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, format_csv, format_json
 from winnow_dagster.site.page import PAGE_NAME, format_page
 from winnow_dagster.site.record import RECORD_NAME, format_record, parse_payload
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Published = Callable[[str], bytes | None]
 
-FILES_BESIDE_BADGES = (RECORD_NAME, JSON_NAME, CSV_NAME, PAGE_NAME)
+FILES_BESIDE_BADGES = (RECORD_NAME, JSON_NAME, CSV_NAME, CHART_NAME, PAGE_NAME)
 """The files of a folder beside its badges."""
 
 
@@ -60,6 +61,7 @@ def format_folder(site: SiteConfig, package: Package, today: date, published: Pu
     lengths = {window.days for window in state.windows}
     asked_for = [badge for badge in shown if badge.days in lengths and badge.slug in style.slugs] if style else shown
     badges = asked_for or computed[:1]
+    files[CHART_NAME] = format_chart(package)
     files[PAGE_NAME] = format_page(package, badges, site, today, sections)
     return files
 

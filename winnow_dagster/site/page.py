@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
 from winnow_dagster.core.badge import PYTHONS, UNKNOWN, format_exact, format_share, is_stale
 from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
-from winnow_dagster.core.definition import Definition
+from winnow_dagster.core.definition import LAST_MIXED_DAY, Definition
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS
 from winnow_dagster.core.window import ALL
+from winnow_dagster.site.change import tell_change
 from winnow_dagster.site.chart import plot, share_bar
+from winnow_dagster.site.chart_file import CHART_DAYS, CHART_NAME, chart_lengths
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import RECORD_NAME
-from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, own_picture, shields_picture, snippets
+from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, own_picture, shields_picture, snippets
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
+from winnow_dagster.site.words import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
@@ -35,11 +39,11 @@ if TYPE_CHECKING:
     from winnow_dagster.site.site import SiteConfig
 
 PAGE_NAME = "index.html"
-CHART_DAYS = (30, 90, 365)
-"""The lengths of the charts in days. A longer one needs more stored days than the one before."""
 
 TOP_SLUGS = {"downloads", "honest-share", PYTHONS}
-"""The slugs of the badges at the top of the page. The others follow below."""
+"""The slugs of the badges at the top of the page. All of them follow below."""
+
+PYPI = "https://pypi.org/project"
 
 TABLE_COLUMNS = 1 + len(CATEGORIES)
 """The number of NUMBERS in a chart's table: raw and the categories, which come first."""
@@ -56,12 +60,11 @@ MEANINGS: Mapping[str, str] = {
 
 
 class Panel(NamedTuple):
-    """A chart of days with its table, newest day first."""
+    """A chart of days."""
 
     days: int
     svg: Markup
     summary: str
-    rows: Markup
 
 
 class Line(NamedTuple):
@@ -82,7 +85,8 @@ def format_page(
     along = site.reader_queries.get(state.source)
     is_group = state.package.startswith(GROUP_FOLDER)
     root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
-    page = f"{root}/{folder}/"
+    page, alt = f"{root}/{folder}/", describe(badges[0].slug, badges[0].days)
+    releases = [(each.version, each.first_day) for s in sections if s.upgrades for each in s.upgrades.releases]
     return render(
         "package.html",
         "../../" if is_group else "../",
@@ -96,28 +100,35 @@ def format_page(
         remark=remark_on(state),
         share=format_share(headline.honest, headline.raw) if headline else "",
         bar=Markup(share_bar(headline)) if headline else "",  # noqa: S704 - numbers and our own words
+        shares=_shares(headline) if headline else [],
+        change=tell_change(history, headline),
+        pypi=f"{PYPI}/{state.package}/" if not is_group and state.source != "sample" else "",
+        repository=site.repository_of(state.package),
         stale=headline is not None and is_stale(headline.window.as_of, today, site.stale_threshold_days),
         stale_threshold_days=site.stale_threshold_days,
         short_days=sorted({day for counts in counted for day in counts.short_days}),
         spans=[_span(window) for window in state.windows if window.counts],
         message=badges[0].payload.get("message", ""),
         headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in TOP_SLUGS],
-        others=[(badge, *size(badge.payload)) for badge in badges if badge.slug not in TOP_SLUGS],
-        panels=[] if history.last is None else list(_panels(history)),
+        badges=[(badge, *size(badge.payload)) for badge in badges],
+        describe=describe,
+        panels=list(_panels(history, releases)),
+        rows=_rows(history),
+        log_changed=LAST_MIXED_DAY,
+        releases=json.dumps([(version, str(day)) for version, day in releases]),
         sections=sections,
         least=MIN_PERCENTAGE_DOWNLOADS,
         categories=CATEGORIES,
         counted=counted,
-        tables=_tables(counted),
+        tables=_tables(counted) if counted else {},
         first_columns=("Category", *(dimension.name.capitalize() for dimension in DIMENSIONS)),
-        badge_parts=", ".join(f"by {dimension.name}" for dimension in DIMENSIONS if dimension.slug),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
-            "drawn here": snippets(own_picture(root, folder, stem), page),
-            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page),
+            "drawn here": snippets(own_picture(root, folder, stem), page, alt),
+            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt),
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
-        files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name),
+        files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name, CHART_NAME),
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         remarks=site.remarks_of(state.source),
@@ -137,15 +148,21 @@ def _span(window: WindowState) -> tuple[str, tuple[date, date]]:
     return ("all days" if window.days == ALL else length), (counted.first_day, counted.as_of)
 
 
-def _panels(history: History) -> Iterator[Panel]:
-    if history.first is None or history.last is None:
-        return
-    stored = (history.last - history.first).days + 1
-    for at, days in enumerate(CHART_DAYS):
-        if at == 0 or stored > CHART_DAYS[at - 1]:
-            found = plot(history, days, f"days{days}")
-            rows = "".join([_row(day) for day in reversed(history.newest(days).days)])
-            yield Panel(days, Markup(found.svg), found.summary, Markup(rows))  # noqa: S704 - numbers and our own words
+def _shares(counts: WindowCounts) -> list[tuple[str, str]]:
+    """Return each category that has downloads, and its share."""
+    return [(name, format_share(count, counts.raw)) for name in CATEGORIES if (count := counts.categories[name])]
+
+
+def _panels(history: History, releases: Sequence[tuple[str, date]]) -> Iterator[Panel]:
+    for days in chart_lengths(history):
+        found = plot(history, days, f"days{days}", releases=releases)
+        yield Panel(days, Markup(found.svg), found.summary)  # noqa: S704 - numbers and our own words
+
+
+def _rows(history: History) -> Markup:
+    """Return the days of the longest chart as lines of a table, the newest first."""
+    rows = [_row(day) for day in reversed(history.newest(CHART_DAYS[-1]).days)]
+    return Markup("".join(rows))  # noqa: S704 - numbers and our own words
 
 
 def _row(day: Day) -> str:
@@ -160,19 +177,30 @@ def _row(day: Day) -> str:
 
 def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
     """Return the tables of windows, keyed by title."""
+    categories = [
+        (counted[0].numbers[name] or 0, Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]))
+        for name in CATEGORIES
+    ]
     return {
-        "By category": [
-            Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]) for name in CATEGORIES
-        ],
-        **{f"Honest, by {dimension.name}": list(_lines(dimension, counted)) for dimension in DIMENSIONS},
+        "By category": _largest_first(categories),
+        **{f"Honest, by {dimension.name}": _lines(dimension, counted) for dimension in DIMENSIONS},
     }
 
 
-def _lines(dimension: Dimension, counted: Sequence[WindowCounts]) -> Iterator[Line]:
+def _largest_first(lines: Iterable[tuple[int, Line]]) -> list[Line]:
+    """Return lines of a table by their counts over the headline's window."""
+    return [line for _, line in sorted(lines, key=lambda each: -each[0])]
+
+
+def _lines(dimension: Dimension, counted: Sequence[WindowCounts]) -> list[Line]:
+    lines = []
     for key in dimension.keys:
-        number = dimension.number(key)
-        name = dimension.values.get(key, "other or not said")
-        yield Line(name, "", [_cell(c.numbers[number], c.honest) for c in counted])
+        number, value = dimension.number(key), dimension.values.get(key, "other or not said")
+        name = WORDS.get(dimension.name, {}).get(value, value)
+        lines.append(
+            (counted[0].numbers[number] or 0, Line(name, "", [_cell(c.numbers[number], c.honest) for c in counted]))
+        )
+    return _largest_first(lines)
 
 
 def _cell(count: int | None, whole: int) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from winnow_dagster.core.badge import format_share
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.dimensions import PYTHON
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values
-from winnow_dagster.site.value_chart import DAYS_OF_WEEK, bins_of, stack
+from winnow_dagster.site.scale import DAYS_OF_WEEK, bins_of
+from winnow_dagster.site.value_chart import stack
 from winnow_dagster.site.words import NOT_SAID_NAME, name_value
 
 if TYPE_CHECKING:

@@ -35,6 +35,9 @@ class SiteConfig:
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Sentences on the limits of a source, by kind of source. Some kinds have none."""
 
+    repositories: Mapping[str, str] = field(default_factory=dict)
+    """The address of the source code, keyed as `styles`. Some have none."""
+
     def remarks_of(self, source: str) -> Sequence[str]:
         """Return sentences on the limits of a source."""
         return self.remarks.get(source, ())
@@ -51,6 +54,10 @@ class SiteConfig:
     def dimensions_of(self, package: str) -> Sequence[str]:
         """Return the open dimensions by which the config breaks down a package or group."""
         return self.breakdowns.get(self._key_of(package) or "", ())
+
+    def repository_of(self, package: str) -> str:
+        """Return the address of a package's or group's source code; empty if the config gives none."""
+        return self.repositories.get(self._key_of(package) or "", "")
 
     def _key_of(self, package: str) -> str | None:
         if package in self.styles:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from winnow_dagster.core.badge import PYTHONS, SLUGS, split_slug
+from winnow_dagster.core.window import ALL
+
 SHIELDS = "https://img.shields.io/endpoint?url="
-ALT = "downloads"
 ROOT_PLACEHOLDER = "https://badges.example.com"
 """Stands for the web directory's address if the config does not have it. The page's script replaces it."""
+
+_SUBJECTS = {"downloads": "installs", "honest-share": "honest share of downloads", PYTHONS: "Pythons in use"}
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,29 @@ def shields_picture(root: str, folder: str, stem: str) -> str:
     return SHIELDS + quote(f"{root}/{folder}/{stem}.json", safe="")
 
 
-def snippets(picture: str, page: str) -> list[Snippet]:
+def describe(slug: str, days: int) -> str:
+    """Return what a badge shows, as its alternative text: `installs with uv in 30 days`.
+
+    It has no character that a markup could take for its own, unlike a configured label. It has no number either, since
+    a README is not renewed.
+    """
+    length = "all days" if days == ALL else "1 day" if days == 1 else f"{days} days"
+    kind, _, value = slug.partition("-")
+    broken_down = split_slug(slug)
+    if slug in _SUBJECTS:
+        what = _SUBJECTS[slug]
+    elif broken_down and slug not in SLUGS:
+        what = f"installs by {broken_down[0].replace('_', ' ')} {broken_down[1]}"
+    else:
+        what = f"installs {'on' if kind == 'os' else 'with'} {value.replace('-', ' ')}"
+    return f"{what} in {length}"
+
+
+def snippets(picture: str, page: str, alt: str) -> list[Snippet]:
     """Return a snippet in each markup: a picture that links to a page."""
     return [
-        Snippet("Markdown", f"[![{ALT}]({picture})]({page})"),
-        Snippet("reStructuredText", f".. image:: {picture}\n   :alt: {ALT}\n   :target: {page}"),
-        Snippet("HTML", f'<a href="{page}"><img src="{picture}" alt="{ALT}" height="20"></a>'),
-        Snippet("AsciiDoc", f'image:{picture}[{ALT},link="{page}"]'),
+        Snippet("Markdown", f"[![{alt}]({picture})]({page})"),
+        Snippet("reStructuredText", f".. image:: {picture}\n   :alt: {alt}\n   :target: {page}"),
+        Snippet("HTML", f'<a href="{page}"><img src="{picture}" alt="{alt}" height="20"></a>'),
+        Snippet("AsciiDoc", f'image:{picture}[{alt},link="{page}"]'),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from winnow_dagster import __version__
+from winnow_dagster.version import __version__
 
 STATIC_FOLDER = "_static"
 

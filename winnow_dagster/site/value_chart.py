@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import ONE_DAY, days_between
-from winnow_dagster.site.chart import HEIGHT, MAX_TITLED_DAYS, WIDTH, Scale, axes, bars, spans
+from winnow_dagster.site.scale import HEIGHT, WIDTH, Bin, Scale, axes, bars, spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
-
-DAYS_OF_WEEK = 7
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The known days of one bar: a day, or a week."""
-
-    last: date
-    days: Sequence[date]
-
-
-def bins_of(known: set[date], first: date, last: date) -> list[Bin]:
-    """Return a bin for each day; for longer ranges a bin for each whole week, so that the chart stays small."""
-    length = 1 if (last - first).days < MAX_TITLED_DAYS else DAYS_OF_WEEK
-    found = []
-    while last - (length - 1) * ONE_DAY >= first:
-        start = last - (length - 1) * ONE_DAY
-        found.append(Bin(last, [day for day in days_between(start, last) if day in known]))
-        last = start - ONE_DAY
-    return found[::-1]
 
 
 def stack(bins: Sequence[Bin], series: Sequence[tuple[str, Mapping[date, int]]], name: str, title: str) -> str:

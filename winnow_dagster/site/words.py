@@ -26,6 +26,7 @@ _COUNTRIES = (
 )
 WORDS: Mapping[str, Mapping[str, str]] = {
     "country": {code: name for code, _, name in (each.partition(" ") for each in _COUNTRIES.split("|"))},
+    "system": {"Darwin": "macOS"},
     "libc": {"musl": "musl (Alpine)"},
     "cpu": {
         "x86_64": "x86_64 (Intel, AMD)",

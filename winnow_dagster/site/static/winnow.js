@@ -1,6 +1,7 @@
 // What a page can do beyond being read: tell that it is old, be searched and sorted, copy snippets.
 "use strict";
 
+const RESET_AFTER = 2000;
 const DAY = 24 * 60 * 60 * 1000;
 
 // As-of against the reader's own clock: a pipeline that died cannot say so itself.
@@ -103,17 +104,51 @@ function addCopying() {
     const code = snippet.querySelector("code");
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = "Copy";
-    button.setAttribute("aria-label", "Copy " + snippet.querySelector("pre").getAttribute("aria-label"));
+    const tell = (word) => {
+      button.textContent = word;
+      button.setAttribute("aria-label", word + " " + snippet.querySelector("pre").getAttribute("aria-label"));
+    };
+    let timer;
+    tell("Copy");
     button.addEventListener("click", async () => {
-      button.textContent = (await copy(code.textContent, code)) ? "Copied" : "Selected";
+      tell((await copy(code.textContent, code)) ? "Copied" : "Selected");
+      clearTimeout(timer);
+      timer = setTimeout(() => tell("Copy"), RESET_AFTER);
     });
     snippet.append(button);
   }
 }
 
+// Each picture of a badge becomes a button that fills the snippets with its address and its words.
+function addPicking() {
+  const badges = [...document.querySelectorAll("[data-badges] > li")];
+  if (!badges.length) return;
+  const codes = [...document.querySelectorAll("#show ~ .snippet code")].map((code) => [code, code.textContent]);
+  const first = badges[0].dataset;
+  const buttons = badges.map((item) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(item.querySelector("img"));
+    button.addEventListener("click", () => pick(item.dataset, button));
+    item.append(button);
+    return button;
+  });
+  function pick({ stem, alt }, button) {
+    for (const each of buttons) each.setAttribute("aria-pressed", each === button);
+    for (const [code, text] of codes) {
+      code.textContent = text
+        .replaceAll(first.stem + ".json", encodeURIComponent(stem + ".json"))
+        .replaceAll(first.stem + ".svg", stem + ".svg")
+        .replaceAll(first.alt, alt);
+    }
+  }
+  pick(first, buttons[0]);
+  document.querySelector("[data-pick]").hidden = false;
+}
+
 tellAge();
 fillRoot();
+addPicking();
 addCopying();
 const table = document.querySelector("table.packages");
 if (table) {

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.billing import Entry, month_total
-from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, end_of
+from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, describe_requests, end_of
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.google_access import FIRST_SECONDS
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
@@ -201,7 +201,10 @@ class BigQuerySource:
 
     def _run(self, jobs: Jobs, query: CountQuery, figures: Figures) -> tuple[Reading, Entry]:
         """Return an answer, and the entry to record once the caller has stored the answer."""
+        what = describe_requests(query.requests)
+        logger.info("BigQuery is asked for %s", what)
         frame, ended = jobs.run(self._statement(query, figures))
+        logger.info("BigQuery has answered for %s: %d rows, %d bytes billed", what, frame.height, ended.billed or 0)
         try:
             answer = read_answer(frame, query)
         except InvalidResponseError:

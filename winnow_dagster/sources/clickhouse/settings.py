@@ -18,7 +18,7 @@ from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import COUNTRY, FILE_TYPE, INSTALLER, LIBC, PYTHON, SYSTEM, VERSION
 from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import normalise
-from winnow_dagster.fields import SettleDays, Text, Whole, invalid
+from winnow_dagster.fields import SettleDays, Text, Variable, Whole, invalid
 from winnow_dagster.sources.clickhouse.limits import Limits
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
@@ -131,12 +131,6 @@ def _check_identifier(value: str) -> str:
     return value
 
 
-def _check_variable(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise invalid("is not the name of an environment variable. Write the name of the variable with the password")
-    return value
-
-
 def _check_package(value: str) -> str:
     try:
         return normalise(value)
@@ -164,7 +158,7 @@ class ClickHouseSection(SourceSection):
     user: Text = ""
     """The user. By default `demo` at the public server, and `default` at others."""
 
-    password_env: Annotated[Text, AfterValidator(_check_variable)] = ""
+    password_env: Variable = ""
     """The name of the environment variable with the password."""
 
     database: Identifier = DATABASE

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.completeness import LOOK_BACK_DAYS
-from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, days_between
+from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, days_between, describe_requests
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.sources.clickhouse.answers import ControlRows, read_answer, read_control
 from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Request
     from winnow_dagster.sources.clickhouse.answers import Answer
     from winnow_dagster.sources.clickhouse.settings import ClickHouseSettings
+
+logger = logging.getLogger(__name__)
 
 
 class ClickHouseSource:
@@ -118,8 +121,11 @@ class ClickHouseSource:
             yield from self._judge(query, answer)
 
     def _ask(self, connection: Connection, query: CountQuery) -> Answer:
-        text = query.text(self._settings.database, self._settings.table)
-        return read_answer(connection.ask(text, query.parameters()), query)
+        text, what = query.text(self._settings.database, self._settings.table), describe_requests([query.request])
+        logger.info("ClickHouse is asked for %s", what)
+        rows = connection.ask(text, query.parameters())
+        logger.info("ClickHouse has answered for %s: %d rows", what, len(rows))
+        return read_answer(rows, query)
 
     def _judge(self, query: CountQuery, answer: Answer) -> Iterator[tuple[Reading | Failure, bool]]:
         """Yield a reading of the days that Winnow may count, and a failure for each run of other days."""

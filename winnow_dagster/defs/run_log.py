@@ -1,0 +1,51 @@
+"""The log of a run: what Winnow's modules log while a source is asked, so that the run's page tells it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dagster as dg
+
+LOGGER = "winnow_dagster"
+
+
+@contextlib.contextmanager
+def repeating(log: dg.DagsterLogManager) -> Iterator[None]:
+    """Repeat meanwhile in a run's log: requests that are sent and answered, waits, and decisions about the budget."""
+    logger, handler = logging.getLogger(LOGGER), _RunLogHandler(log)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(logging.INFO, logger.getEffectiveLevel()))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+        handler.flush()
+
+
+class _RunLogHandler(logging.Handler):
+    """Writes records to a run's log in the thread of the run. Those of other threads wait until that thread logs."""
+
+    def __init__(self, log: dg.DagsterLogManager) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+        self._thread = threading.get_ident()
+        self._records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.put(record)
+        if threading.get_ident() == self._thread:
+            self.flush()
+
+    def flush(self) -> None:
+        while not self._records.empty():
+            record = self._records.get()
+            self._log.log(record.levelno, record.getMessage())

@@ -1,0 +1,142 @@
+"""Scales: where the days and downloads of a chart are, its axes and its bars."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from winnow_dagster.core.coverage import ONE_DAY, days_between
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import date
+
+WIDTH, HEIGHT = 720, 300
+LEFT, RIGHT, TOP, BOTTOM = 56, 8, 24, 32
+TICKS = 4
+MAX_DATE_LABELS = 5
+MIN_WEEKLY_DAYS = 120
+"""From this number of days on, a bar is a week."""
+
+DAYS_OF_WEEK = 7
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The known days of one bar: a day, or a week."""
+
+    last: date
+    days: Sequence[date]
+    length: int = 1
+    """The number of its days, known or not."""
+
+    @property
+    def first(self) -> date:
+        """Its first day."""
+        return self.last - (self.length - 1) * ONE_DAY
+
+
+def bins_of(known: Collection[date], first: date, last: date) -> list[Bin]:
+    """Return a bin for each day; for longer ranges a bin for each whole week, so that the chart stays small."""
+    length = 1 if (last - first).days + 1 < MIN_WEEKLY_DAYS else DAYS_OF_WEEK
+    found = []
+    while last - (length - 1) * ONE_DAY >= first:
+        start = last - (length - 1) * ONE_DAY
+        found.append(Bin(last, [day for day in days_between(start, last) if day in known], length))
+        last = start - ONE_DAY
+    return found[::-1]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The coordinates of bars and downloads in a chart."""
+
+    days: int
+    most: float
+
+    @cached_property
+    def step(self) -> float:
+        """The downloads between two grid lines: 1, 2, 2.5 or 5 times a power of ten."""
+        rough = max(self.most, 1) / TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        steps = (power * factor for factor in (1, 2, 2.5, 5, 10))
+        return max(1.0, next(step for step in steps if step >= rough and (step < 1 or step.is_integer())))
+
+    @cached_property
+    def top(self) -> float:
+        """The downloads at the upper edge: those of the highest bar."""
+        return max(1.0, float(self.most))
+
+    @cached_property
+    def pitch(self) -> float:
+        """The distance between two days."""
+        return (WIDTH - LEFT - RIGHT) / self.days
+
+    @cached_property
+    def width(self) -> float:
+        """The width of a bar."""
+        return self.pitch * (0.8)
+
+    @cached_property
+    def height(self) -> float:
+        """The height of one download."""
+        return (HEIGHT - TOP - BOTTOM) / self.top
+
+    def x(self, at: int) -> float:
+        """Return the left edge of a day's bar."""
+        return LEFT + at * self.pitch + (self.pitch - self.width) / 2
+
+    def y(self, downloads: float) -> float:
+        """Return the y coordinate of a number of downloads."""
+        return HEIGHT - BOTTOM - downloads * self.height
+
+
+def axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
+    """Yield the grid lines with their numbers, and the labels of some days."""
+    lines = math.floor(scale.top / scale.step)
+    for line in range(lines + 1):
+        y = scale.y(line * scale.step)
+        yield f'<path class="line" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(line * scale.step)}</text>'
+    year = " %Y" if len({day.year for day in days}) > 1 else ""
+    every = max(1, math.ceil(len(days) / MAX_DATE_LABELS))
+    for at in range(len(days) - 1, -1, -every):
+        x = scale.x(at) + scale.width / 2
+        anchor = "end" if at == len(days) - 1 else "middle"
+        x = min(x, WIDTH - RIGHT) if anchor == "middle" else WIDTH - RIGHT
+        yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{days[at].day} {days[at]:%b{year}}</text>'
+
+
+def bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) -> str:
+    """Return one path with all bars. Each bar has the index of its day, and its lower and upper downloads."""
+    if not drawn:
+        return ""
+    # Inlined, without function calls: a year of days has thousands of bars.
+    left, pitch, width, base, height = scale.x(0), scale.pitch, f"{scale.width:.1f}", scale.y(0), scale.height
+    path = "".join(
+        [
+            f"M{left + at * pitch:.1f} {base - low * height:.1f}h{width}V{base - high * height:.1f}h-{width}z"
+            for at, low, high in drawn
+        ]
+    )
+    return f'<path class="{style}" d="{path}"/>'
+
+
+def spans(style: str, places: Sequence[int], scale: Scale) -> str:
+    """Return one path that fills the whole height of these days, without gaps between neighbours."""
+    path = "".join(span(at, scale) for at in places)
+    return f'<path class="{style}" d="{path}"/>' if path else ""
+
+
+def span(at: int, scale: Scale) -> str:
+    """Return the outline of the whole height of a bar's place."""
+    return f"M{LEFT + at * scale.pitch:.1f} {TOP}h{scale.pitch:.1f}V{HEIGHT - BOTTOM}h-{scale.pitch:.1f}z"
+
+
+def _short(downloads: float) -> str:
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if downloads >= size:
+            return f"{downloads / size:g}{unit}"
+    return f"{downloads:g}"
