@@ -205,7 +205,9 @@ def _breakdowns() -> Schema:
     }
     by = _object({"honest": values, "ci": values})
     days = _mapping(DIMENSION_NAMES, {"type": "array", "items": RANGE})
-    window = _object({"first_day": DATE, "as_of": DATE}, dict.fromkeys(OPEN_DIMENSIONS, by))
+    numbers = dict.fromkeys(("low", "high", "unsaid", "told", "packages"), COUNT)
+    estimate = _object({"confidence": {"type": "number"}, **numbers}) | {"type": ["object", "null"]}
+    window = _object({"first_day": DATE, "as_of": DATE}, {**dict.fromkeys(OPEN_DIMENSIONS, by), "unsaid_ci": estimate})
     badge = _object({"message": TEXT, "downloads": COUNT, "as_of": DATE})
     return _object(
         {
