@@ -141,7 +141,7 @@ def test_a_dimension_has_a_table_and_a_chart(later: dict[str, Any]) -> None:
     table = later["page"].partition("<h2>Honest, by python</h2>")[2].partition("</table>")[0]
     assert '<th scope="row">3.12</th><td class="n">2 <small>40%</small></td>' in table
     assert '<th scope="row">other or not said</th><td class="n">2 <small>40%</small></td>' in table
-    assert "by installer, by system, by python</summary>" in later["page"]
+    assert "python-3.12-1d-non-ci.svg" in later["page"]
     assert "Honest downloads by day and Python" in later["chart"]
     assert later["chart"].count('class="c-ci"') == later["chart"].count('class="c-script"') == 1
     missing = later["unknown chart"].partition('class="missing" d="')[2].partition('"')[0]

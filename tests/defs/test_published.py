@@ -103,6 +103,7 @@ def test_a_number_is_never_replaced_by_a_placeholder_or_an_older_one(make_house:
     after = files(house.output_dir)
     assert {name for name, found in after.items() if found != before[name]} <= {
         "_packages.json",
+        "a/chart.svg",
         "a/counts.json",
         "a/history.csv",
         "a/history.json",
@@ -135,7 +136,7 @@ def test_a_backfill_of_an_old_day_leaves_todays_badge_alone(make_house: MakeHous
     house.publish()
     after = files(house.output_dir)
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"a/history.json", "a/history.csv", "a/index.html", "index.html"}
+    assert changed == {"a/chart.svg", "a/history.json", "a/history.csv", "a/index.html", "index.html"}
 
 
 def test_publishing_twice_touches_no_file_but_the_health_file(make_house: MakeHouse) -> None:
@@ -270,7 +271,8 @@ def headline_rows(house: House) -> list[tuple[str, str, str]]:
     """Return the rows of the page in order: the name, the window, the honest count."""
     page = (house.output_dir / "index.html").read_text()
     return re.findall(
-        r'<th scope="row" data-value="(.+?)">.*?<td>([^<]*days?)</td>\s*<td class="n" data-value=".*?">(.*?)</td>',
+        r'<th scope="row" data-value="(.+?)">.*?<td data-label="Window">([^<]*days?)</td>\s*'
+        r'<td class="n" data-label="Honest" data-value=".*?">(.*?)</td>',
         page,
         re.DOTALL,
     )

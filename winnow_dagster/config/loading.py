@@ -76,14 +76,14 @@ class ServiceSection(Section):
     """After this many days without a new number a badge turns grey and names its day."""
 
     credential_file: LocalPath = ""
-    """As source.credential_file. Without `source`, the source is then BigQuery, as in pypi-winnow-downloads."""
+    """As source.credential_file. Without `source`, Winnow then reads Google's table, as pypi-winnow-downloads does."""
 
 
 class BudgetSection(Section):
     """`budget:`: how much the source may bill in a month (UTC). A source with costs has at least this much free."""
 
     tib_per_month: Annotated[float, Field(ge=0)] = 1.0
-    """How many TiB BigQuery may bill in a month (UTC). The default is BigQuery's free tier."""
+    """How many TiB the source may bill in a month (UTC). The default is Google's free tier."""
 
 
 class ScheduleSection(Section):

@@ -128,7 +128,7 @@ class DefaultsSection(StyleSection):
     """`defaults:`."""
 
     breakdowns: Breakdowns | None = None
-    """As in an entry of `packages`. By default `[python, version]` if the source is free, and none with BigQuery."""
+    """As in an entry of `packages`. By default `[python, version]` if the source is free, else none."""
 
     estimate_unsaid_ci: bool | None = None
     """As in an entry of `packages`. By default false."""
@@ -145,10 +145,10 @@ class PackageSection(StyleSection):
     """An entry of `packages:`."""
 
     breakdowns: Breakdowns | None = None
-    """By what Winnow breaks the downloads down on the page and in files. Each costs bytes with BigQuery."""
+    """By what Winnow breaks the downloads down on the page and in files. Each costs bytes if the source bills them."""
 
     estimate_unsaid_ci: bool | None = None
-    """Whether the page estimates how many installs were CI jobs that did not say so. It costs bytes with BigQuery."""
+    """Whether the page estimates how many installs were CI jobs that did not say so. It costs bytes if billed."""
 
     name: SelectorText
     """A name on PyPI; `name-*` for every package whose name starts with `name-`; or `"*"` for every package on PyPI."""

@@ -27,5 +27,5 @@ CLASSES = (
 )
 """Each class with a regular expression. A kernel has the first class whose expression matches a part of its release.
 
-BigQuery (RE2) and polars (Rust) both evaluate the expressions, so they use only what the two have in common.
+RE2 and the engine of polars both evaluate the expressions, so they use only what the two have in common.
 """

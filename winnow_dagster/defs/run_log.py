@@ -41,6 +41,9 @@ class _RunLogHandler(logging.Handler):
         self._records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
 
     def emit(self, record: logging.LogRecord) -> None:
+        # Python prints warnings by itself only where a logger has no handler, so this one must not keep them from it.
+        if logging.lastResort and not logging.getLogger().handlers and record.levelno >= logging.lastResort.level:
+            logging.lastResort.handle(record)
         self._records.put(record)
         if threading.get_ident() == self._thread:
             self.flush()
