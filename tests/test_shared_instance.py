@@ -187,8 +187,8 @@ def test_the_daemon_and_a_collect_leave_the_runs_of_others_alone(
                 instance.add_run(like._replace(run_id=f"old {status}", status=dg.DagsterRunStatus(status)))
                 backdate(instance, f"old {status}")
         expected = {running: "STARTED", queued: "QUEUED", "old SUCCESS": "SUCCESS", "old FAILURE": "FAILURE"}
-        gaps = more(dev, "Sensor gaps skipped", 2)
-        dev.wait(lambda: all_there(dev) and gaps() and "Sensor tidy skipped" in dev.log())
+        gaps = more(dev, "Sensor winnow_fill_gaps skipped", 2)
+        dev.wait(lambda: all_there(dev) and gaps() and "Sensor winnow_delete_old_runs skipped" in dev.log())
         assert collect(dev) == 0
         theirs = {run["runId"]: run["status"] for run in dev.runs() if run["jobName"] == "their_job"}
         assert theirs == expected
