@@ -131,16 +131,20 @@ class Seen:
 def read_on(public: Path, pipe: Connection) -> None:
     """Read every published file again and again; tell what was seen whenever asked, until the pipe is closed."""
     seen, last, moments = Seen(), dict[str, str](), [""]
+    is_asked = False
     while True:
         for path in [*map(public.joinpath, last), *files_in(public)]:
             look(path, str(path.relative_to(public)), seen, last, moments)
-        if pipe.poll():
+        if is_asked:
+            pipe.send(seen)
+            seen, is_asked = Seen(), False
+        elif pipe.poll():
             try:
                 pipe.recv()
             except EOFError:
                 return
-            pipe.send(seen)
-            seen = Seen()
+            # Files that were read before the question may have changed since, so all are read once more.
+            is_asked = True
 
 
 def files_in(public: Path) -> Iterator[Path]:
