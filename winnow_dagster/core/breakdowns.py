@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.categories import category
-from winnow_dagster.core.coverage import NOTHING, days_between
-from winnow_dagster.core.day_ranges import days_in
-from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
+from winnow_dagster.core.day_ranges import days_in, newest_run
+from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.names import matches_any
 from winnow_dagster.core.unsaid_ci import CELLS_SCHEMA, estimate, kernel_cells
 from winnow_dagster.core.values import order_values
@@ -73,7 +72,7 @@ class PackageBreakdowns:
     pool: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
     """The same of all packages that are read with their kernels."""
 
-    _known_sums: dict[tuple[date, date], dict[str, tuple[dict[str, int], dict[str, int]]]] = field(
+    _sums_by_days: dict[tuple[date, date], dict[str, tuple[dict[str, int], dict[str, int]]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -87,20 +86,15 @@ class PackageBreakdowns:
         return self._parts.get(dimension, self.values.clear())
 
     def over(self, window: Window, dimension: str) -> Breakdown | None:
-        """Return the breakdown over the newest known days of a window without a gap; None if its last day is unknown.
+        """Return the breakdown of the days from the last gap of a window to its end; None if its last day is unknown.
 
-        The caller compares the breakdown's first day with the window's to see whether it is whole.
+        The breakdown has the whole window if both have the same first day.
         """
-        known = set(self.known.get(dimension, ()))
-        first = None
-        for day in reversed(days_between(window.first_day, window.as_of)):
-            if day not in known:
-                break
-            first = day
-        if first is None:
+        run = newest_run(set(self.known.get(dimension, ())), window.first_day, window.as_of)
+        if not run or run[-1] != window.as_of:
             return None
-        honest, ci = self._sums(first, window.as_of).get(dimension, ({}, {}))
-        return Breakdown(dimension, first, window.as_of, honest, ci)
+        honest, ci = self._sums(run[0], window.as_of).get(dimension, ({}, {}))
+        return Breakdown(dimension, run[0], window.as_of, honest, ci)
 
     def unsaid_ci(self, window: Window) -> UnsaidCi | None:
         """Return the estimate of unsaid CI over a window; None where there is none."""
@@ -111,8 +105,11 @@ class PackageBreakdowns:
         return estimate(self.cells.filter(inside), self.pool.filter(inside))
 
     def _sums(self, first: date, last: date) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
-        """Return the honest and CI downloads over some days by dimension and value. Dimensions share their windows."""
-        if (first, last) not in self._known_sums:
+        """Return the honest and CI downloads over some days by dimension and value.
+
+        Cached: the pages ask for the same windows once for each dimension.
+        """
+        if (first, last) not in self._sums_by_days:
             chosen = self.values.lazy().filter(pl.col("date").is_between(first, last))
             sums: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in self.dimensions}
             summed = chosen.group_by("dimension", "value").agg(pl.col("honest", "ci").sum()).collect()
@@ -120,16 +117,14 @@ class PackageBreakdowns:
                 for found, count in zip(sums[dimension], counts, strict=True):
                     if count:
                         found[value] = count
-            self._known_sums[first, last] = sums
-        return self._known_sums[first, last]
+            self._sums_by_days[first, last] = sums
+        return self._sums_by_days[first, last]
 
     def within(self, days: Mapping[str, Collection[date]]) -> PackageBreakdowns:
         """Return the breakdowns of these days by dimension, without the time of their readings."""
         kept = {name: sorted(set(known).intersection(days.get(name, ()))) for name, known in self.known.items()}
-        there = [pl.col("dimension").eq(name) & pl.col("date").is_in(found) for name, found in kept.items()]
-        values = self.values.filter(pl.any_horizontal(there)) if there else self.values.clear()
         dimensions = tuple(name for name in self.dimensions if name in days)
-        return PackageBreakdowns(dimensions, values, kept, cells=self.cells, pool=self.pool)
+        return PackageBreakdowns(dimensions, _on_days(self.values, kept), kept, cells=self.cells, pool=self.pool)
 
 
 NO_BREAKDOWNS = PackageBreakdowns()
@@ -184,7 +179,7 @@ def count_breakdowns(
     newest = {day: coverage.newest for day, coverage in days.coverage.items()}
     found = {}
     for name, dimensions in wanted.items():
-        rows = _on_days(values.get(name, empty), known[name], days.coverage)
+        rows = _on_known_days(values.get(name, empty), known[name], days.coverage)
         read = [at for days_known in known[name].values() for day in days_known if (at := newest[day])]
         days_with_kernels = known[name].get(KERNEL.name, [])
         cells = pool.filter(matches_any(members[name], "package"), pl.col("date").is_in(days_with_kernels))
@@ -196,7 +191,7 @@ def _known(days: Days, parts: Sequence[Selector], dimensions: Sequence[str]) -> 
     """Return the days on which each dimension is known for all parts."""
     found: dict[str, list[date]] = {dimension: [] for dimension in dimensions}
     for day in sorted(days.coverage):
-        coverage = days.coverage.get(day, NOTHING)
+        coverage = days.coverage[day]
         told = [coverage.dimensions_of(part) for part in parts]
         for dimension in dimensions:
             if all(dimension in each for each in told):
@@ -239,12 +234,19 @@ def sort_values(values: pl.DataFrame) -> pl.DataFrame:
     return values.join(pl.concat(ranks), on=["dimension", "value"]).sort(keys).select(values.columns)
 
 
-def _on_days(values: pl.DataFrame, known: Mapping[str, Sequence[date]], counted: Collection[date]) -> pl.DataFrame:
+def _on_known_days(
+    values: pl.DataFrame, known: Mapping[str, Sequence[date]], counted: Collection[date]
+) -> pl.DataFrame:
     """Return the counts of the days on which each dimension is known, of the `counted` days."""
     if all(len(days) == len(counted) for days in known.values()) and set(known) >= set(values["dimension"].unique()):
         return values
-    there = [pl.col("dimension").eq(name) & pl.col("date").is_in(days) for name, days in known.items()]
-    return values.filter(pl.any_horizontal(there)) if there else values.clear()
+    return _on_days(values, known)
+
+
+def _on_days(values: pl.DataFrame, days: Mapping[str, Sequence[date]]) -> pl.DataFrame:
+    """Return the counts of each dimension on its days."""
+    chosen = [pl.col("dimension").eq(name) & pl.col("date").is_in(of_name) for name, of_name in days.items()]
+    return values.filter(pl.any_horizontal(chosen)) if chosen else values.clear()
 
 
 def _sum(rows: pl.DataFrame) -> pl.DataFrame:
@@ -267,4 +269,4 @@ def _sum(rows: pl.DataFrame) -> pl.DataFrame:
 
 def group_dimensions(dimensions: Collection[str]) -> tuple[str, ...]:
     """Return the dimensions of these that a group can add up, in the order of their table."""
-    return tuple(name for name, dimension in OPEN_DIMENSIONS.items() if name in dimensions and dimension.adds_up)
+    return tuple(name for name in in_order(dimensions) if OPEN_DIMENSIONS[name].adds_up)
