@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.names import Selector
 
 ONE_DAY = timedelta(days=1)
+DAYS_OF_WEEK = 7
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How much the clocks of two machines may differ."""

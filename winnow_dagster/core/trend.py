@@ -1,7 +1,7 @@
 """Trends: a window compared with the window of the same length before it.
 
 Winnow compares only whole windows of one source and one definition, without a short day. Otherwise the change would say
-more of the log than of the package.
+more about the log than about the package.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.coverage import DAYS_OF_WEEK, ONE_DAY, days_between
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.window import Window
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import Day, History
 
 HONEST = NUMBERS.index("honest")
-DAYS_OF_WEEK, MAX_WEEKS = 7, 13
+MAX_WEEKS = 13
 MIN_CHANGES = 3
-"""The minimum number of changes from week to week that make a usual one."""
+"""The minimum number of changes from week to week that a usual change needs."""
 
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 """The marks of a spark line, lowest first."""
@@ -33,11 +33,14 @@ BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 
 @dataclass(frozen=True)
 class Change:
-    """The honest downloads of the window before; None if the two cannot be compared, and why."""
+    """The window before, to compare a window with."""
 
     before: Window
     honest: int | None
+    """The honest downloads of the window before; None if the two windows cannot be compared."""
+
     why_not: str = ""
+    """Why they cannot be compared."""
 
     def ratio(self, honest: int) -> float | None:
         """Return the relative change to `honest`: 0.5 is half as many again. None if there is nothing to compare."""

@@ -15,7 +15,7 @@ from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS
 from winnow_dagster.core.window import ALL
-from winnow_dagster.site.change import tell_change
+from winnow_dagster.site.change import describe_change
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.chart_file import CHART_DAYS, CHART_NAME, chart_lengths
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
@@ -101,7 +101,7 @@ def format_page(
         share=format_share(headline.honest, headline.raw) if headline else "",
         bar=Markup(share_bar(headline)) if headline else "",  # noqa: S704 - numbers and our own words
         shares=_shares(headline) if headline else [],
-        change=tell_change(history, headline),
+        change=describe_change(history, headline),
         pypi=f"{PYPI}/{state.package}/" if not is_group and state.source != "sample" else "",
         repository=site.repository_of(state.package),
         stale=headline is not None and is_stale(headline.window.as_of, today, site.stale_threshold_days),
