@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from winnow_dagster.core.breakdowns import count_breakdowns, days_to_count
+from winnow_dagster.core.coverage import DAYS_OF_WEEK
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import mixes_sample
 from winnow_dagster.site.breakdown_files import PublishedBreakdowns
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from winnow_dagster.defs.resources import Installation
 
 MAX_AUDITED_DAILY = 20
-DAYS_OF_WEEK = 7
 
 
 def count_for(winnow: Installation, states: Iterable[PackageState]) -> dict[str, PackageBreakdowns]:

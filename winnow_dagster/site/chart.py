@@ -14,6 +14,7 @@ from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.history import NUMBERS
+from winnow_dagster.core.trend import HONEST
 from winnow_dagster.site.scale import (
     BOTTOM,
     HEIGHT,
@@ -23,11 +24,10 @@ from winnow_dagster.site.scale import (
     WIDTH,
     Bin,
     Scale,
-    axes,
-    bars,
     bins_of,
+    frame,
     span,
-    spans,
+    stacked_bars,
 )
 
 if TYPE_CHECKING:
@@ -38,12 +38,11 @@ if TYPE_CHECKING:
     from winnow_dagster.core.window import WindowCounts
 
 RAW = NUMBERS.index("raw")
-HONEST = NUMBERS.index("honest")
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 SHARE_WIDTH, SHARE_HEIGHT = 120, 14
 MIN_LABEL_ROOM = 70
-"""The least distance between the labels of two releases."""
+"""The minimum distance between the labels of two releases."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ class Plot:
 
     svg: str
     summary: str
+    is_weekly: bool
+    """Whether each bar is the average day of a week."""
 
 
 def plot(
@@ -96,24 +97,13 @@ def plot(
     wholes = _average([series.whole], bins, rows)[0]
     scale = Scale(len(bins), max(wholes))
     summary = _sum_up(stored, rows, known, (first, history.last), bins[0].length)
-    parts = [
-        (
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t">'
-            f'<title id="{name}-t">{escape(series.title)}, {escape(summary)}</title>'
-        ),
-        *axes(scale, [each.last for each in bins]),
-        spans("missing", [at for at, each in enumerate(bins) if not each.days], scale),
-    ]
-    floor = [0.0] * len(bins)
-    for style, counts in zip(series.styles.values(), _average(series.styles, bins, rows), strict=True):
-        drawn = [(at, floor[at], floor[at] + count) for at, count in enumerate(counts) if count]
-        parts.append(bars(style, drawn, scale))
-        floor = [low + count for low, count in zip(floor, counts, strict=True)]
+    parts = [*frame(name, f"{series.title}, {summary}", bins, scale)]
+    parts += stacked_bars(zip(series.styles.values(), _average(series.styles, bins, rows), strict=True), scale)
     parts += _marks(stored, bins, scale)
     parts += _events(bins, releases, scale)
     if series.has_titles:
         parts += _titles(bins, {day.date: day for day in stored}, scale)
-    return Plot("".join(parts) + "</svg>", summary)
+    return Plot("".join(parts) + "</svg>", summary, bins[0].length > 1)
 
 
 def _average(
@@ -197,7 +187,7 @@ def share_bar(counts: WindowCounts) -> str:
 
 
 def _marks(stored: Sequence[Day], bins: Sequence[Bin], scale: Scale) -> Iterator[str]:
-    """Yield the marks below the axis: bars with provisional days, with short days, and with days missing in part."""
+    """Yield the marks below the axis, for bars with provisional days, with some missing days, and with short days."""
     places = {day: at for at, each in enumerate(bins) for day in each.days}
     provisional = {places[day.date] for day in stored if day.provisional and day.date in places}
     short = {places[day.date] for day in stored if day.is_short and day.date in places}
@@ -241,7 +231,7 @@ def _place(bins: Sequence[Bin], day: date) -> int:
 
 
 def _titles(bins: Sequence[Bin], stored: Mapping[date, Day], scale: Scale) -> Iterator[str]:
-    """Yield for each bar an invisible one whose title shows the counts."""
+    """Yield an invisible bar over each bar's place. Its title shows the counts."""
     for at, each in enumerate(bins):
         found = [stored[day] for day in each.days]
         told = "missing"

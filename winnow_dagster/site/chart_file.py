@@ -48,7 +48,7 @@ def format_chart(package: Package) -> bytes:
     if lengths:
         days = lengths[-1]
         drawn = plot(history, days, "chart", HONEST_ONLY)
-        unit = "average day of each week" if "average day" in drawn.summary else "by day"
+        unit = "average day of each week" if drawn.is_weekly else "by day"
         told, chart = f"honest downloads, {unit}, to {history.last} (UTC)", drawn.svg
     else:
         told, chart = "no day is read yet", ""

@@ -9,10 +9,10 @@ import polars as pl
 from markupsafe import Markup
 
 from winnow_dagster.core.badge import format_share
-from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.coverage import DAYS_OF_WEEK, ONE_DAY
 from winnow_dagster.core.dimensions import PYTHON
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values
-from winnow_dagster.site.scale import DAYS_OF_WEEK, bins_of
+from winnow_dagster.site.scale import bins_of
 from winnow_dagster.site.value_chart import stack
 from winnow_dagster.site.words import NOT_SAID_NAME, name_value
 
@@ -99,8 +99,7 @@ def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     if not rows["honest"].sum():
         return None
     bins, shown = bins_of(known, first, last), _choose(rows)
-    is_weekly = bins[0].last != first
-    unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if is_weekly else "by day"
+    unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if bins[0].length > 1 else "by day"
     charts = []
     by_column = _by_value(rows)
     for column, name in (("honest", "honest"), ("ci", "CI"), ("all", "all")):

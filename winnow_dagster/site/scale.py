@@ -1,16 +1,17 @@
-"""Scales: where the days and downloads of a chart are, its axes and its bars."""
+"""Scales: the coordinates of a chart's days and downloads, its axes and its bars."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import ONE_DAY, days_between
+from winnow_dagster.core.coverage import DAYS_OF_WEEK, ONE_DAY, days_between
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import date
 
 WIDTH, HEIGHT = 720, 300
@@ -19,8 +20,6 @@ TICKS = 4
 MAX_DATE_LABELS = 5
 MIN_WEEKLY_DAYS = 120
 """From this number of days on, a bar is a week."""
-
-DAYS_OF_WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,11 @@ def bins_of(known: Collection[date], first: date, last: date) -> list[Bin]:
 class Scale:
     """The coordinates of bars and downloads in a chart."""
 
-    days: int
+    bars: int
+    """The number of bars."""
+
     most: float
+    """The downloads of the highest bar."""
 
     @cached_property
     def step(self) -> float:
@@ -71,13 +73,13 @@ class Scale:
 
     @cached_property
     def pitch(self) -> float:
-        """The distance between two days."""
-        return (WIDTH - LEFT - RIGHT) / self.days
+        """The distance between two bars."""
+        return (WIDTH - LEFT - RIGHT) / self.bars
 
     @cached_property
     def width(self) -> float:
         """The width of a bar."""
-        return self.pitch * (0.8)
+        return self.pitch * 0.8
 
     @cached_property
     def height(self) -> float:
@@ -85,7 +87,7 @@ class Scale:
         return (HEIGHT - TOP - BOTTOM) / self.top
 
     def x(self, at: int) -> float:
-        """Return the left edge of a day's bar."""
+        """Return the left edge of a bar."""
         return LEFT + at * self.pitch + (self.pitch - self.width) / 2
 
     def y(self, downloads: float) -> float:
@@ -93,7 +95,17 @@ class Scale:
         return HEIGHT - BOTTOM - downloads * self.height
 
 
-def axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
+def frame(name: str, title: str, bins: Sequence[Bin], scale: Scale) -> Iterator[str]:
+    """Yield the start of a chart: its title, its axes and its missing bars. `name` must be unique in the page."""
+    yield (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t">'
+        f'<title id="{name}-t">{escape(title)}</title>'
+    )
+    yield from _axes(scale, [each.last for each in bins])
+    yield _spans("missing", [at for at, each in enumerate(bins) if not each.days], scale)
+
+
+def _axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
     """Yield the grid lines with their numbers, and the labels of some days."""
     lines = math.floor(scale.top / scale.step)
     for line in range(lines + 1):
@@ -109,8 +121,8 @@ def axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
         yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{days[at].day} {days[at]:%b{year}}</text>'
 
 
-def bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) -> str:
-    """Return one path with all bars. Each bar has the index of its day, and its lower and upper downloads."""
+def _bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) -> str:
+    """Return one path with all bars. Each bar has its index, and its lower and upper downloads."""
     if not drawn:
         return ""
     # Inlined, without function calls: a year of days has thousands of bars.
@@ -124,8 +136,16 @@ def bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) ->
     return f'<path class="{style}" d="{path}"/>'
 
 
-def spans(style: str, places: Sequence[int], scale: Scale) -> str:
-    """Return one path that fills the whole height of these days, without gaps between neighbours."""
+def stacked_bars(series: Iterable[tuple[str, Sequence[float]]], scale: Scale) -> Iterator[str]:
+    """Yield one path for each series, the lowest bars first. Each is a CSS class and the height of each bar."""
+    floor = [0.0] * scale.bars
+    for style, heights in series:
+        yield _bars(style, [(at, floor[at], floor[at] + height) for at, height in enumerate(heights) if height], scale)
+        floor = [low + height for low, height in zip(floor, heights, strict=True)]
+
+
+def _spans(style: str, places: Sequence[int], scale: Scale) -> str:
+    """Return one path that fills the whole height of these bars' places, without gaps between neighbours."""
     path = "".join(span(at, scale) for at in places)
     return f'<path class="{style}" d="{path}"/>' if path else ""
 
