@@ -50,7 +50,7 @@ class Recount:
     """The history of each package or group."""
 
     breakdowns: Mapping[str, PackageBreakdowns] = field(default_factory=dict)
-    """The breakdowns of each package or group, counted again as far as the store has them."""
+    """The breakdowns of each package or group, counted again on the days that the store has."""
 
 
 def judge_published(
@@ -85,18 +85,18 @@ def judge_published(
 
 
 def judge_listing(published: Collection[str], read: Callable[[str], bytes | None]) -> Verdict:
-    """Check that the files that list all packages exist, and that the JSON has each of these folders.
+    """Check that the files that list all packages exist, and that PACKAGES_NAME lists each of these folders.
 
     `read`: returns the content of a file of the web directory.
     """
     if not published:
         return Verdict({}, 0)
-    names = (PAGE_NAME, PACKAGES_NAME, HEALTH_NAME)
-    bad = {name: "does not exist. Materialise index" for name in names if read(name) is None}
+    files = {name: read(name) for name in (PAGE_NAME, PACKAGES_NAME, HEALTH_NAME)}
+    bad = {name: "does not exist. Materialise index" for name, content in files.items() if content is None}
     if PACKAGES_NAME in bad:
         return Verdict(bad, len(published))
     try:
-        found = json.loads(read(PACKAGES_NAME) or b"")
+        found = json.loads(files[PACKAGES_NAME] or b"")
         listed = {entry["folder"] for entry in (*found["packages"], *found["groups"])}
     except (ValueError, LookupError, TypeError):
         return Verdict({**bad, PACKAGES_NAME: "is not Winnow's list. Materialise index"}, len(published))
@@ -181,7 +181,7 @@ def windows_of(published: Iterable[PackageState]) -> dict[Window, set[str]]:
 
 
 def _is_known(window: WindowState, state: PackageState, recount: Recount) -> bool:
-    """Return whether the store covers a window. It has no day of another source."""
+    """Return whether the store covers a window. The store has no days of another source."""
     counts = window.counts
     return counts is not None and not counts.source and state.package in recount.windows.get(counts.window, {})
 
