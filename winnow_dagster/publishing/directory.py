@@ -101,7 +101,10 @@ class WebDir:
                     yield prefix + name
 
     def read_ahead(self, packages: Iterable[str], suffix: str | tuple[str, ...] = (".json", *BREAKDOWN_FILES)) -> None:
-        """In a bucket, download the packages' files whose names end so, in parallel. By default, those to merge."""
+        """In a bucket, download the packages' files with these suffixes in parallel.
+
+        By default, download the files that a publication merges with.
+        """
         folders = (self.folder / name for name in packages)
         files = (folder / file for folder in folders for file in list_names(folder) if file.endswith(suffix))
         read_ahead(self.folder, files)

@@ -54,7 +54,7 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
 
 
 def _is_known(slug: str, dimensions: Collection[str]) -> bool:
-    """Return whether a badge shows no breakdown, or one by these dimensions."""
+    """Return whether a badge shows no breakdown, or a breakdown by one of these dimensions."""
     parts = None if slug in SLUGS else split_slug(slug)
     return parts is None or parts[0] in dimensions
 

@@ -17,8 +17,8 @@ from winnow_dagster.core.day_ranges import days_in, to_ranges, without_days
 from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.core.values import NOT_SAID, order_values
-from winnow_dagster.core.window import ALL, mixes_sample
-from winnow_dagster.site.record import to_json, window_key
+from winnow_dagster.core.window import mixes_sample
+from winnow_dagster.site.record import parse_window_key, to_json, window_key
 from winnow_dagster.site.unsaid_ci import estimate_windows, format_unsaid_ci, parse_unsaid_ci
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ JSON_NAME = "breakdowns.json"
 FORMAT = 1
 DATE_LENGTH = len("2026-01-01")
 PLAIN_CHARACTERS = "A-Za-z0-9._+ -"
-"""What usual values consist of. Other characters may need quotes or an escape."""
+"""The characters of most values, as in a regular expression. Others may need quotes or an escape."""
 
 
 def csv_name(dimension: str) -> str:
@@ -50,7 +50,7 @@ BREAKDOWN_FILES = (JSON_NAME, *map(csv_name, OPEN_DIMENSIONS))
 
 @dataclass(frozen=True)
 class BadgeNumber:
-    """The number in a published badge of a breakdown. Once it is stale, Winnow says so without counting it again."""
+    """The number in a published badge of a breakdown, so that Winnow can mark it as stale without counting again."""
 
     message: str
     downloads: int
@@ -74,13 +74,13 @@ class PublishedBreakdowns:
     """The breakdowns of each window that are known on every day, by the window's length and the dimension."""
 
     unsaid_ci: Mapping[int, UnsaidCi] = field(default_factory=dict)
-    """The estimates of unsaid CI, by the window's length. They are of the same days as the window's breakdowns."""
+    """The estimates of unsaid CI, by the window's length. Each covers the same days as the window's breakdowns."""
 
     badges: Mapping[str, BadgeNumber] = field(default_factory=dict)
     """The numbers in badges of breakdowns, by the stems of their files."""
 
     others: Mapping[str, Mapping[str, DayRanges]] = field(default_factory=dict)
-    """The published days of each dimension from other sources, by kind of source. Nothing adds them up."""
+    """The published days of each dimension from other sources, by kind of source. No window adds them up."""
 
     def for_source(self, source: str) -> PublishedBreakdowns:
         """Return these breakdowns for a package of another source, whose days never add up with these."""
@@ -116,12 +116,9 @@ def parse_breakdowns(content: bytes | None) -> PublishedBreakdowns:
             source=fields["source"],
             read_until=None if read_until is None else datetime.fromisoformat(read_until),
             days={name: _parse_days(fields["days"][name]) for name in OPEN_DIMENSIONS if name in fields["days"]},
-            windows={
-                ALL if key == "all" else int(key): dict(_parse_window(window))
-                for key, window in fields["windows"].items()
-            },
+            windows={parse_window_key(key): dict(_parse_window(window)) for key, window in fields["windows"].items()},
             unsaid_ci={
-                ALL if key == "all" else int(key): found
+                parse_window_key(key): found
                 for key, window in fields["windows"].items()
                 if (found := parse_unsaid_ci(window))
             },
@@ -171,7 +168,7 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
         return None
     before, files = parse_breakdowns(content), {}
     if content is not None and mixes_sample(package.source, before.source):
-        # Sample and real days never mix (R8). No file of the other kind stays.
+        # Sample and real days never mix (R8). The files of the other kind keep their header only.
         files = {csv_name(name): _header(name) for name in before.days if name not in computed.dimensions}
         before = PublishedBreakdowns()
     elif before.source not in {"", package.source}:
@@ -184,7 +181,7 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
         is_whole = _is_whole(name, old)
         if name in known or not is_whole:
             files[csv_name(name)] = merge_days(name, old, computed, known.get(name, set()))
-        # Without their lines, published days are not known any more: they would look like days without downloads.
+        # Published days without their lines are no longer known: they would look like days without downloads.
         days[name] = (days.get(name, set()) if is_whole else set()) | known.get(name, set())
     read = [at for at in (before.read_until, computed.read_until) if at]
     windows = {length: by for length, by in _windows(package.state, computed, before) if by}
@@ -203,7 +200,7 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
 def _windows(
     state: PackageState, computed: PackageBreakdowns, before: PublishedBreakdowns
 ) -> Iterator[tuple[int, dict[str, Breakdown]]]:
-    """Yield the whole breakdowns of each window. They are of the same days as the window's counts."""
+    """Yield the breakdowns of each window that cover the same days as the window's counts."""
     for shown in (*state.windows, *state.former):
         if shown.counts is None:
             continue
@@ -222,10 +219,10 @@ def merge_days(dimension: str, published: bytes | None, computed: PackageBreakdo
     header = _header(dimension)
     if published is None or not _is_whole(dimension, published):
         published = header
-    mine = _lines(dimension, computed, days)
     if not days:
         return published
-    # Most of the file is older than every computed day. Only the rest is taken apart.
+    mine = _lines(dimension, computed, days)
+    # Most of the file is older than every computed day, so only the rest is parsed.
     start = _position(published, str(min(days)).encode(), len(header))
     is_contiguous = (max(days) - min(days)).days + 1 == len(set(days))
     if is_contiguous and published[published.rfind(b"\n", 0, -1) + 1 :][:DATE_LENGTH] <= str(max(days)).encode():
@@ -281,7 +278,7 @@ def _lines(dimension: str, computed: PackageBreakdowns, days: Collection[date]) 
 
 
 def _cell(value: str) -> str:
-    """Return a value as a cell on one line: a stranger may have put a line end in it."""
+    """Return a value as a CSV cell on one line. Clients send the values, so one may contain a line end."""
     text = visible(value)
     return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 PAGE_NAME = "index.html"
 
 TOP_SLUGS = {"downloads", "honest-share", PYTHONS}
-"""The slugs of the badges at the top of the page. All of them follow below."""
+"""The slugs of the badges at the top of the page. The section `Show a badge` has all badges."""
 
 PYPI = "https://pypi.org/project"
 
@@ -117,7 +117,7 @@ def format_page(
         log_changed=LAST_MIXED_DAY,
         releases=json.dumps([(version, str(day)) for version, day in releases]),
         sections=sections,
-        least=MIN_PERCENTAGE_DOWNLOADS,
+        min_percentage_downloads=MIN_PERCENTAGE_DOWNLOADS,
         categories=CATEGORIES,
         counted=counted,
         tables=_tables(counted) if counted else {},
@@ -188,7 +188,7 @@ def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
 
 
 def _largest_first(lines: Iterable[tuple[int, Line]]) -> list[Line]:
-    """Return lines of a table by their counts over the headline's window."""
+    """Return the lines of a table, sorted by their counts over the headline's window, largest first."""
     return [line for _, line in sorted(lines, key=lambda each: -each[0])]
 
 

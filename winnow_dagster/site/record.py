@@ -93,6 +93,11 @@ def window_key(days: int) -> str:
     return "all" if days == ALL else str(days)
 
 
+def parse_window_key(key: str) -> int:
+    """Return a window's days from its key in published JSON. Raises ValueError."""
+    return ALL if key == "all" else int(key)
+
+
 def format_counts(counts: WindowCounts) -> dict[str, object]:
     """Return one window's days and numbers as JSON values."""
     return {
@@ -114,7 +119,7 @@ def _format_window(state: WindowState) -> dict[str, object]:
 
 
 def _parse_window(key: str, fields: Mapping[str, Any]) -> WindowState:
-    days = ALL if key == "all" else int(key)
+    days = parse_window_key(key)
     if "as_of" not in fields:
         return WindowState(days, None, fields["collected_days"])
     first, as_of = date.fromisoformat(fields["first_day"]), date.fromisoformat(fields["as_of"])
