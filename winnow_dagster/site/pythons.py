@@ -1,4 +1,4 @@
-"""What a page says of Pythons: whom each possible cut would affect, and which Pythons people used over time."""
+"""Pythons on a page: how many downloads each possible cut would affect, and the Pythons in use over time."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Cut(NamedTuple):
     """What dropping a Python and all older ones would affect."""
 
     newest: str
-    """The newest Python that goes."""
+    """The newest Python that the cut drops."""
 
     is_oldest: bool
     honest: str
-    """The affected part of the honest installs: `1.8%` or `2 of 12`."""
+    """The affected part of the honest downloads: `1.8%` or `2 of 12`."""
 
     everything: str
-    """The affected part of the honest installs and CI's, likewise."""
+    """The affected part of the honest downloads and those of CI, likewise."""
 
     is_share: bool
 
@@ -78,10 +78,12 @@ def list_cuts(breakdown: Breakdown) -> list[Cut]:
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """The series of a chart, the lowest first: the CSS class, name and values of each."""
+class _Series:
+    """One series of a chart."""
 
     style: str
+    """Its CSS class."""
+
     name: str
     values: Sequence[str]
 
@@ -112,22 +114,22 @@ def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     return ValueChart(charts, [(each.style, each.name) for each in reversed(shown)], summary, missing > 0)
 
 
-def _choose(rows: pl.DataFrame) -> list[_Shown]:
-    """Return the series: not said, small ones, then the largest from old to new."""
+def _choose(rows: pl.DataFrame) -> list[_Series]:
+    """Return the series, the lowest first: not said, all small ones together, then the largest from old to new."""
     totals = dict(rows.group_by("value").agg(pl.col("all").sum()).iter_rows())
     named = sorted(set(totals) - {NOT_SAID}, key=lambda value: (-totals[value], value))
     largest = order_values(PYTHON, named[:MAX_SERIES])
     # The newest Python has the last colour, so that its colour is the same on all pages with enough Pythons.
     styles = [f"v-{MAX_SERIES - len(largest) + at + 1}" for at in range(len(largest))]
-    shown = [_Shown("c-unknown", NOT_SAID_NAME, [NOT_SAID])] if NOT_SAID in totals else []
+    shown = [_Series("c-unknown", NOT_SAID_NAME, [NOT_SAID])] if NOT_SAID in totals else []
     others = named[MAX_SERIES:]
     shown += (
-        [_Shown("c-other", name_value(PYTHON.name, others[0]) if len(others) == 1 else "others", others)]
+        [_Series("c-other", name_value(PYTHON.name, others[0]) if len(others) == 1 else "others", others)]
         if others
         else []
     )
     return shown + [
-        _Shown(style, name_value(PYTHON.name, value), [value]) for style, value in zip(styles, largest, strict=True)
+        _Series(style, name_value(PYTHON.name, value), [value]) for style, value in zip(styles, largest, strict=True)
     ]
 
 
