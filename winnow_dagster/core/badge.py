@@ -93,11 +93,11 @@ SLUGS = tuple(kind.slug for kind in BADGE_KINDS)
 """The slugs of the badges that every package may have."""
 
 PYTHONS = "pythons"
-"""The slug of the badge with the range of Pythons that most installs use."""
+"""The slug of the badge with the range of Pythons that most honest downloads use."""
 
 
 def split_slug(slug: str) -> tuple[str, str] | None:
-    """Return the dimension and value of a breakdown's badge: `python-3.12`; None if the slug is another one.
+    """Return the dimension and value in the slug of a breakdown's badge, such as `python-3.12`; None for other slugs.
 
     The value is empty for PYTHONS, which shows a range of values.
     """
@@ -204,7 +204,7 @@ def is_stale(as_of: date, today: date, stale_threshold_days: int) -> bool:
 
 
 def shown_on(today: date, stale_threshold_days: int, message: str, color: str, as_of: date) -> dict[str, str]:
-    """Return the message and colour of a number as they read on `today` (R6)."""
+    """Return the message and colour of a number as a badge shows them on `today` (R6)."""
     if is_stale(as_of, today, stale_threshold_days):
         return {"message": f"{message} to {as_of}", "color": GREY}
     return {"message": message, "color": color}

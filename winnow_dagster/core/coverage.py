@@ -39,14 +39,14 @@ BREAKDOWN_SCHEMA = pl.Schema(
         "downloads": pl.Int64,
     }
 )
-"""One raw count by one value of one open dimension: as a raw count, with the dimension's name and value.
+"""A raw count by one value of one open dimension.
 
 The value "" stands for NULL: not said (R10). The counts of each dimension sum to those without it.
 """
 
 
 MAX_NAMED = 3
-"""The maximum number of selectors that a line of a log names."""
+"""The maximum number of selectors that a log message names."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ReadingFacts:
     """The names of the open dimensions that were read with the counts."""
 
     def __post_init__(self) -> None:
-        """Accept a list of dimensions, as stored files have it."""
+        """Accept a list of dimensions: stored files contain lists."""
         object.__setattr__(self, "dimensions", tuple(self.dimensions))
 
 

@@ -1,4 +1,4 @@
-"""Ranges of days: a compact form of a set of days, as published files have it."""
+"""Ranges of days: the compact form of a set of days in published files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def days_in(ranges: DayRanges) -> set[date]:
 
 
 def newest_run(days: set[date], first: date, last: date) -> list[date]:
-    """Return the days from the last gap up to the newest of these days, within `first` to `last`."""
+    """Return the newest of these days within `first` to `last`, and the days before it without a gap, oldest first."""
     run: list[date] = []
     for day in reversed(days_between(first, last)):
         if day in days:
@@ -44,7 +44,7 @@ def newest_run(days: set[date], first: date, last: date) -> list[date]:
 def without_days(
     ranges: Mapping[str, Mapping[str, DayRanges]], days: Mapping[str, Collection[date]]
 ) -> dict[str, dict[str, DayRanges]]:
-    """Return the ranges of each key and name without the days of that name. Leave out what is empty then."""
+    """Return the ranges of each key and name without the days of that name. The result leaves out empty entries."""
     found: dict[str, dict[str, DayRanges]] = {}
     for key, by_name in ranges.items():
         for name, each in by_name.items():

@@ -149,10 +149,10 @@ class OpenDimension:
     `kernels.OTHER`. If empty, the value is the text itself."""
 
     asked_by: str = ""
-    """The key of the config that asks for it; empty: `breakdowns:` does."""
+    """The config key that asks for the dimension; empty for `breakdowns:`."""
 
     is_recent: bool = False
-    """Whether PyPI has added the field so late that many exports lack it. Their downloads do not say."""
+    """Whether many exports lack the field, because PyPI added it late. Downloads in them count as not said."""
 
 
 PYTHON = OpenDimension("python", "details.python", "Python", 7.5, pattern=r"^[0-9]+\.[0-9]+", has_versions=True)
@@ -184,7 +184,7 @@ BREAKDOWNS = tuple(name for name, dimension in OPEN_DIMENSIONS.items() if not di
 """The open dimensions that `breakdowns:` and badges may name."""
 
 USUAL_BREAKDOWNS = (PYTHON.name, VERSION.name)
-"""What maintainers ask first: which Pythons and which versions they may drop."""
+"""The breakdowns that maintainers need first: they show which Pythons and versions one may drop."""
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class WaitingAnswer:
 
 @dataclass(frozen=True)
 class Replacement:
-    """The counts of a day that one answer replaces."""
+    """The counts and breakdowns of a day that one answer replaces."""
 
     answer: int
     """The position of the answer."""
@@ -152,7 +152,8 @@ def merge_breakdown_coverage(
 ) -> Coverage:
     """Return the coverage of a day's stored breakdowns after a merge: the readings whose breakdowns are stored.
 
-    `merged` and `before`: the coverage of the day after and before the merge. `stored`: that of its breakdowns before.
+    `merged` and `before`: the coverage of the day after and before the merge. `stored`: the coverage of its breakdowns
+    before the merge.
     """
     replaced = {selector for each in replacements for selector in each.selectors}
     kept = {s for s, at in stored.read.items() if at in {before.read.get(s), merged.read.get(s)}}

@@ -1,7 +1,7 @@
 """Estimate how many honest downloads were CI jobs whose installer never says so. docs/unsaid-ci.md has the assumptions.
 
-pip and uv name their kernel and whether they run in CI; poetry and pdm never say the latter. Winnow learns the share of
-CI of each class of kernels from the former, and applies it to the latter.
+All four name their kernel. pip and uv also say whether they run in CI; poetry and pdm never do. Winnow learns the share
+of CI in each class of kernels from pip and uv, and applies it to poetry and pdm.
 """
 
 from __future__ import annotations
@@ -31,19 +31,22 @@ CELLS_SCHEMA = pl.Schema(
         "unsaid": pl.Int64,
     }
 )
-"""The downloads of telling installers, those of them in CI, and the honest ones of silent installers, by day and class.
-
-Downloads that name no kernel are left out.
+"""The downloads by package, day and class of kernel: those of telling installers (`told`), the part of these in CI
+(`ci`), and the honest ones of silent installers (`unsaid`). Downloads that name no kernel are left out.
 """
 
 CONFIDENCE = 0.9
+"""The probability that the interval is meant to have."""
+
 MIN_UNSAID = 30
+"""The minimum number of downloads of silent installers to estimate."""
+
 MIN_TOLD = 300
-"""The lowest number of downloads of telling installers from which Winnow learns."""
+"""The minimum number of downloads of telling installers to learn from."""
 
 MIN_DAYS = 7
 MIN_PACKAGES = 8
-"""The lowest number of packages to learn from if one package has too few downloads."""
+"""The minimum number of packages to learn from if one package has too few downloads."""
 
 MAX_WIDTH = 0.5
 """The widest interval that Winnow shows, relative to the downloads that it is about."""
@@ -94,10 +97,10 @@ def kernel_cells(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def estimate(cells: pl.DataFrame, pool: pl.DataFrame) -> UnsaidCi | None:
-    """Return the interval for one package or group over one window; None where the data cannot carry it.
+    """Return the interval for one package or group over one window; None if there are too few data.
 
-    `cells`: those of the package or group. `pool`: those of all packages that are read with their kernels. Winnow
-    learns from them if the package has too few downloads itself.
+    `cells`: the cells of the package or group. `pool`: the cells of all packages that are read with their kernels.
+    Winnow learns from these if the package itself has too few downloads.
     """
     unsaid = int(cells["unsaid"].sum())
     if unsaid < MIN_UNSAID:
@@ -108,7 +111,7 @@ def estimate(cells: pl.DataFrame, pool: pl.DataFrame) -> UnsaidCi | None:
     told = learned.filter(pl.col("told") > 0)
     if told["told"].sum() < MIN_TOLD or told[by].n_unique() < least:
         return None
-    # Of another package than those learned from, all downloads differ from the others together.
+    # Packages differ. If Winnow learns from other packages, all downloads of the target share one offset: one unit.
     target = cells if by == "date" else cells.with_columns(package=pl.lit(""))
     found = _spread(told, target, by)
     low, high = _interval(found, unsaid)
@@ -120,8 +123,9 @@ def estimate(cells: pl.DataFrame, pool: pl.DataFrame) -> UnsaidCi | None:
 def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
     """Return the expected CI jobs of `target`, by the shares of CI in `told`.
 
-    A class with few downloads is drawn to the share of all. The units, days or packages, each have a log-odds ratio
-    of their own; its variance is the excess of their residuals over those of independent downloads.
+    The share of a class with few downloads shrinks towards the overall share. Each unit (a day or a package) has an
+    offset of its own in log-odds. The variance of these offsets is estimated from the units' residuals, as far as they
+    exceed those of independent downloads.
     """
     overall = (_sum(told["ci"]) + 0.5) / (_sum(told["told"]) + 1)
     share = (pl.col("ci") + overall) / (pl.col("told") + 1)
@@ -161,7 +165,7 @@ def _sum(numbers: pl.Series) -> float:
 
 
 def _interval(found: Spread, unsaid: int) -> tuple[int, int]:
-    """Return an interval that is symmetric on the scale of log-odds, so that it stays within 0 and `unsaid`."""
+    """Return an interval that is symmetric in log-odds, and so stays between 0 and `unsaid`."""
     share = found.expected / unsaid
     width = _quantile(found.freedom) * math.sqrt(found.variance) / (unsaid * share * (1 - share))
     middle = math.log(share / (1 - share))

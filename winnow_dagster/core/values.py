@@ -1,4 +1,4 @@
-"""The values of open dimensions: their order, and the range of Pythons that most installs use."""
+"""The values of open dimensions: their order, and the range of Pythons that most honest downloads use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NOT_SAID = ""
 """The value of downloads that do not name one."""
 
 MIN_PERCENTAGE_DOWNLOADS = 30
-"""The lowest number of honest downloads of which pages show percentages."""
+"""The minimum number of honest downloads for which pages show percentages."""
 
 RANGE_PERCENT = 95
-"""The percentage of the honest installs that the range of Pythons has at least."""
+"""The minimum percentage of the honest downloads that the range of Pythons has."""
 
 
 def order_values(dimension: OpenDimension, values: Iterable[str]) -> list[str]:
@@ -46,8 +46,8 @@ def _text_key(text: str) -> tuple[int, str]:
 def smallest_range(counts: Mapping[str, int]) -> tuple[str, str] | None:
     """Return the oldest and newest version of the smallest range with RANGE_PERCENT of the downloads that name one.
 
-    A range leaves out no counted version in between. Of ranges with as many versions, this prefers the most downloads,
-    then the newest. None if no download names a version.
+    A range has every counted version between its ends. Of ranges with equally many versions, this prefers the one with
+    the most downloads, then the newest. None if no download names a version.
     """
     versions = sorted((value for value, count in counts.items() if value != NOT_SAID and count), key=version_key)
     total = sum(counts[version] for version in versions)

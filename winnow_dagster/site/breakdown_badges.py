@@ -1,4 +1,4 @@
-"""Badges of breakdowns: the range of Pythons that most installs use, and the honest installs of one value."""
+"""Badges of breakdowns: the range of Pythons that most honest downloads use, and the honest downloads of one value."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def breakdown_badges(
     site: SiteConfig, state: PackageState, found: PublishedBreakdowns, today: date
 ) -> Iterator[tuple[Badge, BadgeNumber | None]]:
-    """Yield each badge of a breakdown that a package may have, as it reads on `today`, and its number, if it has one.
+    """Yield each badge of a breakdown that a package may have, as it reads on `today`, and its number or None.
 
     A badge keeps its last number while the breakdown of its window is unknown (R5).
     """
@@ -72,7 +72,7 @@ def breakdown_badges(
 
 
 def _number(breakdown: Breakdown, value: str) -> BadgeNumber:
-    """Return the honest installs of a value; for an empty value, the range of versions that most installs use."""
+    """Return the honest downloads of a value; for an empty value, the range of versions that most of them use."""
     if value:
         count = breakdown.honest.get(value, 0)
         return BadgeNumber(format_count(count), count, breakdown.last_day)

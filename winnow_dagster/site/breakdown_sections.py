@@ -1,6 +1,6 @@
 """The sections of a page that break down the headline window, honest and CI apart.
 
-They read published files only, so that a page also shows days that the store has lost.
+They come from published files only, so a page also shows days that the store has lost.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Section:
 
     @property
     def bar_rows(self) -> Markup:
-        """The rows of bars. A template takes four times as long for them."""
+        """The rows of bars as HTML. Jinja takes four times as long for them."""
         return _join(
             f'<tr><th scope="row">{escape(line.name)}</th><td>{line.bar if self.shows_shares else ""}</td>'
             f'<td class="n">{line.honest_share if self.shows_shares else f"{line.honest:,}"}</td>'

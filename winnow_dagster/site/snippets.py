@@ -36,8 +36,8 @@ def shields_picture(root: str, folder: str, stem: str) -> str:
 def describe(slug: str, days: int) -> str:
     """Return what a badge shows, as its alternative text: `installs with uv in 30 days`.
 
-    It has no character that a markup could take for its own, unlike a configured label. It has no number either, since
-    a README is not renewed.
+    Unlike a configured label, it has no character with a meaning in a markup. It has no number either, since nobody
+    updates a README each day.
     """
     length = "all days" if days == ALL else "1 day" if days == 1 else f"{days} days"
     kind, _, value = slug.partition("-")

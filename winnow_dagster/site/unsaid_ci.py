@@ -20,7 +20,7 @@ KEY = "unsaid_ci"
 def estimate_windows(
     windows: Mapping[int, Mapping[str, Breakdown]], computed: PackageBreakdowns, published: Mapping[int, UnsaidCi]
 ) -> Iterator[tuple[int, UnsaidCi]]:
-    """Yield the estimate of each window by kernel: a new one where its kernels are counted, or else the published."""
+    """Yield the estimate of each window by kernel: a new one if its kernels were counted, or else the published one."""
     for length, by in windows.items():
         kernels = by.get(KERNEL.name)
         if kernels is None:
@@ -33,7 +33,7 @@ def estimate_windows(
 
 
 def format_unsaid_ci(by: Mapping[str, Breakdown], found: UnsaidCi | None) -> dict[str, object]:
-    """Return the estimate of a window. It is null where the data cannot carry one, and absent without kernels."""
+    """Return the estimate of a window. It is null if there are too few data for one, and absent without kernels."""
     if KERNEL.name not in by:
         return {}
     return {KEY: {"confidence": CONFIDENCE, **asdict(found)} if found else None}

@@ -1,7 +1,7 @@
 """The store of waiting answers: one file for each answer of the source, until a merge puts it into the day files.
 
-`answers/000001-3f9c2a.parquet` holds the counts of an answer, and its breakdowns if it has any: these are the rows with
-a `dimension`. The file's metadata holds the requests, the read time and the facts about each reading. Files are
+`answers/000001-3f9c2a.parquet` holds the counts of an answer, and its breakdowns if it has any: the rows with a
+`dimension`. The file's metadata holds the requests, the read time and the facts about each reading. Files are
 numbered in order of arrival, and never change. Winnow sets a damaged file aside and treats its days as not read.
 """
 

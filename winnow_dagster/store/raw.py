@@ -141,7 +141,7 @@ class RawStore:
                 merged = {each.day: self._merge_breakdowns(each) for each in self._merge(waiting)}
                 break
             except FileNotFoundError:
-                # Another process has merged an answer since. The day file has its counts.
+                # Another process has merged an answer since. The day's file has its breakdowns.
                 continue
         stored = self.breakdowns.load([day for day in known if day not in waiting])
         coverage = {day: found.within(known[day]) for day, found in stored.coverage.items()}
@@ -242,7 +242,7 @@ class RawStore:
     def _counts(self, merged: _MergedDay) -> pl.LazyFrame:
         """Return the counts of a day after a merge.
 
-        If no answer replaces any, those of the day are not read: all days of `*` do not fit in memory.
+        If no answer replaces any, the day's counts are not read: all days of `*` do not fit in memory.
         """
         stored = self.files.load([merged.day]).counts
         if not merged.replacements:
@@ -259,7 +259,7 @@ class RawStore:
     def _write(self, merged: _MergedDay) -> None:
         """Write a day after a merge, unless nothing has changed.
 
-        The breakdowns first: after a crash in between, the counts' file still says that the answer is not merged.
+        The breakdowns go first: after a crash in between, the counts' file still says that the answer is not merged.
         """
         if merged.coverage.has_dimensions or (merged.before or NOTHING).has_dimensions:
             coverage, breakdowns = self._merge_breakdowns(merged)
