@@ -134,7 +134,7 @@ def find_gaps(
     again: dict[date, tuple[Selector, ...]] = {}
     for day in days_between(first, through):
         coverage = stored.get(day, NOTHING)
-        wanted = [s for s, days in longest.items() if (through - day).days < days]
+        wanted = [s for s, days in longest.items() if _is_in(day, days, through)]
         missing[day] = tuple(s for s in wanted if not coverage.covers(s))
         again[day] = tuple(
             s for s in wanted if reader.has_to_reread(day, coverage, s) or reader.has_to_ask_for_rows(day, coverage, s)
@@ -180,6 +180,7 @@ def find_backfill(
 
 
 def _is_in(day: date, days: int, through: date) -> bool:
+    """Return whether a day is in the window of this many days up to `through`."""
     return 0 <= (through - day).days < days
 
 
