@@ -341,7 +341,7 @@ def test_one_line_names_an_output_dir_that_cannot_be_made() -> None:
 
 def test_the_process_shows_no_log_and_exits_with_1_if_a_package_is_incomplete() -> None:
     configure(["a"], days=30)
-    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(DAY)]
+    command = [sys.executable, "-m", "winnow_dagster", "collect", "--through", str(DAY)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
     assert done.returncode == 1
     assert done.stderr == ""

@@ -82,7 +82,7 @@ class Scope:
 
 
 def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bool = False) -> Result:
-    """Re-read the days that the user doubts, fill the gaps of the packages, and publish every package.
+    """Re-read the days that the user asks for, fill the gaps of the packages, and publish every package.
 
     Before it fetches anything, it raises SampleOverRealError, NotOursError, or StorageError for an unusable directory.
     """
@@ -108,10 +108,11 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
         with open_without_history() as instance:
             errors = [*task.run(instance), str(error)]
     published = winnow.published()
-    rows = _with_reasons(winnow, winnow.rows(published, packages))
-    errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows})
-    errors += [describe_short(day, judgement) for day, judgement in winnow.short_days().items()]
-    remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, winnow.missing())]
+    missing, short = winnow.missing(), winnow.short_days()
+    rows = _with_reasons(winnow.rows(published, packages), settings, missing, short)
+    errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows}, missing)
+    errors += [describe_short(day, judgement) for day, judgement in short.items()]
+    remarks = [f"{prefix}: {why}" for prefix, why in remark_on_prefixes(published, selectors, missing)]
     changed = frozenset(
         row.state.package for row in rows if _numbers(row.state.windows) != _numbers(before.get(row.state.package, ()))
     )
@@ -179,13 +180,15 @@ def _alert(winnow: Installation, runs: OwnRuns) -> None:
             logger.warning("an alert is not delivered yet: %s", error)
 
 
-def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
+def _with_reasons(
+    rows: Sequence[Row], settings: Settings, missing: Mapping[str, str], short_days: Iterable[date]
+) -> list[Row]:
     """Add the reason to the rows of packages that could not be read, since the published files do not hold it.
 
     A short day has one line of its own instead.
     """
-    missing, short = winnow.missing(), set(map(lacks_rows, winnow.short_days()))
-    reasons = [missing.get(str(selector_of(row.state.package, winnow.settings.windows))) for row in rows]
+    short = set(map(lacks_rows, short_days))
+    reasons = [missing.get(str(selector_of(row.state.package, settings.windows))) for row in rows]
     return [
         replace(row, status=reason or row.status) if row.state.problem and row.state.problem not in short else row
         for row, reason in zip(rows, reasons, strict=True)
@@ -193,13 +196,16 @@ def _with_reasons(winnow: Installation, rows: Sequence[Row]) -> list[Row]:
 
 
 def _not_listed(
-    winnow: Installation, selectors: Collection[Selector], packages: Collection[str], listed: Collection[str]
+    winnow: Installation,
+    selectors: Collection[Selector],
+    packages: Collection[str],
+    listed: Collection[str],
+    missing: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield a line for each prefix that was not read, and for each requested package without a row.
 
     Prefixes have no row of their own.
     """
-    missing = winnow.missing()
     for selector in selectors:
         if selector.is_prefix and str(selector) in missing:
             yield f"{selector}: {missing[str(selector)]}"

@@ -45,7 +45,7 @@ def build_defs(
 
 
 class _Attributes(BaseModel):
-    """The attributes as they stand in `defs.yaml`. Winnow validates them once their templates are filled in."""
+    """The attributes as `defs.yaml` has them. Winnow fills in their templates, then validates them."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -57,7 +57,7 @@ class _Attributes(BaseModel):
 
 
 class ScaffoldParams(BaseModel):
-    """What `dg scaffold defs` can be told of a new component."""
+    """The options of `dg scaffold defs` for a new component."""
 
     packages: Annotated[str, Field(description="Packages whose downloads to count, with commas between them.")] = (
         "sampleproject"
@@ -121,7 +121,7 @@ def _file_of(context: dg.ComponentLoadContext) -> Path:
 
 
 def _as_written(schema: Any) -> Any:  # noqa: ANN401 - as JSON has it
-    """Return a schema that also allows what may stand in place of a value: a template, a number in quotes, one item."""
+    """Return a schema that also allows a template, a number in quotes, or one item instead of a list."""
     if isinstance(schema, list):
         return [_as_written(each) for each in schema]
     if not isinstance(schema, dict):

@@ -12,7 +12,7 @@ from winnow_dagster.defs.checks import make_checks
 from winnow_dagster.defs.io_managers import make_io_managers
 from winnow_dagster.defs.jobs import Jobs
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.defs.shown import make_resource
+from winnow_dagster.defs.run_resource import make_resource
 
 
 def build(winnow: Installation) -> dg.Definitions:

@@ -40,7 +40,7 @@ TIMEOUT_SECONDS = (3, 10)
 
 @dataclass(frozen=True)
 class Finding:
-    """A requirement: its name, the state of it, and whether it is met."""
+    """A requirement: its name, its state, and whether it is met."""
 
     name: str
     text: str
@@ -96,7 +96,7 @@ def _key(settings: Settings, problems: Sequence[str]) -> Finding:
 
 
 def _source(settings: Settings, now: datetime, *, is_asked: bool) -> Iterator[Finding]:
-    """Yield who asks, whether the source lets them, and its newest day. After a refusal it asks no more."""
+    """Yield the account, its permission and the newest day at the source. Stop at the first refusal."""
     source, context = settings.source, settings.source_context
     kind, costs = KINDS[source.kind], costs_of(source, context)
     problems = list(kind.problems(source))

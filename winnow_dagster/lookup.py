@@ -73,10 +73,8 @@ def find_stored(
             problem = describe_problem(state, through)
             if problem and isinstance(which, Selector):
                 problem = missing.get(str(selector_of(state.package, settings.windows)), problem)
-            counts, members = (
-                state.headline.counts,
-                which.members if isinstance(which, Group) else (Selector(state.package),),
-            )
+            counts = state.headline.counts
+            members = which.members if isinstance(which, Group) else (Selector(state.package),)
             days = days_between(counts.window.first_day, counts.window.as_of) if counts and by else []
             stored = winnow.breakdowns(days) if days else None
             broken_down = _break_down(stored, members, state.package, counts.window, by) if stored and counts else {}
@@ -110,13 +108,13 @@ class Question:
     with_window_before: bool
     """Whether to read twice the days, to compare the window with the one before."""
 
-    def period(self, newest: date, start: date) -> tuple[date, date]:
+    def first_and_last(self, newest: date, start: date) -> tuple[date, date]:
         """Return the first and last day to read. No day is before `start`."""
         return max(start, Window(self.days * (1 + self.with_window_before), newest).first_day), newest
 
     def days_to_read(self, today: date, start: date) -> list[date]:
         """Return the days to read if yesterday is the newest day of the source."""
-        return days_between(*self.period(today - ONE_DAY, start))
+        return days_between(*self.first_and_last(today - ONE_DAY, start))
 
 
 def find_at_source(settings: Settings, question: Question, now: datetime) -> list[Found]:
@@ -126,7 +124,7 @@ def find_at_source(settings: Settings, question: Question, now: datetime) -> lis
     """
     source, today = open_source(settings.source, settings.source_context), now.date()
     newest = source.newest_day(today) or today - ONE_DAY
-    first, last = question.period(newest, settings.start_date)
+    first, last = question.first_and_last(newest, settings.start_date)
     known = set(KINDS[settings.source.kind].open_dimensions)
     dimensions = tuple(name for name in question.dimensions if name in known)
     requests = [Request(Selector(name), first, last, dimensions=dimensions) for name in question.packages]
@@ -156,7 +154,7 @@ def find_at_source(settings: Settings, question: Question, now: datetime) -> lis
 
 
 def judge_short_days(source: Source, days: Sequence[date]) -> frozenset[date]:
-    """Return the days of which the source has lost rows, as far as it can tell. Raises SourceError."""
+    """Return the days of which the source has lost rows, as far as it reports that. Raises SourceError."""
     judged = judge_days(source.day_rows(*days_to_judge(days)))
     return frozenset(day for day in days if day in judged and judged[day].is_short)
 

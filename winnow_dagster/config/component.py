@@ -1,4 +1,4 @@
-"""The `defs.yaml` of a component: the keys of winnow.yaml under `attributes:`, and where its assets stand in Dagster.
+"""The `defs.yaml` of a component: the keys of winnow.yaml under `attributes:`, and the placement of its assets.
 
 `{{ env.NAME }}` is an environment variable. `winnow --config defs.yaml` reads the same file without Dagster.
 """
@@ -73,7 +73,7 @@ class PlacementSection(Section):
     )
 
     def resolve(self, path: Path) -> Placement:
-        """Return where the assets of the component in this file stand."""
+        """Return the placement of the component in this file."""
         usual = re.sub(r"[^A-Za-z0-9_.-]", "_", path.parent.name)
         prefix = tuple(self.key_prefix or [usual])
         return Placement(prefix, self.group_prefix, tuple(self.owners), dict(self.tags), self.automation)
@@ -85,7 +85,7 @@ def is_component(content: Mapping[str, Any]) -> bool:
 
 
 class Templates:
-    """Fills in `{{ ... }}`. What is not an environment variable, `others` fills in: Dagster, if it loads the file."""
+    """Fills in `{{ ... }}`: environment variables itself, all else with `others`, which is Dagster's own function."""
 
     def __init__(self, others: Callable[[str], object] | None = None) -> None:
         """Start without problems."""
@@ -93,7 +93,7 @@ class Templates:
         self.problems: list[str] = []
 
     def fill(self, value: object, place: str = "") -> Any:  # noqa: ANN401 - as YAML has it
-        """Return a value of YAML with its templates filled in. Adds a problem for each that cannot be."""
+        """Return a value of YAML with its templates filled in. Add a problem for each template that cannot be."""
         if isinstance(value, dict):
             return {key: self.fill(each, f"{place}.{key}" if place else str(key)) for key, each in value.items()}
         if isinstance(value, list | tuple):
@@ -127,7 +127,7 @@ def _literal(text: str) -> object:
 
 
 def with_days(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content with its day as a day: Dagster reads days in YAML as text."""
+    """Return the content with `start_date` as a date, which Dagster reads as text."""
     try:
         return {**content, "start_date": date.fromisoformat(content["start_date"])}
     except (KeyError, TypeError, ValueError):

@@ -173,7 +173,7 @@ def load_settings(path: Path | None = None) -> Settings:
 def load_component(attributes: object, path: Path, others: Callable[[str], object] | None = None) -> Settings:
     """Return the settings of the component in the file at `path`. Raises ConfigError.
 
-    `others` fills in the templates that are no environment variables.
+    `others` fills in the templates that are not environment variables.
     """
     templates = Templates(others)
     content = templates.fill(attributes)

@@ -66,7 +66,7 @@ class GroupSettings:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an installation stands in a Dagster project, which may have other assets too."""
+    """The place of an installation in a Dagster project, which may have other assets too."""
 
     key_prefix: tuple[str, ...] = ()
     """What the key of each asset begins with, and the name of each job, schedule, sensor, resource and pool."""
@@ -195,7 +195,7 @@ class Settings:
 
     @property
     def source_context(self) -> SourceContext:
-        """What the source has to know of the rest of the config."""
+        """The values of the rest of the config that the source needs."""
         settling = frozenset(p.selector for p in self.packages if p.settle and self.source.settle_days)
         return SourceContext(
             data_dir=self.data_dir,

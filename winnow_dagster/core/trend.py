@@ -43,7 +43,7 @@ class Change:
     """Why they cannot be compared."""
 
     def ratio(self, honest: int) -> float | None:
-        """Return the relative change to `honest`: 0.5 is half as many again. None if there is nothing to compare."""
+        """Return the relative change to `honest`: 0.5 is 50 % more. None if there is nothing to compare."""
         return (honest - self.honest) / self.honest if self.honest else None
 
 

@@ -3,7 +3,6 @@
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
 import warnings
-from dataclasses import dataclass
 from datetime import timedelta
 
 import dagster as dg
@@ -45,52 +44,37 @@ class RawConfig(dg.Config):
     )
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What the assets of one installation are called, and whom they belong to."""
-
-    settings: Settings
-    names: Names
-
-    @property
-    def owners(self) -> list[str]:
-        """The owners of each asset."""
-        return list(self.settings.placement.owners)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tags of each asset."""
-        return dict(self.settings.placement.tags)
-
-    def when(self, condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey] | None:
-        """Return a condition if Winnow automates its assets."""
-        return condition if self.settings.placement.is_automated else None
-
-
 def make_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     """Return the assets of a config, source first, each with links to its code."""
-    look = _Look(settings, names)
+    placement = settings.placement
     with warnings.catch_warnings():
         # These are in beta. Tests in tests/defs pin the behaviour that Winnow relies on.
         for what in ("Parameter `backfill_policy`", "Function `multi_observable_source_asset`", "Class `LocalFile"):
             warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
         for what in ("Function `with_source_code_references`", "Class `CodeReferences"):
             warnings.filterwarnings("ignore", message=what, category=dg.BetaWarning)
-        assets = [_source_table(look), *_count_assets(look), *_published_assets(look)]
-        return [a for a in dg.with_source_code_references(assets) if isinstance(a, dg.AssetsDefinition)]
+        assets = [_source_table(settings, names), *_count_assets(settings, names), *_published_assets(settings, names)]
+        owned = dg.map_asset_specs(
+            lambda spec: spec.merge_attributes(owners=list(placement.owners), tags=dict(placement.tags)), assets
+        )
+        return [a for a in dg.with_source_code_references(owned) if isinstance(a, dg.AssetsDefinition)]
 
 
-def _source_table(look: _Look) -> dg.AssetsDefinition:
-    names, key = look.names, look.names.asset("pypi_file_downloads")
+def _if_automated(
+    settings: Settings, condition: dg.AutomationCondition[dg.AssetKey]
+) -> dg.AutomationCondition[dg.AssetKey] | None:
+    return condition if settings.placement.is_automated else None
+
+
+def _source_table(settings: Settings, names: Names) -> dg.AssetsDefinition:
+    key = names.asset("pypi_file_downloads")
     source = dg.AssetSpec(
         key,
         description="PyPI's download log, one row per download. Winnow reads it and never writes it. "
         "Observed once a day: which is the newest day that it holds whole?",
-        automation_condition=look.when(when_to_observe(look.settings)),
+        automation_condition=_if_automated(settings, when_to_observe(settings)),
         group_name=names.group("source"),
-        owners=look.owners,
-        tags=look.tags,
-        kinds={look.settings.source.kind},
+        kinds={settings.source.kind},
     )
 
     def pypi_file_downloads(context: dg.AssetExecutionContext) -> dg.ObserveResult:
@@ -112,8 +96,7 @@ def _source_table(look: _Look) -> dg.AssetsDefinition:
     return observed
 
 
-def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
-    settings, names = look.settings, look.names
+def _count_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     days, hooks = day_partitions(settings), {judge_all_the_same(names)}
 
     @dg.asset(
@@ -129,8 +112,6 @@ def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
         io_manager_key=names.named("raw_days"),
         required_resource_keys={names.resource},
         group_name=names.group("counts"),
-        owners=look.owners,
-        tags=look.tags,
         kinds={"parquet"},
         freshness_policy=EVERY_DAY,
     )
@@ -149,8 +130,6 @@ def _count_assets(look: _Look) -> list[dg.AssetsDefinition]:
         io_manager_key=names.named("honest_days"),
         required_resource_keys={names.resource},
         group_name=names.group("counts"),
-        owners=look.owners,
-        tags=look.tags,
         kinds={"parquet", "polars"},
         freshness_policy=EVERY_DAY,
     )
@@ -176,8 +155,7 @@ def _describe_raw(settings: Settings) -> str:
     )
 
 
-def _published_assets(look: _Look) -> list[dg.AssetsDefinition]:
-    settings, names = look.settings, look.names
+def _published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     # All days, not the days of a window: the newest complete window differs by package, and may end on any day.
     all_days = dg.AssetDep(names.asset("honest_downloads"), partition_mapping=dg.AllPartitionMapping())
 
@@ -185,15 +163,13 @@ def _published_assets(look: _Look) -> list[dg.AssetsDefinition]:
         partitions_def=selector_partitions(settings),
         backfill_policy=ONE_RUN,
         deps=[all_days],
-        automation_condition=look.when(when_to_publish(settings)),
+        automation_condition=_if_automated(settings, when_to_publish(settings)),
         code_version=publishing_version(settings),
         hooks={judge_all_the_same(names)},
         key=names.asset("badges"),
         io_manager_key=names.named("badges_io"),
         required_resource_keys={names.resource},
         group_name=names.group("published"),
-        owners=look.owners,
-        tags=look.tags,
         kinds={"json", "svg", "html"},
         freshness_policy=EVERY_DAY,
     )
@@ -206,14 +182,12 @@ def _published_assets(look: _Look) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         ins={"badges": dg.AssetIn(names.asset("badges"))},
-        automation_condition=look.when(when_to_list()),
+        automation_condition=_if_automated(settings, when_to_list()),
         code_version=publishing_version(settings),
         key=names.asset("index"),
         io_manager_key=names.named("site_io"),
         required_resource_keys={names.resource},
         group_name=names.group("published"),
-        owners=look.owners,
-        tags=look.tags,
         kinds={"html", "json"},
         freshness_policy=EVERY_DAY,
     )

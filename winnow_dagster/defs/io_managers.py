@@ -180,7 +180,7 @@ def _define(made: Callable[[Installation], dg.IOManager], names: Names) -> dg.IO
 
 
 def _repeat(answers: Iterable[Answer], context: dg.OutputContext) -> Iterator[Answer]:
-    """Yield the answers. Repeat in the run's log what Winnow logs meanwhile."""
+    """Yield the answers. Copy to the run's log what Winnow logs meanwhile."""
     with repeating(context.log):
         yield from answers
 

@@ -1,4 +1,4 @@
-"""The only resource: an installation, which is a config with its source, stores and clock."""
+"""An installation: a config with its source, stores and clock. Runs get it as their resource."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Installation:
 
     @cached_property
     def names(self) -> Names:
-        """What its assets, jobs and sensors are called in Dagster."""
+        """The names of its assets, jobs and sensors in Dagster."""
         return Names.of(self.settings.placement)
 
     @cached_property
@@ -283,7 +283,7 @@ class Installation:
         return PackagesBySelector({**found, str(EVERYTHING): everything}) if everything else found
 
     def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
-        """Return what the store has of these selectors and groups, which the config need not name. No breakdowns."""
+        """Return the stored packages of these selectors and groups, keyed by text. The config need not have them."""
         raw = self.trusted(self.raw.coverages(self.raw.stored_days()))
         return describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through))
 

@@ -1,4 +1,4 @@
-"""The log of a run: what Winnow's modules log while a source is asked, so that the run's page tells it."""
+"""Copy what Winnow's modules log while they ask a source to the run's log, so that the run's page shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOGGER = "winnow_dagster"
 
 @contextlib.contextmanager
 def repeating(log: dg.DagsterLogManager) -> Iterator[None]:
-    """Repeat meanwhile in a run's log: requests that are sent and answered, waits, and decisions about the budget."""
+    """Copy to a run's log what Winnow logs meanwhile: requests, answers, waits, and decisions about the budget."""
     logger, handler = logging.getLogger(LOGGER), _RunLogHandler(log)
     before = logger.level
     logger.addHandler(handler)
@@ -32,7 +32,7 @@ def repeating(log: dg.DagsterLogManager) -> Iterator[None]:
 
 
 class _RunLogHandler(logging.Handler):
-    """Writes records to a run's log in the thread of the run. Those of other threads wait until that thread logs."""
+    """Writes records to a run's log, in the run's thread only. The records of other threads wait in a queue."""
 
     def __init__(self, log: dg.DagsterLogManager) -> None:
         super().__init__(logging.INFO)
@@ -41,7 +41,7 @@ class _RunLogHandler(logging.Handler):
         self._records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Python prints warnings by itself only where a logger has no handler, so this one must not keep them from it.
+        # Python prints warnings by itself only if a logger has no handler. This is a handler, so it has to print them.
         if logging.lastResort and not logging.getLogger().handlers and record.levelno >= logging.lastResort.level:
             logging.lastResort.handle(record)
         self._records.put(record)

@@ -1,4 +1,4 @@
-"""What an installation's assets, jobs, sensors and resources are called in Dagster."""
+"""The names of an installation's assets, jobs, sensors and resources in Dagster."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ STEM = "winnow"
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one installation. Without a prefix, assets have the names that stored histories know."""
+    """The names of one installation. Without a prefix, assets keep the names that older releases stored."""
 
     prefix: tuple[str, ...] = ()
     group_prefix: str = ""
 
     @classmethod
     def of(cls, placement: Placement) -> Names:
-        """Return the names of an installation in this place. By default its groups have the prefix of its assets."""
+        """Return the names for this placement. By default its groups have the prefix of its assets."""
         said, usual = placement.group_prefix, "_".join(map(_identifier, placement.key_prefix))
         return cls(placement.key_prefix, _identifier(usual if said is None else said))
 
@@ -40,7 +40,7 @@ class Names:
 
     @property
     def resource(self) -> str:
-        """The key of the resource, with which the name of everything but assets begins."""
+        """The key of the resource. The names of everything but assets begin with it."""
         return "_".join(map(_identifier, self.prefix)) or STEM
 
     def named(self, name: str) -> str:
@@ -69,7 +69,7 @@ class Names:
 
     @property
     def jobs(self) -> frozenset[str]:
-        """The jobs, with the names that those of an installation alone had before they had `winnow_`."""
+        """The names of the jobs. Without a prefix, also those of 0.1.0, which did not begin with `winnow_`."""
         return frozenset({*map(self.named, JOBS), *(JOBS if self.is_alone else ())})
 
     def reads_days(self, job: str) -> bool:

@@ -71,7 +71,7 @@ def describe_instance(settings: Settings) -> str:
     if HOME_VARIABLE not in os.environ and not any(
         (folder / INSTANCE_FILE).exists() for folder in (settings.folder, settings.default_home)
     ):
-        return f"{settings.default_home}: the first collect makes it"
+        return f"{settings.default_home}: the first collect creates it"
     with open_instance(settings) as instance:
         return f"{instance.root_directory}: {instance.get_runs_count()} runs"
 

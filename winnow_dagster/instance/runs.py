@@ -26,7 +26,7 @@ SITE_TAG = ".dagster/winnow_site"
 """The id of the site that a run works for."""
 
 FORMER_TAGS = {PROCESS_TAG: "winnow/process", SITE_TAG: "winnow/site"}
-"""What the tags of older runs are called."""
+"""The names of these tags in older runs."""
 
 LOCATION_TAG = ".dagster/repository"
 """Dagster's tag for the code location of a run that a daemon or the UI started. Private: no constant is public."""

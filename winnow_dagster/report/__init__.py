@@ -1,1 +1,1 @@
-"""What commands print, as text for a terminal or a log and as JSON. docs/commands.md describes the JSON."""
+"""The output of commands, as text for a terminal or a log, and as JSON. docs/commands.md describes the JSON."""

@@ -11,11 +11,13 @@ from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.escaping import for_terminal, visible
 from winnow_dagster.core.names import GROUP_FOLDER
+from winnow_dagster.core.packages import lacks_rows
 from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark
 from winnow_dagster.output import Output
 from winnow_dagster.report.blocks import Block, Line, side_by_side
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.record import format_counts
+from winnow_dagster.site.words import NOT_SAID_NAME
 from winnow_dagster.sources.kinds import KINDS
 from winnow_dagster.sources.sample import SAMPLE
 
@@ -40,7 +42,6 @@ MAX_UNLISTED = 3
 """The number of unlisted installers that are named."""
 
 UNKNOWN = "-"
-NOT_SAID = "not said"
 
 
 def print_numbers(found: Sequence[Found], *, in_full: bool) -> None:
@@ -58,7 +59,7 @@ def print_numbers(found: Sequence[Found], *, in_full: bool) -> None:
 
 
 def _remarks(found: Sequence[Found]) -> list[str]:
-    """Return what readers have to know of the sources of these numbers."""
+    """Return the limits of the sources of these numbers."""
     kinds = dict.fromkeys(each.package.source for each in found)
     return [remark for kind in kinds if kind in KINDS for remark in KINDS[kind].remarks]
 
@@ -81,7 +82,7 @@ def _lines(found: Found, marks: str) -> Iterator[str]:
         yield f"  {_change(counts, change)}"
         yield f"  {spark(list(daily(found.package.history, days).values()), marks, SPARK_WIDTH)}"
         for day in counts.short_days:
-            yield f"  ! PyPI's log lacks rows of {day}"
+            yield f"  ! {lacks_rows(day)}"
     if found.problem:
         yield f"  ! {found.problem}"
 
@@ -132,7 +133,7 @@ def _name_unlisted(unlisted: Mapping[str, int]) -> str:
 def _values(breakdown: Breakdown, *, in_full: bool) -> Iterator[tuple[str, int]]:
     ordered = sorted(breakdown.honest.items(), key=lambda item: (-item[1], item[0]))
     shown = ordered if in_full or len(ordered) <= MAX_VALUES else ordered[: MAX_VALUES - 1]
-    yield from ((value or NOT_SAID, count) for value, count in shown)
+    yield from ((value or NOT_SAID_NAME, count) for value, count in shown)
     if rest := ordered[len(shown) :]:
         yield f"{len(rest)} others", sum(count for _, count in rest)
 

@@ -34,7 +34,7 @@ def print_plan(winnow: Installation) -> None:
         "first day": settings.start_date,
         "newest day": winnow.clock.through,
         "to publish": f"{count_files(settings)} files of packages and groups"
-        + (f", as many again per package of {prefixes} prefixes" if prefixes else ""),
+        + (f", and those of each package of {prefixes} prefix{'es' * (prefixes != 1)}" if prefixes else ""),
         "to fetch": ", ".join(f"{g.first} to {g.last} ({g.days * len(g.selectors)} days of packages)" for g in gaps)
         or "nothing",
     }

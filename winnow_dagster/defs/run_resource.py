@@ -1,4 +1,4 @@
-"""The resource that gives runs the installation, and shows in Dagster's UI what it is."""
+"""The Dagster resource: it gives runs the installation, and shows the installation's values in the UI."""
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
