@@ -263,14 +263,21 @@ def test_the_commands_say_what_they_did_and_name_the_folder_of_the_site(
     assert refused.stderr.startswith("winnow: service.data_dir: ")
 
 
+IN_BUCKET = "winnow: service.{} is in a bucket. Use a folder, such as `{}`"
+
+
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
         (None, "winnow: there is no winnow.yaml in this folder. `winnow init` writes one"),
         ("packages: []", "winnow: "),
-        (f"service: {{data_dir: gs://bucket/data}}\n{CONFIG}", "winnow: service.data_dir: gs://bucket"),
+        (f"service: {{data_dir: gs://bucket/data}}\n{CONFIG}", IN_BUCKET.format("data_dir: gs://bucket/data", "data")),
+        (
+            f"service: {{data_dir: d, output_dir: gs://bucket/x}}\n{CONFIG}",
+            IN_BUCKET.format("output_dir: gs://bucket/x", "public"),
+        ),
     ],
-    ids=["none", "invalid", "bucket"],
+    ids=["none", "invalid", "bucket of data", "bucket of the site"],
 )
 def test_a_config_that_has_no_folders_to_restore_is_refused(
     remote: Remote, monkeypatch: pytest.MonkeyPatch, config: str | None, problem: str

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 DATA, SITE, MARKER = "data", "public", "winnow.json"
 """The folders of the branch, whatever the config calls them, and the file that shows that Winnow made the branch."""
 
+EXAMPLES = {"data_dir": DATA, "output_dir": SITE}
+"""The folder that an error suggests for each key."""
+
 FORMAT = 1
 ABOUT = "Winnow made this branch and replaces its only commit after each run. Do not edit it"
 
@@ -183,7 +186,8 @@ class State:
         folder = local_path(place)
         if folder is None:
             raise StateError(
-                f"service.{key}: {place} is in a bucket, which keeps it. Use a folder, such as `{key[:4]}`"
+                f"service.{key}: {place} is in a bucket. Use a folder, such as `{EXAMPLES[key]}`: the branch keeps "
+                "folders only"
             )
         return folder
 
