@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from winnow_dagster.core.completeness import ALL_ROWS
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
-from winnow_dagster.fields import Section
+from winnow_dagster.fields import Section, SettleDays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,6 +137,9 @@ class SourceSection(Section):
 
     required: ClassVar[Mapping[str, str]] = {}
     """The keys without a default, each with a sentence on what to write."""
+
+    settle_days: SettleDays = 3
+    """Winnow re-reads each day once, this many days later. 0: never."""
 
     @property
     def key_file(self) -> str:
