@@ -155,7 +155,7 @@ def test_a_branch_that_winnow_did_not_make_is_refused_and_stays(remote: Remote, 
     remote.push(files, BRANCH)
     before = remote.tip()
     checkout = remote.check_out()
-    with pytest.raises(StateError, match=f"the branch {BRANCH} is not one that Winnow made, and stays as it is"):
+    with pytest.raises(StateError, match=f"Winnow did not make the branch {BRANCH}, and does not touch it"):
         state_in(checkout).restore()
     with pytest.raises(StateError, match="`restore` has not finished"):
         state_in(checkout).save()
@@ -171,7 +171,7 @@ def test_a_branch_with_links_is_refused(remote: Remote, tmp_path: Path) -> None:
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "--message=links")
     git(work, "push", "--quiet", remote.origin.as_uri(), BRANCH)
-    with pytest.raises(StateError, match="is not one that Winnow made"):
+    with pytest.raises(StateError, match="Winnow did not make the branch"):
         state_in(remote.check_out()).restore()
 
 

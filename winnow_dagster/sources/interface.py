@@ -95,12 +95,12 @@ class SourceSettings:
 
     @property
     def is_public(self) -> bool:
-        """Whether what the kind says of a public dataset holds for this source."""
+        """Whether this is the public dataset of the kind, which the kind's remarks and reader query describe."""
         return True
 
     @property
     def counted_rows(self) -> str:
-        """What the source's number of rows of a day counts, in words."""
+        """A phrase for what `day_rows` counts."""
         return ALL_ROWS
 
     def __str__(self) -> str:

@@ -74,7 +74,7 @@ REMARKS = (
     f"ClickPy's copy is read from {FIRST_DAY} on only, and without days whose CI flags were lost in a reload.",
     "ClickPy has no kernels, so there is no estimate of CI jobs that did not say so.",
 )
-"""What readers have to know. That rows are left out is from ClickPy's load scripts."""
+"""The limits of the numbers, for readers. The second one is from ClickPy's load scripts."""
 
 
 @dataclass(frozen=True, kw_only=True)
