@@ -48,6 +48,13 @@ def _check_selector(value: str) -> str:
     return value
 
 
+def _check_package(value: str) -> str:
+    try:
+        return normalise(value)
+    except ValueError as error:
+        raise invalid(_quoting(error, value)) from None
+
+
 def _check_name(value: str) -> str:
     try:
         return normalise(value)
@@ -138,6 +145,7 @@ def _all_or_days(value: object, check: Callable[[object], int]) -> int:
 Whole = Annotated[int, Field(strict=True), BeforeValidator(number_in_quotes)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 SelectorText = Annotated[Text, AfterValidator(_check_selector)]
+PackageName = Annotated[Text, AfterValidator(_check_package)]
 GroupName = Annotated[Text, AfterValidator(_check_name)]
 SettleDays = Annotated[Whole, Field(ge=0, le=30)]
 StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]

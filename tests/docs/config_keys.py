@@ -48,7 +48,7 @@ HEAD = "| key | value | default | meaning |\n|---|---|---|---|"
 
 
 def tables() -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each table."""
+    """Yield the name and the text of each table. Required keys of a source come first."""
     for name, model in WHOLE.items():
         yield name, _table(model, model.model_fields)
     top = {key: field for key, field in ConfigFile.model_fields.items() if key not in SECTIONS}
@@ -57,7 +57,8 @@ def tables() -> Iterator[tuple[str, str]]:
         own = {key: f for key, f in model.model_fields.items() if key not in StyleSection.model_fields}
         yield name, _table(model, dict(sorted(own.items(), key=lambda item: item[0] != "name")))
     for kind in KINDS.values():
-        yield f"source-{kind.name}", _table(kind.section, kind.section.model_fields, kind.section.required)
+        keys = dict(sorted(kind.section.model_fields.items(), key=lambda item: item[0] not in kind.section.required))
+        yield f"source-{kind.name}", _table(kind.section, keys, kind.section.required)
 
 
 def _table(model: type[BaseModel], fields: Mapping[str, FieldInfo], required: Collection[str] = ()) -> str:

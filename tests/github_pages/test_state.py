@@ -155,7 +155,7 @@ def test_a_branch_that_winnow_did_not_make_is_refused_and_stays(remote: Remote, 
     remote.push(files, BRANCH)
     before = remote.tip()
     checkout = remote.check_out()
-    with pytest.raises(StateError, match=f"the branch {BRANCH} is not one that Winnow made, and stays as it is"):
+    with pytest.raises(StateError, match=f"Winnow did not make the branch {BRANCH}, and does not touch it"):
         state_in(checkout).restore()
     with pytest.raises(StateError, match="`restore` has not finished"):
         state_in(checkout).save()
@@ -171,7 +171,7 @@ def test_a_branch_with_links_is_refused(remote: Remote, tmp_path: Path) -> None:
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "--message=links")
     git(work, "push", "--quiet", remote.origin.as_uri(), BRANCH)
-    with pytest.raises(StateError, match="is not one that Winnow made"):
+    with pytest.raises(StateError, match="Winnow did not make the branch"):
         state_in(remote.check_out()).restore()
 
 
@@ -263,14 +263,21 @@ def test_the_commands_say_what_they_did_and_name_the_folder_of_the_site(
     assert refused.stderr.startswith("winnow: service.data_dir: ")
 
 
+IN_BUCKET = "winnow: service.{} is in a bucket. Use a folder, such as `{}`"
+
+
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
         (None, "winnow: there is no winnow.yaml in this folder. `winnow init` writes one"),
         ("packages: []", "winnow: "),
-        (f"service: {{data_dir: gs://bucket/data}}\n{CONFIG}", "winnow: service.data_dir: gs://bucket"),
+        (f"service: {{data_dir: gs://bucket/data}}\n{CONFIG}", IN_BUCKET.format("data_dir: gs://bucket/data", "data")),
+        (
+            f"service: {{data_dir: d, output_dir: gs://bucket/x}}\n{CONFIG}",
+            IN_BUCKET.format("output_dir: gs://bucket/x", "public"),
+        ),
     ],
-    ids=["none", "invalid", "bucket"],
+    ids=["none", "invalid", "bucket of data", "bucket of the site"],
 )
 def test_a_config_that_has_no_folders_to_restore_is_refused(
     remote: Remote, monkeypatch: pytest.MonkeyPatch, config: str | None, problem: str

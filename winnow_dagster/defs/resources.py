@@ -127,7 +127,7 @@ class Installation:
     def web(self) -> WebDir:
         """The web directory."""
         s = self.settings
-        # What is said of a public server does not hold for a server of the user's own.
+        # The remarks and the reader query of a kind describe its public dataset, not a server of the user's own.
         kinds = {name: kind for name, kind in KINDS.items() if name != s.source.kind or s.source.is_public}
         reader_queries = {name: kind.reader_query for name, kind in kinds.items() if kind.reader_query}
         found = {name: kind.remarks for name, kind in kinds.items() if kind.remarks}

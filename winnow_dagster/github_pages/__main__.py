@@ -15,12 +15,12 @@ from winnow_dagster.github_pages.state import State, StateError
 from winnow_dagster.output import open_streams
 
 OUTPUT_VARIABLE = "GITHUB_OUTPUT"
-"""The file to which a step appends its outputs."""
+"""The variable with the path of the file to which a step appends its outputs."""
 
 
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command, and report what stops it in one line."""
+        """Run a command. Print an error in one line."""
         try:
             return super().invoke(ctx)
         except (ConfigError, GitError, StateError, OSError) as error:
@@ -54,7 +54,7 @@ def restore(branch: str) -> None:
 @main.command()
 @branch_option
 def save(branch: str) -> None:
-    """Replace the branch by the present state, and name the site's folder in the step's output `site`."""
+    """Replace the branch by the present state, and set the step's output `site` to the folder of the site."""
     settings = load_settings()
     commit = State(settings, branch).save()
     click.echo(f"Saved {commit} as {branch}." if commit else "There is nothing to save yet.")

@@ -22,11 +22,11 @@ AUTHOR = {
     "NAME": "github-actions[bot]",
     "EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
 }
-OF_ANOTHER_REPOSITORY = {
+HOOK_VARIABLES = {
     "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
     "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_ATTR_SOURCE", "GIT_CONFIG_PARAMETERS",
 }  # fmt: skip
-"""Variables that git sets for the hooks and aliases of a repository."""
+"""Variables that git sets for the hooks and aliases of a repository. They would point at that repository."""
 
 TOKEN_VARIABLE, SERVER_VARIABLE = "GITHUB_TOKEN", "GITHUB_SERVER_URL"
 HELPER = f'!f() {{ test "$1" != get || printf "username=x-access-token\\npassword=%s\\n" "${TOKEN_VARIABLE}"; }}; f'
@@ -34,7 +34,7 @@ HELPER = f'!f() {{ test "$1" != get || printf "username=x-access-token\\npasswor
 
 
 class GitError(Exception):
-    """A git command failed. The message has git's own words."""
+    """A git command failed. The message quotes git."""
 
     def __init__(self, message: str, *, is_refusal: bool = False) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class Repository:
 
     @classmethod
     def create(cls, folder: Path) -> Repository:
-        """Create an empty repository in place of one that a former run left there. Raises GitError and OSError."""
+        """Create an empty repository. Replaces the one that an earlier run left there. Raises GitError and OSError."""
         if folder.exists():
             shutil.rmtree(folder)
         run_git(None, "init", "--quiet", "--bare", "--template=", str(folder))
@@ -83,7 +83,7 @@ class Repository:
         return self.run("commit-tree", tree, "-m", message, variables=names)
 
     def tip(self, origin: str, branch: str) -> str:
-        """Return the commit at which a branch of `origin` is; empty if there is no such branch. Raises GitError."""
+        """Return the last commit of a branch of `origin`; empty if there is no such branch. Raises GitError."""
         listed = self.run("ls-remote", origin, f"refs/heads/{branch}")
         return listed.partition("\t")[0]
 
@@ -106,7 +106,7 @@ class Repository:
 
 def run_git(folder: Path | None, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> str:
     """Run a git command in a folder and return its output, without the last line end. Raises GitError."""
-    own = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_REPOSITORY}
+    own = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
     own |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **_settings(), **(environment or {})}
     try:
         done = subprocess.run(  # noqa: S603 - its own arguments
@@ -128,7 +128,7 @@ def _settings() -> dict[str, str]:
     settings = [("core.fileMode", "false"), ("core.autocrlf", "false"), ("gc.auto", "0")]
     server = os.environ.get(SERVER_VARIABLE)
     if server and os.environ.get(TOKEN_VARIABLE):
-        # The empty helper is no helper: it drops those of the system.
+        # An empty name drops the helpers of the system.
         settings += [(f"credential.{server}.helper", ""), (f"credential.{server}.helper", HELPER)]
     found = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings):

@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 DATA, SITE, MARKER = "data", "public", "winnow.json"
 """The folders of the branch, whatever the config calls them, and the file that shows that Winnow made the branch."""
 
+EXAMPLES = {"data_dir": DATA, "output_dir": SITE}
+"""The folder that an error suggests for each key."""
+
 FORMAT = 1
 ABOUT = "Winnow made this branch and replaces its only commit after each run. Do not edit it"
 
 STATE_FOLDER = "winnow-state"
-"""The folder in the checkout's git directory where `restore` leaves what `save` has to know."""
+"""The folder in the checkout's git directory. `restore` writes the lease there, and `save` reads it."""
 
 LEASE_NAME = "winnow-lease"
 NO_JEKYLL = ".nojekyll"
@@ -56,7 +59,7 @@ class StateError(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """The state of a config, in a branch of `origin` of the checkout that has the config."""
+    """The state of a config. `branch` is in the remote repository `origin` of the config's checkout."""
 
     settings: Settings
     branch: str
@@ -94,7 +97,7 @@ class State:
             lease = (repository.folder / LEASE_NAME).read_text(encoding="utf-8")
         except FileNotFoundError:
             raise StateError("`restore` has not finished in this checkout, so nothing is saved. Run it first") from None
-        if not (output_dir / NO_JEKYLL).exists() and output_dir.is_dir():
+        if output_dir.is_dir():
             (output_dir / NO_JEKYLL).touch()
         trees = {DATA: (data_dir, _data_files(data_dir)), SITE: (output_dir, _site_files(output_dir))}
         entries = {
@@ -147,8 +150,8 @@ class State:
 
     def _refuse_branch_of_others(self, repository: Repository, commit: str) -> None:
         refusal = (
-            f"the branch {self.branch} is not one that Winnow made, and stays as it is. Set WINNOW_STATE_BRANCH to "
-            "another name, or remove the branch"
+            f"Winnow did not make the branch {self.branch}, and does not touch it. Set WINNOW_STATE_BRANCH to another "
+            "name, or remove the branch"
         )
         modes = {line.split()[0] for line in repository.run("ls-tree", "-r", commit).splitlines()}
         try:
@@ -183,7 +186,8 @@ class State:
         folder = local_path(place)
         if folder is None:
             raise StateError(
-                f"service.{key}: {place} is in a bucket, which keeps it. Use a folder, such as `{key[:4]}`"
+                f"service.{key}: {place} is in a bucket. Use a folder, such as `{EXAMPLES[key]}`: the branch keeps "
+                "folders only"
             )
         return folder
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from winnow_dagster.core.completeness import ALL_ROWS
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
-from winnow_dagster.fields import Section
+from winnow_dagster.fields import Section, SettleDays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,12 +95,12 @@ class SourceSettings:
 
     @property
     def is_public(self) -> bool:
-        """Whether what the kind says of a public dataset holds for this source."""
+        """Whether this is the public dataset of the kind, which the kind's remarks and reader query describe."""
         return True
 
     @property
     def counted_rows(self) -> str:
-        """What the source's number of rows of a day counts, in words."""
+        """A phrase for what `day_rows` counts."""
         return ALL_ROWS
 
     def __str__(self) -> str:
@@ -137,6 +137,9 @@ class SourceSection(Section):
 
     required: ClassVar[Mapping[str, str]] = {}
     """The keys without a default, each with a sentence on what to write."""
+
+    settle_days: SettleDays = 3
+    """Winnow re-reads each day once, this many days later. 0: never."""
 
     @property
     def key_file(self) -> str:

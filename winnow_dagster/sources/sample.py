@@ -15,7 +15,6 @@ import polars as pl
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, Reading
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
-from winnow_dagster.fields import SettleDays  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 from winnow_dagster.sources.sample_values import Client, SampleValues
 
@@ -148,9 +147,6 @@ class SampleSettings(SourceSettings):
 
 class SampleSection(SourceSection):
     """`source:` with `kind: sample`."""
-
-    settle_days: SettleDays = 3
-    """Winnow re-reads each day once, this many days later. 0: never."""
 
     def resolve(self, folder: Path) -> SampleSettings:
         """Return the settings."""

@@ -159,9 +159,9 @@ class Budget:
         asked: Mapping[Selector, tuple[str, ...]],
         reserve: float,
     ) -> list[Request]:
-        """Return first readings, with the requested breakdowns of as many entries as fit. The last entries lose theirs.
+        """Return the headlines. As many entries as fit have their breakdowns; the last ones lose theirs.
 
-        `others`: requests that are chosen besides.
+        `asked`: the breakdowns of each entry. `others`: requests that the budget pays for too.
         """
         units = _by_selector(self._in_order(headlines))
 
@@ -222,14 +222,14 @@ def _largest(limit: int, fits: Callable[[int], bool]) -> int:
 
 
 def _without_breakdowns(request: Request) -> Request:
-    """Return a first reading of the headline alone. What replaces a reading keeps its breakdowns."""
+    """Return a request for the headline alone. A request that replaces a stored reading keeps its breakdowns."""
     if request.is_replacing:
         return request
     return replace(request, dimensions=(), narrower=tuple(map(_without_breakdowns, request.narrower)))
 
 
 def _dimensions_asked(requests: Iterable[Request]) -> dict[Selector, tuple[str, ...]]:
-    """Return the breakdowns of each selector, which all its requests ask for, and of the narrower ones."""
+    """Return the breakdowns of each selector, narrower ones included. All requests of a selector ask for the same."""
     found: dict[Selector, tuple[str, ...]] = {}
     for request in requests:
         found |= {request.selector: request.dimensions, **_dimensions_asked(request.narrower)}

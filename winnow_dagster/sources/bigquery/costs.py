@@ -17,7 +17,7 @@ from winnow_dagster.sources.interface import PriceList
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from winnow_dagster.core.billing import Columns, Entry
     from winnow_dagster.core.coverage import Cost
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from winnow_dagster.sources.bigquery.settings import BigQuerySettings
     from winnow_dagster.sources.interface import SourceContext
 
-ROWS: Mapping[str, Callable[[StrategyCosts], str]] = {
-    "first fill": lambda c: format_bytes(c.first_reads.fill_bytes),
-    "a day": lambda c: format_bytes(c.first_reads.day_bytes),
-    "a month": lambda c: format_bytes(c.first_reads.month_bytes),
-    "re-reads a month": lambda c: format_bytes(c.rereads.month_bytes),
-    "first month": lambda c: format_bytes(c.first_month),
-    "  above the free tier": lambda c: f"${c.price(c.first_month):,.2f}",
-    "later months": lambda c: format_bytes(c.later_month),
-    "  above the free tier ": lambda c: f"${c.price(c.later_month):,.2f}",
-    "queries, first fill": lambda c: str(c.first_reads.fill_queries),
-    "queries, a day": lambda c: str(c.first_reads.day_queries),
-}
+ROWS: Sequence[tuple[str, Callable[[StrategyCosts], str]]] = (
+    ("first fill", lambda c: format_bytes(c.first_reads.fill_bytes)),
+    ("a day", lambda c: format_bytes(c.first_reads.day_bytes)),
+    ("a month", lambda c: format_bytes(c.first_reads.month_bytes)),
+    ("re-reads a month", lambda c: format_bytes(c.rereads.month_bytes)),
+    ("first month", lambda c: format_bytes(c.first_month)),
+    ("  above the free tier", lambda c: f"${c.price(c.first_month):,.2f}"),
+    ("later months", lambda c: format_bytes(c.later_month)),
+    ("  above the free tier", lambda c: f"${c.price(c.later_month):,.2f}"),
+    ("queries, first fill", lambda c: str(c.first_reads.fill_queries)),
+    ("queries, a day", lambda c: str(c.first_reads.day_queries)),
+)
 """The rows of the table of `winnow estimate`, which has a column for each strategy."""
 
 
@@ -68,8 +68,8 @@ class StrategyCosts:
         first, later, free = self.first_month, self.later_month, self.figures.free_tib_per_month
         if free and max(first, later) <= free * TIB:
             tier = "the free TiB" if free == 1 else f"the free {free:g} TiB"
-            shares = (f"{100 * size / (free * TIB):.0f} %" for size in (first, later))
-            return f"free ({next(shares)} of {tier} in the first month, {next(shares)} after)"
+            percent = 100 / (free * TIB)
+            return f"free ({percent * first:.0f} % of {tier} in the first month, {percent * later:.0f} % after)"
         return (
             f"${self.price(later):,.2f} a month for {format_bytes(later)}, and ${self.price(first):,.2f} "
             f"in the first month for {format_bytes(first)}"
@@ -151,7 +151,7 @@ class BigQueryCosts:
         return PriceList(
             found[chosen].summarise(),
             ("", *(f"{strategy} (set)" if strategy == chosen else strategy for strategy in found)),
-            [(title.rstrip(), *map(cell, found.values())) for title, cell in ROWS.items()],
+            [(title, *map(cell, found.values())) for title, cell in ROWS],
             [
                 *self._notes(ledger, figures, needs_file_names=needs_file_names),
                 *map(str, breakdowns),

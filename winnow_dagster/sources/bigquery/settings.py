@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from winnow_dagster.core.billing import GB, MB
 from winnow_dagster.core.masking import shown
-from winnow_dagster.fields import LocalPath, Section, SettleDays, Text, Whole, invalid
+from winnow_dagster.fields import LocalPath, Section, Text, Whole, invalid
 from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
@@ -88,9 +88,6 @@ class BigQuerySection(SourceSection):
     """`source:` with `kind: bigquery`."""
 
     location_keys: ClassVar[frozenset[str]] = frozenset({"table"})
-
-    settle_days: SettleDays = 3
-    """Winnow re-reads each day once, this many days later. 0: never."""
 
     credential_file: LocalPath = ""
     """A JSON file with Google credentials.

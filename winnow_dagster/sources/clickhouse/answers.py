@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -132,12 +131,10 @@ def _check(frame: pl.DataFrame, query: CountQuery) -> None:
 
 def _check_sums(asked: pl.DataFrame, query: CountQuery) -> None:
     """Raise InvalidResponseError unless each dimension has the same downloads."""
-    names = ("", *query.dimensions)
-    total: Counter[str] = Counter()
-    for name, downloads in asked.group_by("dimension").agg(pl.col("downloads").sum()).iter_rows():
-        total["" if name == SYSTEM.name else name] = downloads
-    if len({total[name] for name in names}) > 1:
-        raise InvalidResponseError(f"the dimensions of the answer have different sums: {dict(total)}")
+    sums = dict(asked.group_by("dimension").agg(pl.col("downloads").sum()).iter_rows())
+    found = {name: sums.get(name, 0) for name in (SYSTEM.name, *query.dimensions)}
+    if len(set(found.values())) > 1:
+        raise InvalidResponseError(f"the dimensions of the answer have different sums: {found}")
 
 
 def _raw_counts(rows: pl.DataFrame) -> pl.DataFrame:

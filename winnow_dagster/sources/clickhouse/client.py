@@ -85,8 +85,8 @@ class Connection:
 @contextlib.contextmanager
 def connect(settings: ClickHouseSettings, policy: WaitPolicy) -> Iterator[Connection]:
     """Yield a connection. Raises SourceError if the server cannot be reached, or rejects the user."""
-    # The driver logs each error with a traceback, and then raises it. Winnow describes the error in one line.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    # The client logs each error with a traceback, and then raises it. Winnow describes the error in one line.
+    logging.getLogger(clickhouse_connect.__name__).setLevel(logging.CRITICAL)
     try:
         client = policy.call(lambda: _open(settings))
     except CLICKHOUSE_ERRORS as error:
@@ -102,8 +102,6 @@ def connect(settings: ClickHouseSettings, policy: WaitPolicy) -> Iterator[Connec
 
 
 def _open(settings: ClickHouseSettings) -> Client:
-    # The client logs a traceback for each error that it also raises.
-    logging.getLogger(clickhouse_connect.__name__).setLevel(logging.CRITICAL)
     return clickhouse_connect.get_client(
         interface="https" if settings.secure else "http",
         host=settings.host,

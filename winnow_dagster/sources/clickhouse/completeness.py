@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from winnow_dagster.sources.clickhouse.answers import Answer, ControlRows
 
 TOO_EARLY = (
-    f"ClickPy's copy is read from {FIRST_DAY} on only: before that, PyPI's log counts other requests too. "
+    f"Winnow reads this source from {FIRST_DAY} on only: before that, PyPI's log counts other requests too. "
     f"Set `start_date: {FIRST_DAY}`, or use another source"
 )
 

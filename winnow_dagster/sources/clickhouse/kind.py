@@ -13,6 +13,7 @@ from winnow_dagster.sources.clickhouse.settings import (
     DATABASE,
     FIRST_DAY,
     HOST,
+    NOT_CI,
     REMARKS,
     TABLE,
     USER,
@@ -22,8 +23,6 @@ from winnow_dagster.sources.clickhouse.settings import (
 from winnow_dagster.sources.interface import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from winnow_dagster.sources.interface import Source, SourceContext
 
 
@@ -36,12 +35,10 @@ def _open(settings: ClickHouseSettings, context: SourceContext) -> Source:
 
 
 def _find_problems(settings: ClickHouseSettings) -> list[str]:
-    return list(_password_problems(settings.password_env))
-
-
-def _password_problems(variable: str) -> Iterator[str]:
-    if variable and variable not in os.environ:
-        yield f"source.password_env: the environment has no variable {variable}. Set it to the password"
+    variable = settings.password_env
+    if not variable or variable in os.environ:
+        return []
+    return [f"source.password_env: the environment has no variable {variable}. Set it to the password"]
 
 
 def _identify(settings: ClickHouseSettings, context: SourceContext) -> str:
@@ -70,7 +67,7 @@ CLICKHOUSE = Kind(
         f"{DATABASE}.{TABLE} at {HOST}",
         f"At ClickPy's public server {HOST}, as user {USER}",
         query_for_readers,
-        honest_ci="false",
+        honest_ci=NOT_CI,
     ),
     remarks=REMARKS,
     why_not_all="a whole day has more rows than ClickPy's server reads in one query. List packages or prefixes, or use "

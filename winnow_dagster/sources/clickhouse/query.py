@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import ONE_DAY, days_between
 from winnow_dagster.core.dimensions import COUNTRY, FILE_TYPE, LIBC, OPEN_DIMENSIONS, PYTHON, SYSTEM, VERSION
-from winnow_dagster.sources.clickhouse.settings import CI, COLUMNS, DATABASE, FIRST_DAY, TABLE
+from winnow_dagster.sources.clickhouse.settings import CI, COLUMNS, DATABASE, FIRST_DAY, LOST_CI, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,12 +90,14 @@ def _value(name: str) -> str:
     return "extract({}, '{}')".format(text, pattern.replace("\\", "\\\\")) if pattern else text
 
 
-CONTROL_QUERY = """\
-SELECT date, countIf(ci = 'unknown') AS unknown, count() AS downloads
-FROM `{database}`.`{table}`
-WHERE project = {{control:String}} AND date >= {{first:Date}}
-GROUP BY date"""
-"""The query for the rows of the control package by day. The names of the table go in by `format`."""
+def control_query(database: str, table: str) -> str:
+    """Return the query for the rows of the control package by day. The config has validated the names of the table."""
+    return (
+        f"SELECT date, countIf(ci = '{LOST_CI}') AS unknown, count() AS downloads\n"
+        f"FROM `{database}`.`{table}`\n"
+        "WHERE project = {control:String} AND date >= {first:Date}\n"
+        "GROUP BY date"
+    )
 
 
 def split_days(request: Request, days: int) -> list[Request]:

@@ -17,8 +17,7 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import COUNTRY, FILE_TYPE, INSTALLER, LIBC, PYTHON, SYSTEM, VERSION
 from winnow_dagster.core.masking import shown
-from winnow_dagster.core.names import normalise
-from winnow_dagster.fields import SettleDays, Text, Variable, Whole, invalid
+from winnow_dagster.fields import PackageName, Text, Variable, Whole, invalid
 from winnow_dagster.sources.clickhouse.limits import Limits
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
@@ -75,7 +74,7 @@ REMARKS = (
     f"ClickPy's copy is read from {FIRST_DAY} on only, and without days whose CI flags were lost in a reload.",
     "ClickPy has no kernels, so there is no estimate of CI jobs that did not say so.",
 )
-"""What readers have to know. That rows are left out is from ClickPy's load scripts."""
+"""The limits of the numbers, for readers. The second one is from ClickPy's load scripts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +130,6 @@ def _check_identifier(value: str) -> str:
     return value
 
 
-def _check_package(value: str) -> str:
-    try:
-        return normalise(value)
-    except ValueError as error:
-        raise invalid(str(error)) from None
-
-
 Identifier = Annotated[Text, AfterValidator(_check_identifier)]
 
 
@@ -145,9 +137,6 @@ class ClickHouseSection(SourceSection):
     """`source:` with `kind: clickhouse`."""
 
     location_keys: ClassVar[frozenset[str]] = frozenset({"host", "port", "database", "table"})
-
-    settle_days: SettleDays = 3
-    """Winnow re-reads each day once, this many days later. 0: never."""
 
     host: Annotated[Text, AfterValidator(_check_host)] = HOST
     """The server. The default is ClickPy's public server."""
@@ -170,7 +159,7 @@ class ClickHouseSection(SourceSection):
     secure: Annotated[bool, Field(strict=True)] = True
     """Whether to use TLS."""
 
-    control: Annotated[Text, AfterValidator(_check_package)] = CONTROL
+    control: PackageName = CONTROL
     """A package with some hundred downloads on every day, which tells how far the server is loaded."""
 
     def resolve(self, folder: Path) -> ClickHouseSettings:

@@ -14,13 +14,12 @@ from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
 from winnow_dagster.sources.clickhouse.client import Connection, WaitPolicy, connect
 from winnow_dagster.sources.clickhouse.completeness import (
     TOO_EARLY,
-    Refusal,
     complete_rows,
     newest_usable_day,
     refuse_days,
 )
 from winnow_dagster.sources.clickhouse.errors import CLICKHOUSE_ERRORS, cause_of, describe, source_error
-from winnow_dagster.sources.clickhouse.query import CONTROL_QUERY, MAX_DAYS, CountQuery, make_smaller, split_days
+from winnow_dagster.sources.clickhouse.query import MAX_DAYS, CountQuery, control_query, make_smaller, split_days
 from winnow_dagster.sources.clickhouse.settings import FIRST_DAY
 from winnow_dagster.sources.interface import IncompleteDaysError
 
@@ -82,8 +81,7 @@ class ClickHouseSource:
         given = {"control": s.control, "first": max(first, FIRST_DAY)}
         with connect(s, self._policy) as connection:
             try:
-                rows = connection.ask(CONTROL_QUERY.format(database=s.database, table=s.table), given)
-                found = read_control(rows)
+                found = read_control(connection.ask(control_query(s.database, s.table), given))
             except CLICKHOUSE_ERRORS as error:
                 raise source_error(error) from None
         self._remember(found)
@@ -138,17 +136,13 @@ class ClickHouseSource:
             yield _reading(_runs(request, good), good, answer), False
         for refusal in dict.fromkeys(refused.values()):
             for part in _runs(query.request, [day for day in days if refused.get(day) == refusal]):
-                yield _failure(part, refusal), refusal.is_absent
+                yield Failure(part, refusal.reason, refusal.is_transient), refusal.is_absent
 
 
 def _reading(requests: Sequence[Request], days: Sequence[date], answer: Answer) -> Reading:
     counts, breakdowns = (frame.filter(frame["date"].is_in(days)) for frame in (answer.counts, answer.breakdowns))
     rows = {day: answer.control.by_day[day] for day in days}
     return Reading(requests, counts, Cost(1), breakdowns=breakdowns, source_rows=rows)
-
-
-def _failure(request: Request, refusal: Refusal) -> Failure:
-    return Failure(request, refusal.reason, refusal.is_transient)
 
 
 def _runs(request: Request, days: Sequence[date]) -> list[Request]:

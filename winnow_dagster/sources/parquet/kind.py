@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
-from winnow_dagster.fields import LocalPaths, SettleDays  # noqa: TC001 - pydantic reads them
+from winnow_dagster.fields import LocalPaths  # noqa: TC001 - pydantic reads it
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource
@@ -49,9 +49,6 @@ class ParquetSection(SourceSection):
 
     path: LocalPaths = ()
     """A file, a folder with all folders in it, a glob, or a list of these."""
-
-    settle_days: SettleDays = 3
-    """Winnow re-reads each day once, this many days later. 0: never."""
 
     def resolve(self, folder: Path) -> ParquetSettings:
         """Return the settings, with absolute paths."""
