@@ -294,6 +294,7 @@ def test_check_lists_what_the_config_publishes_and_writes_nothing() -> None:
     assert result.exit_code == 0
     for text in ("parquet", "rows/*.parquet", "A.b", "a-b/, A.b/", "x-*", "7", "2024-02-23", "to fetch", "files"):
         assert text in result.stdout
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if str(Path.cwd()) not in line)
     assert not Path("public").exists()
     assert not Path("data").exists()
 

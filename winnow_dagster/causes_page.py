@@ -11,6 +11,8 @@ from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from winnow_dagster.core.causes import Cause
+
 SECTIONS = {
     "BigQuery": BIGQUERY,
     "ClickHouse": CLICKHOUSE,
@@ -38,9 +40,13 @@ def _lines() -> Iterator[str]:
     yield INTRODUCTION
     for title, causes in SECTIONS.items():
         yield f"\n## {title}\n\n{HEAD}"
-        for cause in causes.values():
-            concerned = "all packages" if cause.fails_every_query else "one query or file"
-            yield f"| {cause.sign} | {concerned} | {'yes' if cause.is_transient else 'no'} | {cause.fix.rstrip('.')}. |"
+        # Two errors may have the same sign and fix.
+        yield from dict.fromkeys(map(_row, causes.values()))
+
+
+def _row(cause: Cause) -> str:
+    concerned = "all packages" if cause.fails_every_query else "one query or file"
+    return f"| {cause.sign} | {concerned} | {'yes' if cause.is_transient else 'no'} | {cause.fix.rstrip('.')}. |"
 
 
 if __name__ == "__main__":

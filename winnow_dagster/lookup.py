@@ -21,6 +21,7 @@ from winnow_dagster.core.coverage import (
     days_between,
 )
 from winnow_dagster.core.days import CountOptions, Days, Package
+from winnow_dagster.core.dimensions import BREAKDOWNS
 from winnow_dagster.core.names import Group, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages
 from winnow_dagster.core.window import Window
@@ -67,7 +68,7 @@ def find_stored(
     found = []
     for which in chosen:
         key = str(which) if str(which) in settings.breakdowns else str(selector_of(str(which), settings.windows))
-        by = settings.breakdowns[key] if dimensions is None else dimensions
+        by = [name for name in settings.breakdowns[key] if name in BREAKDOWNS] if dimensions is None else dimensions
         for package in (_with_published(winnow, package) for package in described[str(which)]):
             state = package.state
             problem = describe_problem(state, through)

@@ -241,8 +241,8 @@ def test_a_group_whose_members_were_never_downloaded_names_them_and_what_is_odd(
 
 def test_a_collect_of_one_package_that_only_star_selects_finds_it(make_house: MakeHouse) -> None:
     house = live(everything(make_house))
-    assert list(_not_listed(house.winnow, [EVERYTHING], ["requests"], set())) == []
-    assert "Check the spelling" in next(_not_listed(house.winnow, [EVERYTHING], ["reqwests"], set()))
+    assert list(_not_listed(house.winnow, [EVERYTHING], ["requests"], set(), {})) == []
+    assert "Check the spelling" in next(_not_listed(house.winnow, [EVERYTHING], ["reqwests"], set(), {}))
 
 
 def test_what_the_version_before_listed_is_still_known(make_house: MakeHouse) -> None:

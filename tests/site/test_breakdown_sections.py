@@ -7,6 +7,7 @@ from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from winnow_dagster.site.breakdown_files import read_days, renew
 from winnow_dagster.site.breakdown_sections import MAX_BARS, MAX_LINES, Section, format_sections
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.pythons import list_cuts, plot_pythons
+from winnow_dagster.site.scale import TOP
 from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.site.upgrades import list_upgrades
 
@@ -205,6 +207,20 @@ def test_a_year_is_shown_by_week_so_that_the_page_stays_small() -> None:
 
 def sections_of_a_year() -> str:
     return page(believable(400), length=30)
+
+
+def test_no_bar_of_the_weeks_of_a_small_package_leaves_the_picture() -> None:
+    known = {ago(n) for n in range(140)}
+    rows = pl.DataFrame(
+        [(ago(n), "3.12", 17 * (n % 7 == 0), 0) for n in range(140)],
+        {"date": pl.Date, "value": pl.String, "honest": pl.Int64, "ci": pl.Int64},
+        orient="row",
+    )
+    chart = plot_pythons(rows, known)
+    assert chart
+    tops = [float(y) for _, svg in chart.charts for y in re.findall(r"V(-?[0-9.]+)h-", svg)]
+    assert tops
+    assert all(y >= TOP for y in tops)
 
 
 def test_a_single_day_has_no_chart() -> None:

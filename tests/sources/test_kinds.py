@@ -15,6 +15,7 @@ from winnow_dagster.config.loading import BudgetSection
 from winnow_dagster.core.names import Selector
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.sources.bigquery.billing import Figures
+from winnow_dagster.sources.clickhouse.settings import NO_KERNELS
 from winnow_dagster.sources.kinds import KINDS, costs_of, costs_or_usual, find_key_problems, open_source
 
 PACKAGE = Path(__file__).parents[2] / "winnow_dagster"
@@ -96,5 +97,6 @@ def test_a_server_of_the_users_own_is_not_said_to_be_clickpys(tmp_path: Path) ->
     public, private = (Installation(each).web.site for each in (settings, own))
     assert public.dataset_of("clickhouse") == "pypi.pypi at sql-clickhouse.clickhouse.com"
     assert "ClickPy's copy of PyPI's log" in public.remarks_of("clickhouse")[0]
-    assert (private.dataset_of("clickhouse"), private.remarks_of("clickhouse")) == ("", ())
+    assert (private.dataset_of("clickhouse"), private.remarks_of("clickhouse")) == ("", (NO_KERNELS,))
+    assert public.remarks_of("clickhouse")[-1] == NO_KERNELS
     assert private.dataset_of("bigquery") == public.dataset_of("bigquery")

@@ -12,7 +12,7 @@ import click
 from winnow_dagster.cli.errors import CURRENT, INCOMPLETE, UNUSABLE, Failure
 from winnow_dagster.cli.options import complete_package, config_option, json_option, load, parse_name
 from winnow_dagster.config.settings import PackageSettings
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import BREAKDOWNS
 from winnow_dagster.core.names import Group, Selector, selector_of
 from winnow_dagster.fields import MAX_WINDOW_DAYS
 from winnow_dagster.sources.interface import SourceError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.names import NormalizedName
     from winnow_dagster.lookup import Found, Question
+    from winnow_dagster.sources.interface import SourceSettings
 
 DEFAULT_DAYS = 30
 
@@ -39,7 +40,7 @@ DEFAULT_DAYS = 30
     "--by",
     "dimensions",
     multiple=True,
-    type=click.Choice(list(OPEN_DIMENSIONS)),
+    type=click.Choice(BREAKDOWNS),
     help="Break the honest downloads down by this. May be repeated. [default: the breakdowns of the config]",
 )
 @click.option("-y", "--yes", is_flag=True, help="Ask the source even if that costs money.")
@@ -71,7 +72,7 @@ def show_command(  # noqa: PLR0913 - an option each
         from winnow_dagster.lookup import find_stored  # noqa: PLC0415
 
         found = [*find_stored(Installation(settings), chosen, dimensions or None), *found]
-    _print(found, as_json=as_json, in_full=bool(dimensions))
+    _print(found, settings.source, as_json=as_json, in_full=bool(dimensions))
     sys.exit(CURRENT if not any(each.problem for each in found) else INCOMPLETE)
 
 
@@ -122,11 +123,11 @@ def _find_others(settings: Settings, asked: Question, dimensions: Sequence[str],
         raise Failure(str(error), INCOMPLETE) from None
 
 
-def _print(found: Sequence[Found], *, as_json: bool, in_full: bool) -> None:
+def _print(found: Sequence[Found], source: SourceSettings, *, as_json: bool, in_full: bool) -> None:
     from winnow_dagster.report.console import print_json  # noqa: PLC0415 - imported late
     from winnow_dagster.report.numbers import numbers_as_json, print_numbers  # noqa: PLC0415
 
     if as_json:
-        print_json(numbers_as_json(found))
+        print_json(numbers_as_json(found, source))
     else:
-        print_numbers(found, in_full=in_full)
+        print_numbers(found, source, in_full=in_full)

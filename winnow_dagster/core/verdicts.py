@@ -153,7 +153,8 @@ def judge_breakdowns(honest: Days, breakdowns: Days) -> Verdict:
         for package, dimension, name, total, summed in unequal.select(
             "package", "dimension", "category", "total", "values"
         ).iter_rows():
-            bad[f"{day} {package}"] = f"{total:,} {name} downloads, and {summed:,} by {dimension}"
+            why = f"{total:,} {name} downloads, and {summed:,} by {dimension}"
+            bad[f"{day} {package}"] = "; ".join(filter(None, [bad.get(f"{day} {package}"), why]))
     return Verdict(bad, looked_at)
 
 

@@ -130,7 +130,7 @@ class Installation:
         # The remarks and the reader query of a kind describe its public dataset, not a server of the user's own.
         kinds = {name: kind for name, kind in KINDS.items() if name != s.source.kind or s.source.is_public}
         reader_queries = {name: kind.reader_query for name, kind in kinds.items() if kind.reader_query}
-        found = {name: kind.remarks for name, kind in kinds.items() if kind.remarks}
+        found = {name: kind.remarks for name, kind in KINDS.items()} | {s.source.kind: s.source.remarks}
         site = SiteConfig(
             s.stale_threshold_days, s.base_url, s.styles, reader_queries, s.breakdowns, found, s.repositories
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.trend import Change
     from winnow_dagster.core.window import WindowCounts
     from winnow_dagster.lookup import Found
+    from winnow_dagster.sources.interface import SourceSettings
 
 WIDTH = 80
 """The width of the output on a terminal and in a log."""
@@ -44,8 +45,8 @@ MAX_UNLISTED = 3
 UNKNOWN = "-"
 
 
-def print_numbers(found: Sequence[Found], *, in_full: bool) -> None:
-    """Print the numbers of each package. `in_full`: print all values of breakdowns."""
+def print_numbers(found: Sequence[Found], source: SourceSettings, *, in_full: bool) -> None:
+    """Print the numbers of each package. `source`: that of the config. `in_full`: print all values of breakdowns."""
     out = Output(sys.stdout)
     marks = BLOCKS if _can_encode(out, BLOCKS) else ASCII
     blank: list[str] = []
@@ -53,15 +54,16 @@ def print_numbers(found: Sequence[Found], *, in_full: bool) -> None:
         for line in (*blank, *_lines(each, marks), *_tables(each, in_full=in_full)):
             out.write(for_terminal(line) + "\n")
         blank = [""]
-    for remark in _remarks(found):
+    for remark in _remarks(found, source):
         out.write("\n" + textwrap.fill(for_terminal(remark), WIDTH) + "\n")
     out.flush()
 
 
-def _remarks(found: Sequence[Found]) -> list[str]:
+def _remarks(found: Sequence[Found], source: SourceSettings) -> list[str]:
     """Return the limits of the sources of these numbers."""
+    known = {name: kind.remarks for name, kind in KINDS.items()} | {source.kind: source.remarks}
     kinds = dict.fromkeys(each.package.source for each in found)
-    return [remark for kind in kinds if kind in KINDS for remark in KINDS[kind].remarks]
+    return [remark for kind in kinds for remark in known.get(kind, ())]
 
 
 def _lines(found: Found, marks: str) -> Iterator[str]:
@@ -151,9 +153,9 @@ def _share(count: int | None, whole: int) -> str:
     return "" if count is None or not whole else format_share(count, whole)
 
 
-def numbers_as_json(found: Sequence[Found]) -> dict[str, object]:
-    """Return the numbers as JSON values."""
-    return {"packages": [_entry(each) for each in found], "remarks": _remarks(found)}
+def numbers_as_json(found: Sequence[Found], source: SourceSettings) -> dict[str, object]:
+    """Return the numbers as JSON values. `source`: that of the config."""
+    return {"packages": [_entry(each) for each in found], "remarks": _remarks(found, source)}
 
 
 def _entry(found: Found) -> dict[str, object]:

@@ -33,7 +33,7 @@ def print_plan(winnow: Installation) -> None:
         "data_dir": settings.data_dir,
         "first day": settings.start_date,
         "newest day": winnow.clock.through,
-        "to publish": f"{count_files(settings)} files of packages and groups"
+        "to publish": f"{count_files(settings)} files"
         + (f", and those of each package of {prefixes} prefix{'es' * (prefixes != 1)}" if prefixes else ""),
         "to fetch": ", ".join(f"{g.first} to {g.last} ({g.days * len(g.selectors)} days of packages)" for g in gaps)
         or "nothing",

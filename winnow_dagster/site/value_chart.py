@@ -21,6 +21,6 @@ def stack(bins: Sequence[Bin], series: Sequence[tuple[str, Mapping[date, int]]],
     heights = [
         [sum(counts.get(day, 0) for day in each.days) / max(len(each.days), 1) for each in bins] for _, counts in series
     ]
-    scale = Scale(len(bins), round(max(map(sum, zip(*heights, strict=True)), default=0)))
+    scale = Scale(len(bins), max(map(sum, zip(*heights, strict=True)), default=0))
     drawn = stacked_bars(zip((style for style, _ in series), heights, strict=True), scale)
     return "".join([*frame(name, title, bins, scale), *drawn]) + "</svg>"

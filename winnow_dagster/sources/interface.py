@@ -89,6 +89,11 @@ class SourceSettings:
     """The number of days after which Winnow re-reads a day once."""
 
     @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences on the limits of the source, for pages and `_health.json`."""
+        return ()
+
+    @property
     def variant(self) -> str:
         """What distinguishes this source from others of its kind, such as its paths; empty for the default."""
         return ""
@@ -233,4 +238,4 @@ class Kind:
     """Why the source cannot read `*`, with the fix; empty if it can."""
 
     remarks: Sequence[str] = ()
-    """Sentences on the limits of the source, for pages and `_health.json`."""
+    """Sentences on the limits of published numbers from a source of this kind that the config no longer reads."""

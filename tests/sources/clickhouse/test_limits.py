@@ -10,6 +10,7 @@ import pytest
 from tests.clickhouse_service import LIMITS_OF_DEMO, Service
 from tests.sources.clickhouse.conftest import DAYS, FIRST, Make, ask, days_read, downloads, reasons
 from winnow_dagster.sources.clickhouse.limits import OVERFLOW_SETTINGS, Limits, NearLimitError, usage
+from winnow_dagster.sources.clickhouse.settings import NO_LIMITS
 
 ROWS = 100_000
 """The rows of `big` on each day."""
@@ -80,6 +81,17 @@ def test_an_answer_with_too_many_rows_is_split_too(service: Service, make_source
         service.engine.insert(DAYS[:-1], "a", 1, installer=f"tool-{n}")
     assert downloads(list(make_source().read([ask()]))) == dict.fromkeys(DAYS[:-1], 15)
     assert len(service.asked) > 1
+
+
+@pytest.mark.parametrize(("limit", "is_split"), [("0", False), ("100", True)])
+def test_an_own_server_has_only_the_limits_of_its_settings(
+    service: Service, make_source: Make, limit: str, *, is_split: bool
+) -> None:
+    service.settings["max_result_rows"] = limit
+    for n in range(15):
+        service.engine.insert(DAYS[:-1], "a", 1, installer=f"tool-{n}")
+    assert downloads(list(make_source(limits=NO_LIMITS).read([ask()]))) == dict.fromkeys(DAYS[:-1], 15)
+    assert (len(service.asked) > 1) is is_split
 
 
 def test_a_day_whose_breakdown_is_too_large_keeps_its_counts(service: Service, make_source: Make) -> None:

@@ -12,7 +12,7 @@ from winnow_dagster.config.errors import ConfigError
 from winnow_dagster.config.loading import load_settings
 from winnow_dagster.config.settings import Settings
 from winnow_dagster.preflight import find_problems
-from winnow_dagster.sources.clickhouse.settings import ClickHouseSettings
+from winnow_dagster.sources.clickhouse.settings import NO_LIMITS, ClickHouseSettings
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -74,7 +74,7 @@ def test_an_own_server_has_its_own_store(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_own_server_has_clickhouses_usual_port_and_user(tmp_path: Path, secure: str, port: int) -> None:
     text = f"source: {{kind: clickhouse, host: db.example.com, secure: {secure}}}\npackages: [{{name: rich}}]"
     source = source_of(load(tmp_path, text))
-    assert (source.port, source.user) == (port, "default")
+    assert (source.port, source.user, source.limits) == (port, "default", NO_LIMITS)
 
 
 def test_a_variable_that_is_not_set_is_found_before_anything_is_read(

@@ -51,7 +51,10 @@
 
     // The address has what differs from a page that was just opened: `#365,mean,-ci`.
     function readAddress() {
-      const [first, ...rest] = decodeURIComponent(location.hash.slice(1)).split(",");
+      let address = "";
+      // Somebody may have typed a % that encodes nothing.
+      try { address = decodeURIComponent(location.hash.slice(1)); } catch { return; }
+      const [first, ...rest] = address.split(",");
       if (!ranges.some((input) => input.value === first) && first !== "30") return;
       state.days = Number(first);
       state.weeks = rest.includes("weeks") ? true : rest.includes("days") ? false : null;

@@ -13,6 +13,7 @@ from winnow_dagster.sources.clickhouse.settings import (
     DATABASE,
     FIRST_DAY,
     HOST,
+    NO_KERNELS,
     NOT_CI,
     REMARKS,
     TABLE,
@@ -69,7 +70,7 @@ CLICKHOUSE = Kind(
         query_for_readers,
         honest_ci=NOT_CI,
     ),
-    remarks=REMARKS,
+    remarks=(*REMARKS, NO_KERNELS),
     why_not_all="a whole day has more rows than ClickPy's server reads in one query. List packages or prefixes, or use "
     "kind bigquery",
 )

@@ -6,6 +6,7 @@ the server, so no fact is measured.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from winnow_dagster.sources.clickhouse.limits import Limits
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 HOST = "sql-clickhouse.clickhouse.com"
@@ -61,6 +62,9 @@ FIRST_DAY = LAST_MIXED_DAY + ONE_DAY
 LIMITS = Limits(result_rows=10_000, result_bytes=10_000_000, seconds=60, read_rows=1e9, read_bytes=50e9)
 """The limits of the user `demo`, at which the public server cuts answers off. From ClickHouse's SQL playground."""
 
+NO_LIMITS = Limits(*[math.inf] * 5)
+"""The limits of Winnow's own for other servers. Those in the server's settings hold there."""
+
 CONTROL = "twine"
 """A small package with downloads on every day, which tells how far a replica is loaded. Our choice; not measured.
 
@@ -72,9 +76,12 @@ REMARKS = (
     "ClickPy may leave out downloads without a Python version or a system, such as those of mirrors and browsers.",
     "So the raw number may be too low, and the honest share too high.",
     f"ClickPy's copy is read from {FIRST_DAY} on only, and without days whose CI flags were lost in a reload.",
-    "ClickPy has no kernels, so there is no estimate of CI jobs that did not say so.",
 )
 """The limits of the numbers, for readers. The second one is from ClickPy's load scripts."""
+
+
+NO_KERNELS = "ClickPy's table has no kernels, so there is no estimate of CI jobs that did not say so."
+"""What readers have to know of every server with this table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,11 @@ class ClickHouseSettings(SourceSettings):
     def is_public(self) -> bool:
         """Whether this is ClickPy's public table."""
         return (self.host, self.database, self.table) == (HOST, DATABASE, TABLE)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences on the limits of the numbers. What is said of ClickPy's server does not hold for others."""
+        return (*(REMARKS if self.is_public else ()), NO_KERNELS)
 
     @property
     def variant(self) -> str:
@@ -177,4 +189,5 @@ class ClickHouseSection(SourceSection):
             table=self.table,
             secure=self.secure,
             control=self.control,
+            limits=LIMITS if is_public else NO_LIMITS,
         )
