@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WORKFLOW: dict[Any, Any] = yaml.safe_load(read_workflow())
-STEPS = [step["name"] for job in ("collect", "deploy") for step in WORKFLOW["jobs"][job]["steps"]]
+STEPS = [step["name"] for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 
 COLLECT = """\
 #!/bin/sh
