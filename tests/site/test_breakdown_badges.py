@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.site.broken_down import DAY, ago, breakdowns
-from winnow_dagster.core.badge import UNKNOWN, BadgeStyle, is_slug, parse_name
+from winnow_dagster.core.badge import BadgeStyle, is_slug, parse_name
 from winnow_dagster.core.breakdowns import NO_BREAKDOWNS, PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, History
@@ -64,9 +64,16 @@ def test_a_range_of_one_version_is_that_version() -> None:
     assert payload(folder(pythons({"3.12": (99, 0), "3.13": (1, 99)}), "pythons"))["message"] == "3.12"
 
 
-def test_without_a_download_that_names_a_python_there_is_no_range() -> None:
-    found = payload(folder(pythons({"": (99, 0), "3.12": (0, 9)}), "pythons"))
-    assert (found["message"], found["color"]) == (UNKNOWN, "lightgrey")
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [({"": (99, 0), "3.12": (0, 9)}, "not said"), ({"3.12": (0, 9)}, "no downloads"), ({}, "no downloads")],
+)
+def test_without_a_download_that_names_a_python_the_badge_says_why_in_place_of_an_old_range(
+    counts: Counts, message: str
+) -> None:
+    before = folder(pythons(MANY), "pythons")
+    found = payload(folder(pythons(counts), "pythons", published=before))
+    assert (found["message"], found["color"]) == (message, "lightgrey")
 
 
 def test_the_badge_is_collecting_until_every_day_of_the_window_is_known() -> None:

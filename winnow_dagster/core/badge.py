@@ -25,6 +25,7 @@ LOW_COUNT = 10
 """The lowest count of a blue badge."""
 
 GREY = "lightgrey"
+NO_DOWNLOADS = "no downloads"
 UNKNOWN = "–"  # noqa: RUF001 - a dash, not a minus
 """Stands for an unknown number: the release that published it did not count it (R10)."""
 
@@ -161,7 +162,7 @@ def format_exact(count: int | None) -> str:
 def format_share(part: int, whole: int) -> str:
     """Return a part of a whole in percent: `0%`, `38.2%`, `100%`. Only 0 is `0%`, and only the whole is `100%`."""
     if whole == 0:
-        return "no downloads"
+        return NO_DOWNLOADS
     percent = round(100 * part / whole, 1)
     if 0 < part < whole:
         percent = min(max(percent, 0.1), 99.9)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.badge import (
     DEFAULT_STYLE,
     GREY,
+    NO_DOWNLOADS,
     SAMPLE_LABEL,
     SLUGS,
-    UNKNOWN,
     Badge,
     color_of,
     format_count,
@@ -23,6 +23,7 @@ from winnow_dagster.core.day_ranges import days_in
 from winnow_dagster.core.values import NOT_SAID, smallest_range
 from winnow_dagster.core.window import Window
 from winnow_dagster.site.breakdown_files import BadgeNumber
+from winnow_dagster.site.words import NOT_SAID_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def breakdown_badges(
                     today,
                     site.stale_threshold_days,
                     number.message,
-                    GREY if number.message == UNKNOWN else color_of(number.downloads, style.colors),
+                    color_of(number.downloads, style.colors),
                     number.as_of,
                 )
                 if number
@@ -72,13 +73,19 @@ def breakdown_badges(
 
 
 def _number(breakdown: Breakdown, value: str) -> BadgeNumber:
-    """Return the honest downloads of a value; for an empty value, the range of versions that most of them use."""
+    """Return the honest downloads of a value; for an empty value, the range of versions that most of them use.
+
+    Without a range the message says why. It is a fact like a range, so that it replaces a published one.
+    """
     if value:
         count = breakdown.honest.get(value, 0)
         return BadgeNumber(format_count(count), count, breakdown.last_day)
     named = sum(count for version, count in breakdown.honest.items() if version != NOT_SAID)
-    ends = smallest_range(breakdown.honest)
-    return BadgeNumber(" – ".join(dict.fromkeys(ends)) if ends else UNKNOWN, named, breakdown.last_day)  # noqa: RUF001
+    if ends := smallest_range(breakdown.honest):
+        message = " – ".join(dict.fromkeys(ends))  # noqa: RUF001 - a dash, not a minus
+    else:
+        message = NOT_SAID_NAME if any(breakdown.honest.values()) else NO_DOWNLOADS
+    return BadgeNumber(message, named, breakdown.last_day)
 
 
 def _collecting(found: PublishedBreakdowns, dimension: str, window: WindowState, today: date) -> str:
