@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import ref
 
 import polars as pl
 from hypothesis import given, settings
@@ -141,15 +141,15 @@ def test_the_last_row_is_told_by_any_of_its_keys() -> None:
 
 
 def test_counted_batches_do_not_stay_in_memory() -> None:
-    alive: WeakSet[pl.DataFrame] = WeakSet()
+    seen: list[ref[pl.DataFrame]] = []
     most = 0
 
     def batches() -> Iterator[pl.DataFrame]:
         nonlocal most
         for n in range(9):
             batch = honest([row(FIRST + timedelta(days=n), "a")])
-            alive.add(batch)
-            most = max(most, len(alive))
+            seen.append(ref(batch))
+            most = max(most, sum(each() is not None for each in seen))
             yield batch
             del batch
 
