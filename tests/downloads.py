@@ -15,6 +15,7 @@ DETAILS = pl.Struct(
     {
         "installer": pl.Struct({"name": pl.String, "version": pl.String, "subcommand": pl.List(pl.String)}),
         "python": pl.String,
+        "implementation": pl.Struct({"name": pl.String, "version": pl.String}),
         "distro": pl.Struct({"libc": pl.Struct({"lib": pl.String, "version": pl.String})}),
         "system": pl.Struct({"name": pl.String, "release": pl.String}),
         "cpu": pl.String,
@@ -49,7 +50,8 @@ def download(
     cpu: str | None = None,
     file_type: str | None = "bdist_wheel",
     subcommand: list[str] | None = None,
-    kernel_v1: str | None = None,
+    kernel_v2: str | None = None,
+    interpreter: str | None = None,
 ) -> dict[str, Any]:
     """Return one row; a day alone stands for its noon."""
     if not isinstance(moment, datetime):
@@ -58,7 +60,8 @@ def download(
         "installer": {"name": installer, "version": None, "subcommand": subcommand},
         "python": python,
         "distro": {"libc": {"lib": libc, "version": None}},
-        "system": {"name": system, "release": kernel_v1},
+        "implementation": {"name": None, "version": interpreter},
+        "system": {"name": system, "release": kernel_v2},
         "cpu": cpu,
         "ci": ci,
     }

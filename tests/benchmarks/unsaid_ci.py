@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from winnow_dagster.core.coverage import Failure, Request
-from winnow_dagster.core.dimensions import KERNEL
+from winnow_dagster.core.dimensions import KERNEL, SEPARATOR
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.unsaid_ci import CELLS_SCHEMA, TELLING, UnsaidCi, estimate
 from winnow_dagster.sources.parquet.source import ParquetSource
@@ -29,9 +29,20 @@ COVERED = (0.85, 0.95)
 CLASSES = {"azure": 0.85, "aws": 0.3, "google": 0.4, "wsl": 0.02, "ubuntu": 0.15, "macos": 0.01, "windows": 0.01}
 """Classes of kernels with a plausible share of CI each, for generated traffic."""
 
-Cell = tuple[str, date, str]
+PYTHONS = {"3.9": 0.8, "3.10": 0.4, "3.11": 0.0, "3.12": -0.2, "3.13": -0.4, "3.14": -0.8, "3.15": 0.6}
+"""Pythons, each with how much the log-odds of CI differ from those of the class of kernels."""
+
+TELLING_PYTHONS = (0.15, 0.15, 0.25, 0.25, 0.15, 0.05, 0.0)
+"""How often the generated telling installers use each of PYTHONS."""
+
+SILENT_PYTHONS = (0.02, 0.03, 0.1, 0.2, 0.35, 0.29, 0.01)
+"""The same for silent installers. They use newer ones, and one that no telling installer uses."""
+
+Mix = dict[str, float]
+"""A number for each class of kernels and Python, keyed as Winnow stores the two."""
+
 Rows = Counter[tuple[str, date, str, bool]]
-"""Downloads that say whether they are in CI, by package, day, kernel and CI."""
+"""Downloads that say whether they are in CI, by package, day, kernel with Python, and CI."""
 
 
 @dataclass
@@ -71,6 +82,7 @@ def run() -> Iterator[str]:
     yield f"| all | {sum(score.trials for score in scores)} | {shown} | {100 * covered / shown:.1f} % | |"
     if DATA.exists():
         yield _transfer(chance).line()
+        yield _by_kernel_alone(chance).line()
     wrong = [s.name for s in scores if s.shown and not COVERED[0] <= s.covered / s.shown <= COVERED[1]]
     yield f"outside {COVERED[0]:.0%} to {COVERED[1]:.0%}: {', '.join(wrong) or 'none'}"
 
@@ -78,14 +90,10 @@ def run() -> Iterator[str]:
 def _shared(chance: random.Random) -> Iterator[Score]:
     """Score the rows in the folder of shared data."""
     rows = sum(_read_shared().values(), Counter())
-    large = _large(rows)
     for name, hide in (("shared rows, some of each day", _hide_rows), ("shared rows, whole days", _hide_days)):
         score = Score(name)
         for _ in range(TRIALS):
-            package = chance.choice(large)
-            start = chance.choice([0, 5, 10])
-            window = _days(DATES[0] + timedelta(days=start), 30)
-            _try(score, _only(rows, package, window), hide, chance)
+            _try(score, _choose(rows, chance), hide, chance)
         yield score
 
 
@@ -99,6 +107,31 @@ def _transfer(chance: random.Random) -> Score:
         told, hidden = (_only(by_installer[name], package, window) for name in ("pip", "uv"))
         score.add(*_judge(told, hidden, told))
     return score
+
+
+def _by_kernel_alone(chance: random.Random) -> Score:
+    """Score the first line of the table without the Pythons, to show that the estimate needs them."""
+    score = Score("for comparison: shared rows, some of each day, without the Python")
+    rows = sum(_read_shared().values(), Counter())
+    for _ in range(TRIALS):
+        chosen = _choose(rows, chance)
+        hidden = _hide_rows(chosen, chance)
+        told = _without_python(chosen - hidden)
+        score.add(*_judge(told, _without_python(hidden), told))
+    return score
+
+
+def _without_python(rows: Rows) -> Rows:
+    found: Rows = Counter()
+    for (package, day, kernel, ci), count in rows.items():
+        found[package, day, kernel.split(SEPARATOR)[0] + SEPARATOR, ci] += count
+    return found
+
+
+def _choose(rows: Rows, chance: random.Random) -> Rows:
+    """Return the rows of one package over one window."""
+    package = chance.choice(_large(rows))
+    return _only(rows, package, _days(DATES[0] + timedelta(days=chance.choice([0, 5, 10])), 30))
 
 
 def _read_shared() -> dict[str, Rows]:
@@ -141,8 +174,7 @@ def _generated(chance: random.Random) -> Iterator[Score]:
         for _ in range(TRIALS):
             shares = _shares(0.5, chance)
             told = _make("a", size, between_days, days, chance, shares)
-            mix = {kernel: chance.uniform(0.2, 1) for kernel in CLASSES}
-            hidden = _make("a", silent, between_days, days, chance, shares, mix)
+            hidden = _make("a", silent, between_days, days, chance, shares, _silent_mix(chance))
             score.add(*_judge(told, hidden, told))
         yield score
     score = Score("generated, learned from 30 other packages")
@@ -150,7 +182,7 @@ def _generated(chance: random.Random) -> Iterator[Score]:
         pool: Rows = Counter()
         for n in range(30):
             pool += _make(f"p{n}", round(10 ** chance.uniform(0.5, 2)), 0.1, 30, chance, _shares(0.3, chance))
-        hidden = _make("a", 6, 0.1, 30, chance, _shares(0.3, chance))
+        hidden = _make("a", 6, 0.1, 30, chance, _shares(0.3, chance), _silent_mix(chance))
         score.add(*_judge(Counter(), hidden, pool))
     yield score
 
@@ -161,11 +193,11 @@ def _make(  # noqa: PLR0917 - a number each
     between_days: float,
     days: int,
     chance: random.Random,
-    shares: dict[str, float] | None = None,
-    mix: dict[str, float] | None = None,
+    shares: Mix | None = None,
+    mix: Mix | None = None,
 ) -> Rows:
     """Return traffic of about `size` downloads a day. The log-odds of CI differ by `between_days` from day to day."""
-    shares, mix = shares or _shares(0.5, chance), mix or dict.fromkeys(CLASSES, 1.0)
+    shares, mix = shares or _shares(0.5, chance), mix or _cross(dict.fromkeys(CLASSES, 1.0), TELLING_PYTHONS)
     rows: Rows = Counter()
     whole = sum(mix.values())
     for day in _days(FIRST, days):
@@ -178,14 +210,32 @@ def _make(  # noqa: PLR0917 - a number each
     return rows
 
 
-def _shares(between: float, chance: random.Random) -> dict[str, float]:
-    """Return the share of CI of each class in one package. Its log-odds differ by `between` from the usual ones."""
+def _shares(between: float, chance: random.Random) -> Mix:
+    """Return the shares of CI in one package. Its log-odds differ by `between` from the usual ones.
+
+    Those of a class of kernels and Python differ from the sum of the two, too.
+    """
     shift = chance.gauss(0, between)
-    return {kernel: 1 / (1 + math.exp(-(math.log(share / (1 - share)) + shift))) for kernel, share in CLASSES.items()}
+    odds = {
+        f"{kernel}{SEPARATOR}{python}": math.log(share / (1 - share)) + more + shift + chance.gauss(0, 0.3)
+        for kernel, share in CLASSES.items()
+        for python, more in PYTHONS.items()
+    }
+    return {cell: 1 / (1 + math.exp(-log_odds)) for cell, log_odds in odds.items()}
+
+
+def _silent_mix(chance: random.Random) -> Mix:
+    """Return how often a silent installer uses each class of kernels and Python."""
+    return _cross({kernel: chance.uniform(0.2, 1) for kernel in CLASSES}, SILENT_PYTHONS)
+
+
+def _cross(kernels: dict[str, float], pythons: Iterable[float]) -> Mix:
+    by_python = dict(zip(PYTHONS, pythons, strict=True))
+    return {f"{k}{SEPARATOR}{p}": n * m for k, n in kernels.items() for p, m in by_python.items()}
 
 
 def _hide_rows(rows: Rows, chance: random.Random) -> Rows:
-    """Return some downloads of each day, with more of some classes than of others."""
+    """Return some downloads of each day, with more of some classes and Pythons than of others."""
     odds = {kernel: chance.uniform(0.05, 0.4) for _, _, kernel, _ in sorted(rows)}
     return Counter({key: _binomial(count, odds[key[2]], chance) for key, count in rows.items()})
 
@@ -208,10 +258,11 @@ def _judge(told: Rows, hidden: Rows, pool: Rows) -> tuple[UnsaidCi | None, int]:
 
 
 def _cells(told: Rows, hidden: Rows | None = None) -> pl.DataFrame:
-    cells: dict[Cell, list[int]] = {}
+    cells: dict[tuple[str, date, str, str], list[int]] = {}
     for at, rows in enumerate((told, hidden or Counter())):
-        for (package, day, kernel, ci), count in rows.items():
-            numbers = cells.setdefault((package, day, kernel), [0, 0, 0])
+        for (package, day, stored, ci), count in rows.items():
+            kernel, _, python = stored.partition(SEPARATOR)
+            numbers = cells.setdefault((package, day, kernel, python), [0, 0, 0])
             numbers[2 * at] += count
             numbers[1] += count if ci and not at else 0
     return pl.DataFrame([(*key, *numbers) for key, numbers in cells.items()], schema=CELLS_SCHEMA, orient="row")

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from winnow_dagster.cli import main
+from winnow_dagster.core.dimensions import FORMER_DIMENSIONS
 
 
 @pytest.fixture(autouse=True)
@@ -67,13 +68,14 @@ def test_nothing_goes_without_a_yes(site: set[str]) -> None:
     assert published() == site
 
 
-def test_files_of_others_stay(site: set[str]) -> None:
-    for name in ("b/logo.png", "b/downloads-x.json", "other/downloads-30d-non-ci.json"):
+def test_files_of_others_stay_and_those_of_former_classes_of_kernels_go(site: set[str]) -> None:
+    former = f"a-a/{FORMER_DIMENSIONS[-1]}.csv"
+    for name in ("b/logo.png", "b/downloads-x.json", "other/downloads-30d-non-ci.json", former):
         Path("public", name).parent.mkdir(exist_ok=True)
         Path("public", name).write_text("{}")
     winnow("prune", "--yes")
     assert {"b/logo.png", "b/downloads-x.json", "other/downloads-30d-non-ci.json"} <= published()
-    assert "b/counts.json" not in published()
+    assert published().isdisjoint({"b/counts.json", former})
 
 
 def test_without_a_config_nothing_is_taken_for_orphaned(site: set[str]) -> None:

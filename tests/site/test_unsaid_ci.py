@@ -13,7 +13,7 @@ from winnow_dagster.core.badge import BadgeStyle
 from winnow_dagster.core.breakdowns import count_breakdowns
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, Coverage, ReadingFacts
 from winnow_dagster.core.days import Days, Package
-from winnow_dagster.core.dimensions import KERNEL
+from winnow_dagster.core.dimensions import FORMER_DIMENSIONS, KERNEL
 from winnow_dagster.core.history import NUMBERS, History
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.unsaid_ci import UnsaidCi
@@ -37,13 +37,19 @@ Files = dict[str, bytes]
 
 
 def counted(
-    names: Sequence[str] = ("a",), *, poetry: int = 20, days: int = LENGTH, dimension: str = KERNEL.name
+    names: Sequence[str] = ("a",),
+    *,
+    poetry: int = 20,
+    days: int = LENGTH,
+    dimension: str = KERNEL.name,
+    pythons: Sequence[str] = ("3.12",),
 ) -> PackageBreakdowns:
     """Return what is counted of days on which 40 % of pip's downloads on one class of kernels are in CI."""
     rows = [
-        (DAY - timedelta(days=n), name, dimension, "azure", installer, ci, downloads)
+        (DAY - timedelta(days=n), name, dimension, f"azure/{python}", installer, ci, downloads)
         for n in range(days)
         for name in names
+        for python in pythons
         for installer, ci, downloads in (("pip", True, 40), ("pip", None, 60), ("poetry", None, poetry))
     ]
     facts = {Selector(name): ReadingFacts(dimensions=(dimension,)) for name in names}
@@ -86,6 +92,20 @@ def test_the_page_says_it_in_one_sentence_and_what_was_not_checked() -> None:
     assert "cannot be checked" in page
 
 
+def test_the_page_shows_classes_of_kernels_and_the_files_have_their_pythons_too() -> None:
+    files = publish(counted(pythons=("3.12", "3.9", "")))
+    page = files["index.html"].decode()
+    assert '<th scope="row">azure</th>' in page
+    assert f'<td class="n">{3 * 80 * LENGTH:,}</td>' in page
+    assert "azure/" not in page
+    values = ["azure/", "azure/3.12", "azure/3.9"]
+    assert list(json.loads(files["breakdowns.json"])["windows"][str(LENGTH)][KERNEL.name]["honest"]) == values
+    assert files[f"{KERNEL.name}.csv"].decode().splitlines()[:4] == [
+        f"date,{KERNEL.name},honest,ci",
+        *(f"{DAY - timedelta(days=LENGTH - 1)},{value},80,40" for value in values),
+    ]
+
+
 def test_where_the_data_cannot_carry_one_the_json_says_null_and_the_page_nothing() -> None:
     files = publish(counted(poetry=1))
     assert estimate_in(files) is None
@@ -99,7 +119,7 @@ def test_a_window_with_a_day_without_kernels_has_no_estimate() -> None:
 
 
 def test_days_by_another_version_of_the_classes_are_unknown() -> None:
-    computed = counted(dimension="kernel_v0")
+    computed = counted(dimension=FORMER_DIMENSIONS[0])
     assert computed.known == {KERNEL.name: []}
     assert computed.values.is_empty()
     assert estimate_in(publish(computed)) == "absent"

@@ -103,7 +103,7 @@ def test_ci_runs_every_python_and_people_recent_ones() -> None:
         ("cpu", {"x86_64", "arm64", "AMD64", "aarch64", ""}),
         ("file_type", {"bdist_wheel", "sdist"}),
         ("subcommand", {"sync", "pip install", "tool run", "lock", ""}),
-        ("kernel_v1", {"azure", "wsl", "macos", "windows", ""}),
+        ("kernel_v2", {"azure/3.12", "wsl/3.13", "macos/3.14", "windows/3.9", ""}),
     ],
 )
 def test_values_are_spelled_as_in_the_log(dimension: str, values: set[str]) -> None:

@@ -73,7 +73,7 @@ class PackageBreakdowns:
     """The time of the newest reading in these counts."""
 
     cells: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
-    """The downloads by class of kernel (CELLS_SCHEMA), on the days on which kernels are known."""
+    """The downloads by class of kernel and Python (CELLS_SCHEMA), on the days on which kernels are known."""
 
     pool: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CELLS_SCHEMA))
     """The same of all packages that are read with their kernels."""
@@ -223,7 +223,7 @@ def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, 
 
 
 def _cells(days: Days) -> pl.DataFrame:
-    """Return the downloads of all packages by class of kernel (CELLS_SCHEMA)."""
+    """Return the downloads of all packages by class of kernel and Python (CELLS_SCHEMA)."""
     return pl.concat([CELLS_SCHEMA.to_frame(), *map(kernel_cells, days.batches())])
 
 

@@ -115,6 +115,9 @@ SYSTEM = Dimension(
 DIMENSIONS: tuple[Dimension, ...] = (INSTALLER, SYSTEM)
 """All dimensions, in the order of columns and published parts. Add a new one at the end."""
 
+SEPARATOR = "/"
+"""The text between the two parts of a joined value. No class of kernels contains it."""
+
 
 @dataclass(frozen=True)
 class OpenDimension:
@@ -154,6 +157,17 @@ class OpenDimension:
     is_recent: bool = False
     """Whether many exports lack the field, because PyPI added it late. Downloads in them count as not said."""
 
+    joined: OpenDimension | None = None
+    """Another dimension, whose value follows after SEPARATOR: `azure/3.12`, or `azure/` if it is not said.
+
+    If its own field is not said, the whole value is not said.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The dotted names of all fields that it needs, its own first."""
+        return (self.column, *(self.joined.columns if self.joined else ()))
+
 
 PYTHON = OpenDimension("python", "details.python", "Python", 7.5, pattern=r"^[0-9]+\.[0-9]+", has_versions=True)
 VERSION = OpenDimension("version", "file.version", "Version", 7.7, has_versions=True, adds_up=False)
@@ -165,6 +179,8 @@ FILE_TYPE = OpenDimension("file_type", "file.type", "File type", 11.1)
 SUBCOMMAND = OpenDimension(
     "subcommand", "details.installer.subcommand", "uv command", 2.0, is_repeated=True, is_recent=True
 )
+# pip, uv, poetry and pdm name the version of their interpreter here. poetry and pdm leave `details.python` out.
+INTERPRETER = OpenDimension("interpreter", "details.implementation.version", "Interpreter", 7.9, pattern=PYTHON.pattern)
 # The name has the version of the classes, so that Winnow never mixes days of two versions.
 KERNEL = OpenDimension(
     f"kernel_v{kernels.VERSION}",
@@ -173,12 +189,22 @@ KERNEL = OpenDimension(
     19.7,
     classes=kernels.CLASSES,
     asked_by="estimate_unsaid_ci",
+    joined=INTERPRETER,
 )
 
 OPEN_DIMENSIONS: Mapping[str, OpenDimension] = {
     dimension.name: dimension for dimension in (PYTHON, VERSION, COUNTRY, LIBC, CPU, FILE_TYPE, SUBCOMMAND, KERNEL)
 }
 """All open dimensions by name, in the order of published files and pages."""
+
+OPEN_FIELDS: Sequence[OpenDimension] = (
+    *OPEN_DIMENSIONS.values(),
+    *(dimension.joined for dimension in OPEN_DIMENSIONS.values() if dimension.joined),
+)
+"""All open dimensions, and those that Winnow reads only as a part of others."""
+
+FORMER_DIMENSIONS = tuple(f"kernel_v{version}" for version in range(1, kernels.VERSION))
+"""The names of kernels by former versions of their classes. Winnow no longer reads or publishes them."""
 
 BREAKDOWNS = tuple(name for name, dimension in OPEN_DIMENSIONS.items() if not dimension.asked_by)
 """The open dimensions that `breakdowns:` and badges may name."""

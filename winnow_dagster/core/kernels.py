@@ -5,8 +5,9 @@ Winnow stores the class of a kernel, and never the kernel: exact releases could 
 
 from __future__ import annotations
 
-VERSION = 1
-"""The version of CLASSES. Increase it with each change: stored days of another version are then unknown."""
+VERSION = 2
+"""The version of CLASSES and of the stored values. Increase it with each change: stored days of another version are
+then unknown. Version 2 added the Python."""
 
 OTHER = "other"
 """The class of kernels that no pattern matches."""

@@ -1,7 +1,8 @@
 """Estimate how many honest downloads were CI jobs whose installer never says so. docs/unsaid-ci.md has the assumptions.
 
-All four name their kernel. pip and uv also say whether they run in CI; poetry and pdm never do. Winnow learns the share
-of CI in each class of kernels from pip and uv, and applies it to poetry and pdm.
+pip, uv and poetry name their kernel and their Python, as pdm may. pip and uv also say whether they run in CI; poetry
+and pdm never do. Winnow learns the share of CI of each class of kernels and Python from pip and uv, and applies it to
+poetry and pdm.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from statistics import NormalDist
 
 import polars as pl
 
-from winnow_dagster.core.dimensions import KERNEL
+from winnow_dagster.core.dimensions import KERNEL, SEPARATOR
 from winnow_dagster.core.values import NOT_SAID
 
 TELLING = ("pip", "uv")
@@ -26,14 +27,18 @@ CELLS_SCHEMA = pl.Schema(
         "package": pl.String,
         "date": pl.Date,
         "kernel": pl.String,
+        "python": pl.String,
         "told": pl.Int64,
         "ci": pl.Int64,
         "unsaid": pl.Int64,
     }
 )
-"""The downloads by package, day and class of kernel: those of telling installers (`told`), the part of these in CI
-(`ci`), and the honest ones of silent installers (`unsaid`). Downloads that name no kernel are left out.
+"""The downloads by package, day, class of kernel and Python: those of telling installers (`told`), the part of these in
+CI (`ci`), and the honest ones of silent installers (`unsaid`). Downloads that name no kernel are left out.
 """
+
+CELL = ("kernel", "python")
+"""The columns of which each combination of values has a share of CI of its own."""
 
 CONFIDENCE = 0.9
 """The probability that the interval is meant to have."""
@@ -47,6 +52,12 @@ MIN_TOLD = 300
 MIN_DAYS = 7
 MIN_PACKAGES = 8
 """The minimum number of packages to learn from if one package has too few downloads."""
+
+PRIOR = 2
+"""The weight, in downloads, of the wider share towards which a share shrinks."""
+
+MIN_SHARE = 1e-6
+"""The lowest share of CI that is learned. The highest is as far from 1, so that the log-odds of both are finite."""
 
 MAX_WIDTH = 0.5
 """The widest interval that Winnow shows, relative to the downloads that it is about."""
@@ -74,8 +85,8 @@ class Spread:
 
     expected: float
     variance: float
-    freedom: float
-    """The degrees of freedom of the variance. Only its part between days or packages is estimated from few numbers."""
+    freedom: int
+    """The degrees of freedom of the variance between days or packages, which is estimated from few numbers."""
 
 
 def kernel_cells(rows: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +96,9 @@ def kernel_cells(rows: pl.DataFrame) -> pl.DataFrame:
     return (
         rows.lazy()
         .filter(pl.col("dimension") == KERNEL.name, pl.col("value") != NOT_SAID, is_telling | is_silent)
-        .group_by("package", "date", kernel="value")
+        .with_columns(pl.col("value").str.split_exact(SEPARATOR, 1).struct.rename_fields(CELL))
+        .unnest("value")
+        .group_by("package", "date", "kernel", "python")
         .agg(
             told=downloads.filter(is_telling).sum(),
             ci=downloads.filter(is_telling & is_ci).sum(),
@@ -123,23 +136,12 @@ def estimate(cells: pl.DataFrame, pool: pl.DataFrame) -> UnsaidCi | None:
 def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
     """Return the expected CI jobs of `target`, by the shares of CI in `told`.
 
-    The share of a class with few downloads shrinks towards the overall share. Each unit (a day or a package) has an
-    offset of its own in log-odds. The variance of these offsets is estimated from the units' residuals, as far as they
-    exceed those of independent downloads.
+    Each unit (a day or a package) has an offset of its own in log-odds. The variance of these offsets is estimated from
+    the units' residuals, as far as they exceed those of independent downloads.
     """
-    overall = (_sum(told["ci"]) + 0.5) / (_sum(told["told"]) + 1)
-    share = (pl.col("ci") + overall) / (pl.col("told") + 1)
-    classes = (
-        pl.concat([told.select("kernel", "told", "ci"), target.select("kernel", "unsaid")], how="diagonal")
-        .group_by("kernel")
-        .agg(pl.all().sum())
-        .with_columns(share=share)
-        .select(
-            "kernel", "share", weight=share * (1 - share), rate=pl.col("unsaid") / (pl.col("told") + 1), all="unsaid"
-        )
-    )
+    shares = _learn_shares(told, target)
     known = (
-        told.join(classes, on="kernel")
+        told.join(shares, on=CELL)
         .group_by(unit)
         .agg(
             residual=(pl.col("ci") - pl.col("told") * pl.col("share")).sum(),
@@ -148,16 +150,33 @@ def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
         )
     )
     units = known.height
-    unknown = target.join(classes, on="kernel").group_by(unit).agg(binomial=(pl.col("unsaid") * pl.col("weight")).sum())
+    unknown = target.join(shares, on=CELL).group_by(unit).agg(binomial=(pl.col("unsaid") * pl.col("weight")).sum())
     excess = _sum(known["residual"] ** 2 / known["binomial"]) - (units - 1)
-    between = max(0.0, excess / _sum(known["binomial"]))
-    learning = _sum(classes["weight"] * classes["rate"] * classes["all"])
+    # The learned shares follow the units' offsets, so the residuals lack a part of these (as in DerSimonian and Laird).
+    followed = known["binomial"] / _sum(known["binomial"])
+    between = max(0.0, excess / _sum(known["binomial"] * (1 - followed)))
+    learning = _sum(shares["weight"] * shares["rate"] * shares["all"])
     independent = _sum(unknown["binomial"]) + learning
     differing = between * (_sum(unknown["binomial"] ** 2) + _sum(known["pull"] ** 2))
     variance = independent + differing
-    # Satterthwaite's approximation.
-    freedom = (units - 1) * (variance / differing) ** 2 if differing else math.inf
-    return Spread(_sum(classes["share"] * classes["all"]), variance, freedom)
+    return Spread(_sum(shares["share"] * shares["all"]), variance, units - 1)
+
+
+def _learn_shares(told: pl.DataFrame, target: pl.DataFrame) -> pl.DataFrame:
+    """Return the share of CI of each class of kernels and Python, and what its error weighs.
+
+    A share from few downloads shrinks towards that of its class of kernels, and this one towards the overall share.
+    """
+    cells = (
+        pl.concat([told.select(*CELL, "told", "ci"), target.select(*CELL, "unsaid")], how="diagonal")
+        .group_by(CELL)
+        .agg(pl.all().sum())
+    )
+    overall = (_sum(told["ci"]) + 0.5) / (_sum(told["told"]) + 1)
+    of_kernel = (pl.col("ci").sum() + PRIOR * overall) / (pl.col("told").sum() + PRIOR)
+    known = pl.col("told") + PRIOR
+    share = ((pl.col("ci") + PRIOR * of_kernel.over("kernel")) / known).clip(MIN_SHARE, 1 - MIN_SHARE)
+    return cells.select(*CELL, share=share, weight=share * (1 - share), rate=pl.col("unsaid") / known, all="unsaid")
 
 
 def _sum(numbers: pl.Series) -> float:
@@ -173,7 +192,7 @@ def _interval(found: Spread, unsaid: int) -> tuple[int, int]:
     return round(low), round(high)
 
 
-def _quantile(freedom: float) -> float:
+def _quantile(freedom: int) -> float:
     """Return the upper quantile of Student's t, by the first terms of its expansion around the normal one."""
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from winnow_dagster.core.dimensions import SEPARATOR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -41,6 +43,15 @@ def version_key(text: str) -> tuple[int, Version | str, str]:
 
 def _text_key(text: str) -> tuple[int, str]:
     return text == NOT_SAID, text
+
+
+def sum_first_parts(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by joined values, added up by the first parts: `azure` for `azure/3.12`."""
+    found: dict[str, int] = {}
+    for value, count in counts.items():
+        first = value.partition(SEPARATOR)[0]
+        found[first] = found.get(first, 0) + count
+    return found
 
 
 def smallest_range(counts: Mapping[str, int]) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import SLUGS, Badge, parse_name, split_slug
-from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import FORMER_DIMENSIONS, OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
 from winnow_dagster.site.all_packages import HEADLINE_STYLE, SHARDS_FOLDER
@@ -61,7 +61,7 @@ def _is_known(slug: str, dimensions: Collection[str]) -> bool:
 
 def _breakdown_orphans(wanted: Collection[str]) -> list[str]:
     """Return the files of breakdowns by dimensions that are not wanted."""
-    files = [csv_name(dimension) for dimension in OPEN_DIMENSIONS if dimension not in wanted]
+    files = [csv_name(name) for name in (*OPEN_DIMENSIONS, *FORMER_DIMENSIONS) if name not in wanted]
     return files if wanted else [*files, BREAKDOWNS_NAME]
 
 

@@ -5,7 +5,7 @@ They come from published files only, so a page also shows days that the store ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from winnow_dagster.core.day_ranges import days_in, newest_run
 from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS, PYTHON, VERSION
-from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values
+from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values, sum_first_parts
 from winnow_dagster.site.breakdown_files import csv_name, read_days, sum_days
 from winnow_dagster.site.pythons import list_cuts, plot_pythons
 from winnow_dagster.site.upgrades import list_upgrades
@@ -129,6 +129,9 @@ def format_sections(
         breakdown = whole or _known_part(name, newest_run(known, window.first_day, window.as_of), read)
         if breakdown is None or not (breakdown.honest or breakdown.ci):
             continue
+        if dimension.joined:
+            honest, ci = sum_first_parts(breakdown.honest), sum_first_parts(breakdown.ci)
+            breakdown = replace(breakdown, honest=honest, ci=ci)
         yield Section(
             name,
             dimension.title,

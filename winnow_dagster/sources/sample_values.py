@@ -9,10 +9,11 @@ import math
 import random
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from winnow_dagster.core.dimensions import KERNEL, SUBCOMMAND
+from winnow_dagster.core.dimensions import KERNEL, SEPARATOR, SUBCOMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -210,7 +211,7 @@ def _shares(dimension: str, client: Client) -> Shares:
     if dimension == "file_type":
         return FILE_TYPES_OF_MIRRORS if client.installer in MIRRORS else FILE_TYPES
     if dimension == KERNEL.name:
-        return _kernels(client)
+        return _with_pythons(_kernels(client), CI_PYTHONS if client.ci else PYTHONS)
     if client.installer not in (TELLING if dimension != SUBCOMMAND.name else {"uv"}):
         return NOT_SAID
     if dimension in {"python", SUBCOMMAND.name}:
@@ -227,6 +228,14 @@ def _kernels(client: Client) -> Shares:
     if client.installer == "poetry" and client.system == "Linux":
         return POETRY_KERNELS
     return shares.get(client.system, NOT_SAID)
+
+
+@cache
+def _with_pythons(kernels: Shares, pythons: Shares) -> Shares:
+    """Return the shares of kernels with a Python each. Poetry too names its Python where it names its kernel."""
+    if kernels == NOT_SAID:
+        return NOT_SAID
+    return tuple((f"{kernel}{SEPARATOR}{python}", n * m) for kernel, n in kernels for python, m in pythons)
 
 
 def _cumulate(shares: Shares, chance: random.Random) -> tuple[list[str], list[float]]:

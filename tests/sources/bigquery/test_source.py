@@ -185,7 +185,8 @@ def test_of_a_view_no_numbers_of_rows_are_known(
 
 EVERYTHING_SAID: dict[str, Any] = {
     "python": "3.12.4", "version": "1.0", "country": "DE", "libc": "glibc", "cpu": "x86_64", "file_type": "sdist",
-    "subcommand": ["tool", "run"], "kernel_v1": "6.8.0-1041-azure",
+    "subcommand": ["tool", "run"], "kernel_v2": "6.8.0-1041-azure",
+    "interpreter": "3.12.4",
 }  # fmt: skip
 
 
@@ -235,7 +236,7 @@ def test_each_breakdown_counts_the_same_downloads_and_null_is_the_value_not_said
         "country": "DE",
         "file_type": "sdist",
         "subcommand": "tool run",
-        "kernel_v1": "azure",
+        "kernel_v2": "azure/3.12",
     }.items():
         assert found[name] == rest | {(value, "pip", None): 2, ("", "pip", None): 1, (value, None, True): 1}
     assert found["version"] == rest | {
@@ -277,8 +278,9 @@ def test_each_entry_has_its_own_breakdowns(make_source: Callable[..., BigQuerySo
             version=st.sampled_from(["1.0", None]),
             libc=st.sampled_from(["glibc", None]) | st.text(max_size=3),
             subcommand=st.sampled_from([["sync"], ["pip", "install"], []]),
-            kernel_v1=st.sampled_from(["6.8.0-1041-azure", "6.6.87+", "7", "6.1", "24.6.0\n", "", None])
+            kernel_v2=st.sampled_from(["6.8.0-1041-azure", "6.6.87+", "7", "6.1", "24.6.0\n", "", None])
             | st.text(max_size=3),
+            interpreter=st.sampled_from(["3.12.4", "3.9.1rc1", "7.3.17", "3", "", None]),
         )
         | st.builds(lambda row: row | {"details": None}, st.builds(download, st.just(START), st.just("a"))),
         max_size=25,
@@ -294,7 +296,7 @@ def test_the_same_rows_through_parquet_and_through_bigquery_give_identical_count
     settings = BigQuerySettings(table=make_table(client, rows), strategy="batched")
     asked = [ask("a", DAY, NEXT), ask("a-*", DAY, NEXT), ask("d", DAY, NEXT)]
     requests = [
-        replace(request, dimensions=("python", "version", "libc", "subcommand", "kernel_v1")) for request in asked
+        replace(request, dimensions=("python", "version", "libc", "subcommand", "kernel_v2")) for request in asked
     ]
     from_bigquery = list(BigQuerySource(settings, None, Ledger(folder / "ledger.jsonl")).read(requests))
     from_parquet = list(ParquetSource(str(folder / "rows.parquet")).read(requests))

@@ -36,9 +36,9 @@ TOLD: dict[str, Any] = {
     "cpu": "aarch64",
     "file_type": "sdist",
     "subcommand": ["tool", "run"],
-    "kernel_v1": "6.8.0-1041-azure",
+    "kernel_v2": "6.8.0-1041-azure",
 }
-VALUES = {**TOLD, "python": "3.12", "subcommand": "tool run", "kernel_v1": "azure"}
+VALUES = {**TOLD, "python": "3.12", "subcommand": "tool run", "kernel_v2": "azure/"}
 """The stored values of TOLD."""
 
 UNKNOWN_IF_LACKING = [name for name, dimension in OPEN_DIMENSIONS.items() if not dimension.is_recent]
@@ -138,8 +138,39 @@ def test_a_python_is_known_by_its_minor_version(tmp_path: Path, python: str, val
     ],
 )
 def test_a_kernel_is_known_by_its_class(tmp_path: Path, release: str | None, value: str) -> None:
-    write(tmp_path / "rows.parquet", [download(DAY, "a", kernel_v1=release)])
+    write(tmp_path / "rows.parquet", [download(DAY, "a", kernel_v2=release)])
+    assert values(read_one(tmp_path, ask("a", KERNEL.name)), KERNEL.name) == {value and f"{value}/": 1}
+
+
+@pytest.mark.parametrize(
+    ("release", "interpreter", "value"),
+    [
+        ("6.8.0-1041-azure", "3.12.4", "azure/3.12"),
+        ("6.8.0-1041-azure", "3.14.0rc2", "azure/3.14"),
+        ("7.0", "7.3.17", "other/7.3"),
+        ("6.8.0-1041-azure", "3", "azure/"),
+        ("6.8.0-1041-azure", "", "azure/"),
+        ("6.8.0-1041-azure", None, "azure/"),
+        ("", "3.12.4", ""),
+        (None, "3.12.4", ""),
+    ],
+)
+def test_a_kernel_is_stored_with_the_minor_version_of_its_interpreter(
+    tmp_path: Path, release: str | None, interpreter: str | None, value: str
+) -> None:
+    # poetry names its Python only as the version of its interpreter.
+    rows = [download(DAY, "a", "poetry", kernel_v2=release, interpreter=interpreter)]
+    write(tmp_path / "rows.parquet", rows)
     assert values(read_one(tmp_path, ask("a", KERNEL.name)), KERNEL.name) == {value: 1}
+
+
+def test_kernels_of_an_export_without_interpreters_are_unknown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [download(DAY, "a", kernel_v2="6.8.0-1041-azure")]
+    write_lacking(tmp_path / "rows.parquet", rows, "details.implementation.version")
+    assert read_one(tmp_path, ask("a", KERNEL.name)).requests == [ask("a")]
+    assert "has no column details.implementation.version" in caplog.text
 
 
 def test_only_packages_and_days_whose_requests_name_a_dimension_are_broken_down_by_it(tmp_path: Path) -> None:
@@ -369,7 +400,8 @@ def test_after_a_crash_every_column_that_a_request_may_name_is_tried(tmp_path: P
             cpu=st.sampled_from(["x86_64", "AMD64", None]),
             file_type=st.sampled_from(["bdist_wheel", "sdist", None]),
             subcommand=st.sampled_from([["sync"], ["tool", "run"], [], None]),
-            kernel_v1=st.sampled_from(["6.8.0-1041-azure", "10", "", None]),
+            kernel_v2=st.sampled_from(["6.8.0-1041-azure", "10", "", None]),
+            interpreter=st.sampled_from(["3.12.4", "7.3.17", "", None]),
         ),
         min_size=1,
         max_size=20,

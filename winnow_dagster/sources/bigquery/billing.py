@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.billing import GB, MB, TIB
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, OPEN_FIELDS
 from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
 from winnow_dagster.sources.bigquery.query import (
     BATCHED,
@@ -33,7 +33,7 @@ BYTES_PER_ROW: Mapping[str, float] = {
     "timestamp": 8.0,
     "project": 8.4,
     **{dimension.column: dimension.bytes_per_row for dimension in DIMENSIONS},
-    **{dimension.column: dimension.bytes_per_row for dimension in OPEN_DIMENSIONS.values()},
+    **{dimension.column: dimension.bytes_per_row for dimension in OPEN_FIELDS},
     "details.ci": 0.3,
     FILE_NAME: 33.8,
 }
@@ -115,7 +115,7 @@ class Figures:
 
 def _size(columns: Columns, learned: Mapping[Columns, float], default: float) -> float:
     """Return the size of these columns. If the ledger lacks them, scale its size without the breakdowns."""
-    broken_down = {OPEN_DIMENSIONS[name].column for name in dimensions_of(columns)}
+    broken_down = {column for name in dimensions_of(columns) for column in OPEN_DIMENSIONS[name].columns}
     plain = tuple(name for name in columns if name not in broken_down)
     if columns in learned:
         return learned[columns]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.coverage import Request, days_between, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY, needs_file_names
-from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, in_order
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, SEPARATOR, in_order
 from winnow_dagster.core.kernels import OTHER
 from winnow_dagster.core.planning import contiguous
 
@@ -96,7 +96,7 @@ class CountQuery:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the query reads, and that BigQuery bills."""
-        broken_down = tuple(OPEN_DIMENSIONS[name].column for name in self.dimensions)
+        broken_down = (column for name in self.dimensions for column in OPEN_DIMENSIONS[name].columns)
         return (*PLAIN_COLUMNS, *broken_down, *([FILE_NAME] if self.needs_file_names else []))
 
     def text(self, table: str) -> str:
@@ -196,14 +196,22 @@ def _value(dimension: Dimension) -> str:
 
 
 def _open_value(dimension: OpenDimension) -> str:
-    """Return the expression of an open dimension's value; "" stands for NULL."""
+    """Return a column with the value of an open dimension."""
+    text = _open_text(dimension)
+    if dimension.joined:
+        text = f"IFNULL(CONCAT(NULLIF({text}, ''), '{SEPARATOR}', {_open_text(dimension.joined)}), '')"
+    return f"{text} AS {dimension.name}"
+
+
+def _open_text(dimension: OpenDimension) -> str:
+    """Return the expression of an open dimension's own text; "" stands for NULL."""
     text = f"ARRAY_TO_STRING({dimension.column}, ' ')" if dimension.is_repeated else dimension.column
     if dimension.pattern:
         text = f"REGEXP_EXTRACT({text}, r'{dimension.pattern}')"
     if dimension.classes:
         cases = " ".join(f"WHEN REGEXP_CONTAINS({text}, r'{regex}') THEN '{name}'" for name, regex in dimension.classes)
         text = f"CASE WHEN {text} IS NULL OR {text} = '' THEN '' {cases} ELSE '{OTHER}' END"
-    return f"IFNULL({text}, '') AS {dimension.name}"
+    return f"IFNULL({text}, '')"
 
 
 _VALUES = f"DATE(timestamp) AS date, project AS package, {', '.join(map(_value, DIMENSIONS))}, details.ci AS ci"

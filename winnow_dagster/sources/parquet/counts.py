@@ -10,7 +10,7 @@ import polars as pl
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, UNNAMED_SCHEMA, end_of
 from winnow_dagster.core.definition import FILE_ENDINGS, LAST_MIXED_DAY
-from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, OpenDimension, in_order
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, SEPARATOR, OpenDimension, in_order
 from winnow_dagster.core.kernels import OTHER
 from winnow_dagster.core.names import is_name, matches_any, normalise
 from winnow_dagster.core.requested import rows_asked_for
@@ -122,7 +122,11 @@ def _value(survey: Survey, dimension: Dimension | OpenDimension) -> pl.Expr:
     if isinstance(dimension, OpenDimension) and dimension.classes:
         value = _classify(value, dimension.classes)
     is_empty = isinstance(dimension, OpenDimension) or dimension.is_later
-    return value.fill_null(NOT_SAID) if is_empty else value
+    value = value.fill_null(NOT_SAID) if is_empty else value
+    if isinstance(dimension, OpenDimension) and dimension.joined:
+        whole = pl.concat_str(value, pl.lit(SEPARATOR), _value(survey, dimension.joined))
+        value = pl.when(value == NOT_SAID).then(value).otherwise(whole)
+    return value
 
 
 def _classify(text: pl.Expr, classes: Sequence[tuple[str, str]]) -> pl.Expr:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS
+from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +27,10 @@ COLUMNS = {
 }
 """The columns that Winnow reads, each with its expected type in words."""
 
-OPEN_COLUMNS = {
-    dimension.column: "a list of texts" if dimension.is_repeated else "text" for dimension in OPEN_DIMENSIONS.values()
-}
+OPEN_COLUMNS = {dimension.column: "a list of texts" if dimension.is_repeated else "text" for dimension in OPEN_FIELDS}
 """The columns that Winnow reads only for requests that name their dimension, likewise."""
 
-REPEATED = {dimension.column for dimension in OPEN_DIMENSIONS.values() if dimension.is_repeated}
+REPEATED = {dimension.column for dimension in OPEN_FIELDS if dimension.is_repeated}
 """The columns whose values are lists of texts. Some tools export each list as one text."""
 
 OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later), *OPEN_COLUMNS}

@@ -106,13 +106,15 @@ def _complain(found: Survey, column: str) -> str:
 
 def why_unknown(survey: Survey, dimension: str) -> str:
     """Return why a file does not have the values of an open dimension, and the fix. Empty if it has them."""
-    column = OPEN_DIMENSIONS[dimension].column
-    if column not in survey.columns.values:
+    columns = OPEN_DIMENSIONS[dimension].columns
+    missing = [column for column in columns if column not in survey.columns.values]
+    if missing:
         if OPEN_DIMENSIONS[dimension].is_recent:
             return ""
-        return f"has no column {column}. Export it with the schema of file_downloads"
+        return f"has no column {missing[0]}. Export it with the schema of file_downloads"
     try:
-        return _complain(survey, column) if column in survey.columns.null_or_wrong else ""
+        complaints = (_complain(survey, column) for column in columns if column in survey.columns.null_or_wrong)
+        return next(filter(None, complaints), "")
     except UNREADABLE as error:
         return damage(error)
 
