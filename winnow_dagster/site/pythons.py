@@ -17,10 +17,11 @@ from winnow_dagster.site.value_chart import stack
 from winnow_dagster.site.words import NOT_SAID_NAME, name_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.breakdowns import Breakdown
+    from winnow_dagster.site.scale import Bin
 
 MAX_CUTS = 12
 MAX_DAYS = 365
@@ -91,25 +92,23 @@ class _Series:
 def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     """Return the charts of the last MAX_DAYS days up to the newest known one; None for less than two days.
 
-    `rows`: the date, value, honest and CI downloads.
+    `rows`: the date, value, honest and CI downloads of the known days.
     """
     if not known or min(known) == max(known):
         return None
     last = max(known)
     first = max(min(known), last - (MAX_DAYS - 1) * ONE_DAY)
-    rows = rows.filter(pl.col("date").is_between(first, last)).with_columns(all=pl.col("honest") + pl.col("ci"))
+    rows = rows.filter(pl.col("date") >= first).with_columns(all=pl.col("honest") + pl.col("ci"))
     if not rows["honest"].sum():
         return None
     bins, shown = bins_of(known, first, last), _choose(rows)
     unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if bins[0].length > 1 else "by day"
-    charts = []
-    by_column = _by_value(rows)
+    charts, heights = [], _sum(rows, shown, bins)
     for column, name in (("honest", "honest"), ("ci", "CI"), ("all", "all")):
-        counts = by_column[column]
-        series = [(each.style, _add(counts[v] for v in each.values if v in counts)) for each in shown]
+        series = zip((each.style for each in shown), heights[column], strict=True)
         title = f"{'Honest and CI' if column == 'all' else name[0].upper() + name[1:]} downloads by Python, {unit}"
-        charts.append((name, Markup(stack(bins, series, f"python-{column}", title))))  # noqa: S704 - numbers and our own words
-    missing = (last - first).days + 1 - len({day for day in known if day >= first})
+        charts.append((name, Markup(stack(bins, list(series), f"python-{column}", title))))  # noqa: S704 - numbers and our own words
+    missing = (last - first).days + 1 - sum(day >= first for day in known)
     summary = f"{first} to {last}, {unit}" + (f", {missing} days missing" if missing else "")
     return ValueChart(charts, [(each.style, each.name) for each in reversed(shown)], summary, missing > 0)
 
@@ -133,19 +132,18 @@ def _choose(rows: pl.DataFrame) -> list[_Series]:
     ]
 
 
-def _by_value(rows: pl.DataFrame) -> dict[str, dict[str, dict[date, int]]]:
-    """Return the downloads by column, value and day."""
-    found: dict[str, dict[str, dict[date, int]]] = {column: {} for column in ("honest", "ci", "all")}
-    for (value,), days in rows.partition_by("value", as_dict=True).items():
-        dates = days["date"].to_list()
-        for column, by_value in found.items():
-            by_value[str(value)] = dict(zip(dates, days[column].to_list(), strict=True))
-    return found
-
-
-def _add(counts: Iterable[Mapping[date, int]]) -> dict[date, int]:
-    found: dict[date, int] = {}
-    for each in counts:
-        for day, count in each.items():
-            found[day] = found.get(day, 0) + count
+def _sum(rows: pl.DataFrame, series: Sequence[_Series], bins: Sequence[Bin]) -> dict[str, list[list[int]]]:
+    """Return the honest, CI and all downloads of each series by bin."""
+    owners = {value: at for at, each in enumerate(series) for value in each.values}
+    placed = rows.lazy().select(
+        "honest",
+        "ci",
+        series=pl.col("value").replace_strict(owners, return_dtype=pl.Int64),
+        bin=(pl.col("date") - bins[0].first).dt.total_days() // bins[0].length,
+    )
+    summed = placed.filter(pl.col("bin") >= 0).group_by("series", "bin").agg(pl.col("honest", "ci").sum()).collect()
+    found = {column: [[0] * len(bins) for _ in series] for column in ("honest", "ci", "all")}
+    for at, bin_, honest, ci in summed.iter_rows():
+        for column, downloads in (("honest", honest), ("ci", ci), ("all", honest + ci)):
+            found[column][at][bin_] = downloads
     return found
