@@ -20,7 +20,7 @@ from winnow_dagster.site.upgrades import list_upgrades
 from winnow_dagster.site.words import NOT_SAID_NAME, format_aligned_share, format_interval, name_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.breakdowns import Breakdown
@@ -124,9 +124,9 @@ def format_sections(
         return
     window = state.headline.counts.window
     for name, ranges in found.days.items():
-        dimension, content, known = OPEN_DIMENSIONS[name], read(csv_name(name)), days_in(ranges)
+        dimension, known = OPEN_DIMENSIONS[name], days_in(ranges)
         whole = found.windows.get(state.headline.days, {}).get(name)
-        breakdown = whole or _known_part(name, newest_run(known, window.first_day, window.as_of), content)
+        breakdown = whole or _known_part(name, newest_run(known, window.first_day, window.as_of), read)
         if breakdown is None or not (breakdown.honest or breakdown.ci):
             continue
         yield Section(
@@ -140,8 +140,8 @@ def format_sections(
             *_table(dimension, breakdown),
             csv_name(name),
             list_cuts(breakdown) if dimension is PYTHON else (),
-            plot_pythons(_rows(name, content, known), known) if dimension is PYTHON else None,
-            list_upgrades(_rows(name, content, known), known) if dimension is VERSION else None,
+            plot_pythons(_rows(name, found, read), known) if dimension is PYTHON else None,
+            list_upgrades(_rows(name, found, read), known) if dimension is VERSION else None,
             found.unsaid_ci.get(state.headline.days) if dimension is KERNEL and whole else None,
         )
 
@@ -150,13 +150,14 @@ def _join(rows: Iterable[str]) -> Markup:
     return Markup("".join(rows))  # noqa: S704 - numbers, our own words, and escaped names
 
 
-def _rows(name: str, content: bytes | None, known: Collection[date]) -> pl.DataFrame:
+def _rows(name: str, found: PublishedBreakdowns, read: Callable[[str], bytes | None]) -> pl.DataFrame:
     """Return the counts of the known days. The file also has the days of other sources, which add up with nothing."""
-    return read_days(name, content).filter(pl.col("date").is_in(sorted(known)))
+    rows = read_days(name, read(csv_name(name)))
+    return rows.filter(pl.col("date").is_in(sorted(days_in(found.days[name])))) if found.others else rows
 
 
-def _known_part(name: str, days: Sequence[date], content: bytes | None) -> Breakdown | None:
-    return sum_days(read_days(name, content, days[0]), name, days[0], days[-1]) if days else None
+def _known_part(name: str, days: Sequence[date], read: Callable[[str], bytes | None]) -> Breakdown | None:
+    return sum_days(read_days(name, read(csv_name(name)), days[0]), name, days[0], days[-1]) if days else None
 
 
 def _note(breakdown: Breakdown, window: Window) -> str:

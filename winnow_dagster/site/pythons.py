@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ from winnow_dagster.site.value_chart import stack
 from winnow_dagster.site.words import NOT_SAID_NAME, name_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.core.breakdowns import Breakdown
@@ -98,12 +99,13 @@ def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
         return None
     last = max(known)
     first = max(min(known), last - (MAX_DAYS - 1) * ONE_DAY)
-    rows = rows.filter(pl.col("date") >= first).with_columns(all=pl.col("honest") + pl.col("ci"))
-    if not rows["honest"].sum():
+    bins = bins_of(known, first, last)
+    sums = _sum_bins(rows.lazy().filter(pl.col("date") >= first), bins)
+    if not any(honest for _, _, honest, _ in sums):
         return None
-    bins, shown = bins_of(known, first, last), _choose(rows)
+    shown = _choose(sums)
     unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if bins[0].length > 1 else "by day"
-    charts, heights = [], _sum(rows, shown, bins)
+    charts, heights = [], _stack_up(sums, shown, len(bins))
     for column, name in (("honest", "honest"), ("ci", "CI"), ("all", "all")):
         series = zip((each.style for each in shown), heights[column], strict=True)
         title = f"{'Honest and CI' if column == 'all' else name[0].upper() + name[1:]} downloads by Python, {unit}"
@@ -113,9 +115,17 @@ def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     return ValueChart(charts, [(each.style, each.name) for each in reversed(shown)], summary, missing > 0)
 
 
-def _choose(rows: pl.DataFrame) -> list[_Series]:
+def _sum_bins(rows: pl.LazyFrame, bins: Sequence[Bin]) -> list[tuple[str, int, int, int]]:
+    """Return the honest and CI downloads by value and bin. Bin -1 has the days before the first whole bin."""
+    place = (pl.col("date") - bins[0].first).dt.total_days() // bins[0].length
+    return rows.group_by("value", bin=place).agg(pl.col("honest", "ci").sum()).collect().rows()
+
+
+def _choose(sums: Iterable[tuple[str, int, int, int]]) -> list[_Series]:
     """Return the series, the lowest first: not said, all small ones together, then the largest from old to new."""
-    totals = dict(rows.group_by("value").agg(pl.col("all").sum()).iter_rows())
+    totals: Counter[str] = Counter()
+    for value, _, honest, ci in sums:
+        totals[value] += honest + ci
     named = sorted(set(totals) - {NOT_SAID}, key=lambda value: (-totals[value], value))
     largest = order_values(PYTHON, named[:MAX_SERIES])
     # The newest Python has the last colour, so that its colour is the same on all pages with enough Pythons.
@@ -132,18 +142,14 @@ def _choose(rows: pl.DataFrame) -> list[_Series]:
     ]
 
 
-def _sum(rows: pl.DataFrame, series: Sequence[_Series], bins: Sequence[Bin]) -> dict[str, list[list[int]]]:
+def _stack_up(
+    sums: Iterable[tuple[str, int, int, int]], series: Sequence[_Series], bins: int
+) -> dict[str, list[list[int]]]:
     """Return the honest, CI and all downloads of each series by bin."""
+    found = {column: [[0] * bins for _ in series] for column in ("honest", "ci", "all")}
     owners = {value: at for at, each in enumerate(series) for value in each.values}
-    placed = rows.lazy().select(
-        "honest",
-        "ci",
-        series=pl.col("value").replace_strict(owners, return_dtype=pl.Int64),
-        bin=(pl.col("date") - bins[0].first).dt.total_days() // bins[0].length,
-    )
-    summed = placed.filter(pl.col("bin") >= 0).group_by("series", "bin").agg(pl.col("honest", "ci").sum()).collect()
-    found = {column: [[0] * len(bins) for _ in series] for column in ("honest", "ci", "all")}
-    for at, bin_, honest, ci in summed.iter_rows():
-        for column, downloads in (("honest", honest), ("ci", ci), ("all", honest + ci)):
-            found[column][at][bin_] = downloads
+    for value, place, honest, ci in sums:
+        if place >= 0:
+            for column, downloads in (("honest", honest), ("ci", ci), ("all", honest + ci)):
+                found[column][owners[value]][place] += downloads
     return found
