@@ -50,6 +50,7 @@ class Dev:
     """The code location whose runs `launch` starts."""
 
     command: tuple[str, ...] = ("dagster", "dev")
+    deadline: float = DEADLINE
 
     def configure(self, **config: object) -> None:
         """Write winnow.yaml."""
@@ -73,7 +74,7 @@ class Dev:
         Not at any change: to look is to read, which touches databases.
         """
         changed = threading.Event()
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + self.deadline
 
         class Handler(FileSystemEventHandler):
             def on_any_event(self, event: FileSystemEvent) -> None:
@@ -194,5 +195,10 @@ def make_dev(folder: Path, instance: str = "dagster.yaml", *, ticks_often: bool 
         workspace["load_from"] = [{"python_file": {"relative_path": str(TICKING), "location_name": name}}]
     (folder / "workspace.yaml").write_text(yaml.safe_dump(workspace))
     shutil.copy(ROOT / instance, folder / "dagster.yaml")
+    return Dev(folder, free_port())
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return Dev(folder, free.getsockname()[1])
+        port: int = free.getsockname()[1]
+        return port

@@ -69,7 +69,9 @@ def test_each_code_location_finds_the_config_in_its_own_working_directory(dev: D
     locations = []
     for name, package in packages.items():
         (dev.folder / name).mkdir()
-        config = {"packages": entries(package), "schedule": {"enabled": False}}
+        config: dict[str, object] = {"packages": entries(package), "schedule": {"enabled": False}}
+        if name == "two":
+            config = {"type": "winnow_dagster.WinnowComponent", "attributes": config}
         (dev.folder / name / "winnow.yaml").write_text(json.dumps(config))
         locations.append(
             {
@@ -86,13 +88,13 @@ def test_each_code_location_finds_the_config_in_its_own_working_directory(dev: D
     with dev.running():
         nodes = dev.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
         found = {
-            node["location"]["name"]: asset["partitionKeys"]
+            (node["location"]["name"], "/".join(asset["assetKey"]["path"])): asset["partitionKeys"]
             for node in nodes
             for asset in node["assetNodes"]
-            if asset["assetKey"]["path"] == ["badges"]
+            if asset["assetKey"]["path"][-1] == "badges"
         }
-        assert found == {name: [package] for name, package in packages.items()}
-        run = dev.launch(("sample-rye", "sample-rye"), "badges")
+        assert found == {("one", "badges"): ["sample-oat"], ("two", "two/badges"): ["sample-rye"]}
+        run = dev.launch(("sample-rye", "sample-rye"), "two/badges")
         dev.wait(lambda: dev.status(run) == "SUCCESS")
     assert [path.parent for path in dev.folder.rglob("counts.json")] == [dev.folder / "two/public/sample-rye"]
 
