@@ -116,6 +116,8 @@ class House:
 
     winnow: Installation
     instance: dg.DagsterInstance
+    definitions: dg.Definitions | None = None
+    """The definitions of the project that it is a part of; by default it is alone."""
 
     @property
     def output_dir(self) -> Path:
@@ -134,7 +136,7 @@ class House:
         names = self.winnow.names
         config = {names.op("raw_downloads"): {"config": {"refetch": refetch, "packages": list(packages)}}}
         return (
-            build(self.winnow)
+            (self.definitions or build(self.winnow))
             .resolve_implicit_global_asset_job_def()
             .execute_in_process(
                 instance=self.instance,

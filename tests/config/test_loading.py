@@ -22,6 +22,7 @@ from winnow_dagster.config.loading import (
     KEYS,
     SAMPLE_PACKAGES,
     ConfigError,
+    find_config,
     load_settings,
 )
 from winnow_dagster.config.packages import Slug
@@ -54,6 +55,22 @@ def problems(text: str) -> list[str]:
     prefix = f"{path.absolute()}: "
     assert all(line.startswith((prefix, f"{path}: ")) for line in lines)
     return [line.partition(": ")[2] for line in lines]
+
+
+def test_the_config_is_that_of_the_first_folder_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = (Path("one"), Path("two"), Path())
+    assert find_config(folders) is None
+    write("packages: []")
+    assert find_config(folders) == Path(CONFIG_NAME)
+    in_two = write("packages: []", f"two/{CONFIG_NAME}")
+    assert find_config(folders) == in_two
+    monkeypatch.setenv(CONFIG_VARIABLE, "other.yaml")
+    # It exists nowhere. The error names it.
+    assert find_config(folders) == Path("other.yaml")
+    in_one = write("packages: []", "one/other.yaml")
+    assert find_config(folders) == in_one
+    monkeypatch.setenv(CONFIG_VARIABLE, str(in_two.absolute()))
+    assert find_config(folders) == in_two.absolute()
 
 
 def test_no_config_at_all_means_four_sample_packages(tmp_path: Path) -> None:
