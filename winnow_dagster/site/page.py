@@ -86,6 +86,7 @@ def format_page(
     is_group = state.package.startswith(GROUP_FOLDER)
     root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
     page, alt = f"{root}/{folder}/", describe(badges[0].slug, badges[0].days)
+    _, height = size(badges[0].payload)
     releases = [(each.version, each.first_day) for s in sections if s.upgrades for each in s.upgrades.releases]
     return render(
         "package.html",
@@ -124,8 +125,8 @@ def format_page(
         first_columns=("Category", *(dimension.name.capitalize() for dimension in DIMENSIONS)),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
-            "drawn here": snippets(own_picture(root, folder, stem), page, alt),
-            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt),
+            "drawn here": snippets(own_picture(root, folder, stem), page, alt, height),
+            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt, height),
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
         files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name, CHART_NAME),
