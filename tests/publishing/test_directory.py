@@ -189,6 +189,28 @@ def test_files_that_span_packages_are_written_where_they_changed(web: WebDir, tm
     assert {name: content for name, (content, _) in files(tmp_path).items()} == {**found, "index.html": b"3"}
 
 
+def test_a_users_own_file_at_the_root_stays_as_it_is(web: WebDir, tmp_path: Path) -> None:
+    (tmp_path / "robots.txt").write_bytes(b"User-agent: *\nDisallow: /\n")
+    (tmp_path / "404.html").write_bytes(b"<p>Ours")
+    (tmp_path / "sitemap.xml").write_bytes(b"<!-- Made by Winnow -->")
+    names = ("robots.txt", "404.html", "sitemap.xml", "favicon.ico")
+    found = {name: f"Made by Winnow, {name}".encode() for name in names}
+    assert web.publish_files(found) == 2
+    assert [(tmp_path / name).read_bytes() for name in names] == [
+        b"User-agent: *\nDisallow: /\n",
+        b"<p>Ours",
+        found["sitemap.xml"],
+        found["favicon.ico"],
+    ]
+
+
+def test_no_package_takes_the_place_of_a_file_at_the_root(tmp_path: Path) -> None:
+    web = directory(tmp_path, "robots-txt", spellings={"robots-txt": "robots.txt"})
+    publish(web, package("robots-txt"))
+    assert web.publish_files({"robots.txt": b"Made by Winnow"}) == 1
+    assert told(web, "robots-txt") == "5"
+
+
 def test_the_folder_of_a_removed_package_keeps_its_number(web: WebDir, tmp_path: Path) -> None:
     publish(web, package("a"))
     left = directory(tmp_path, "b")

@@ -57,6 +57,17 @@ def table(text: str, title: str) -> dict[str, list[str]]:
     return {name: re.findall(r'<td class="n">(.*?)</td>', cells) for name, cells in lines}
 
 
+def test_a_link_to_the_page_has_a_preview_once_the_sites_address_is_known() -> None:
+    tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]+)" content="([^"]*)">', page()))
+    assert (tags["og:title"], tags["twitter:card"]) == ("rich: honest downloads", "summary")
+    assert tags["og:description"].startswith("How many people really installed rich:")
+    assert not {"og:image", "og:url"} & tags.keys()
+    text = page(site=replace(SITE, base_url="https://a.example.com/x"))
+    tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]+)" content="([^"]*)">', text))
+    assert tags["og:image"].startswith("https://a.example.com/x/_static/preview.png?v=")
+    assert (tags["og:url"], tags["twitter:card"]) == ("https://a.example.com/x/rich/", "summary_large_image")
+
+
 def test_categories_have_their_share_of_all_downloads() -> None:
     found = table(page(), "By category")
     assert list(found)[:2] == ["honest", "ci"]

@@ -29,6 +29,7 @@ from winnow_dagster.publishing.publication import Publication, refuse_sample_ove
 from winnow_dagster.publishing.shards import publish_everything, refresh_everything
 from winnow_dagster.site.breakdown_files import BREAKDOWN_FILES, parse_breakdowns
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
+from winnow_dagster.site.discovery import ROOT_NAMES, may_replace_file
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
@@ -189,8 +190,8 @@ class WebDir:
         )
 
     def _names(self, package: str) -> set[str]:
-        """Return the names of a package's folders. A folder `index.html` would replace the page."""
-        return {package, self.spellings.get(package, package)} - {PAGE_NAME}
+        """Return the names of a package's folders. A folder `index.html` or `404.html` would replace the page."""
+        return {package, self.spellings.get(package, package)} - {PAGE_NAME, *ROOT_NAMES}
 
     def _refuse_page_of_others(self, folder: StorePath) -> None:
         """Raise StorageError if a folder has a page that Winnow did not publish."""
@@ -206,11 +207,15 @@ class WebDir:
         remove_staged(self.folder, self.all_packages.names())
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
-        """Publish files that span packages, keyed by their paths below the directory; return how many changed."""
+        """Publish files that span packages, keyed by their paths below the directory; return how many changed.
+
+        A file such as robots.txt stays as it is if it is the user's own.
+        """
         folders: dict[StorePath, dict[str, bytes]] = {}
         for path, content in files.items():
             place = below(self.folder, path)
-            folders.setdefault(place.parent, {})[place.name] = content
+            if path not in ROOT_NAMES or may_replace_file(read_if_there(place)):
+                folders.setdefault(place.parent, {})[place.name] = content
         return sum(replace_changed(folder, found) for folder, found in folders.items())
 
 

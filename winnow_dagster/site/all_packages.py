@@ -169,6 +169,7 @@ def format_page(summary: Summary, site: SiteConfig) -> bytes:
     return render(
         "everything.html",
         "../",
+        base_url=site.base_url,
         sample=summary.source == "sample",
         dataset=site.dataset_of(summary.source),
         remarks=site.remarks_of(summary.source),

@@ -82,6 +82,9 @@ class Listing:
     remarks: Sequence[str] = ()
     """Sentences on the limits of the source."""
 
+    base_url: str = ""
+    """The address of the site; empty if it is not known."""
+
     @property
     def as_of(self) -> date | None:
         """The newest day of any headline."""
@@ -139,6 +142,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
     return render(
         "index.html",
         "",
+        base_url=listing.base_url,
         rows=[_cells(row, history_of(row.folder)) for row in ordered],
         comparable=len({row.window.counts.window.days for row in ordered if row.window.counts}) <= 1,
         as_of=listing.as_of,

@@ -130,6 +130,7 @@ def format_page(
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
         files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name, CHART_NAME),
+        base_url=site.base_url,
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         remarks=site.remarks_of(state.source),
