@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 # The widths of Verdana's characters at 11 px, in hundredths of a pixel. Characters of equal width share a key.
 _WIDTHS = {
@@ -25,13 +26,18 @@ _BOLD_WIDTHS = {
 _BOLD_WIDTH = {character: width for characters, width in _BOLD_WIDTHS.items() for character in characters}
 _LETTER_SPACING = 1.25
 
+MAX_REMEMBERED = 4096
+"""How many widths each function remembers: packages share most of their labels."""
 
+
+@lru_cache(MAX_REMEMBERED)
 def measure(text: str) -> int:
     """Return the width that a badge reserves for `text` at 11 px: an odd number of whole pixels."""
     pixels = sum(map(_advance, text)) // 100
     return pixels + 1 - pixels % 2
 
 
+@lru_cache(MAX_REMEMBERED)
 def measure_capitals(text: str, *, is_bold: bool) -> float:
     """Return the width that a badge reserves for spaced capitals at 10 px."""
     hundredths = [_BOLD_WIDTH.get(c, _advance(c) / 1.1) if is_bold else _advance(c) / 1.1 for c in text]
