@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
+from weakref import ref
 
 import polars as pl
 from hypothesis import given, settings
@@ -14,6 +16,9 @@ from winnow_dagster.core.categories import winnow
 from winnow_dagster.core.counting import DayCounts, is_last_of_run, select_numbers, sum_days, sum_windows
 from winnow_dagster.core.history import NUMBERS
 from winnow_dagster.core.window import MAX_UNLISTED, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FIRST = date(2025, 6, 1)
 LAST = FIRST + timedelta(days=4)
@@ -133,3 +138,20 @@ def test_the_last_row_is_told_by_any_of_its_keys() -> None:
     frame = pl.DataFrame({"package": ["a", "a", "b", "b"], "date": [1, 2, 2, 2]})
     ends = frame.select(is_last_of_run(pl.col("package"), pl.col("date"))).to_series()
     assert ends.to_list() == [True, True, False, True]
+
+
+def test_counted_batches_do_not_stay_in_memory() -> None:
+    seen: list[ref[pl.DataFrame]] = []
+    most = 0
+
+    def batches() -> Iterator[pl.DataFrame]:
+        nonlocal most
+        for n in range(9):
+            batch = honest([row(FIRST + timedelta(days=n), "a")])
+            seen.append(ref(batch))
+            most = max(most, sum(each() is not None for each in seen))
+            yield batch
+            del batch
+
+    assert DayCounts.of(batches()).days["raw"].sum() == 9
+    assert most <= 2

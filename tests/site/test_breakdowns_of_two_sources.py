@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from tests.site.broken_down import ago, breakdowns
 from winnow_dagster.core.days import Package
@@ -15,6 +16,12 @@ from winnow_dagster.site.breakdown_files import (
     parse_breakdowns,
     renew,
 )
+from winnow_dagster.site.breakdown_sections import format_sections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.site.broken_down import Counts
 
 WINDOW = WindowState(2, WindowCounts(Window(2, ago(1)), {}), 2)
 PYTHON = {"python": {"3.12": (4, 1)}}
@@ -26,9 +33,9 @@ class Folder:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
-    def publish(self, source: str, *days: int) -> PublishedBreakdowns:
+    def publish(self, source: str, *days: int, of: Mapping[str, Mapping[str, Counts]] = PYTHON) -> PublishedBreakdowns:
         """Publish the breakdown of these days, given in days ago."""
-        found = breakdowns(("python",), {ago(day): PYTHON for day in days})
+        found = breakdowns(("python",), {ago(day): of for day in days})
         package = Package(PackageState("a", source, (WINDOW,)), History.empty(), found)
         renewed = renew(package, self.files.get)
         assert renewed
@@ -74,3 +81,13 @@ def test_a_dimension_that_is_removed_is_removed_of_all_sources() -> None:
     folder.publish("bigquery", 2, 1)
     left = folder.publish("clickhouse", 0).without(["python"], [])
     assert (left.days, left.others) == ({}, {"bigquery": {}})
+
+
+def test_the_chart_leaves_out_the_days_of_an_older_source() -> None:
+    folder = Folder()
+    folder.publish("bigquery", 3, 2, of={"python": {"3.8": (4, 1)}})
+    found = folder.publish("clickhouse", 4, 1)
+    (section,) = format_sections(PackageState("a", "clickhouse", (WINDOW,)), found, folder.files.get)
+    assert section.chart
+    assert [name for _, name in section.chart.legend] == ["3.12"]
+    assert section.chart.summary.startswith(f"{ago(4)} to {ago(1)}")

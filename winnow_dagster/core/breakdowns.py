@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from winnow_dagster.core.window import Window
 
 VALUES_SCHEMA = pl.Schema(
-    {"dimension": pl.String, "date": pl.Date, "value": pl.String, "honest": pl.Int64, "ci": pl.Int64}
+    {
+        "dimension": pl.Enum(list(OPEN_DIMENSIONS)),
+        "date": pl.Date(),
+        "value": pl.String(),
+        "honest": pl.Int64(),
+        "ci": pl.Int64(),
+    }
 )
 """The honest and CI downloads of one package by dimension, day and value; values without either are left out."""
 
@@ -78,8 +84,7 @@ class PackageBreakdowns:
 
     @cached_property
     def _parts(self) -> dict[str, pl.DataFrame]:
-        parts = self.values.partition_by("dimension", as_dict=True, maintain_order=True)
-        return {name: values for (name,), values in parts.items()}
+        return _slice_by(self.values, "dimension")
 
     def of(self, dimension: str) -> pl.DataFrame:
         """Return the counts by one dimension (VALUES_SCHEMA)."""
@@ -202,7 +207,9 @@ def _known(days: Days, parts: Sequence[Selector], dimensions: Sequence[str]) -> 
 def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, pl.DataFrame]:
     """Return the counts of each name (VALUES_SCHEMA)."""
     single = [name for name, parts in members.items() if [str(part) for part in parts] == [name]]
-    summed = [pl.DataFrame(schema={"package": pl.String, **VALUES_SCHEMA})]
+    # Thousands of rows share a name, which an Enum stores in a byte or two.
+    schema = pl.Schema({"package": pl.Enum(list(members)), **VALUES_SCHEMA})
+    summed = [pl.DataFrame(schema=schema)]
     for rows in days.batches():
         parts = [rows.filter(pl.col("package").is_in(single))]
         parts += [
@@ -210,9 +217,9 @@ def _values(days: Days, members: Mapping[str, Sequence[Selector]]) -> dict[str, 
             for name, parts_of in members.items()
             if name not in single
         ]
-        summed.append(_sum(pl.concat(parts)))
-    found = sort_values(pl.concat(summed)).partition_by("package", as_dict=True, include_key=False)
-    return {name: rows for (name,), rows in found.items()}
+        summed.append(_sum(pl.concat(parts)).cast(schema))
+    by_package = _slice_by(sort_values(pl.concat(summed)), "package")
+    return {name: rows.drop("package") for name, rows in by_package.items()}
 
 
 def _cells(days: Days) -> pl.DataFrame:
@@ -222,7 +229,7 @@ def _cells(days: Days) -> pl.DataFrame:
 
 def sort_values(values: pl.DataFrame) -> pl.DataFrame:
     """Sort counts by package (if they name one), dimension, date, and the dimension's order of values."""
-    ranks = [pl.DataFrame(schema={"dimension": pl.String, "value": pl.String, "rank": pl.Int64})]
+    ranks = [pl.DataFrame(schema={"dimension": VALUES_SCHEMA["dimension"], "value": pl.String, "rank": pl.UInt32})]
     for (name,), rows in values.select("dimension", "value").unique().partition_by("dimension", as_dict=True).items():
         ordered = order_values(OPEN_DIMENSIONS[name], rows["value"].to_list())
         ranks.append(
@@ -232,6 +239,15 @@ def sort_values(values: pl.DataFrame) -> pl.DataFrame:
         )
     keys = [*(["package"] if "package" in values.columns else []), "dimension", "date", "rank"]
     return values.join(pl.concat(ranks), on=["dimension", "value"]).sort(keys).select(values.columns)
+
+
+def _slice_by(rows: pl.DataFrame, key: str) -> dict[str, pl.DataFrame]:
+    """Return the rows of each value of a column by which they are sorted. They are not copied."""
+    found, start = {}, 0
+    for value, length in rows.select(pl.col(key).rle()).unnest(key).select("value", "len").iter_rows():
+        found[value] = rows.slice(start, length)
+        start += length
+    return found
 
 
 def _on_known_days(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -44,7 +45,7 @@ class DayCounts:
     def of(cls, batches: Iterable[pl.DataFrame]) -> DayCounts:
         """Add up batches of honest counts. All counts of a day are in one batch."""
         days, unlisted = [], []
-        for rows in [HONEST_SCHEMA.to_frame(), *batches]:
+        for rows in chain([HONEST_SCHEMA.to_frame()], batches):
             days.append(sum_days(select_numbers(rows.sort("date", "package").lazy(), NUMBERS).collect(), NUMBERS))
             others = rows.filter(pl.col("category") == "other").group_by("package", "date", "installer")
             unlisted.append(others.agg(pl.col("downloads").sum()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from sys import intern
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -69,8 +70,8 @@ class ReadingFacts:
     """The names of the open dimensions that were read with the counts."""
 
     def __post_init__(self) -> None:
-        """Accept a list of dimensions: stored files contain lists."""
-        object.__setattr__(self, "dimensions", tuple(self.dimensions))
+        """Accept a list of dimensions: stored files contain lists. All readings share the names, to save memory."""
+        object.__setattr__(self, "dimensions", tuple(map(intern, self.dimensions)))
 
 
 NO_FACTS = ReadingFacts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,6 +17,8 @@ __all__ = ["EVERYTHING", "Group", "NormalizedName", "Selector", "is_name", "matc
 
 # A name is also a folder name in the web directory, and file systems allow 255 bytes.
 MAX_NAME_LENGTH = 200
+
+MAX_KNOWN_SELECTORS = 10_000
 
 GROUP_FOLDER = "_group/"
 
@@ -50,8 +53,12 @@ class Selector:
     is_prefix: bool = False
 
     @classmethod
+    @lru_cache(maxsize=MAX_KNOWN_SELECTORS)
     def parse(cls, text: str) -> Selector:
-        """Parse `name`, `name-*` or `*`. Raises ValueError that names the correct spelling."""
+        """Parse `name`, `name-*` or `*`. Raises ValueError that names the correct spelling.
+
+        Each stored day names the same selectors. They share one object, because there are years of days.
+        """
         if not text.endswith("*"):
             return cls(normalise(text))
         stem = text[:-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import polars as pl
 from markupsafe import Markup, escape
 
 from winnow_dagster.core.day_ranges import days_in, newest_run
@@ -46,7 +47,19 @@ class Line(NamedTuple):
     ci: int
     honest_share: str
     ci_share: str
-    bar: Markup
+    honest_width: float
+    """The width of the bar of its honest share, in percent of the longest bar."""
+
+    ci_width: float
+
+    @property
+    def bar(self) -> Markup:
+        """Two bars: the share of the honest downloads above that of CI."""
+        return Markup(  # noqa: S704 - numbers only
+            '<svg class="pair" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">'
+            f'<path class="c-honest" d="M0 1h{self.honest_width:.4g}v8.5H0z"/>'
+            f'<path class="c-ci" d="M0 11h{self.ci_width:.4g}v7H0z"/></svg>'
+        )
 
 
 @dataclass(frozen=True)
@@ -111,9 +124,9 @@ def format_sections(
         return
     window = state.headline.counts.window
     for name, ranges in found.days.items():
-        dimension, content = OPEN_DIMENSIONS[name], read(csv_name(name))
+        dimension, known = OPEN_DIMENSIONS[name], days_in(ranges)
         whole = found.windows.get(state.headline.days, {}).get(name)
-        breakdown = whole or _known_part(name, newest_run(days_in(ranges), window.first_day, window.as_of), content)
+        breakdown = whole or _known_part(name, newest_run(known, window.first_day, window.as_of), read)
         if breakdown is None or not (breakdown.honest or breakdown.ci):
             continue
         yield Section(
@@ -127,8 +140,8 @@ def format_sections(
             *_table(dimension, breakdown),
             csv_name(name),
             list_cuts(breakdown) if dimension is PYTHON else (),
-            plot_pythons(read_days(name, content), days_in(ranges)) if dimension is PYTHON else None,
-            list_upgrades(read_days(name, content), days_in(ranges)) if dimension is VERSION else None,
+            plot_pythons(_rows(name, found, read), known) if dimension is PYTHON else None,
+            list_upgrades(_rows(name, found, read), known) if dimension is VERSION else None,
             found.unsaid_ci.get(state.headline.days) if dimension is KERNEL and whole else None,
         )
 
@@ -137,8 +150,14 @@ def _join(rows: Iterable[str]) -> Markup:
     return Markup("".join(rows))  # noqa: S704 - numbers, our own words, and escaped names
 
 
-def _known_part(name: str, days: Sequence[date], content: bytes | None) -> Breakdown | None:
-    return sum_days(read_days(name, content, days[0]), name, days[0], days[-1]) if days else None
+def _rows(name: str, found: PublishedBreakdowns, read: Callable[[str], bytes | None]) -> pl.DataFrame:
+    """Return the counts of the known days. The file also has the days of other sources, which add up with nothing."""
+    rows = read_days(name, read(csv_name(name)))
+    return rows.filter(pl.col("date").is_in(sorted(days_in(found.days[name])))) if found.others else rows
+
+
+def _known_part(name: str, days: Sequence[date], read: Callable[[str], bytes | None]) -> Breakdown | None:
+    return sum_days(read_days(name, read(csv_name(name)), days[0]), name, days[0], days[-1]) if days else None
 
 
 def _note(breakdown: Breakdown, window: Window) -> str:
@@ -201,7 +220,8 @@ def _lines(breakdown: Breakdown, values: Sequence[str], others: str) -> list[Lin
             theirs,
             format_aligned_share(mine, totals[0]),
             format_aligned_share(theirs, totals[1]),
-            _bar((mine, theirs), totals, most),
+            100 * _part(mine, totals[0]) / most,
+            100 * _part(theirs, totals[1]) / most,
         )
         for name, (mine, theirs) in kept
     ]
@@ -215,12 +235,3 @@ def _split(counts: Mapping[str, int], values: Sequence[str]) -> list[int]:
 
 def _part(count: int, total: int) -> float:
     return count / total if total else 0
-
-
-def _bar(counts: tuple[int, int], totals: tuple[int, int], most: float) -> Markup:
-    """Return two bars: the share of the honest downloads above that of CI. The longest bar has the whole width."""
-    honest, ci = (100 * _part(count, total) / most for count, total in zip(counts, totals, strict=True))
-    return Markup(  # noqa: S704 - numbers only
-        '<svg class="pair" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">'
-        f'<path class="c-honest" d="M0 1h{honest:.4g}v8.5H0z"/><path class="c-ci" d="M0 11h{ci:.4g}v7H0z"/></svg>'
-    )

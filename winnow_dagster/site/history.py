@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 JSON_NAME, CSV_NAME = "history.json", "history.csv"
 FORMAT = 1
 READINGS = {True: "provisional", False: "settled"}
+_PROVISIONAL = {word: is_provisional for is_provisional, word in READINGS.items()}
 SHORT_FORMAT = 2
 """The format for packages that only `*` selects: honest and raw downloads by day."""
 
@@ -119,11 +120,14 @@ def _rows(history: History, words: Mapping[bool, str]) -> list[tuple[object, ...
 def _parse_day(day: Mapping[str, Any], *, is_short: bool) -> Day:
     """Return a day. Numbers that its file lacks are unknown."""
     at = date.fromisoformat(day["date"])
-    numbers = [day.get("raw"), *(day.get(part, {}).get(name) for part, names in _PARTS.items() for name in names)]
-    if not all(number is None or type(number) is int for number in numbers):
+    numbers = [day.get("raw")]
+    for part, names in _PARTS.items():
+        found = day.get(part, {})
+        numbers += [found.get(name) for name in names]
+    if not {int, type(None)}.issuperset(map(type, numbers)):
         raise TypeError("a count is a whole number")
     definition = Definition(day["definition"]) if "definition" in day else _former_definition(at)
-    provisional = next((reading for reading, word in READINGS.items() if word == day.get("reading")), None)
+    provisional = _PROVISIONAL.get(day.get("reading", ""))
     return Day(at, provisional, tuple(numbers), definition, is_short, day.get("source", ""))
 
 

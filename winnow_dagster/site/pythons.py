@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from winnow_dagster.core.breakdowns import Breakdown
+    from winnow_dagster.site.scale import Bin
 
 MAX_CUTS = 12
 MAX_DAYS = 365
@@ -91,32 +93,39 @@ class _Series:
 def plot_pythons(rows: pl.DataFrame, known: set[date]) -> ValueChart | None:
     """Return the charts of the last MAX_DAYS days up to the newest known one; None for less than two days.
 
-    `rows`: the date, value, honest and CI downloads.
+    `rows`: the date, value, honest and CI downloads of the known days.
     """
     if not known or min(known) == max(known):
         return None
     last = max(known)
     first = max(min(known), last - (MAX_DAYS - 1) * ONE_DAY)
-    rows = rows.filter(pl.col("date").is_between(first, last)).with_columns(all=pl.col("honest") + pl.col("ci"))
-    if not rows["honest"].sum():
+    bins = bins_of(known, first, last)
+    sums = _sum_bins(rows.lazy().filter(pl.col("date") >= first), bins)
+    if not any(honest for _, _, honest, _ in sums):
         return None
-    bins, shown = bins_of(known, first, last), _choose(rows)
+    shown = _choose(sums)
     unit = f"average day of each week, {DAYS_OF_WEEK} days up to the day shown" if bins[0].length > 1 else "by day"
-    charts = []
-    by_column = _by_value(rows)
+    charts, heights = [], _stack_up(sums, shown, len(bins))
     for column, name in (("honest", "honest"), ("ci", "CI"), ("all", "all")):
-        counts = by_column[column]
-        series = [(each.style, _add(counts[v] for v in each.values if v in counts)) for each in shown]
+        series = zip((each.style for each in shown), heights[column], strict=True)
         title = f"{'Honest and CI' if column == 'all' else name[0].upper() + name[1:]} downloads by Python, {unit}"
-        charts.append((name, Markup(stack(bins, series, f"python-{column}", title))))  # noqa: S704 - numbers and our own words
-    missing = (last - first).days + 1 - len({day for day in known if day >= first})
+        charts.append((name, Markup(stack(bins, list(series), f"python-{column}", title))))  # noqa: S704 - numbers and our own words
+    missing = (last - first).days + 1 - sum(day >= first for day in known)
     summary = f"{first} to {last}, {unit}" + (f", {missing} days missing" if missing else "")
     return ValueChart(charts, [(each.style, each.name) for each in reversed(shown)], summary, missing > 0)
 
 
-def _choose(rows: pl.DataFrame) -> list[_Series]:
+def _sum_bins(rows: pl.LazyFrame, bins: Sequence[Bin]) -> list[tuple[str, int, int, int]]:
+    """Return the honest and CI downloads by value and bin. Bin -1 has the days before the first whole bin."""
+    place = (pl.col("date") - bins[0].first).dt.total_days() // bins[0].length
+    return rows.group_by("value", bin=place).agg(pl.col("honest", "ci").sum()).collect().rows()
+
+
+def _choose(sums: Iterable[tuple[str, int, int, int]]) -> list[_Series]:
     """Return the series, the lowest first: not said, all small ones together, then the largest from old to new."""
-    totals = dict(rows.group_by("value").agg(pl.col("all").sum()).iter_rows())
+    totals: Counter[str] = Counter()
+    for value, _, honest, ci in sums:
+        totals[value] += honest + ci
     named = sorted(set(totals) - {NOT_SAID}, key=lambda value: (-totals[value], value))
     largest = order_values(PYTHON, named[:MAX_SERIES])
     # The newest Python has the last colour, so that its colour is the same on all pages with enough Pythons.
@@ -133,19 +142,14 @@ def _choose(rows: pl.DataFrame) -> list[_Series]:
     ]
 
 
-def _by_value(rows: pl.DataFrame) -> dict[str, dict[str, dict[date, int]]]:
-    """Return the downloads by column, value and day."""
-    found: dict[str, dict[str, dict[date, int]]] = {column: {} for column in ("honest", "ci", "all")}
-    for (value,), days in rows.partition_by("value", as_dict=True).items():
-        dates = days["date"].to_list()
-        for column, by_value in found.items():
-            by_value[str(value)] = dict(zip(dates, days[column].to_list(), strict=True))
-    return found
-
-
-def _add(counts: Iterable[Mapping[date, int]]) -> dict[date, int]:
-    found: dict[date, int] = {}
-    for each in counts:
-        for day, count in each.items():
-            found[day] = found.get(day, 0) + count
+def _stack_up(
+    sums: Iterable[tuple[str, int, int, int]], series: Sequence[_Series], bins: int
+) -> dict[str, list[list[int]]]:
+    """Return the honest, CI and all downloads of each series by bin."""
+    found = {column: [[0] * bins for _ in series] for column in ("honest", "ci", "all")}
+    owners = {value: at for at, each in enumerate(series) for value in each.values}
+    for value, place, honest, ci in sums:
+        if place >= 0:
+            for column, downloads in (("honest", honest), ("ci", ci), ("all", honest + ci)):
+                found[column][owners[value]][place] += downloads
     return found

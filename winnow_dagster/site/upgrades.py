@@ -39,8 +39,8 @@ class Upgrades(NamedTuple):
 def list_upgrades(rows: pl.DataFrame, known: set[date]) -> Upgrades | None:
     """Return how fast people upgraded to the newest releases; None if no release first appears on a known day.
 
-    `rows`: the date, value, honest and CI downloads. A release is new if the day before its first download is known.
-    Pre-releases and releases with few honest downloads are left out.
+    `rows`: the date, value, honest and CI downloads of the known days. A release is new if the day before its first
+    download is known. Pre-releases and releases with few honest downloads are left out.
     """
     if not known:
         return None

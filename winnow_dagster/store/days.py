@@ -235,7 +235,9 @@ def _coverage(about: Mapping[str, Any], day: date) -> Coverage:
 
 
 def _moments(stamps: Mapping[str, str]) -> dict[Selector, datetime]:
-    return {Selector.parse(s): datetime.fromisoformat(at).astimezone(UTC) for s, at in stamps.items()}
+    # Most selectors of a day were read at the same moment.
+    moments = {at: datetime.fromisoformat(at).astimezone(UTC) for at in set(stamps.values())}
+    return {Selector.parse(s): moments[at] for s, at in stamps.items()}
 
 
 def _problem(content: bytes, about: Mapping[str, Any], schema: pl.Schema) -> str | None:

@@ -55,8 +55,10 @@ def count_rows(survey: Survey, requests: Sequence[Request], days: AbstractSet[da
         raise UnusableFileError(damage(error)) from None
 
 
-def add_up(counted: Iterable[Counted]) -> Counted:
+def add_up(counted: Sequence[Counted]) -> Counted:
     """Add up the counts of several files."""
+    if len(counted) == 1:
+        return counted[0]
     return Counted(*(_sum(pl.concat(frames)) for frames in zip(NO_ROWS, *counted, strict=True)))
 
 
