@@ -36,6 +36,7 @@ CONFIG = {
     "groups": [{"name": "grains", "packages": ["sample-oat", "sample-rye", "sample-wheat"]}],
 }
 PAGES = ("", "sample-oat/", "Sample_Rye/", "_group/grains/")
+WIDTHS = (390, 768, 1280, 1920)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,53 @@ def test_no_page_has_an_error_a_barrier_or_anything_from_elsewhere(
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         page.evaluate("for (const image of document.images) image.loading = 'eager'")
         page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+
+
+@pytest.mark.parametrize("path", ["", "sample-oat/", "_group/grains/", "404.html"])
+def test_no_page_is_wider_than_the_screen(browser: Browser, site: str, path: str) -> None:
+    with opened(browser, site + path) as page:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+
+def test_each_bar_has_its_numbers_beside_it_on_every_screen(browser: Browser, site: str, public: Path) -> None:
+    counts = json.loads((public / "sample-wheat" / "counts.json").read_text())["windows"]["30"]
+    with opened(browser, site + "sample-wheat/", java_script_enabled=False) as page:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            row = page.locator("table.bars tr.honest")
+            assert row.locator("td.n").first.inner_text() == f"{counts['honest']:,}"
+            bar: Any = row.locator("svg.bar").bounding_box()
+            share: Any = row.locator("td.n").last.bounding_box()
+            assert 0 < bar["x"] < bar["x"] + bar["width"] <= share["x"] < share["x"] + share["width"] <= width
+            assert abs(bar["y"] + bar["height"] / 2 - share["y"] - share["height"] / 2) <= 4
+
+
+def test_a_printed_page_has_every_bar_and_no_controls(browser: Browser, site: str) -> None:
+    with opened(browser, site + "sample-wheat/") as page:
+        page.emulate_media(media="print")
+        assert page.locator("table.bars").first.is_visible()
+        assert not page.locator(
+            ".controls:visible, .tabs > label:visible, nav:visible, .snippet button:visible"
+        ).count()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_address_without_a_file_is_answered_with_a_page_that_leads_back(
+    browser: Browser,
+    site: str,
+    scheme: Any,
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    answer = page.goto(f"{site}sample-oat/nothing/here.svg", wait_until="networkidle")
+    assert answer
+    assert answer.status == 404
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.get_by_role("link", name="All packages").first.click()
+    assert page.url == site
+    page.close()
 
 
 def numbers(public: Path) -> dict[str, int]:

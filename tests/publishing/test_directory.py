@@ -191,6 +191,28 @@ def test_files_that_span_packages_are_written_where_they_changed(web: WebDir, tm
     assert {name: content for name, (content, _) in files(tmp_path).items()} == {**found, "index.html": b"3"}
 
 
+def test_a_users_own_file_at_the_root_stays_as_it_is(web: WebDir, tmp_path: Path) -> None:
+    (tmp_path / "robots.txt").write_bytes(b"User-agent: *\nDisallow: /\n")
+    (tmp_path / "404.html").write_bytes(b"<p>Ours")
+    (tmp_path / "sitemap.xml").write_bytes(b"<!-- Made by Winnow -->")
+    names = ("robots.txt", "404.html", "sitemap.xml", "favicon.ico")
+    found = {name: f"Made by Winnow, {name}".encode() for name in names}
+    assert web.publish_files(found) == 2
+    assert [(tmp_path / name).read_bytes() for name in names] == [
+        b"User-agent: *\nDisallow: /\n",
+        b"<p>Ours",
+        found["sitemap.xml"],
+        found["favicon.ico"],
+    ]
+
+
+def test_no_package_takes_the_place_of_a_file_at_the_root(tmp_path: Path) -> None:
+    web = directory(tmp_path, "robots-txt", spellings={"robots-txt": "robots.txt"})
+    publish(web, package("robots-txt"))
+    assert web.publish_files({"robots.txt": b"Made by Winnow"}) == 1
+    assert told(web, "robots-txt") == "5"
+
+
 def test_a_page_of_others_that_is_called_as_ours_stays(web: WebDir, tmp_path: Path) -> None:
     (tmp_path / "compare.html").write_text("<h1>mine</h1>")
     with pytest.raises(StorageError, match=r"compare.html: Winnow did not make this page"):

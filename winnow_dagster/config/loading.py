@@ -70,7 +70,7 @@ class ServiceSection(Section):
     """Where Winnow stores the days that it has read: a path or a bucket. By default `data` beside output_dir."""
 
     base_url: Url = ""
-    """The web address of output_dir, for the snippets on pages."""
+    """The web address of output_dir: for snippets, the sitemap, previews of links, and the links of 404.html."""
 
     stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
     """After this many days without a new number a badge turns grey and names its day."""

@@ -30,6 +30,7 @@ from winnow_dagster.publishing.shards import publish_everything, refresh_everyth
 from winnow_dagster.site.breakdown_files import BREAKDOWN_FILES, parse_breakdowns
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
 from winnow_dagster.site.compare_page import COMPARE_NAME
+from winnow_dagster.site.discovery import ROOT_NAMES, may_replace_file
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
@@ -190,8 +191,8 @@ class WebDir:
         )
 
     def _names(self, package: str) -> set[str]:
-        """Return the names of a package's folders. A folder `index.html` would replace the page of that name."""
-        return {package, self.spellings.get(package, package)} - {PAGE_NAME, COMPARE_NAME}
+        """Return the names of a package's folders. A folder `index.html` or `404.html` would replace the page."""
+        return {package, self.spellings.get(package, package)} - {PAGE_NAME, COMPARE_NAME, *ROOT_NAMES}
 
     def clean_up(self) -> None:
         """Remove the half-written files of dead runs."""
@@ -200,14 +201,16 @@ class WebDir:
     def publish_files(self, files: Mapping[str, bytes]) -> int:
         """Publish files that span packages, keyed by their paths below the directory; return how many changed.
 
-        Raises StorageError, also for a page that Winnow did not make.
+        A file such as robots.txt stays as it is if it is the user's own. Raises StorageError, also for a page
+        `compare.html` that Winnow did not make.
         """
         if COMPARE_NAME in files:
             _refuse_page_of_others(self.folder / COMPARE_NAME)
         folders: dict[StorePath, dict[str, bytes]] = {}
         for path, content in files.items():
             place = below(self.folder, path)
-            folders.setdefault(place.parent, {})[place.name] = content
+            if path not in ROOT_NAMES or may_replace_file(read_if_there(place)):
+                folders.setdefault(place.parent, {})[place.name] = content
         return sum(replace_changed(folder, found) for folder, found in folders.items())
 
 

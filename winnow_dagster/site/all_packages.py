@@ -129,6 +129,7 @@ def format_summary(summary: Summary) -> bytes:
                 "slugs": list(summary.style.slugs),
                 "labels": dict(summary.style.labels),
                 "colors": [list(color) for color in summary.style.colors],
+                "part_colors": [list(color) for color in summary.style.part_colors],
                 "extras": dict(summary.style.extras),
             },
             "shards": dict(summary.shards),
@@ -158,5 +159,8 @@ def parse_summary(content: bytes | None) -> Summary | None:
 
 
 def _parse_style(fields: Mapping[str, Any]) -> BadgeStyle:
-    colors = tuple((least, color) for least, color in fields["colors"])
-    return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])
+    # Before 0.2.0, parts had the headline's colours.
+    colors, part_colors = (
+        tuple((least, color) for least, color in fields.get(key, fields["colors"])) for key in ("colors", "part_colors")
+    )
+    return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, part_colors, fields["extras"])

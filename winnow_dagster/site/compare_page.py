@@ -17,6 +17,7 @@ def format_compare(listing: Listing) -> bytes:
     return render(
         COMPARE_NAME,
         "",
+        base_url=listing.base_url,
         sample=listing.source == "sample",
         dataset=listing.dataset,
         remarks=listing.remarks,

@@ -14,6 +14,7 @@ from winnow_dagster.core.shard import SHOWN_COLUMNS
 from winnow_dagster.core.window import name_length
 from winnow_dagster.site.all_packages import SHARDS_FOLDER
 from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, own_picture, shields_picture, snippets
+from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def format_page(summary: Summary, site: SiteConfig) -> bytes:
     return render(
         "everything.html",
         "../",
+        base_url=site.base_url,
         sample=summary.source == "sample",
         dataset=site.dataset_of(summary.source),
         remarks=site.remarks_of(summary.source),
@@ -71,7 +73,7 @@ def format_page(summary: Summary, site: SiteConfig) -> bytes:
         log_changed=LAST_MIXED_DAY,
         placeholder=NAME_PLACEHOLDER,
         badges=badges,
-        snippets=_snippets(root, badges[0]) if badges else {},
+        snippets=_snippets(root, badges[0], size(summary.style.extras)[1]) if badges else {},
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
     )
 
@@ -82,9 +84,9 @@ def _badges(summary: Summary, lengths: list[int]) -> Iterator[OfferedBadge]:
             yield OfferedBadge(slug, days)
 
 
-def _snippets(root: str, badge: OfferedBadge) -> dict[str, list[Snippet]]:
+def _snippets(root: str, badge: OfferedBadge, height: int) -> dict[str, list[Snippet]]:
     page = f"{root}/{SHARDS_FOLDER}/?{NAME_PLACEHOLDER}"
     return {
-        "drawn here": snippets(own_picture(root, NAME_PLACEHOLDER, badge.stem), page, badge.alt),
-        "drawn by shields.io": snippets(shields_picture(root, NAME_PLACEHOLDER, badge.stem), page, badge.alt),
+        "drawn here": snippets(own_picture(root, NAME_PLACEHOLDER, badge.stem), page, badge.alt, height),
+        "drawn by shields.io": snippets(shields_picture(root, NAME_PLACEHOLDER, badge.stem), page, badge.alt, height),
     }

@@ -77,6 +77,9 @@ class Listing:
     remarks: Sequence[str] = ()
     """Sentences on the limits of the source."""
 
+    base_url: str = ""
+    """The address of the site; empty if it is not known."""
+
     @property
     def as_of(self) -> date | None:
         """The newest day of any headline."""

@@ -82,6 +82,7 @@ def format_index(listing: Listing, history_of: Callable[[str], History]) -> byte
     return render(
         "index.html",
         "",
+        base_url=listing.base_url,
         lines=lines,
         lengths=lengths,
         has_changes=any(view.change for line in lines for view in line.views),
