@@ -116,6 +116,8 @@ class House:
 
     winnow: Installation
     instance: dg.DagsterInstance
+    definitions: dg.Definitions | None = None
+    """The definitions of the project that it is a part of; by default it is alone."""
 
     @property
     def output_dir(self) -> Path:
@@ -134,7 +136,7 @@ class House:
         names = self.winnow.names
         config = {names.op("raw_downloads"): {"config": {"refetch": refetch, "packages": list(packages)}}}
         return (
-            build(self.winnow)
+            (self.definitions or build(self.winnow))
             .resolve_implicit_global_asset_job_def()
             .execute_in_process(
                 instance=self.instance,
@@ -170,9 +172,10 @@ def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str 
 
 OF_THE_USER = (
     "BIGQUERY_EMULATOR_HOST", "COLUMNS", "DAGSTER_HOME", "FORCE_COLOR", "GCP_CREDENTIALS",
-    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST", "WINNOW_CONFIG",
+    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PYTHONDONTWRITEBYTECODE", "STORAGE_EMULATOR_HOST",
+    "WINNOW_CONFIG",
 )  # fmt: skip
-"""Variables that change what Winnow reads or how it prints."""
+"""Variables that change what Winnow reads or how it prints. Without bytecode each process would compile Winnow."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -25,7 +25,6 @@ from watchdog.observers import Observer
 ROOT = Path(__file__).parents[1]
 TICKING = Path(__file__).with_name("ticking.py")
 DEADLINE = 300.0
-LOCATION = {"repositoryLocationName": "winnow-dagster", "repositoryName": "__repository__"}
 
 RELOAD = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
 RUNS = "{ runsOrError { ... on Runs { results { runId status jobName tags { key value } assetSelection { path } } } } }"
@@ -47,6 +46,11 @@ class Dev:
     folder: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    location: str = "winnow-dagster"
+    """The code location whose runs `launch` starts."""
+
+    command: tuple[str, ...] = ("dagster", "dev")
+    deadline: float = DEADLINE
 
     def configure(self, **config: object) -> None:
         """Write winnow.yaml."""
@@ -70,7 +74,7 @@ class Dev:
         Not at any change: to look is to read, which touches databases.
         """
         changed = threading.Event()
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + self.deadline
 
         class Handler(FileSystemEventHandler):
             def on_any_event(self, event: FileSystemEvent) -> None:
@@ -105,7 +109,7 @@ class Dev:
 
     def reload(self) -> None:
         """Press Reload."""
-        self.ask(RELOAD, name="winnow-dagster")
+        self.ask(RELOAD, name=self.location)
 
     def runs(self) -> list[dict[str, Any]]:
         """Return all runs, newest first."""
@@ -115,16 +119,24 @@ class Dev:
     def status(self, run_id: str) -> str:
         return next((str(run["status"]) for run in self.runs() if run["runId"] == run_id), "")
 
-    def launch(self, partitions: tuple[str, str], *assets: str, config: Mapping[str, object] | None = None) -> str:
-        """Materialise a range of partitions of some assets as one run; return its id."""
+    def launch(
+        self,
+        partitions: tuple[str, str] | tuple[()],
+        *assets: str,
+        config: Mapping[str, object] | None = None,
+        job: str = "__ASSET_JOB",
+    ) -> str:
+        """Materialise a range of partitions of some assets, or of all assets of a job, as one run; return its id."""
         names = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+        chosen = [{"path": asset.split("/")} for asset in assets]
         params = {
             "selector": {
-                **LOCATION,
-                "jobName": "__ASSET_JOB",
-                "assetSelection": [{"path": [asset]} for asset in assets],
+                "repositoryLocationName": self.location,
+                "repositoryName": "__repository__",
+                "jobName": job,
+                **({"assetSelection": chosen} if chosen else {}),
             },
-            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in zip(names, partitions, strict=True)]},
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in zip(names, partitions, strict=False)]},
             "mode": "default",
             "runConfigData": config or {},
         }
@@ -133,7 +145,7 @@ class Dev:
 
     def backfill(self, assets: list[str], partitions: list[str]) -> str:
         """Launch a backfill; return its id."""
-        params = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": partitions}
+        params = {"assetSelection": [{"path": asset.split("/")} for asset in assets], "partitionNames": partitions}
         backfill_id: str = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
         return backfill_id
 
@@ -146,7 +158,7 @@ class Dev:
         self.ask(TERMINATE, id=run_id)
 
     def partitions(self, asset: str) -> list[str]:
-        found: list[str] = self.ask(PARTITIONS, key={"path": [asset]})["assetNodeOrError"]["partitionKeys"]
+        found: list[str] = self.ask(PARTITIONS, key={"path": asset.split("/")})["assetNodeOrError"]["partitionKeys"]
         return found
 
     @contextmanager
@@ -154,7 +166,8 @@ class Dev:
         """Run `dagster dev` meanwhile."""
         starts = self.log().count("Serving dagster-webserver") if (self.folder / "dev.log").exists() else 0
         given = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "WINNOW", "BIGQUERY"))}
-        command = [str(Path(sys.executable).parent / "dagster"), "dev", "--port", str(self.port)]
+        program, *arguments = self.command
+        command = [str(Path(sys.executable).parent / program), *arguments, "--port", str(self.port)]
         with (self.folder / "dev.log").open("ab") as log, subprocess.Popen(
             command, cwd=self.folder, env={**given, **self.environment}, stdout=log, stderr=log, start_new_session=True,
             # A process in a shell's background ignores SIGINT, and so would this one.
@@ -182,5 +195,10 @@ def make_dev(folder: Path, instance: str = "dagster.yaml", *, ticks_often: bool 
         workspace["load_from"] = [{"python_file": {"relative_path": str(TICKING), "location_name": name}}]
     (folder / "workspace.yaml").write_text(yaml.safe_dump(workspace))
     shutil.copy(ROOT / instance, folder / "dagster.yaml")
+    return Dev(folder, free_port())
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return Dev(folder, free.getsockname()[1])
+        port: int = free.getsockname()[1]
+        return port

@@ -62,6 +62,12 @@ class S3Service(Service):
         with self.lock:
             return {name: bytes(obstore.get(self._client(bucket), name).bytes()) for name in self.objects(bucket)}
 
+    def read(self, bucket: str, name: str) -> bytes | None:
+        """Return the content of one object; None where there is none."""
+        with suppress(FileNotFoundError):
+            return bytes(obstore.get(self._client(bucket), name).bytes())
+        return None
+
     def headers(self, bucket: str, name: str) -> dict[str, Any]:
         return dict(obstore.get(self._client(bucket), name).attributes)
 

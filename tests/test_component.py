@@ -137,13 +137,15 @@ def test_the_package_and_its_core_import_no_dagster() -> None:
 
 
 def houses(make_house: MakeHouse) -> tuple[House, House]:
-    """Return two installations with configs and folders of their own, in one instance."""
+    """Return two installations with configs and folders of their own, in one project beside a host."""
     found = []
     for name, package in (("one", "a"), ("two", "b")):
         winnow = replace(make_house, folder=make_house.folder / name)({package: (1,)}).winnow
         winnow = replace(winnow, settings=replace(winnow.settings, placement=Placement((name,))))
         found.append(House(winnow, make_house.instance))
-    return found[0], found[1]
+    definitions = dg.Definitions.merge(HOST, *(build(house.winnow) for house in found))
+    one, two = (replace(house, definitions=definitions) for house in found)
+    return one, two
 
 
 def test_two_side_by_side_publish_and_neither_sees_the_runs_checks_or_partitions_of_the_other(
@@ -162,6 +164,13 @@ def test_two_side_by_side_publish_and_neither_sees_the_runs_checks_or_partitions
         assert all(house.instance.get_latest_asset_check_evaluation_record(c.key(names)) for c in CHECKS)
     one, two = both
     runs = OwnRuns(one.instance, one.winnow.ownership.site, names=one.winnow.names)
+    of_two = OwnRuns(two.instance, two.winnow.ownership.site, names=two.winnow.names)
+    like = next(run for run in two.instance.get_runs() if run.asset_selection == {two.winnow.names.asset("index")})
+    reading = frozenset({two.winnow.names.asset("raw_downloads")})
+    two.instance.add_run(like._replace(run_id="reads", status=dg.DagsterRunStatus.STARTED, asset_selection=reading))
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    assert [record.dagster_run.run_id for record in of_two.reading_days(an_hour_ago)] == ["reads"]
+    assert runs.reading_days(an_hour_ago) == []
     assert runs.purge_old_runs(datetime.now(UTC) + timedelta(minutes=5)) == 2
     left = {key.to_user_string() for run in two.instance.get_runs() for key in run.asset_selection or ()}
     assert left == {
@@ -202,8 +211,8 @@ HOST = dg.Definitions(
 
 
 def test_beside_a_host_with_the_same_names_nothing_of_the_host_changes(make_house: MakeHouse) -> None:
-    one, two = houses(make_house)
-    merged = dg.Definitions.merge(HOST, build(one.winnow), build(two.winnow))
+    merged = houses(make_house)[0].definitions
+    assert merged is not None
     dg.Definitions.validate_loadable(merged)
     repository = merged.get_repository_def()
     of_host, of_winnow = repository.get_job("daily"), repository.get_job("one_read_days")

@@ -60,6 +60,45 @@ def test_badges_appear_without_a_click_and_packages_are_added_and_removed(dev: D
         assert dev.has_number("new-one", 7)
 
 
+REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
+  location { name } assetNodes { assetKey { path } partitionKeys } } } } }"""
+
+
+def test_each_code_location_finds_the_config_in_its_own_working_directory(dev: Dev) -> None:
+    packages = {"one": "sample-oat", "two": "sample-rye"}
+    locations = []
+    for name, package in packages.items():
+        (dev.folder / name).mkdir()
+        config: dict[str, object] = {"packages": entries(package), "schedule": {"enabled": False}}
+        if name == "two":
+            config = {"type": "winnow_dagster.WinnowComponent", "attributes": config}
+        (dev.folder / name / "winnow.yaml").write_text(json.dumps(config))
+        locations.append(
+            {
+                "python_module": {
+                    "module_name": "winnow_dagster.definitions",
+                    "location_name": name,
+                    "working_directory": name,
+                }
+            }
+        )
+    dev.configure(packages=entries("sample-wheat"))
+    (dev.folder / "workspace.yaml").write_text(json.dumps({"load_from": locations}))
+    dev.location = "two"
+    with dev.running():
+        nodes = dev.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
+        found = {
+            (node["location"]["name"], "/".join(asset["assetKey"]["path"])): asset["partitionKeys"]
+            for node in nodes
+            for asset in node["assetNodes"]
+            if asset["assetKey"]["path"][-1] == "badges"
+        }
+        assert found == {("one", "badges"): ["sample-oat"], ("two", "two/badges"): ["sample-rye"]}
+        run = dev.launch(("sample-rye", "sample-rye"), "two/badges")
+        dev.wait(lambda: dev.status(run) == "SUCCESS")
+    assert [path.parent for path in dev.folder.rglob("counts.json")] == [dev.folder / "two/public/sample-rye"]
+
+
 def evaluation(dev: Dev, asset: str, check: str) -> dict[str, Any]:
     """Return what a check last came to; nothing while it never ran."""
     checks = dev.ask(CHECKS, key={"path": [asset]})["assetNodeOrError"]["assetChecksOrError"]["checks"]

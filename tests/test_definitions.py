@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(sys.executable).parent
 
 
-@pytest.mark.parametrize("command", [["dg", "check", "defs"], ["dagster", "definitions", "validate"]])
+@pytest.mark.parametrize(
+    "command",
+    [["dg", "check", "defs"], pytest.param(["dagster", "definitions", "validate"], marks=pytest.mark.slow)],
+)
 def test_the_definitions_are_valid_and_nothing_warns(tmp_path: Path, command: list[str]) -> None:
     for name in ("workspace.yaml", "dagster.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

@@ -135,6 +135,18 @@ def test_caddy_serves_published_files_only(caddy: Caddy) -> None:
 
 
 @needs_caddy
+def test_caddy_answers_for_a_missing_file_with_the_page_that_says_so(caddy: Caddy, public: Path) -> None:
+    assert httpx.get(f"{caddy.site}/nothing").text == "404 Not Found"
+    (public / "404.html").write_text("<h1>Page not found</h1>")
+    for path in ("/nothing", "/a/b/c/", "/a/downloads-30d-non-ci.svg"):
+        found = httpx.get(caddy.site + path)
+        assert (found.status_code, found.text) == (404, "<h1>Page not found</h1>")
+        assert found.headers["content-security-policy"] == PAGE_POLICY
+        assert "cache-control" not in found.headers
+    assert httpx.post(f"{caddy.site}/nothing").status_code == 405
+
+
+@needs_caddy
 def test_the_dagster_ui_asks_for_a_password_and_is_served_only_if_imported(caddy: Caddy) -> None:
     text = (DEPLOY / "Caddyfile").read_text()
     assert re.search(r"^# import Caddyfile\.ui$", text, re.MULTILINE)

@@ -17,7 +17,7 @@ COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "winnow.yaml").write_text("packages: [{name: sample-oat}]")
+    (tmp_path / "winnow.yaml").write_text("packages: [{name: sample-oat, window_days: 1}]")
     return tmp_path
 
 
@@ -28,7 +28,7 @@ def test_a_collect_publishes_and_exits_as_usual(folder: Path, to: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert (folder / "public/sample-oat/downloads-30d-non-ci.json").exists()
+    assert (folder / "public/sample-oat/downloads-1d-non-ci.json").exists()
     # Nothing of what is printed is in a file that was opened in its place.
     assert [path for path in folder.rglob("*.db") if b"sample-oat (" in path.read_bytes()] == []
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.serving import serving
+from tests.browsing import PHONE, collect, in_all_looks, launched, needs_chromium, opened, served
 from winnow_dagster.core.badge import BADGE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt install chromium")
+pytestmark = needs_chromium
 
 # A group, a package with enough days for two charts, one whose label is an attack, one still being collected.
 CONFIG = {
@@ -42,26 +36,12 @@ CONFIG = {
     "groups": [{"name": "grains", "packages": ["sample-oat", "sample-rye", "sample-wheat"]}],
 }
 PAGES = ("", "sample-oat/", "Sample_Rye/", "_group/grains/")
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
-
-
-in_all_looks = pytest.mark.parametrize(
-    ("scheme", "viewport"),
-    [
-        pytest.param("light", DESKTOP, id="light-desktop"),
-        pytest.param("dark", PHONE, id="dark-phone"),
-        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.slow),
-        pytest.param("dark", DESKTOP, id="dark-desktop", marks=pytest.mark.slow),
-    ],
-)
+WIDTHS = (390, 768, 1280, 1920)
 
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "winnow.yaml").write_text(json.dumps(CONFIG))
-    subprocess.run([sys.executable, "-m", "winnow_dagster.cli", "collect"], cwd=folder, check=True)
-    return folder / "public"
+    return collect(tmp_path_factory.mktemp("site"), CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -70,44 +50,10 @@ def site(public: Path) -> Iterator[str]:
         yield address
 
 
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    with serving(folder) as (_, port):
-        yield f"http://127.0.0.1:{port}/"
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
-@contextlib.contextmanager
-def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
-    """Open a page; hold that it loads nothing from elsewhere, and that nothing goes wrong in it."""
-    context = browser.new_context(**{"viewport": DESKTOP, **options})
-    page = context.new_page()
-    wrong: list[str] = []
-
-    def note(what: str, *, unless: bool) -> None:
-        if not unless:
-            wrong.append(what)
-
-    page.on("console", lambda m: note(m.text, unless=m.type not in {"error", "warning"}))
-    page.on("pageerror", lambda error: note(str(error), unless=False))
-    page.on("dialog", lambda dialog: note(f"a dialog: {dialog.message}", unless=False))
-    page.on("request", lambda request: note(f"asked {request.url}", unless=_ours(request.url, address)))
-    page.on("response", lambda answer: note(f"{answer.status} {answer.url}", unless=answer.status < 400))
-    try:
-        page.goto(address, wait_until="networkidle")
-        yield page
-        assert wrong == []
-    finally:
-        context.close()
-
-
-def _ours(url: str, address: str) -> bool:
-    return url.startswith(("data:", "/".join(address.split("/", 3)[:3]) + "/"))
+    with launched() as browser:
+        yield browser
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -127,6 +73,53 @@ def test_no_page_has_an_error_a_barrier_or_anything_from_elsewhere(
         page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
 
 
+@pytest.mark.parametrize("path", ["", "sample-oat/", "_group/grains/", "404.html"])
+def test_no_page_is_wider_than_the_screen(browser: Browser, site: str, path: str) -> None:
+    with opened(browser, site + path) as page:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+
+def test_each_bar_has_its_numbers_beside_it_on_every_screen(browser: Browser, site: str, public: Path) -> None:
+    counts = json.loads((public / "sample-wheat" / "counts.json").read_text())["windows"]["30"]
+    with opened(browser, site + "sample-wheat/", java_script_enabled=False) as page:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            row = page.locator("table.bars tr.honest")
+            assert row.locator("td.n").first.inner_text() == f"{counts['honest']:,}"
+            bar: Any = row.locator("svg.bar").bounding_box()
+            share: Any = row.locator("td.n").last.bounding_box()
+            assert 0 < bar["x"] < bar["x"] + bar["width"] <= share["x"] < share["x"] + share["width"] <= width
+            assert abs(bar["y"] + bar["height"] / 2 - share["y"] - share["height"] / 2) <= 4
+
+
+def test_a_printed_page_has_every_bar_and_no_controls(browser: Browser, site: str) -> None:
+    with opened(browser, site + "sample-wheat/") as page:
+        page.emulate_media(media="print")
+        assert page.locator("table.bars").first.is_visible()
+        assert not page.locator(
+            ".controls:visible, .tabs > label:visible, nav:visible, .snippet button:visible"
+        ).count()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_address_without_a_file_is_answered_with_a_page_that_leads_back(
+    browser: Browser,
+    site: str,
+    scheme: Any,
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    answer = page.goto(f"{site}sample-oat/nothing/here.svg", wait_until="networkidle")
+    assert answer
+    assert answer.status == 404
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.get_by_role("link", name="All packages").first.click()
+    assert page.url == site
+    page.close()
+
+
 def numbers(public: Path) -> dict[str, int]:
     """Return the headline's honest downloads by name."""
     everything = json.loads((public / "_packages.json").read_text())
@@ -134,22 +127,6 @@ def numbers(public: Path) -> dict[str, int]:
         each["name"]: each["windows"][each["headline"]]["honest"]
         for each in [*everything["packages"], *everything["groups"]]
     }
-
-
-def test_without_a_script_every_number_is_there_ordered_by_window_and_honest_downloads(
-    browser: Browser, site: str, public: Path
-) -> None:
-    expected = numbers(public)
-    with opened(browser, site, java_script_enabled=False) as page:
-        names = [cell.inner_text().split()[0] for cell in page.locator("tbody th").all()]
-        windows = [cell.inner_text() for cell in page.locator("tbody td:nth-child(3)").all()]
-        shown = [cell.inner_text() for cell in page.locator("tbody td:nth-child(4)").all()]
-        # Its window is of 40 days, and that of all others of 30.
-        others = sorted(expected.keys() - {"sample-oat"}, key=lambda name: -expected[name])
-        assert names == ["sample-oat", *others]
-        assert windows == ["40 days", *["30 days"] * len(others)]
-        assert shown == [f"{expected[name]:,}" for name in names]
-        assert not page.locator("#search").is_visible()
 
 
 def test_without_a_script_the_days_can_be_chosen_and_read(browser: Browser, site: str, public: Path) -> None:
@@ -291,51 +268,6 @@ def test_without_a_script_pythons_over_time_can_be_those_of_people_or_of_ci(brow
         assert "Dropping 3.9 and older would affect" in section.inner_text()
 
 
-def test_on_a_phone_each_number_of_the_list_has_its_label(browser: Browser, site: str, public: Path) -> None:
-    with opened(browser, site, viewport=PHONE) as page:
-        first = page.locator("tbody tr").first
-        shown = {
-            cell.evaluate("cell => getComputedStyle(cell, '::before').content").strip('"'): cell.inner_text()
-            for cell in first.locator("td[data-label]").all()
-        }
-        assert list(shown) == ["Window", "Honest", "Of raw", "Share", "30 days", "As of"]
-        assert shown["Honest"] == f"{numbers(public)['sample-oat']:,}"
-
-
-def test_the_search_leaves_what_was_meant(browser: Browser, site: str) -> None:
-    with opened(browser, site) as page:
-        page.get_by_label("Search").fill("SAMPLE rye")
-        assert [row.inner_text().split()[0] for row in page.locator("tbody tr:visible").all()] == ["Sample_Rye"]
-        assert page.get_by_role("status").inner_text() == "1 of 4"
-        page.get_by_label("Search").fill("")
-        assert page.locator("tbody tr:visible").count() == 4
-
-
-def test_the_columns_sort_both_ways_by_keyboard_too(browser: Browser, site: str, public: Path) -> None:
-    expected = numbers(public)
-    with opened(browser, site) as page:
-        # Nothing sorts numbers of 40 days among numbers of 30.
-        assert page.get_by_role("button", name="Honest").count() == 0
-
-        def names() -> list[str]:
-            return [cell.get_attribute("data-value") or "" for cell in page.locator("tbody th").all()]
-
-        def shares() -> list[float]:
-            return [float(c.get_attribute("data-value") or "") for c in page.locator("tbody td:nth-child(6)").all()]
-
-        page.get_by_role("button", name="Share").click()
-        assert shares() == sorted(shares(), reverse=True)
-        page.get_by_role("button", name="Share").click()
-        assert shares() == sorted(shares())
-        assert len(set(shares())) > 1
-        page.get_by_role("button", name="Package").focus()
-        page.keyboard.press("Enter")
-        assert names() == sorted(expected)
-        assert page.get_by_role("columnheader", name="Package").get_attribute("aria-sort") == "ascending"
-        page.keyboard.press("Enter")
-        assert names() == sorted(expected, reverse=True)
-
-
 def copied(context: BrowserContext, page: Page) -> str:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     text: str = page.evaluate("navigator.clipboard.readText()")
@@ -408,73 +340,3 @@ def test_the_page_can_be_printed(browser: Browser, site: str) -> None:
         assert page.locator(".stage .chart").is_visible()
         assert page.get_by_role("button", name="Copy").count() == 0
         assert not page.locator(".controls").is_visible()
-
-
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("everything")
-    packages = [{"name": "*", "window_days": [7, 30]}, {"name": "sample-oat"}]
-    (folder / "winnow.yaml").write_text(json.dumps({"source": {"kind": "sample"}, "packages": packages}))
-    subprocess.run([sys.executable, "-m", "winnow_dagster.cli", "collect"], cwd=folder, check=True)
-    with served(folder) as address:
-        yield address
-
-
-@in_all_looks
-def test_the_page_of_everything_finds_any_package_and_draws_its_days(
-    browser: Browser, everything: str, viewport: dict[str, int], scheme: str
-) -> None:
-    with opened(browser, everything, viewport=viewport, color_scheme=scheme) as page:
-        page.get_by_role("link", name="find any by its name").click()
-        search = page.get_by_label("Name")
-        search.click()  # It is there once the script has read what there is to search in.
-        search.press_sequentially("s")
-        page.get_by_text("Two letters at least.").wait_for()
-        search.press_sequentially("ample_B")
-        page.get_by_text("2 found").wait_for()
-        names = [link.inner_text() for link in page.locator("[data-names] a").all()]
-        assert sorted(names) == ["sample-barley", "sample-buckwheat"]
-        page.get_by_role("link", name="sample-barley").click()
-        page.get_by_role("heading", name="sample-barley").wait_for()
-        page.wait_for_load_state("networkidle")
-        history = page.evaluate("fetch('../sample-barley/history.json').then(answer => answer.json())")
-        assert page.locator("[data-chart] svg g").count() == 30 == len(history["days"])
-        week = sorted(history["days"])[-7:]
-        honest, raw = (sum(history["days"][day][at] for day in week) for at in (0, 1))
-        told = f"{honest:,} honest of {raw:,} raw downloads, {week[0]} to {week[-1]}."
-        assert page.locator("[data-counts]").inner_text() == told
-        page.locator("details").evaluate("element => element.open = true")
-        assert page.locator("[data-days] tr").count() == 30
-        assert Axe().run(page).violations_count == 0
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-        assert page.evaluate("document.images[0].complete && document.images[0].naturalWidth > 0")
-
-
-def test_a_package_that_nobody_publishes_is_said_not_to_be_there(browser: Browser, everything: str) -> None:
-    with opened(browser, everything + "_packages/#sample-nothing") as page:
-        page.get_by_text("No package sample-nothing is published here.").wait_for()
-    with opened(browser, everything + "_packages/#constructor") as page:
-        page.get_by_text("No package constructor is published here.").wait_for()
-
-
-def test_a_package_with_an_entry_of_its_own_is_linked_to_and_not_denied(browser: Browser, tmp_path: Path) -> None:
-    packages = [{"name": "*", "window_days": 2}, {"name": "sample-oat", "window_days": 2}]
-    (tmp_path / "winnow.yaml").write_text(json.dumps({"source": {"kind": "sample"}, "packages": packages}))
-    subprocess.run([sys.executable, "-m", "winnow_dagster.cli", "collect"], cwd=tmp_path, check=True)
-    with served(tmp_path) as address, opened(browser, address + "_packages/#sample-oat") as page:
-        page.get_by_text("sample-oat has a page of its own.").wait_for()
-        page.get_by_role("link", name="sample-oat", exact=True).click()
-        page.get_by_role("heading", name="sample-oat").wait_for()
-
-
-def test_days_that_no_window_has_are_not_drawn_as_days_without_downloads(browser: Browser, tmp_path: Path) -> None:
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    for days, through in ((3, yesterday - timedelta(days=9)), (2, yesterday)):
-        config = {"source": {"kind": "sample"}, "packages": [{"name": "*", "window_days": days}]}
-        (tmp_path / "winnow.yaml").write_text(json.dumps(config))
-        command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", str(through)]
-        subprocess.run(command, cwd=tmp_path, check=True)
-    with served(tmp_path) as address, opened(browser, address + "_packages/#sample-barley") as page:
-        page.get_by_role("heading", name="sample-barley").wait_for()
-        assert page.locator("[data-chart] svg g").count() == 2 + 3
-        assert page.locator("[data-days] tr").count() == 2 + 3

@@ -50,11 +50,11 @@ def answer_to(client: httpx.Client, request: str) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def ask(folder: Path, path: str) -> httpx.Response:
+def ask(folder: Path, path: str, *, base: str = "") -> httpx.Response:
     """Ask the application itself, in this process."""
 
     async def get() -> httpx.Response:
-        transport = httpx.ASGITransport(make_app(folder))
+        transport = httpx.ASGITransport(make_app(folder, base))
         async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
             return await client.get(path)
 
@@ -202,6 +202,27 @@ def test_ctrl_c_ends_it_at_once_without_output(tmp_path: Path) -> None:
         os.killpg(server.pid, signal.SIGINT)
         assert server.communicate(timeout=30) == ("", "")
         assert server.returncode == 0
+
+
+def test_a_missing_file_is_answered_with_the_page_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "404.html").write_text("<h1>Page not found</h1>")
+    for path in ("/nothing", "/a/b/c/", "/a/downloads-30d-non-ci.svg"):
+        found = ask(tmp_path, path)
+        assert (found.status_code, found.text) == (404, "<h1>Page not found</h1>")
+        assert found.headers["content-type"] == PAGE_TYPE
+        assert (found.headers["cache-control"], found.headers["content-security-policy"]) == ("no-cache", PAGE_POLICY)
+
+
+def test_the_site_is_also_at_the_path_of_its_address_unless_that_is_a_package(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "index.html").write_text("all packages")
+    (tmp_path / "a" / "index.html").write_text("a")
+    assert [ask(tmp_path, path, base="/badges").text for path in ("/", "/badges/", "/badges/a/")] == [
+        "all packages",
+        "all packages",
+        "a",
+    ]
+    assert ask(tmp_path, "/a/", base="/a").text == "a"
 
 
 def test_the_error_names_an_unknown_or_taken_address(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from winnow_dagster.core.packages import lacks_rows
 from winnow_dagster.core.planning import Gap
 from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short
-from winnow_dagster.definitions import build
 from winnow_dagster.defs.alerts import AlertError, send_alerts
+from winnow_dagster.defs.building import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.files.errors import StorageError

@@ -12,7 +12,7 @@ from winnow_dagster.config.component import DEFS_NAMES, PART
 from winnow_dagster.config.loading import component_schema, load_component, load_settings
 from winnow_dagster.config.settings import Settings  # noqa: TC001 - pydantic reads the annotation
 from winnow_dagster.config.starter import Starter
-from winnow_dagster.definitions import build
+from winnow_dagster.defs.building import build
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.sources.kinds import KIND_OF_NEW_CONFIGS
 

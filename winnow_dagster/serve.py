@@ -13,6 +13,7 @@ import threading
 import time
 import webbrowser
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -81,6 +82,8 @@ class PublishedFiles(StaticFiles):
         if any(part.startswith(".") and part != "." for part in path.split("/")):
             raise HTTPException(404)
         response = await super().get_response(path, scope)
+        if isinstance(response, FileResponse) and response.status_code == HTTPStatus.NOT_FOUND:
+            return _format_missing(Path(response.path))
         if isinstance(response, RedirectResponse):
             # Starlette's redirect repeats the Host header, which the client chooses.
             response.headers["Location"] = f"./{quote(path.rpartition('/')[2])}/"
@@ -109,15 +112,26 @@ class PublishedFiles(StaticFiles):
             return Response(file.read(), headers=response.headers) if isinstance(response, FileResponse) else response
 
 
-def make_app(folder: Path) -> Starlette:
-    """Return the application that serves a web directory."""
-    return Starlette(routes=[Mount("/", PublishedFiles(directory=folder, html=True))])
+def _format_missing(page: Path) -> Response:
+    """Return the answer for a missing file. The file may be published within a minute, so no cache keeps the answer."""
+    headers = {**HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+    return Response(page.read_bytes(), HTTPStatus.NOT_FOUND, headers, PAGE)
 
 
-def run(folder: Path, host: str, port: int, *, opens_browser: bool = False) -> None:
+def make_app(folder: Path, path: str = "") -> Starlette:
+    """Return the application that serves a web directory.
+
+    `path`: the path of the site's address. The directory is there too, since the links of 404.html begin with it.
+    """
+    files = PublishedFiles(directory=folder, html=True)
+    is_free = path and not (folder / path.strip("/").split("/")[0]).exists()
+    return Starlette(routes=[*([Mount(path, files)] if is_free else []), Mount("/", files)])
+
+
+def run(folder: Path, host: str, port: int, *, path: str = "", opens_browser: bool = False) -> None:
     """Serve `folder` until interrupted, and open it in the user's browser if asked to.
 
-    Raises OSError if it cannot listen at that address.
+    `path`: the path of the site's address. Raises OSError if it cannot listen at that address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # granian takes no host names, does not report the port that it chose, and shares a port with other listeners.
@@ -142,7 +156,7 @@ def run(folder: Path, host: str, port: int, *, opens_browser: bool = False) -> N
         # Nothing answers at 0.0.0.0 and ::, which stand for all addresses.
         reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - listens nowhere
         server.on_startup(lambda: _open_browser(reachable, port))
-    server.serve(target_loader=partial(make_app, folder), wrap_loader=False)
+    server.serve(target_loader=partial(make_app, folder, path), wrap_loader=False)
 
 
 def _open_browser(host: str, port: int) -> None:

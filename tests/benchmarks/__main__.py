@@ -5,7 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks import breakdowns, daily, events, everything, fill, latency, month, pages, share, unsaid_ci
+from tests.benchmarks import (
+    breakdowns,
+    daily,
+    events,
+    everything,
+    fill,
+    latency,
+    month,
+    pages,
+    share,
+    unsaid_ci,
+    workers,
+)
 
 CASES = {
     "breakdowns": breakdowns.run,
@@ -18,6 +30,7 @@ CASES = {
     "pages": pages.run,
     "share": share.run,
     "unsaid_ci": unsaid_ci.run,
+    "workers": workers.run,
 }
 
 

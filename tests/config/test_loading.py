@@ -22,10 +22,11 @@ from winnow_dagster.config.loading import (
     KEYS,
     SAMPLE_PACKAGES,
     ConfigError,
+    find_config,
     load_settings,
 )
-from winnow_dagster.config.packages import Slug
 from winnow_dagster.config.settings import Settings
+from winnow_dagster.config.style import Slug
 from winnow_dagster.core.badge import PYTHONS, SLUGS, BadgeStyle
 from winnow_dagster.core.billing import TIB
 from winnow_dagster.core.names import Selector
@@ -54,6 +55,22 @@ def problems(text: str) -> list[str]:
     prefix = f"{path.absolute()}: "
     assert all(line.startswith((prefix, f"{path}: ")) for line in lines)
     return [line.partition(": ")[2] for line in lines]
+
+
+def test_the_config_is_that_of_the_first_folder_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = (Path("one"), Path("two"), Path())
+    assert find_config(folders) is None
+    write("packages: []")
+    assert find_config(folders) == Path(CONFIG_NAME)
+    in_two = write("packages: []", f"two/{CONFIG_NAME}")
+    assert find_config(folders) == in_two
+    monkeypatch.setenv(CONFIG_VARIABLE, "other.yaml")
+    # It exists nowhere. The error names it.
+    assert find_config(folders) == Path("other.yaml")
+    in_one = write("packages: []", "one/other.yaml")
+    assert find_config(folders) == in_one
+    monkeypatch.setenv(CONFIG_VARIABLE, str(in_two.absolute()))
+    assert find_config(folders) == in_two.absolute()
 
 
 def test_no_config_at_all_means_four_sample_packages(tmp_path: Path) -> None:
@@ -232,8 +249,8 @@ def test_defaults_hold_for_each_package_and_group_that_does_not_say_otherwise() 
               label: installs ({days}d)
               colors: {0: red, 1000: 4c1d95}
               label_color: 444444
-              logo: pypi
-              logo_color: white
+              part_colors: {5: green}
+              logo_svg: "<svg/>"
               cache_seconds: 3600
               badges: [honest-share, os-linux]
             packages:
@@ -251,9 +268,10 @@ def test_defaults_hold_for_each_package_and_group_that_does_not_say_otherwise() 
     assert own.slugs == ("downloads",)
     assert (usual.labels, own.labels) == ({"downloads": "installs ({days}d)"}, {"os-linux": "tux"})
     assert usual.colors == ((0, "red"), (1000, "4c1d95"))
-    assert usual.extras == {"labelColor": "444444", "namedLogo": "pypi", "logoColor": "white", "cacheSeconds": 3600}
+    assert usual.part_colors == ((0, "lightgrey"), (5, "green"))
+    assert usual.extras == {"labelColor": "444444", "logoSvg": "<svg/>", "cacheSeconds": 3600}
     assert own.extras["style"] == "flat-square"
-    assert set(drawn.extras) == {"labelColor", "logoSvg", "cacheSeconds"}
+    assert drawn.extras["logoSvg"] != usual.extras["logoSvg"]
     assert [str(which) for which in found.published_windows] == ["a", "b-*", "c", "_group/my-org"]
     assert {str(s): days for s, days in found.longest_windows.items()} == {"a": 90, "b-*": 90, "c": 30}
 
@@ -335,9 +353,17 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
             "packages: [{name: a, links: {repository: 'https://u:T0KEN@a.b/c'}}]",
             "packages[0].links.repository: has a user name in it, which would be published",
         ),
-        ("packages: [{name: a, logo: x, logo_svg: <svg/>}]", "packages[0].logo_svg: logo is set too. Keep one"),
+        (
+            "packages: [{name: a, logo: x}]",
+            "packages[0].logo: unknown key. Winnow cannot draw the logos of shields.io.",
+        ),
+        (
+            "packages: [{name: a, style: social}]",
+            "packages[0].style: Winnow cannot draw 'social'. Use flat, flat-square",
+        ),
         ("packages: [{name: a, logo_svg: <p/>}]", "packages[0].logo_svg: is not an SVG picture. Write all of it here"),
-        ("packages: [{name: a, logo_color: red}]", "packages[0].logo_color: has no use without logo. Set `logo:`"),
+        ("packages: [{name: a, logo_color: red}]", "packages[0].logo_color: unknown key. Write the colour into the"),
+        ("packages: [{name: a, part_colors: {1: red, 01: red}}]", "packages[0].part_colors: 1 stands twice. Keep one"),
         ("packages: [{name: a, window_days: [all, all]}]", "packages[0].window_days: 'all' stands twice. Keep one"),
         ("packages: [{name: a, window_days: ever}]", "packages[0].window_days: 'ever' is not a whole number"),
         (

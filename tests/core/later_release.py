@@ -29,7 +29,7 @@ PYTHON = dimensions.Dimension(
 )
 dimensions.DIMENSIONS = (*dimensions.DIMENSIONS, PYTHON)
 
-from winnow_dagster.config.packages import StyleSection
+from winnow_dagster.config.style import StyleSection
 from winnow_dagster.core.badge import BadgeStyle, badges_of, parse_name
 from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage, Reading, Request

@@ -190,6 +190,23 @@ def test_a_label_names_its_days(length: int, template: str, label: str) -> None:
     assert found["os-linux"].payload["label"] == ("linux (30d)" if length else "linux (since 2025-06-01)")
 
 
+@pytest.mark.parametrize(
+    ("label", "headlines"),
+    [
+        ("people ({days}d)", ["people (7d)", "people (30d)", "people (all)"]),
+        ("people", ["people", "people (30d)", "people (all)"]),
+    ],
+)
+def test_no_two_badges_of_a_package_have_the_same_label(label: str, headlines: list[str]) -> None:
+    windows = [WindowState(days, None, 0) for days in (7, 30, ALL)]
+    state = PackageState(normalise("a"), "parquet", (windows[0],), former=tuple(windows[1:]))
+    style = BadgeStyle(labels={"downloads": label})
+    found = badges_of(state, style, today=AS_OF, stale_threshold_days=3)
+    labels = [badge.payload["label"] for badge in found]
+    assert len(set(labels)) == len(labels) == 3 * len(SLUGS)
+    assert [text for text in labels if str(text).startswith("people")] == headlines
+
+
 def test_the_badge_of_all_days_says_since_when_and_has_a_file_of_its_own() -> None:
     found = badges(1234, length=ALL)["downloads"]
     assert found.file_name == "downloads-all-non-ci.json"
@@ -198,9 +215,10 @@ def test_the_badge_of_all_days_says_since_when_and_has_a_file_of_its_own() -> No
 
 
 @pytest.mark.parametrize(("honest", "color"), [(0, "red"), (99, "red"), (100, "4c1d95"), (10**9, "4c1d95")])
-def test_thresholds_of_counts_give_the_colour_of_counts_and_not_of_shares(honest: int, color: str) -> None:
-    found = badges(honest, style=BadgeStyle(colors=((0, "red"), (100, "4c1d95"))))
+def test_the_headline_its_parts_and_shares_have_thresholds_of_their_own(honest: int, color: str) -> None:
+    found = badges(honest, style=BadgeStyle(colors=((0, "red"), (100, "4c1d95")), part_colors=((0, "black"),)))
     assert found["downloads"].payload["color"] == color
+    assert {found[slug].payload["color"] for slug in SLUGS if slug not in {"downloads", "honest-share"}} == {"black"}
     assert found["honest-share"].payload["color"] == "blue"
 
 

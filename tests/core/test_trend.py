@@ -9,7 +9,7 @@ import pytest
 
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS, Day, History
-from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark, usual_change
+from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark, sum_newest, usual_change
 from winnow_dagster.core.window import Window
 
 if TYPE_CHECKING:
@@ -54,6 +54,28 @@ def test_from_nothing_there_is_no_ratio() -> None:
 def test_windows_that_cannot_be_compared_say_why(days: Sequence[Day], why: str) -> None:
     change = compare(history(days), WINDOW)
     assert (change.honest, change.why_not) == (None, why)
+
+
+def test_the_newest_days_are_summed_with_their_short_days() -> None:
+    counts = sum_newest(history([day(2, 100), day(1, 7, is_short=True), day(0, 5)]), 2)
+    assert counts
+    assert (counts.window, counts.honest, counts.raw) == (Window(2, AS_OF), 12, 198)
+    assert counts.short_days == (date(2026, 11, 19),)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [],
+        [day(0), day(1)],
+        [day(0), day(1), day(3)],
+        [day(0), day(1), day(2)._replace(source="bigquery")],
+        [day(0), day(1), day(2, definition=Definition.REQUESTS)],
+        [day(0), day(1), day(2)._replace(numbers=(None,) * len(NUMBERS))],
+    ],
+)
+def test_days_that_do_not_add_up_have_no_sum(days: Sequence[Day]) -> None:
+    assert sum_newest(history(days), 3) is None
 
 
 def test_the_usual_change_is_the_median_from_week_to_week_of_comparable_weeks() -> None:

@@ -308,4 +308,4 @@ def test_what_spans_packages_tells_how_many_there_are_and_where_to_find_them(mak
     told_of = {"packages": 3, "as_of": {"3": str(DAY)}, "list": "_packages/index.json"}
     assert json.loads((public / "_packages.json").read_bytes())["everything"] == told_of
     assert json.loads((public / "_health.json").read_bytes())["everything"] == told_of
-    assert '3 more packages have a badge: <a href="_packages/">' in (public / "index.html").read_text()
+    assert '3 more packages have a badge: <a href="_packages/" data-everything>' in (public / "index.html").read_text()

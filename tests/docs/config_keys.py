@@ -18,7 +18,8 @@ from winnow_dagster.config.loading import (
     ScheduleSection,
     ServiceSection,
 )
-from winnow_dagster.config.packages import DefaultsSection, GroupSection, PackageSection, StyleSection
+from winnow_dagster.config.packages import DefaultsSection, GroupSection, PackageSection
+from winnow_dagster.config.style import StyleSection
 from winnow_dagster.fields import Section, one_or_list
 from winnow_dagster.sources.bigquery.settings import FiguresSection
 from winnow_dagster.sources.kinds import KINDS

@@ -20,7 +20,7 @@ from winnow_dagster.config.settings import HOME_VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-OAT_BEFORE = {"name": "Sample_Oat", "window_days": [7, 3, "all"], "logo": "python", "logo_color": "white"}
+OAT_BEFORE = {"name": "Sample_Oat", "window_days": [7, 3, "all"], "style": "plastic", "logo_svg": "<svg/>"}
 OAT = {**OAT_BEFORE, "window_days": 7}
 RYE = {"name": "sample-rye", "window_days": 400, "badges": ["downloads", "pythons", "python-3.12"]}
 CONFIG = {

@@ -68,7 +68,7 @@ VALID = {
     "source": {"kind": "bigquery", "strategy": "auto", "figures": {"package_day_mb": 10}, "table": "a.b.c"},
     "packages": [{"name": "requests", "window_days": [7, "all"], "label": {"os-linux": "tux"}}, {"name": "a-*"}],
     "groups": [{"name": "mine", "packages": ["requests"], "colors": {0: "red"}}],
-    "defaults": {"badges": ["downloads"], "logo": "pypi"},
+    "defaults": {"badges": ["downloads"], "label_color": "444"},
     "schedule": {"hour": 3, "minute": 30},
     "budget": {"tib_per_month": 1.0},
     "alerts": {"webhook": SECRET},

@@ -20,11 +20,12 @@ from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.site.all_packages import parse_shard, parse_summary
-from winnow_dagster.site.chart import plot, share_bar, sparkline
+from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.history import format_csv, format_json, parse_json
 from winnow_dagster.site.page import format_page
 from winnow_dagster.site.record import format_record, parse_record
 from winnow_dagster.site.site import SiteConfig
+from winnow_dagster.site.spark import sparkline
 from winnow_dagster.store.days import DayStore, honest_store
 from winnow_dagster.store.ledger import Ledger
 from winnow_dagster.store.raw import raw_store
@@ -144,7 +145,7 @@ def test_what_a_record_lacks_is_null_and_a_dash_and_replaces_no_badge(part: str,
     assert window[part][name] is None
     assert parse_record(format_record(state)) == state
     text = page(state, parse_json(None))
-    assert '<td class="n">– <small></small></td>' in text  # noqa: RUF001
+    assert '<td class="n">–</td><td class="n"></td>' in text  # noqa: RUF001
     assert state.headline.counts
     assert share_bar(state.headline.counts)
     for each in badges_of(state, today=DAYS[-1], stale_threshold_days=3):
@@ -225,13 +226,13 @@ def test_a_page_and_its_charts_show_what_a_day_lacks_as_a_dash_never_as_0(keys: 
     assert row.count("<td>–") == shown  # noqa: RUF001
     chart = plot(history, 30, "x")
     assert ("known in part only" in chart.summary) == (keys[-1] in {"raw", "honest", "categories"})
-    assert sparkline(history, 30)
+    assert sparkline([day.by_name()["honest"] for day in history.days])
     assert parse_json(None).keep_published(history) == history
 
 
 def test_a_history_of_unknown_numbers_only_has_no_line_and_no_bars() -> None:
     history = History((Day(DAYS[0], None, (None,) * len(NUMBERS)),))
-    assert sparkline(history, 30) == ""
+    assert sparkline([day.by_name()["honest"] for day in history.days]) == ""
     assert "1 days that are known in part only" in plot(history, 30, "x").summary
 
 

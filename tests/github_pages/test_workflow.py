@@ -111,7 +111,11 @@ def test_every_day_adds_to_the_state_and_to_the_site(runner: Runner, remote: Rem
 
 @pytest.mark.parametrize(
     ("fault", "steps"),
-    [("fails before", STEPS), ("dies after", STEPS), ("fails after", ["Collect", "Save the state", "Deploy the site"])],
+    [
+        ("fails before", STEPS),
+        pytest.param("dies after", STEPS, marks=pytest.mark.slow),
+        pytest.param("fails after", ["Collect", "Save the state", "Deploy the site"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_fails_at_any_step_loses_nothing_and_takes_no_badge_back(
     runner: Runner, remote: Remote, fault: Fault, steps: list[str]
@@ -195,6 +199,7 @@ def test_a_branch_of_the_users_with_that_name_stays_as_it_is(runner: Runner, rem
     assert not runner.site.exists()
 
 
+@pytest.mark.slow
 def test_with_pip_and_winnow_themselves_two_days_lead_to_a_badge(remote: Remote, tmp_path: Path) -> None:
     first = date(2026, 9, 14)
     config = "source: {kind: parquet, path: exports}\npackages:\n  - {name: demo, window_days: [1, 2]}\n"

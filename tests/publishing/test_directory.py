@@ -118,9 +118,11 @@ def test_another_spelling_has_a_folder_of_its_own_with_the_same_files(tmp_path: 
     assert set(web.read_all()) == {"A_a", "a-a"}
 
 
-def test_a_package_that_is_called_as_the_page_has_no_folder_of_that_spelling(tmp_path: Path) -> None:
-    publish(directory(tmp_path, "index-html", spellings={"index-html": "index.html"}), package("index-html"))
-    assert {path.name for path in tmp_path.iterdir()} == {"index-html"}
+@pytest.mark.parametrize("page", ["index", "compare"])
+def test_a_package_that_is_called_as_a_page_has_no_folder_of_that_spelling(tmp_path: Path, page: str) -> None:
+    name = f"{page}-html"
+    publish(directory(tmp_path, name, spellings={name: f"{page}.html"}), package(name))
+    assert {path.name for path in tmp_path.iterdir()} == {name}
 
 
 def test_sample_data_never_replaces_real_numbers_nor_stands_beside_them(web: WebDir, tmp_path: Path) -> None:
@@ -187,6 +189,35 @@ def test_files_that_span_packages_are_written_where_they_changed(web: WebDir, tm
     assert web.publish_files(found) == 2
     assert web.publish_files({**found, "index.html": b"3"}) == 1
     assert {name: content for name, (content, _) in files(tmp_path).items()} == {**found, "index.html": b"3"}
+
+
+def test_a_users_own_file_at_the_root_stays_as_it_is(web: WebDir, tmp_path: Path) -> None:
+    (tmp_path / "robots.txt").write_bytes(b"User-agent: *\nDisallow: /\n")
+    (tmp_path / "404.html").write_bytes(b"<p>Ours")
+    (tmp_path / "sitemap.xml").write_bytes(b"<!-- Made by Winnow -->")
+    names = ("robots.txt", "404.html", "sitemap.xml", "favicon.ico")
+    found = {name: f"Made by Winnow, {name}".encode() for name in names}
+    assert web.publish_files(found) == 2
+    assert [(tmp_path / name).read_bytes() for name in names] == [
+        b"User-agent: *\nDisallow: /\n",
+        b"<p>Ours",
+        found["sitemap.xml"],
+        found["favicon.ico"],
+    ]
+
+
+def test_no_package_takes_the_place_of_a_file_at_the_root(tmp_path: Path) -> None:
+    web = directory(tmp_path, "robots-txt", spellings={"robots-txt": "robots.txt"})
+    publish(web, package("robots-txt"))
+    assert web.publish_files({"robots.txt": b"Made by Winnow"}) == 1
+    assert told(web, "robots-txt") == "5"
+
+
+def test_a_page_of_others_that_is_called_as_ours_stays(web: WebDir, tmp_path: Path) -> None:
+    (tmp_path / "compare.html").write_text("<h1>mine</h1>")
+    with pytest.raises(StorageError, match=r"compare.html: Winnow did not make this page"):
+        web.publish_files({"compare.html": b"ours"})
+    assert (tmp_path / "compare.html").read_text() == "<h1>mine</h1>"
 
 
 def test_the_folder_of_a_removed_package_keeps_its_number(web: WebDir, tmp_path: Path) -> None:

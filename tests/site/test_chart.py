@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.history import NUMBERS, Day, History
 from winnow_dagster.core.window import Window, WindowCounts
-from winnow_dagster.site.chart import plot, share_bar, sparkline
+from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.scale import BOTTOM, HEIGHT, TOP, Scale, bins_of
 
 LAST = date(2025, 6, 30)
@@ -113,13 +113,6 @@ def test_short_days_releases_and_the_change_of_the_log_are_marked() -> None:
 def test_nothing_stored_cannot_be_plotted() -> None:
     with pytest.raises(ValueError, match="no day to plot"):
         plot(History.empty(), 30, "x")
-    assert sparkline(History.empty(), 30) == ""
-
-
-def test_a_line_is_broken_where_a_day_is_missing() -> None:
-    drawn = ET.fromstring(sparkline(history({0: 1, 1: 2, 3: 3, 9: 1}), 30))
-    assert drawn[0].get("d", "").count("M") == 3
-    assert drawn.get("aria-label") == "1 to 3 honest downloads a day in 4 days"
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=7, max_size=7))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
-from winnow_dagster.core.badge import DEFAULT_STYLE
-from winnow_dagster.core.history import NUMBERS, History
+from winnow_dagster.core.badge import DEFAULT_STYLE, UNKNOWN
+from winnow_dagster.core.history import NUMBERS, Day, History
+from winnow_dagster.core.trend import sum_newest
 from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.all_packages import Summary
 from winnow_dagster.site.index import Listing, describe_problem, list_packages
 from winnow_dagster.site.site import SiteConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DAY = date(2025, 6, 30)
 TODAY = DAY + timedelta(days=1)
@@ -42,6 +49,27 @@ def listing(*states: PackageState, everything: Summary | None = None, source: st
 
 def files(found: Listing) -> dict[str, bytes]:
     return found.files(lambda _: History.empty(), started=STARTED, finished=STARTED + timedelta(minutes=5))
+
+
+def with_days(*states: PackageState, stored: History) -> str:
+    """Return the page of packages that all have these days."""
+    found = listing(*states).files(lambda _: stored, started=STARTED, finished=STARTED)
+    return found["index.html"].decode()
+
+
+def days_of(counts: Sequence[int]) -> History:
+    """Return a history of so many honest downloads of twice as many raw ones, the newest last."""
+    numbers = [dict.fromkeys(NUMBERS, 0) | {"honest": count, "raw": 2 * count, "ci": count} for count in counts]
+    found = [Day(DAY - timedelta(days=ago), False, tuple(n.values())) for ago, n in enumerate(reversed(numbers))]  # noqa: FBT003 - not provisional
+    return History(tuple(reversed(found)))
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """Return what the first row's cells show, in each window, by label."""
+    first = text.partition("<tbody>")[2].partition("</tr>")[0]
+    found = re.findall(r'data-label="([^"]+)">(.*?)</td>', first, re.DOTALL)
+    each = {label: re.findall(r'<span class="in\d">(.*?)</span>', cell, re.DOTALL) or [cell] for label, cell in found}
+    return {label: [re.sub(r"<[^>]+>", "", text) for text in texts] for label, texts in each.items()}
 
 
 def index(*states: PackageState, everything: Summary | None = None, source: str = "bigquery") -> str:
@@ -98,13 +126,66 @@ def test_the_page_lists_packages_by_their_downloads_and_those_without_a_number_l
     text = index(state("a", window(30, 5)), state("b", window(30, None)), state("c", window(30, 70)), GROUP)
     assert re.findall(r'data-value="[^"]*"><a href="([^"]+)/"', text) == ["c", "_group/Both", "a", "b"]
     assert "<small>group</small>" in text
-    assert 'data-sort="number" aria-sort="descending"' in text
+    assert 'data-key="honest" aria-sort="descending"' in text
 
 
 def test_rows_of_different_windows_are_not_sorted_by_their_counts() -> None:
     text = index(state("a", window(30, 5)), state("b", window(7, 70)))
     assert "aria-sort" not in text
     assert re.findall(r'data-value="[^"]*"><a href="([^"]+)/"', text) == ["a", "b"]
+
+
+def test_each_number_is_there_over_each_window_that_all_have() -> None:
+    stored = days_of([100] * 7 + [1] * 7 + [2] * 7)
+    text = with_days(state("a", window(14, 21), window(7, 14)), state("b", window(14, 21)), stored=stored)
+    assert re.findall(r'for="window(\d)">([^<]+)<', text) == [("1", "14 days"), ("2", "7 days")]
+    assert cells(text) == {
+        "Honest": ["21", "14"],
+        # The 14 days before are not all stored.
+        "Trend": [UNKNOWN, "▲ 100%"],
+        "Share": ["50%", "50%"],
+        "Of raw": ["42", "28"],
+        "By day": ["", ""],
+    }
+    labels = re.findall(r'aria-label="(\d+ to \d+ [^"]+)"', text)
+    assert labels[:2] == ["1 to 2 honest downloads a day in 14 days", "2 to 2 honest downloads a day in 7 days"]
+
+
+def test_without_a_window_before_there_is_no_column_of_trends() -> None:
+    text = with_days(state("a", window(7, 14)), stored=days_of([2] * 13))
+    assert list(cells(text)) == ["Honest", "Share", "Of raw", "By day"]
+    assert "Over 7 days" in text
+
+
+def test_a_number_of_an_older_day_says_so() -> None:
+    older = cells(index(state("a", window(7, 5, ago=1)), state("b", window(7, 2))))
+    assert older["Honest"] == ["5to 2025-06-29"]
+
+
+def test_each_row_has_every_label_also_without_a_number() -> None:
+    labels = ["Honest", "Share", "Of raw", "By day"]
+    text = index(state("a", window(30, 5)), state("b", window(30, None)))
+    assert re.findall(r'data-label="([^"]+)"', text) == 2 * labels
+    # Without a window that all have, each row names its own.
+    apart = index(state("a", window(ALL, 5, length=9)), state("b", window(30, 5)))
+    assert re.findall(r'data-label="([^"]+)"', apart) == 2 * ["Window", *labels]
+
+
+def test_an_index_of_300_packages_over_three_windows_is_under_80_kilobytes_compressed() -> None:
+    chance = random.Random(22)
+    histories = {
+        f"{chance.choice(['acme', 'django', 'lib'])}-{chance.choice(['auth', 'core', 'tools'])}-{n}": days_of(
+            [chance.randrange(10 ** (1 + n % 6)) for _ in range(180)]
+        )
+        for n in range(300)
+    }
+    states = [
+        PackageState(name, "bigquery", tuple(WindowState(days, sum_newest(stored, days), days) for days in (30, 7, 90)))
+        for name, stored in histories.items()
+    ]
+    found = listing(*states).files(histories.__getitem__, started=STARTED, finished=STARTED)
+    assert found["index.html"].count(b"<tr ") == 300
+    assert len(gzip.compress(found["index.html"])) < 80_000
 
 
 def test_the_page_says_what_is_wrong_with_a_package_and_asks_about_a_name_without_downloads() -> None:
@@ -184,7 +265,7 @@ def test_a_page_comes_after_the_files_that_it_needs() -> None:
     names = list(files(listing(state("a", window(30)))))
     static = [name for name in names if name.startswith("_static/")]
     assert static
-    assert names == [*static, "_packages.json", "index.html", "_health.json"]
+    assert names == [*static, "_packages.json", "compare.html", "index.html", "_health.json"]
 
 
 def test_the_health_file_names_the_source_its_dataset_and_its_limits() -> None:

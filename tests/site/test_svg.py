@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+from math import ceil
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow_dagster.site.svg import draw, measure, size
+from winnow_dagster.site.svg import draw, size
+from winnow_dagster.site.verdana import measure
 
 SVG = "{http://www.w3.org/2000/svg}"
 # XML has no place for most control characters, and badges hold none.
@@ -32,14 +34,14 @@ def test_a_badge_says_its_label_and_message_and_holds_nothing_else(label: str, m
     st.text(max_size=20),
     st.text(max_size=20),
     st.text(max_size=9),
-    st.sampled_from(["flat", "flat-square", "social", 3, None]),
+    st.sampled_from(["flat", "flat-square", "plastic", "for-the-badge", "social", 3, None]),
 )
 def test_whatever_another_program_published_is_drawn_as_well_formed_xml(
     label: str, message: str, color: str, style: object
 ) -> None:
     payload = {"label": label, "message": message, "color": color, "labelColor": message, "style": style}
     root = ET.fromstring(draw(payload))
-    assert (int(root.get("width", "")), int(root.get("height", ""))) == size(payload)
+    assert (ceil(float(root.get("width", ""))), int(root.get("height", ""))) == size(payload)
     ET.fromstring(draw({}))
 
 
@@ -56,7 +58,7 @@ def test_a_logo_is_an_image_of_its_own_in_which_no_script_runs() -> None:
 
 @pytest.mark.parametrize(
     ("color", "drawn"),
-    # What the npm package badge-maker 6 makes of them. .ci/check_colors.py compares with its newest version: the tests
+    # What the npm package badge-maker 6 makes of them. .ci/check_badges.py compares with its newest version: the tests
     # need no npm.
     [
         ("brightgreen", "#4b0"),
@@ -92,6 +94,25 @@ def test_a_color_is_the_one_that_shields_io_draws(color: str, drawn: str) -> Non
 def test_the_text_is_dark_on_what_is_bright(color: str, text: str) -> None:
     root = ET.fromstring(draw({"label": "", "message": "1", "color": color}))
     assert [element.get("fill") for element in root.iter(f"{SVG}text")][-1] == text
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    # What the npm package badge-maker 6 gives the label `installs (30d)` and the message `1.2k`.
+    [
+        ("flat", ("118", "20", "11", "14", ["installs (30d)", "1.2k"], [None, None])),
+        ("flat-square", ("118", "20", "11", "14", ["installs (30d)", "1.2k"], [None, None])),
+        ("plastic", ("118", "18", "11", "13", ["installs (30d)", "1.2k"], [None, None])),
+        ("for-the-badge", ("177.5", "28", "10", "17.5", ["INSTALLS (30D)", "1.2K"], [None, "bold"])),
+    ],
+)
+def test_each_style_is_drawn_as_on_shields_io(style: str, expected: tuple[object, ...]) -> None:
+    root = ET.fromstring(draw({"label": "installs (30d)", "message": "1.2k", "color": "blue", "style": style}))
+    texts = [text for text in root.iter(f"{SVG}text") if text.get("fill-opacity") is None]
+    (font,) = [size for element in root.iter() if (size := element.get("font-size"))]
+    found = root.get("width"), root.get("height"), font, texts[0].get("y")
+    assert (*found, [text.text for text in texts], [text.get("font-weight") for text in texts]) == expected
+    assert root.findtext(f"{SVG}title") == "installs (30d): 1.2k"
 
 
 def test_a_square_badge_has_no_gradient_and_no_round_corners() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -41,7 +42,7 @@ def serve_command(config_path: Path | None, host: str, port: int, *, opens_brows
     if not folder.is_dir():
         raise Failure(f"{folder}: nothing is published yet. Run `winnow collect` first", UNUSABLE)
     try:
-        run(folder, host, port, opens_browser=opens_browser)
+        run(folder, host, port, path=urlsplit(settings.base_url).path, opens_browser=opens_browser)
     except OSError as error:
         # The text in brackets repeats the address.
         why = str(error.strerror).partition(" (")[0]

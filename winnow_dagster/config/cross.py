@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from winnow_dagster.config.breakdowns import find_breakdown_problems
-from winnow_dagster.config.packages import find_problems
+from winnow_dagster.config.packages import find_label_problems, find_problems
 from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.fields import CI_KNOWN_SINCE
 from winnow_dagster.sources.kinds import KIND_WITH_KEY_ONLY, KIND_WITHOUT_SOURCE, KINDS, find_key_problems
@@ -27,7 +27,9 @@ def find_cross_problems(content: Mapping[str, Any]) -> Iterator[str]:
     yield from _alert_problems(content.get("alerts"))
     without = KIND_WITH_KEY_ONLY if isinstance(service, dict) and "credential_file" in service else KIND_WITHOUT_SOURCE
     kind = KINDS.get(str(source.get("kind") if isinstance(source, dict) else without))
-    yield from find_breakdown_problems(content, kind) if kind else ()
+    if kind:
+        yield from find_breakdown_problems(content, kind)
+        yield from find_label_problems(content, kind)
 
 
 def _alert_problems(alerts: object) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from winnow_dagster.config.style import FORMER_KEYS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.core.masking import ADDRESS, HIDDEN_ADDRESS, hide, shown
 
@@ -185,6 +186,8 @@ def _suggest_key(location: Location, keys: Mapping[str, list[str]]) -> str:
     *parents, key = location
     section = next((step for step in reversed(parents) if isinstance(step, str)), "")
     here = keys[section]
+    if str(key) in FORMER_KEYS:
+        return FORMER_KEYS[str(key)]
     if near := _nearest(str(key), here):
         return near.strip()
     for other, there in keys.items():

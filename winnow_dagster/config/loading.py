@@ -49,12 +49,12 @@ from winnow_dagster.sources.kinds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.sources.interface import SourceSection
 
-__all__ = ["CONFIG_NAME", "ConfigError", "load_settings", "parse_settings"]
+__all__ = ["CONFIG_NAME", "ConfigError", "find_config", "load_settings", "parse_settings"]
 
 CONFIG_VARIABLE = "WINNOW_CONFIG"
 SAMPLE_PACKAGES = ("sample-barley", "sample-oat", "sample-rye", "sample-wheat")
@@ -70,7 +70,7 @@ class ServiceSection(Section):
     """Where Winnow stores the days that it has read: a path or a bucket. By default `data` beside output_dir."""
 
     base_url: Url = ""
-    """The web address of output_dir, for the snippets on pages."""
+    """The web address of output_dir: for snippets, the sitemap, previews of links, and the links of 404.html."""
 
     stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
     """After this many days without a new number a badge turns grey and names its day."""
@@ -151,15 +151,22 @@ KEYS = {
 """The keys of each section, by the section's name; the top level has no name."""
 
 
+def find_config(folders: Sequence[Path] = (Path(),)) -> Path | None:
+    """Return the path in $WINNOW_CONFIG, else winnow.yaml if it exists; None without a config.
+
+    The first of these folders that has the file counts. Without a match, a relative path stays as it is.
+    """
+    given = os.environ.get(CONFIG_VARIABLE)
+    found = (folder / (given or CONFIG_NAME) for folder in folders)
+    return next((path for path in found if path.exists()), Path(given) if given else None)
+
+
 def load_settings(path: Path | None = None) -> Settings:
     """Read the config at `path`, else at $WINNOW_CONFIG, else ./winnow.yaml, else take the sample packages.
 
     Raises ConfigError, which names every problem of the file.
     """
-    if path is None and os.environ.get(CONFIG_VARIABLE):
-        path = Path(os.environ[CONFIG_VARIABLE])
-    if path is None and Path(CONFIG_NAME).exists():
-        path = Path(CONFIG_NAME)
+    path = path or find_config()
     if path is None:
         packages = [PackageSection(name=name) for name in SAMPLE_PACKAGES]
         settings = _resolve(ConfigFile(packages=packages), {}, None, Path.cwd())

@@ -2,126 +2,29 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
+from pydantic import BeforeValidator, Field, ValidationError
 
 from winnow_dagster.config.settings import GroupSettings, PackageSettings
-from winnow_dagster.core.badge import BADGE_KINDS, DEFAULT_STYLE, GREY, PYTHONS, SLUGS, BadgeStyle, split_slug
+from winnow_dagster.config.style import StyleSection, find_repeated, find_same_labels, resolve_style
+from winnow_dagster.core.badge import HEADLINE
 from winnow_dagster.core.dimensions import BREAKDOWNS, KERNEL, PYTHON, in_order
-from winnow_dagster.core.masking import shown
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
-from winnow_dagster.fields import (
-    Color,
-    GroupName,
-    Https,
-    Section,
-    SelectorText,
-    Text,
-    Whole,
-    WindowDays,
-    invalid,
-    number_in_quotes,
-    one_or_list,
-)
+from winnow_dagster.fields import GroupName, Https, Section, SelectorText, Whole, one_or_list
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from pydantic import ValidatorFunctionWrapHandler
+    from collections.abc import Iterator, Mapping
 
     from winnow_dagster.sources.interface import Kind
 
-HEADLINE = BADGE_KINDS[0].slug
-
-
-def _accept_breakdown(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    """Accept the slug of a breakdown's badge, such as `python-3.12`, beside those that every package may have."""
-    return value if isinstance(value, str) and split_slug(value) else check(value)
-
-
-if TYPE_CHECKING:
-    Slug = str
-else:
-    Slug = Annotated[Literal[(*SLUGS, PYTHONS)], WrapValidator(_accept_breakdown)]
-LOGOS = ("logo", "logo_svg")
+S = TypeVar("S", bound=StyleSection)
 
 if TYPE_CHECKING:
     Breakdowns = list[str]
 else:
     Breakdowns = Annotated[list[Literal[BREAKDOWNS]], BeforeValidator(one_or_list)]
-
-
-def _check_svg(value: str) -> str:
-    try:
-        is_svg = ET.fromstring(value).tag in {"{http://www.w3.org/2000/svg}svg", "svg"}  # noqa: S314 - the user's own
-    except ET.ParseError:
-        is_svg = False
-    if not is_svg:
-        raise invalid("is not an SVG picture. Write all of it here, from <svg to </svg>")
-    return value
-
-
-def _check_labels(labels: dict[str, str]) -> dict[str, str]:
-    for label in labels.values():
-        if any(unicodedata.category(character) in {"Cc", "Cs", "Cn"} for character in label):
-            raise invalid(f"{shown(label)} has a character that cannot be shown. Remove it")
-        rest = label.replace("{days}", "")
-        if "{" in rest or "}" in rest:
-            raise invalid(f"{shown(label)} has an unknown placeholder. Use {{days}} only")
-    return labels
-
-
-def _one_label(value: object) -> object:
-    return {HEADLINE: value} if isinstance(value, str) else value
-
-
-class StyleSection(Section):
-    """What may be said of one package or group, and under `defaults:` for all; None leaves it to those."""
-
-    window_days: WindowDays | None = None
-    """A number of days, `all` for every day since the first one read, or a list of these.
-
-    The first is the headline's.
-    """
-
-    badges: Annotated[list[Slug], BeforeValidator(one_or_list)] | None = None
-    """The badges to publish. By default every badge but those of single values, such as `python-3.12`."""
-
-    label: Annotated[dict[Slug, Text], BeforeValidator(_one_label), AfterValidator(_check_labels)] | None = None
-    """The text on the left of the headline's badge, or a mapping from badges to texts.
-
-    `{days}` is the window's length.
-    """
-
-    colors: Annotated[dict[Annotated[Whole, Field(ge=0)], Color], Field(min_length=1)] | None = None
-    """The colours of counts: a mapping from the lowest count to its colour."""
-
-    label_color: Color | None = None
-    """The colour of the left half, as `labelColor` of shields.io."""
-
-    style: Literal["flat", "flat-square", "plastic", "for-the-badge", "social"] | None = None
-    """The style of shields.io. Winnow's own SVG is flat-square for `flat-square`, and flat for all others."""
-
-    logo: Text | None = None
-    """The name of a logo of shields.io. Winnow's own SVG does not draw it."""
-
-    logo_svg: Annotated[Text, AfterValidator(_check_svg)] | None = None
-    """A logo as SVG text. Winnow's own SVG draws it too."""
-
-    logo_color: Color | None = None
-    """The colour of `logo`."""
-
-    logo_size: Literal["auto"] | None = None
-    """As `logoSize` of shields.io."""
-
-    # shields.io takes what is lower for 300.
-    cache_seconds: Annotated[Whole, Field(ge=300)] | None = None
-    """How long shields.io keeps the badge."""
 
 
 class DefaultsSection(StyleSection):
@@ -185,7 +88,7 @@ def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Ki
     has_estimate = next((e for e in estimates if e is not None), False) and KERNEL.name in kind.open_dimensions
     named = next(names for names in said if names is not None)
     breakdowns = in_order([*named, *([KERNEL.name] if has_estimate else [])])
-    days, style = _resolve_style(section, defaults, breakdowns)
+    days, style = resolve_style(section, defaults, breakdowns)
     if selector.is_all and section.badges is None:
         style = replace(style, slugs=(HEADLINE,))
     settles = not selector.is_all if section.settle is None else section.settle
@@ -204,44 +107,9 @@ def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Ki
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
     """Return what a sound entry of `groups:` comes to."""
     # Its members say whether it is broken down by Python. If not, it has no badge of that.
-    days, style = _resolve_style(section, defaults, [PYTHON.name])
+    days, style = resolve_style(section, defaults, [PYTHON.name])
     group = Group(normalise(section.name), tuple(map(Selector.parse, section.packages)))
     return GroupSettings(group, days, style, section.links.repository if section.links else "")
-
-
-def _resolve_style(
-    section: StyleSection, defaults: StyleSection, breakdowns: Collection[str]
-) -> tuple[tuple[int, ...], BadgeStyle]:
-    said = _merge(_said(defaults), _said(section))
-    usual_slugs = [PYTHONS] if PYTHON.name in breakdowns else []
-    # The order in which shields.io documents them.
-    extras = {
-        "labelColor": said.get("label_color"), "style": said.get("style"), "namedLogo": said.get("logo"),
-        "logoSvg": said.get("logo_svg"), "logoColor": said.get("logo_color"), "logoSize": said.get("logo_size"),
-        "cacheSeconds": said.get("cache_seconds"),
-    }  # fmt: skip
-    colors = {0: GREY, **said["colors"]} if "colors" in said else dict(DEFAULT_STYLE.colors)
-    style = BadgeStyle(
-        slugs=(
-            *(slug for slug in SLUGS if slug == HEADLINE or slug in said.get("badges", SLUGS)),
-            *dict.fromkeys(slug for slug in said.get("badges", usual_slugs) if split_slug(slug)),
-        ),
-        labels=said.get("label", {}),
-        colors=tuple(sorted(colors.items())),
-        extras={key: value for key, value in extras.items() if value is not None},
-    )
-    return tuple(said.get("window_days", [30])), style
-
-
-def _said(section: StyleSection) -> dict[str, Any]:
-    found = {key: getattr(section, key) for key in StyleSection.model_fields}
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the own keys before the defaults'; a logo of its own has nothing of the default's."""
-    drops = {"logo", "logo_svg", "logo_color", "logo_size"} if any(key in own for key in LOGOS) else set()
-    return {**{key: value for key, value in defaults.items() if key not in drops}, **own}
 
 
 def find_problems(content: Mapping[str, Any]) -> Iterator[str]:
@@ -249,31 +117,44 @@ def find_problems(content: Mapping[str, Any]) -> Iterator[str]:
     packages, groups, defaults = (content.get(key) for key in ("packages", "groups", "defaults"))
     yield from _package_problems(packages if isinstance(packages, list) else [])
     yield from _group_problems(groups if isinstance(groups, list) else [], packages)
-    said = defaults if isinstance(defaults, dict) else {}
-    yield from _look_problems("defaults", said, {})
-    for key, sections in (("packages", packages), ("groups", groups)):
-        for index, section in enumerate(sections if isinstance(sections, list) else []):
-            if isinstance(section, dict):
-                yield from _look_problems(f"{key}[{index}]", section, said)
+    sections = {"defaults": defaults, **_entries("packages", packages), **_entries("groups", groups)}
+    for place, section in sections.items():
+        if isinstance(section, dict):
+            yield from find_repeated(place, section)
 
 
-def _look_problems(place: str, section: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
-    days = section.get("window_days")
-    if isinstance(days, list):
-        repeated = [day for day, times in Counter(shown(number_in_quotes(d)) for d in days).items() if times > 1]
-        for day in repeated:
-            yield f"{place}.window_days: {day} stands twice. Keep one"
-    colors = section.get("colors")
-    if isinstance(colors, dict):
-        repeated = [count for count, times in Counter(repr(number_in_quotes(c)) for c in colors).items() if times > 1]
-        for count in repeated:
-            yield f"{place}.colors: {count} stands twice. Keep one"
-    if all(key in section for key in LOGOS):
-        yield f"{place}.logo_svg: logo is set too. Keep one"
-    named = "logo" in _merge(defaults, section)
-    for key in ("logo_color", "logo_size"):
-        if key in section and not named:
-            yield f"{place}.{key}: has no use without logo. Set `logo:` to a logo's name, or remove it"
+def find_label_problems(content: Mapping[str, Any], kind: Kind) -> Iterator[str]:
+    """Find badges of one package that would have the same label. Skips sections with wrong values."""
+    defaults = _validated(DefaultsSection, content.get("defaults", {}))
+    if defaults is None:
+        return
+    is_told = False
+    entries = {**_entries("packages", content.get("packages")), **_entries("groups", content.get("groups"))}
+    for place, entry in entries.items():
+        settings: PackageSettings | GroupSettings | None = None
+        if package := _validated(PackageSection, entry):
+            settings = resolve_package(package, defaults, kind)
+        elif group := _validated(GroupSection, entry):
+            settings = resolve_group(group, defaults)
+        problem = find_same_labels(settings.window_days, settings.style) if settings else None
+        if problem and "label" in entry:
+            yield f"{place}.label: {problem}"
+        elif problem and not is_told:
+            # One sentence for all packages.
+            is_told = True
+            yield f"defaults.label: in {place}, {problem}"
+
+
+def _entries(key: str, entries: object) -> dict[str, Any]:
+    """Return the entries of a list by their places, such as `packages[2]`."""
+    return {f"{key}[{index}]": entry for index, entry in enumerate(entries if isinstance(entries, list) else [])}
+
+
+def _validated(model: type[S], section: object) -> S | None:
+    try:
+        return model.model_validate(section)
+    except ValidationError:
+        return None
 
 
 def _package_problems(packages: list[object]) -> Iterator[str]:

@@ -90,6 +90,9 @@ BADGE_KINDS = (
 )
 """Every badge counts honest downloads only (R3)."""
 
+HEADLINE = BADGE_KINDS[0].slug
+"""The slug of the badge of all honest downloads."""
+
 SLUGS = tuple(kind.slug for kind in BADGE_KINDS)
 """The slugs of the badges that every package may have."""
 
@@ -113,6 +116,14 @@ def is_slug(text: str) -> bool:
     return text in SLUGS or split_slug(text) is not None
 
 
+def default_text(slug: str) -> str:
+    """Return the text of a badge's label without a configured one: `linux`, `python 3.12`."""
+    if slug in SLUGS:
+        return BADGE_KINDS[SLUGS.index(slug)].label
+    parts = split_slug(slug)
+    return " ".join(parts).rstrip().replace("_", " ") if parts else slug
+
+
 @dataclass(frozen=True)
 class BadgeStyle:
     """Which badges a package has, and their labels and colours. The default is pypi-winnow-downloads' style."""
@@ -122,7 +133,10 @@ class BadgeStyle:
     """The label by slug. `{days}` stands for the window's length. For ALL, `{days}d` becomes `since ...`."""
 
     colors: tuple[tuple[int, str], ...] = ((0, GREY), (LOW_COUNT, "blue"))
-    """Pairs of a lowest count and the colour from that count up, in ascending order."""
+    """The headline's colours: pairs of a lowest count and the colour from that count up, in ascending order."""
+
+    part_colors: tuple[tuple[int, str], ...] = ((0, GREY), (LOW_COUNT, "blue"))
+    """The colours of the badges of parts: an installer, a system, a value of a breakdown."""
 
     extras: Mapping[str, str | int] = field(default_factory=dict)
     """Further keys of each payload, such as labelColor and cacheSeconds, in shields.io's order."""
@@ -188,12 +202,12 @@ def badges_of(
             window.days,
             {
                 "schemaVersion": 1,
-                "label": prefix + label_of(kind.slug, kind.label, style, window),
+                "label": prefix + label_of(kind.slug, style, window, is_headline=at == 0),
                 **_message_and_colour(kind, window, style, today, stale_threshold_days),
                 **style.extras,
             },
         )
-        for window in (*state.windows, *state.former)
+        for at, window in enumerate((*state.windows, *state.former))
         for kind in BADGE_KINDS
         if kind.slug in slugs
     ]
@@ -239,9 +253,15 @@ def _is_number(payload: Mapping[str, object]) -> bool:
     return is_counted and not label.startswith(SAMPLE_LABEL)
 
 
-def label_of(slug: str, text: str, style: BadgeStyle, window: WindowState) -> str:
-    """Return a badge's label: `text` and the window's length, or the configured label."""
-    text = style.labels.get(slug, f"{text} ({{days}}d)")
+def label_of(slug: str, style: BadgeStyle, window: WindowState, *, is_headline: bool) -> str:
+    """Return a badge's label: the configured one, or else its text and the window's length.
+
+    `is_headline`: the window is the headline's. Every other label names its window, such as that of a window that is
+    published but no longer configured. So no two badges of a package have the same label.
+    """
+    text = style.labels.get(slug, f"{default_text(slug)} ({{days}}d)")
+    if not is_headline and "{days}" not in text:
+        text += " ({days}d)"
     if window.days != ALL:
         return text.replace("{days}", str(window.days))
     if window.counts is None:
@@ -263,7 +283,8 @@ def _message_and_colour(
         whole = state.counts.raw
         message, color = format_share(count, whole), color_of(whole, DEFAULT_STYLE.colors)
     else:
-        message, color = format_count(count), color_of(count, style.colors)
+        colors = style.colors if kind.slug == HEADLINE else style.part_colors
+        message, color = format_count(count), color_of(count, colors)
     return shown_on(today, stale_threshold_days, message, color, as_of)
 
 

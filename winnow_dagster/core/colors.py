@@ -10,4 +10,4 @@ COLORS = {
     "lightgray": "#939393", "blueviolet": "#8a2be2", "success": "#4b0", "important": "#ea7233", "critical": "#dd4343",
     "informational": "#007ec6", "inactive": "#939393", "white": "#fff", "black": "#000",
 }  # fmt: skip
-"""The values that shields.io, which draws with badge-maker 6, gives to names of colours. See .ci/check_colors.py."""
+"""The values that shields.io, which draws with badge-maker 6, gives to names of colours. See .ci/check_badges.py."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
-from sys import intern
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -50,6 +49,12 @@ MAX_NAMED = 3
 """The maximum number of selectors that a log message names."""
 
 
+@lru_cache(maxsize=1000)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one and the same object for equal names."""
+    return names
+
+
 @dataclass(frozen=True)
 class ReadingFacts:
     """Facts about one reading of a selector on a day, besides its counts."""
@@ -71,7 +76,7 @@ class ReadingFacts:
 
     def __post_init__(self) -> None:
         """Accept a list of dimensions: stored files contain lists. All readings share the names, to save memory."""
-        object.__setattr__(self, "dimensions", tuple(map(intern, self.dimensions)))
+        object.__setattr__(self, "dimensions", _shared(tuple(self.dimensions)))
 
 
 NO_FACTS = ReadingFacts()

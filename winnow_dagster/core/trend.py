@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import DAYS_OF_WEEK, ONE_DAY, days_between
 from winnow_dagster.core.definition import Definition
 from winnow_dagster.core.history import NUMBERS
-from winnow_dagster.core.window import Window
+from winnow_dagster.core.window import Window, WindowCounts, sum_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +99,21 @@ def daily(history: History, window: Window) -> dict[date, int | None]:
     """Return the honest downloads of each day of a window; None for a missing day."""
     known = {day.date: day.numbers[HONEST] for day in history.days}
     return {day: known.get(day) for day in days_between(window.first_day, window.as_of)}
+
+
+def sum_newest(history: History, days: int) -> WindowCounts | None:
+    """Return the counts of the newest `days` days; None if a day is missing, or if the days do not add up.
+
+    Only known numbers of one source and one definition add up (R1, R9).
+    """
+    found = history.newest(days).days
+    if len(found) < days or len({day.source for day in found}) > 1:
+        return None
+    numbers = dict(zip(NUMBERS, map(sum_counts, zip(*(day.numbers for day in found), strict=True)), strict=True))
+    if any(day.definition is not Definition.FILES for day in found) or None in (numbers["raw"], numbers["honest"]):
+        return None
+    counts = WindowCounts(Window(days, found[-1].date), numbers, source=found[-1].source)
+    return counts.with_short_days(history.short_days())
 
 
 def spark(counts: Sequence[int | None], marks: str, width: int) -> str:

@@ -15,7 +15,7 @@ from winnow_dagster.core.days import Days
 from winnow_dagster.core.everything import PackagesBySelector
 from winnow_dagster.core.window import PackageState
 from winnow_dagster.defs.automation import publishing_version, when_to_list, when_to_observe, when_to_publish
-from winnow_dagster.defs.checks import judge_all_the_same
+from winnow_dagster.defs.checks import check_after_failure
 from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
 from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
@@ -97,7 +97,7 @@ def _source_table(settings: Settings, names: Names) -> dg.AssetsDefinition:
 
 
 def _count_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
-    days, hooks = day_partitions(settings), {judge_all_the_same(names)}
+    days, hooks = day_partitions(settings), {check_after_failure(names)}
 
     @dg.asset(
         description=_describe_raw(settings),
@@ -134,7 +134,7 @@ def _count_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]
         freshness_policy=EVERY_DAY,
     )
     def honest_downloads(raw_downloads: Days) -> Days:
-        """The downloads of these days by category, per package, installer and system.
+        """The downloads of each day by category, per package, installer and system.
 
         Badges show `honest`: downloads by pip, pipenv, pipx, uv, poetry or pdm that did not say they were in CI. The
         six other categories hold the rest. All seven sum to the raw total.
@@ -146,7 +146,7 @@ def _count_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]
 
 def _describe_raw(settings: Settings) -> str:
     return (
-        "All downloads of these days, bots and CI included, per package, installer, system and ci.\n\n"
+        "All downloads of each day, bots and CI included, per package, installer, system and ci.\n\n"
         f"Winnow reads by itself the newest {max(settings.longest_windows.values())} days, which the longest window of "
         f"the config needs. It reads older ones, from `start_date` ({settings.start_date}) on, only if you materialise "
         "them.\n\n"
@@ -165,7 +165,7 @@ def _published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinit
         deps=[all_days],
         automation_condition=_if_automated(settings, when_to_publish(settings)),
         code_version=publishing_version(settings),
-        hooks={judge_all_the_same(names)},
+        hooks={check_after_failure(names)},
         key=names.asset("badges"),
         io_manager_key=names.named("badges_io"),
         required_resource_keys={names.resource},
@@ -174,7 +174,7 @@ def _published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinit
         freshness_policy=EVERY_DAY,
     )
     def badges(context: dg.AssetExecutionContext) -> PackagesBySelector:
-        """How many people installed each package and group, over each of its windows: badges, page, history.
+        """The honest downloads of each package and group over each of its windows: badges, page, history.
 
         Winnow publishes a number once every day of its window is covered. An older number never replaces it.
         """

@@ -43,7 +43,7 @@ def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     The daily publication lets an old number turn grey (R6), even if the source is down.
     """
     return _follow_deps(
-        dg.AutomationCondition.newly_missing()
+        dg.AutomationCondition.newly_missing().with_label("a new entry of the config")
         | dg.AutomationCondition.code_version_changed().with_label("the config or Winnow has changed")
         | dg.AutomationCondition.cron_tick_passed(settings.cron).with_label("once a day")
     )
@@ -65,11 +65,13 @@ def _follow_deps(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.
     # A publication costs nothing, so a failed or interrupted one is retried within the hour.
     again = dg.AutomationCondition.cron_tick_passed(RETRY_CRON) & dg.AutomationCondition.execution_failed()
     again = again.with_label("retry after a failure")
-    due = dg.AutomationCondition.any_deps_updated() | again | (also or again)
+    due = dg.AutomationCondition.any_deps_updated() | again
+    due = (due if also is None else due | also).with_label("something has changed")
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
     # A run publishes the state at its start. Days or a config that change meanwhile need another run. So only a request
     # settles what is due, not the end of a run, and not a request in a tick that brings another change.
-    is_due = due.since(dg.AutomationCondition.newly_requested() & ~due).with_label("due since the last request")
+    settled = (dg.AutomationCondition.newly_requested() & ~due).with_label("requested, and nothing has changed since")
+    is_due = due.since(settled).with_label("due since the last request")
     return of_existing_partitions(is_new | (is_due & ~busy.with_label("a run is in progress")))
 
 
@@ -79,12 +81,13 @@ def of_existing_partitions(condition: dg.AutomationCondition[dg.AssetKey]) -> dg
     Dagster remembers partitions by name, and may request one that the config no longer has. A negation is evaluated
     over the existing partitions, so a double negation drops all others.
     """
-    return ~~condition
+    return (~(~condition).with_label("not due")).with_label("due, and an entry of the config")
 
 
 def when_to_observe(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """Return when to ask the source for its newest day: once at first, then at each tick of the schedule."""
-    due = dg.AutomationCondition.newly_missing() | dg.AutomationCondition.cron_tick_passed(settings.cron)
+    first = dg.AutomationCondition.newly_missing().with_label("never observed")
+    due = first | dg.AutomationCondition.cron_tick_passed(settings.cron).with_label("once a day")
     done = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
     return due.since(done) & ~dg.AutomationCondition.in_progress()
 

@@ -218,13 +218,13 @@ def _checks_of(names: Names, asset: str, checks: list[Check]) -> dg.AssetChecksD
     return judge
 
 
-def judge_all_the_same(names: Names) -> dg.HookDefinition:
+def check_after_failure(names: Names) -> dg.HookDefinition:
     """Return the hook that evaluates the checks of a failed step's asset and of later assets, whose steps are skipped.
 
     Otherwise Dagster reports each of these checks as failed.
     """
 
-    @dg.failure_hook(name=names.named("judge_all_the_same"), required_resource_keys={names.resource})
+    @dg.failure_hook(name=names.named("checks_after_failure"), required_resource_keys={names.resource})
     def judge(context: dg.HookContext) -> None:
         _judge_after_failure(context, installation_of(context.resources, names))
 

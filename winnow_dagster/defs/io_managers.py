@@ -90,7 +90,7 @@ class HonestDaysIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Days) -> None:
         """Replace the file of each day, unless another process has re-read the day since."""
-        with counting(self._winnow.settings.store_folder):
+        with repeating(context.log), counting(self._winnow.settings.store_folder):
             self._winnow.honest.clean_up()
             for day, coverage in obj.coverage.items():
                 counts = obj.of(day).collect()
@@ -116,7 +116,7 @@ class BadgesIO(dg.IOManager):
         """
         settings, clock = self._winnow.settings, self._winnow.clock
         failures = Failures()
-        with publishing(settings.data_dir, self._winnow.web.folder) as session:
+        with repeating(context.log), publishing(settings.data_dir, self._winnow.web.folder) as session:
             web = replace(self._winnow.web, folder=session.folder)
             self._winnow.ownership.claim()
             web.clean_up()
@@ -132,7 +132,7 @@ class BadgesIO(dg.IOManager):
                     if len(shown) == 1:
                         by_window = web.read_breakdowns(shown[0].package).windows
                         notes |= breakdown_notes(by_window.get(shown[0].headline.days, {}))
-                    _note(context, key, numbers | notes)
+                    _note(context, key, notes | numbers)
         # Free the memory: Dagster may keep the object until the run ends. Later steps read the published files.
         obj.clear()
         failures.raise_any()
@@ -151,11 +151,12 @@ class SiteIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, bytes]) -> None:
         """Publish the changed files among these, keyed by path."""
-        with publishing(self._winnow.settings.data_dir, self._winnow.web.folder) as session:
+        settings, folder = self._winnow.settings, self._winnow.web.folder
+        with repeating(context.log), publishing(settings.data_dir, folder) as session:
             self._winnow.ownership.claim()
             web = replace(self._winnow.web, folder=session.folder)
-            url = self._winnow.settings.base_url
-            site = dg.MetadataValue.url(f"{url}/") if url else dg.MetadataValue.path(str(self._winnow.web.folder))
+            url = settings.base_url
+            site = dg.MetadataValue.url(f"{url}/") if url else dg.MetadataValue.path(str(folder))
             context.add_output_metadata({"files_changed": web.publish_files(obj), "site": site})
 
     def load_input(self, context: dg.InputContext) -> None:
@@ -172,7 +173,7 @@ def make_io_managers(names: Names) -> dict[str, dg.IOManagerDefinition]:
 
 
 def _define(made: Callable[[Installation], dg.IOManager], names: Names) -> dg.IOManagerDefinition:
-    @dg.io_manager(required_resource_keys={names.resource})
+    @dg.io_manager(required_resource_keys={names.resource}, description=made.__doc__)
     def give(context: dg.InitResourceContext) -> dg.IOManager:
         return made(installation_of(context.resources, names))
 

@@ -13,7 +13,7 @@ from winnow_dagster.core.categories import CATEGORIES, COLUMNS
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.window import name_length
 from winnow_dagster.site.snippets import describe, own_picture, snippets
-from winnow_dagster.site.svg import draw
+from winnow_dagster.site.svg import draw, size
 from winnow_dagster.site.words import name_value
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def package_notes(states: Sequence[PackageState], settings: Settings, site: Site
         picture = own_picture(settings.base_url, state.package, badge.stem)
         notes["endpoint"] = dg.MetadataValue.url(page + badge.file_name)
         notes["page"] = dg.MetadataValue.url(page)
-        notes["markdown"] = dg.MetadataValue.text(snippets(picture, page, describe(badge.slug, badge.days))[0].text)
+        alt, (_, height) = describe(badge.slug, badge.days), size(badge.payload)
+        notes["markdown"] = dg.MetadataValue.text(snippets(picture, page, alt, height)[0].text)
     return notes
 
 

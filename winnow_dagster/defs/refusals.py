@@ -9,7 +9,7 @@ from winnow_dagster.core.coverage import end_of
 from winnow_dagster.core.names import Selector
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import date, datetime
 
 
@@ -50,6 +50,16 @@ def refuse_without_raw(days: Collection[date], stored: Collection[date]) -> None
             f"{_span(lacking)}: no raw counts are stored, so there is nothing to count. "
             "Materialise raw_downloads of the same days first"
         )
+
+
+def refuse_other_values(given: Mapping[str, object], ours: Mapping[str, object], resource: str) -> None:
+    """Raise RefusedError if the resource of a run has other values than the config file says."""
+    for key, value in ours.items():
+        if given.get(key) != value:
+            raise RefusedError(
+                f"resources.{resource}.config.{key}: {given.get(key)!r} is not what the config says ({value!r}). Take "
+                f"`{resource}` out of the run config. To change the value, edit {ours['config_file']}"
+            )
 
 
 def _normalised(text: str) -> str:

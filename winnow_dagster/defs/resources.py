@@ -26,6 +26,7 @@ from winnow_dagster.instance.naming import Names
 from winnow_dagster.publishing.audit import Recount, windows_of
 from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.ownership import Ownership
+from winnow_dagster.site.discovery import root_files
 from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.sources.kinds import KINDS, costs_of, open_source
@@ -350,8 +351,10 @@ class Installation:
             self.web.all_packages.summary(),
             self.web.site.dataset_of(settings.source.kind),
             self.web.site.remarks_of(settings.source.kind),
+            settings.base_url,
         )
-        return listing.files(self.web.read_history, started=self.started, finished=clock.now())
+        shared = listing.files(self.web.read_history, started=self.started, finished=clock.now())
+        return {**shared, **root_files(listing)}
 
     def _covered(self, *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return the coverage that both the raw counts and the honest counts have."""

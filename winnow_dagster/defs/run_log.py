@@ -1,4 +1,4 @@
-"""Copy what Winnow's modules log while they ask a source to the run's log, so that the run's page shows it."""
+"""Copy what Winnow's modules log while a run reads or publishes to the run's log, so that the run's page shows it."""
 
 from __future__ import annotations
 

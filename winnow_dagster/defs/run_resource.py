@@ -7,6 +7,7 @@ import contextlib
 import dagster as dg
 from pydantic import Field
 
+from winnow_dagster.defs.refusals import refuse_other_values
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.instance.runs import run_tags, selects_only_ours, site_tags, tags_its_process
@@ -16,19 +17,25 @@ def make_resource(winnow: Installation) -> dg.ConfigurableResource[Installation]
     """Return the installation as a resource."""
 
     class WinnowResource(dg.ConfigurableResource[Installation]):
-        """One installation of Winnow: a config with its source and directories. Its values are those of the config."""
+        """One installation of Winnow: its config, source and directories.
+
+        The config file sets these values. Change them there: Winnow refuses a run whose config has other values.
+        """
 
         config_file: str = Field(description="The file that sets all values.")
-        source: str = Field(description="Where downloads are read from: `source.kind` of the config.")
+        source: str = Field(description="The kind of source that Winnow reads downloads from.")
         output_dir: str = Field(description="The web directory with badges and pages.")
-        data_dir: str = Field(description="The stored days.")
+        data_dir: str = Field(description="Where Winnow stores the days that it has read.")
 
         def create_resource(self, context: dg.InitResourceContext) -> Installation:
             """Return the installation, and tag the run with its site, and with its process if it has only one.
 
+            Raises RefusedError if the run's config has other values.
+
             A run cannot report that its process died. `OwnRuns.close_dead` finds it by this tag. A run that also has
             other teams' assets gets no tag.
             """
+            refuse_other_values(self.model_dump(), values, winnow.names.resource)
             run, instance = context.run, context.instance
             if instance is not None and run is not None and selects_only_ours(run, winnow.names):
                 site = _site(winnow)
@@ -37,12 +44,13 @@ def make_resource(winnow: Installation) -> dg.ConfigurableResource[Installation]
             return winnow
 
     settings = winnow.settings
-    return WinnowResource(
-        config_file=str(settings.config_file or "none: sample data"),
-        source=settings.source.kind,
-        output_dir=str(settings.output_dir),
-        data_dir=str(settings.data_dir),
-    )
+    values = {
+        "config_file": str(settings.config_file or "none: sample data"),
+        "source": settings.source.kind,
+        "output_dir": str(settings.output_dir),
+        "data_dir": str(settings.data_dir),
+    }
+    return WinnowResource(**values)
 
 
 def _site(winnow: Installation) -> str:

@@ -29,12 +29,12 @@ from winnow_dagster.site.all_packages import (
     SHARDS_FOLDER,
     SUMMARY_NAME,
     Summary,
-    format_page,
     format_shard,
     format_summary,
     parse_shard,
     parse_summary,
 )
+from winnow_dagster.site.everything_page import format_page
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import RECORD_NAME

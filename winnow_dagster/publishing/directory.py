@@ -29,6 +29,8 @@ from winnow_dagster.publishing.publication import Publication, refuse_sample_ove
 from winnow_dagster.publishing.shards import publish_everything, refresh_everything
 from winnow_dagster.site.breakdown_files import BREAKDOWN_FILES, parse_breakdowns
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
+from winnow_dagster.site.compare_page import COMPARE_NAME
+from winnow_dagster.site.discovery import ROOT_NAMES, may_replace_file
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.page import PAGE_NAME
@@ -166,7 +168,7 @@ class WebDir:
             self._refuse_sample(package.source, published)
         else:
             for folder in folders:
-                self._refuse_page_of_others(self.folder / folder)
+                _refuse_page_of_others(self.folder / folder / PAGE_NAME)
         if newest := publication.newest(package, published):
             self._write(newest, folders, publication)
 
@@ -189,28 +191,26 @@ class WebDir:
         )
 
     def _names(self, package: str) -> set[str]:
-        """Return the names of a package's folders. A folder `index.html` would replace the page."""
-        return {package, self.spellings.get(package, package)} - {PAGE_NAME}
-
-    def _refuse_page_of_others(self, folder: StorePath) -> None:
-        """Raise StorageError if a folder has a page that Winnow did not publish."""
-        page = read_if_there(folder / PAGE_NAME)
-        if page is not None and not is_own_page(page):
-            raise StorageError(
-                f"{folder / PAGE_NAME}: Winnow did not make this page, and does not replace it. Move it away, or "
-                "choose another output_dir"
-            )
+        """Return the names of a package's folders. A folder `index.html` or `404.html` would replace the page."""
+        return {package, self.spellings.get(package, package)} - {PAGE_NAME, COMPARE_NAME, *ROOT_NAMES}
 
     def clean_up(self) -> None:
         """Remove the half-written files of dead runs."""
         remove_staged(self.folder, self.all_packages.names())
 
     def publish_files(self, files: Mapping[str, bytes]) -> int:
-        """Publish files that span packages, keyed by their paths below the directory; return how many changed."""
+        """Publish files that span packages, keyed by their paths below the directory; return how many changed.
+
+        A file such as robots.txt stays as it is if it is the user's own. Raises StorageError, also for a page
+        `compare.html` that Winnow did not make.
+        """
+        if COMPARE_NAME in files:
+            _refuse_page_of_others(self.folder / COMPARE_NAME)
         folders: dict[StorePath, dict[str, bytes]] = {}
         for path, content in files.items():
             place = below(self.folder, path)
-            folders.setdefault(place.parent, {})[place.name] = content
+            if path not in ROOT_NAMES or may_replace_file(read_if_there(place)):
+                folders.setdefault(place.parent, {})[place.name] = content
         return sum(replace_changed(folder, found) for folder, found in folders.items())
 
 
@@ -221,3 +221,13 @@ def packages_in_full(found: list[Package] | Everything) -> list[Package]:
 
 def _read(folder: StorePath, name: str) -> bytes | None:
     return read_if_there(folder / name)
+
+
+def _refuse_page_of_others(place: StorePath) -> None:
+    """Raise StorageError if there is a page that Winnow did not publish."""
+    page = read_if_there(place)
+    if page is not None and not is_own_page(page):
+        raise StorageError(
+            f"{place}: Winnow did not make this page, and does not replace it. Move it away, or choose another "
+            "output_dir"
+        )

@@ -1,4 +1,4 @@
-"""The shared files of the packages that only `*` selects: shards, their summary, and the page that searches them."""
+"""The shared files of the packages that only `*` selects: shards, and their summary."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from winnow_dagster.core.names import EVERYTHING
 from winnow_dagster.core.shard import Shard
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
 from winnow_dagster.site.record import to_json
-from winnow_dagster.site.template import render
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-
-    from winnow_dagster.site.site import SiteConfig
 
 SHARDS_FOLDER = "_packages"
 """The folder of the shards, in the web directory."""
@@ -132,6 +129,7 @@ def format_summary(summary: Summary) -> bytes:
                 "slugs": list(summary.style.slugs),
                 "labels": dict(summary.style.labels),
                 "colors": [list(color) for color in summary.style.colors],
+                "part_colors": [list(color) for color in summary.style.part_colors],
                 "extras": dict(summary.style.extras),
             },
             "shards": dict(summary.shards),
@@ -160,25 +158,9 @@ def parse_summary(content: bytes | None) -> Summary | None:
         return None
 
 
-def format_page(summary: Summary, site: SiteConfig) -> bytes:
-    """Return the page that finds any package by its name."""
-    # No window is left after a prune if none of the published ones is configured.
-    windows = sorted(summary.as_of.items(), key=lambda window: window[0] not in summary.configured)
-    days, as_of = windows[0] if windows else (None, "")
-    return render(
-        "everything.html",
-        "../",
-        sample=summary.source == "sample",
-        dataset=site.dataset_of(summary.source),
-        remarks=site.remarks_of(summary.source),
-        packages=summary.packages,
-        days=days,
-        as_of=str(as_of),
-        short_days=summary.short_days,
-        stale_threshold_days=site.stale_threshold_days,
-    )
-
-
 def _parse_style(fields: Mapping[str, Any]) -> BadgeStyle:
-    colors = tuple((least, color) for least, color in fields["colors"])
-    return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, fields["extras"])
+    # Before 0.2.0, parts had the headline's colours.
+    colors, part_colors = (
+        tuple((least, color) for least, color in fields.get(key, fields["colors"])) for key in ("colors", "part_colors")
+    )
+    return BadgeStyle(tuple(fields["slugs"]), fields["labels"], colors, part_colors, fields["extras"])

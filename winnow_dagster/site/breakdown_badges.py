@@ -51,9 +51,8 @@ def breakdown_badges(
         if parts is None or parts[0] not in found.days:
             continue
         dimension, value = parts
-        text = f"{dimension} {value}".rstrip().replace("_", " ")
-        for window in (*state.windows, *state.former):
-            label = prefix + label_of(slug, text, style, window)
+        for at, window in enumerate((*state.windows, *state.former)):
+            label = prefix + label_of(slug, style, window, is_headline=at == 0)
             breakdown = found.windows.get(window.days, {}).get(dimension)
             before = found.badges.get(Badge(slug, window.days, {}).stem)
             number = _number(breakdown, value) if breakdown else before
@@ -62,7 +61,7 @@ def breakdown_badges(
                     today,
                     site.stale_threshold_days,
                     number.message,
-                    color_of(number.downloads, style.colors),
+                    color_of(number.downloads, style.part_colors),
                     number.as_of,
                 )
                 if number

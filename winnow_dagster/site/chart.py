@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 RAW = NUMBERS.index("raw")
 
-SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 SHARE_WIDTH, SHARE_HEIGHT = 120, 14
 MIN_LABEL_ROOM = 70
 """The minimum distance between the labels of two releases."""
@@ -138,32 +137,6 @@ def _sum_up(
         + (f", {provisional} provisional" if provisional else "")
         + (f", {short} with lost rows" if short else "")
         + (", each bar the average day of a week" if length > 1 else "")
-    )
-
-
-def sparkline(history: History, days: int) -> str:
-    """Return a sparkline of the honest downloads of the newest `days` days. A missing day breaks the line."""
-    if history.last is None:
-        return ""
-    known = {day.date: day.numbers[HONEST] for day in history.newest(days).days}
-    found = {day: count for day, count in known.items() if count is not None}
-    if not found:
-        return ""
-    first, top = history.last - (days - 1) * ONE_DAY, max(found.values()) or 1
-    path, pen = [], "M"
-    for at in range(days):
-        count = found.get(first + at * ONE_DAY)
-        if count is None:
-            pen = "M"
-            continue
-        x, y = 2 + at * (SPARK_WIDTH - 4) / max(days - 1, 1), SPARK_HEIGHT - 2 - count * (SPARK_HEIGHT - 4) / top
-        # The round line cap turns a single day into a dot.
-        path.append(f"{pen}{x:.3g} {y:.3g}" + "h0" * (pen == "M"))
-        pen = "L"
-    label = f"{min(found.values()):,} to {max(found.values()):,} honest downloads a day in {len(found)} days"
-    return (
-        f'<svg class="spark" width="{SPARK_WIDTH}" height="{SPARK_HEIGHT}" role="img" aria-label="{label}">'
-        f'<path d="{"".join(path)}"/></svg>'
     )
 
 

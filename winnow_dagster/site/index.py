@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from winnow_dagster.core.badge import format_share
-from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.window import ALL
 from winnow_dagster.site.all_packages import SHARDS_FOLDER, SUMMARY_NAME
-from winnow_dagster.site.chart import share_bar, sparkline
-from winnow_dagster.site.comparison import common_length, name_window, rank, shown_window
+from winnow_dagster.site.compare_page import COMPARE_NAME, format_compare
+from winnow_dagster.site.comparison import common_length, shown_window
+from winnow_dagster.site.index_page import format_index
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import format_counts, to_json, window_key
-from winnow_dagster.site.svg import size
-from winnow_dagster.site.template import STATIC_FOLDER, render, static_files
+from winnow_dagster.site.template import STATIC_FOLDER, static_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
 HEALTH_NAME = "_health.json"
 PACKAGES_NAME = "_packages.json"
 PACKAGES_FORMAT = 1
-SPARK_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,9 @@ class Listing:
     remarks: Sequence[str] = ()
     """Sentences on the limits of the source."""
 
+    base_url: str = ""
+    """The address of the site; empty if it is not known."""
+
     @property
     def as_of(self) -> date | None:
         """The newest day of any headline."""
@@ -95,6 +93,7 @@ class Listing:
             # Static files first: the page needs them.
             **static,
             PACKAGES_NAME: format_packages(self),
+            COMPARE_NAME: format_compare(self),
             PAGE_NAME: format_index(self, history_of),
             HEALTH_NAME: format_health(self, started=started, finished=finished),
         }
@@ -131,44 +130,6 @@ def describe_problem(state: PackageState, through: date) -> str | None:
         return f"{window.covered_days} of {window.days} days collected"
     length = "all days" if window.days == ALL else f"{window.days} days"
     return f"the newest complete window of {length} ends on {window.counts.window.as_of}"
-
-
-def format_index(listing: Listing, history_of: Callable[[str], History]) -> bytes:
-    """Return `index.html`: packages and groups, sorted by window length, then by honest count."""
-    ordered = sorted(listing.rows, key=lambda row: rank(row.window))
-    return render(
-        "index.html",
-        "",
-        rows=[_cells(row, history_of(row.folder)) for row in ordered],
-        comparable=len({row.window.counts.window.days for row in ordered if row.window.counts}) <= 1,
-        as_of=listing.as_of,
-        sample=listing.source == "sample",
-        dataset=listing.dataset,
-        remarks=listing.remarks,
-        stale_threshold_days=listing.stale_threshold_days,
-        categories=CATEGORIES,
-        everything=listing.everything,
-    )
-
-
-def _cells(row: Row, history: History) -> dict[str, object]:
-    """Return the template's values for a row."""
-    width, height = size(row.badge.payload)
-    counts = row.window.counts
-    return {
-        "name": row.name,
-        "folder": row.folder,
-        "is_group": row.is_group,
-        "badge": row.badge,
-        "width": width,
-        "height": height,
-        "note": row.note,
-        "window": name_window(row.window),
-        "counts": counts,
-        "share": format_share(counts.honest, counts.raw) if counts else "",
-        "bar": Markup(share_bar(counts)) if counts else "",  # noqa: S704 - numbers and our own words
-        "spark": Markup(sparkline(history, SPARK_DAYS)),  # noqa: S704 - as above
-    }
 
 
 def format_packages(listing: Listing) -> bytes:

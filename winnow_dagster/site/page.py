@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
-from winnow_dagster.core.badge import PYTHONS, UNKNOWN, format_exact, format_share, is_stale
-from winnow_dagster.core.categories import BROWSERS, CATEGORIES, INSTALLERS, MIRRORS, SCRIPTS
+from winnow_dagster.core.badge import PYTHONS, UNKNOWN, format_share, is_stale
+from winnow_dagster.core.categories import CATEGORIES
 from winnow_dagster.core.definition import LAST_MIXED_DAY, Definition
-from winnow_dagster.core.dimensions import DIMENSIONS
 from winnow_dagster.core.names import GROUP_FOLDER, Selector
 from winnow_dagster.core.remarks import remark_on
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS
 from winnow_dagster.core.window import ALL
+from winnow_dagster.site.bars import list_tables
 from winnow_dagster.site.change import describe_change
 from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.chart_file import CHART_DAYS, CHART_NAME, chart_lengths
@@ -23,15 +23,13 @@ from winnow_dagster.site.record import RECORD_NAME
 from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, own_picture, shields_picture, snippets
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
-from winnow_dagster.site.words import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     from winnow_dagster.core.badge import Badge
     from winnow_dagster.core.days import Package
-    from winnow_dagster.core.dimensions import Dimension
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.reader_query import ReaderQuery
     from winnow_dagster.core.window import PackageState, WindowCounts, WindowState
@@ -48,16 +46,6 @@ PYPI = "https://pypi.org/project"
 TABLE_COLUMNS = 1 + len(CATEGORIES)
 """The number of NUMBERS in a chart's table: raw and the categories, which come first."""
 
-MEANINGS: Mapping[str, str] = {
-    "honest": f"{', '.join(INSTALLERS)}, outside CI: what the badge shows",
-    "ci": "the client said that it ran in CI",
-    "mirror": ", ".join(MIRRORS),
-    "browser": f"{', '.join(BROWSERS)}; curl and wget too",
-    "script": ", ".join(SCRIPTS),
-    "unknown": "no installer named",
-    "other": "any other installer",
-}
-
 
 class Panel(NamedTuple):
     """A chart of days."""
@@ -65,14 +53,6 @@ class Panel(NamedTuple):
     days: int
     svg: Markup
     summary: str
-
-
-class Line(NamedTuple):
-    """A line of a table: a name, its meaning, and for each window a count and its share."""
-
-    name: str
-    meaning: str
-    cells: Sequence[tuple[str, str]]
 
 
 def format_page(
@@ -86,6 +66,7 @@ def format_page(
     is_group = state.package.startswith(GROUP_FOLDER)
     root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
     page, alt = f"{root}/{folder}/", describe(badges[0].slug, badges[0].days)
+    _, height = size(badges[0].payload)
     releases = [(each.version, each.first_day) for s in sections if s.upgrades for each in s.upgrades.releases]
     return render(
         "package.html",
@@ -120,15 +101,15 @@ def format_page(
         min_percentage_downloads=MIN_PERCENTAGE_DOWNLOADS,
         categories=CATEGORIES,
         counted=counted,
-        tables=_tables(counted) if counted else {},
-        first_columns=("Category", *(dimension.name.capitalize() for dimension in DIMENSIONS)),
+        tables=list_tables(counted),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
         snippets={
-            "drawn here": snippets(own_picture(root, folder, stem), page, alt),
-            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt),
+            "drawn here": snippets(own_picture(root, folder, stem), page, alt, height),
+            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt, height),
         },
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
         files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name, CHART_NAME),
+        base_url=site.base_url,
         page=page if site.base_url else "",
         dataset=site.dataset_of(state.source),
         remarks=site.remarks_of(state.source),
@@ -173,38 +154,6 @@ def _row(day: Day) -> str:
     notes += ["rows lost"] if day.is_short else []
     notes += [escape(f"from {day.source}")] if day.source else []
     return f'<tr><th scope="row">{day.date}</th>{cells}<td>{", ".join(notes)}</td></tr>\n'
-
-
-def _tables(counted: Sequence[WindowCounts]) -> dict[str, Sequence[Line]]:
-    """Return the tables of windows, keyed by title."""
-    categories = [
-        (counted[0].numbers[name] or 0, Line(name, MEANINGS[name], [_cell(c.numbers[name], c.raw) for c in counted]))
-        for name in CATEGORIES
-    ]
-    return {
-        "By category": _largest_first(categories),
-        **{f"Honest, by {dimension.name}": _lines(dimension, counted) for dimension in DIMENSIONS},
-    }
-
-
-def _largest_first(lines: Iterable[tuple[int, Line]]) -> list[Line]:
-    """Return the lines of a table, sorted by their counts over the headline's window, largest first."""
-    return [line for _, line in sorted(lines, key=lambda each: -each[0])]
-
-
-def _lines(dimension: Dimension, counted: Sequence[WindowCounts]) -> list[Line]:
-    lines = []
-    for key in dimension.keys:
-        number, value = dimension.number(key), dimension.values.get(key, "other or not said")
-        name = WORDS.get(dimension.name, {}).get(value, value)
-        lines.append(
-            (counted[0].numbers[number] or 0, Line(name, "", [_cell(c.numbers[number], c.honest) for c in counted]))
-        )
-    return _largest_first(lines)
-
-
-def _cell(count: int | None, whole: int) -> tuple[str, str]:
-    return format_exact(count), "" if count is None else format_share(count, whole)
 
 
 def _query(state: PackageState, counts: WindowCounts, along: ReaderQuery) -> str:

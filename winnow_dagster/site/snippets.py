@@ -51,11 +51,11 @@ def describe(slug: str, days: int) -> str:
     return f"{what} in {length}"
 
 
-def snippets(picture: str, page: str, alt: str) -> list[Snippet]:
-    """Return a snippet in each markup: a picture that links to a page."""
+def snippets(picture: str, page: str, alt: str, height: int) -> list[Snippet]:
+    """Return a snippet in each markup: a picture of this height that links to a page."""
     return [
         Snippet("Markdown", f"[![{alt}]({picture})]({page})"),
         Snippet("reStructuredText", f".. image:: {picture}\n   :alt: {alt}\n   :target: {page}"),
-        Snippet("HTML", f'<a href="{page}"><img src="{picture}" alt="{alt}" height="20"></a>'),
+        Snippet("HTML", f'<a href="{page}"><img src="{picture}" alt="{alt}" height="{height}"></a>'),
         Snippet("AsciiDoc", f'image:{picture}[{alt},link="{page}"]'),
     ]

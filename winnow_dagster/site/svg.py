@@ -1,84 +1,139 @@
-"""A badge as SVG, in shields.io's flat style. Winnow draws it, so that a page needs no other server."""
+"""A badge as SVG, in the styles of shields.io. Winnow draws it, so that a page needs no other server."""
 
 from __future__ import annotations
 
 import base64
+import math
 import re
-import unicodedata
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.colors import COLORS, LABEL_COLOR
+from winnow_dagster.site.verdana import measure, measure_capitals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HEIGHT = 20
-PADDING = 5
 LOGO_SIZE = 14
-LOGO_ROOM = 3
-"""The pixels between a logo and the label."""
 
 MIN_BRIGHTNESS = 0.69
 """Above this brightness of the background, text is dark."""
 
-# The widths of Verdana's characters at 11 px, in hundredths of a pixel. Characters of equal width share a key.
-_WIDTHS = {
-    " ": 388, "!": 434, '"': 506, "'": 296, "()[]/\\|:;-J": 500, ",.": 400, "?": 600, "&": 800, "%": 1184, "@": 1100,
-    "#+<=>^~": 900, "$*_`0123456789": 700, "{}": 698, "AV": 752, "BXZ": 754, "C": 768, "D": 848, "E": 696, "F": 632,
-    "G": 854, "H": 828, "I": 464, "K": 762, "L": 612, "M": 928, "N": 824, "OQ": 866, "P": 664, "R": 766, "S": 752,
-    "TY": 678, "U": 806, "W": 1088, "a": 662, "bdgpq": 686, "cs": 574, "e": 656, "f": 388, "hnu": 696, "il": 302,
-    "t": 434, "j": 380, "kvxy": 652, "m": 1070, "o": 668, "r": 470, "w": 900, "z": 578,
-}  # fmt: skip
-_WIDTH = {character: width for characters, width in _WIDTHS.items() for character in characters}
-_DEFAULT_WIDTH, _EAST_ASIAN_WIDTH = 700, 1100
+
+@dataclass(frozen=True)
+class _Style:
+    """The measures of a style in pixels, and its gradient."""
+
+    height: int = 20
+    padding: int = 5
+    logo_left: int = 5
+    logo_top: int = 3
+    logo_gap: int = 3
+    """The space between a logo and the label."""
+
+    baseline: float = 14
+    radius: int = 0
+    stops: str = ""
+    """The gradient over the badge. A style without one is flat, without a shadow."""
+
+    has_capitals: bool = False
+    """Whether the texts are spaced capitals, and the message is bold."""
+
+    def write(self, text: str) -> str:
+        """Return a text as it is drawn."""
+        return text.upper() if self.has_capitals else text
+
+    def measure(self, text: str, *, is_message: bool) -> float:
+        """Return the width of a drawn text."""
+        return measure_capitals(text, is_bold=is_message) if self.has_capitals else measure(text)
 
 
-def measure(text: str) -> int:
-    """Return the width that a badge reserves for `text`: an odd number of whole pixels."""
-    pixels = sum(map(_advance, text)) // 100
-    return pixels + 1 - pixels % 2
+_FLAT_STOPS = '<stop stop-color="#bbb" stop-opacity=".1"/><stop offset="1" stop-opacity=".1"/>'
+_PLASTIC_STOPS = (
+    '<stop stop-color="#fff" stop-opacity=".7"/><stop offset=".1" stop-color="#aaa" stop-opacity=".1"/>'
+    '<stop offset=".9" stop-opacity=".3"/><stop offset="1" stop-opacity=".5"/>'
+)
+_FLAT = _Style(radius=3, stops=_FLAT_STOPS)
+_STYLES = {
+    "flat-square": _Style(),
+    "plastic": _Style(height=18, logo_top=2, baseline=13, radius=4, stops=_PLASTIC_STOPS),
+    "for-the-badge": _Style(28, 12, 9, 7, 6, 17.5, has_capitals=True),
+}
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A payload's texts and logo with the measures of its style."""
+
+    style: _Style
+    label: str
+    message: str
+    logo: str
+
+    @staticmethod
+    def of(payload: Mapping[str, object]) -> _Drawing:
+        style = _STYLES.get(str(payload.get("style")), _FLAT)
+        label, message = (style.write(_words(payload, key)) for key in ("label", "message"))
+        return _Drawing(style, label, message, str(payload.get("logoSvg") or ""))
+
+    @property
+    def text_left(self) -> float:
+        """The left end of the label."""
+        if not self.logo:
+            return self.style.padding
+        return self.style.logo_left + LOGO_SIZE + (self.style.logo_gap if self.label else 0)
+
+    @property
+    def left(self) -> float:
+        """The width of the left half."""
+        if not (self.label or self.logo):
+            return 0
+        return self.text_left + self.style.measure(self.label, is_message=False) + self.style.padding
+
+    @property
+    def right(self) -> float:
+        """The width of the right half."""
+        return self.style.measure(self.message, is_message=True) + 2 * self.style.padding
 
 
 def size(payload: Mapping[str, object]) -> tuple[int, int]:
-    """Return the width and height of a drawn badge, in pixels."""
-    left, right, _ = _widths(payload)
-    return left + right, HEIGHT
+    """Return the width and height of a drawn badge, in whole pixels."""
+    drawing = _Drawing.of(payload)
+    return math.ceil(drawing.left + drawing.right), drawing.style.height
 
 
 def draw(payload: Mapping[str, object]) -> bytes:
     """Return the SVG of an endpoint payload: its label, message, colours and own logo.
 
-    All styles but flat-square look flat. A `namedLogo` is left out, since only shields.io has its picture.
+    Styles that Winnow does not know, from files of other programs, look flat. A `namedLogo` is left out, since only
+    shields.io has its picture.
     """
-    label, message = _words(payload, "label"), _words(payload, "message")
+    drawing = _Drawing.of(payload)
+    style, left, right = drawing.style, drawing.left, drawing.right
     left_color, right_color = _hex(payload.get("labelColor", LABEL_COLOR)), _hex(payload.get("color"))
-    logo = str(payload.get("logoSvg", ""))
-    left, right, indent = _widths(payload)
-    width, title = left + right, escape(f"{label}: {message}" if label else message)
-    is_flat = payload.get("style") != "flat-square"
+    label, message = _words(payload, "label"), _words(payload, "message")
+    width, title = f"{left + right:g}", escape(f"{label}: {message}" if label else message)
+    height, has_gradient = style.height, bool(style.stops)
+    clip = f'<clipPath id="c"><rect width="{width}" height="{height}" rx="{style.radius}"/></clipPath>'
+    gradient = f'<linearGradient id="g" x2="0" y2="1">{style.stops}</linearGradient>'
+    middle = drawing.text_left + style.measure(drawing.label, is_message=False) / 2
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" role="img" aria-label="{title}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" aria-label="{title}">'
         f"<title>{title}</title>"
-        + (_GRADIENT + f'<clipPath id="c"><rect width="{width}" height="{HEIGHT}" rx="3"/></clipPath>')
-        * is_flat
-        + f'<g{_CLIPPED * is_flat}><path fill="{left_color}" d="M0 0h{left}v{HEIGHT}H0z"/>'
-        f'<path fill="{right_color}" d="M{left} 0h{right}v{HEIGHT}H{left}z"/>'
-        + f'<path fill="url(#g)" d="M0 0h{width}v{HEIGHT}H0z"/>' * is_flat
-        + '</g><g text-anchor="middle" font-family="Verdana,Geneva,DejaVu Sans,sans-serif" font-size="11">'
-        + (_image(logo) if logo else "")
-        + (_text(label, (left + indent) / 2, left_color, is_flat=is_flat) if label else "")
-        + _text(message, left + right / 2, right_color, is_flat=is_flat)
+        + (gradient + clip)
+        * has_gradient
+        + f'<g{_CLIPPED * has_gradient}><path fill="{left_color}" d="M0 0h{left:g}v{height}H0z"/>'
+        f'<path fill="{right_color}" d="M{left:g} 0h{right:g}v{height}H{left:g}z"/>'
+        + f'<path fill="url(#g)" d="M0 0h{width}v{height}H0z"/>'
+        * has_gradient
+        + '</g><g text-anchor="middle" font-family="Verdana,Geneva,DejaVu Sans,sans-serif" '
+        f'font-size="{10 if style.has_capitals else 11}">'
+        + (_image(drawing.logo, style) if drawing.logo else "")
+        + (_text(drawing.label, middle, left_color, style) if label else "")
+        + _text(drawing.message, left + right / 2, right_color, style, is_message=True)
         + "</g></svg>\n"
     ).encode()
-
-
-def _widths(payload: Mapping[str, object]) -> tuple[int, int, int]:
-    """Return the widths of a badge's two halves, and of the logo within the left one."""
-    label, logo = _words(payload, "label"), payload.get("logoSvg")
-    indent = LOGO_SIZE + (LOGO_ROOM if label else 0) if logo else 0
-    left = measure(label) + 2 * PADDING + indent if label or logo else 0
-    return left, measure(_words(payload, "message")) + 2 * PADDING, indent
 
 
 def _words(payload: Mapping[str, object], key: str) -> str:
@@ -87,25 +142,22 @@ def _words(payload: Mapping[str, object], key: str) -> str:
 
 
 _CLIPPED = ' clip-path="url(#c)"'
-_GRADIENT = (
-    '<linearGradient id="g" x2="0" y2="1"><stop stop-color="#bbb" stop-opacity=".1"/>'
-    '<stop offset="1" stop-opacity=".1"/></linearGradient>'
-)
 
 
-def _text(text: str, middle: float, behind: str, *, is_flat: bool) -> str:
-    """Return a text, with a shadow if flat. `textLength` fixes its width in any font."""
+def _text(text: str, middle: float, behind: str, style: _Style, *, is_message: bool = False) -> str:
+    """Return a text, with a shadow if the style has a gradient. `textLength` fixes its width in any font."""
     color, shadow = ("#333", "#ccc") if _brightness(behind) > MIN_BRIGHTNESS else ("#fff", "#010101")
-    where = f'x="{middle:g}" textLength="{measure(text)}"'
+    where = f'x="{middle:g}" textLength="{style.measure(text, is_message=is_message):g}"'
+    where += ' font-weight="bold"' * (is_message and style.has_capitals)
     shown = escape(text)
-    below = f'<text {where} y="15" fill="{shadow}" fill-opacity=".3">{shown}</text>' * is_flat
-    return f'{below}<text {where} y="14" fill="{color}">{shown}</text>'
+    below = f'<text {where} y="{style.baseline + 1:g}" fill="{shadow}" fill-opacity=".3">{shown}</text>'
+    return f'{below * bool(style.stops)}<text {where} y="{style.baseline:g}" fill="{color}">{shown}</text>'
 
 
-def _image(logo: str) -> str:
+def _image(logo: str, style: _Style) -> str:
     """Return a logo as an image element. No script runs inside it."""
     data = base64.b64encode(logo.encode()).decode()
-    where = f'x="{PADDING}" y="3" width="{LOGO_SIZE}" height="{LOGO_SIZE}"'
+    where = f'x="{style.logo_left}" y="{style.logo_top}" width="{LOGO_SIZE}" height="{LOGO_SIZE}"'
     return f'<image {where} href="data:image/svg+xml;base64,{data}"/>'
 
 
@@ -122,8 +174,3 @@ def _brightness(color: str) -> float:
     red, green, blue = (int(digits[at : at + 2], 16) for at in (0, 2, 4))
     # Rounded as in badge-maker, so that both choose the same text colours.
     return round((red * 299 + green * 587 + blue * 114) / 255_000, 2)
-
-
-def _advance(character: str) -> int:
-    wide = unicodedata.east_asian_width(character) in "WF"
-    return _WIDTH.get(character, _EAST_ASIAN_WIDTH if wide else _DEFAULT_WIDTH)

@@ -27,16 +27,21 @@ def static_files() -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def render(template: str, root: str, **values: Any) -> bytes:  # noqa: ANN401 - a template takes what it names
-    """Return a page. `root`: the relative path from the page to the web directory, empty or ending with `/`."""
-    static = {file: f"{root}{STATIC_FOLDER}/{file}?v={_digest(file)}" for file in static_files()}
-    page = _templates().get_template(template)
-    return page.render(root=root, static=static, policy=CONTENT_POLICY, version=__version__, **values).encode()
+def render(template: str, root: str, *, base_url: str = "", **values: Any) -> bytes:  # noqa: ANN401 - a template takes what it names
+    """Return a page.
+
+    `root`: the path from the page to the web directory, empty or ending with `/`. `base_url`: the address of the web
+    directory; empty if it is not known.
+    """
+    shared = {"base_url": base_url, "policy": CONTENT_POLICY, "version": __version__}
+    return _templates().get_template(template).render(root=root, static=static_paths(root), **shared, **values).encode()
 
 
 @cache
-def _digest(file: str) -> str:
-    return hashlib.sha256(static_files()[file]).hexdigest()[:8]
+def static_paths(root: str) -> dict[str, str]:
+    """Return the path of each shared file from a page. It changes with the file, so that no cache has an old one."""
+    digests = {name: hashlib.sha256(content).hexdigest()[:8] for name, content in static_files().items()}
+    return {name: f"{root}{STATIC_FOLDER}/{name}?v={digest}" for name, digest in digests.items()}
 
 
 @cache

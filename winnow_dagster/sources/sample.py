@@ -5,6 +5,7 @@ The same day and package always have the same counts. Each category has a plausi
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import polars as pl
 
 from winnow_dagster.core.categories import RAW_SCHEMA, stored_schema
-from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, Reading
+from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, Reading, describe_requests
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
 from winnow_dagster.sources.sample_values import Client, SampleValues
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.coverage import Failure, Request
     from winnow_dagster.core.names import Selector
+
+logger = logging.getLogger(__name__)
 
 Row = tuple[date, str, str | None, str | None, bool | None, int]
 """A raw count: date, package, installer, system, CI, downloads."""
@@ -77,6 +80,7 @@ class SampleSource:
     def read(self, requests: Sequence[Request]) -> Iterator[Reading | Failure]:
         """Answer each request at once."""
         for request in requests:
+            logger.info("Sample data is made up for %s", describe_requests([request]))
             days = {(p, day): list(_day(p, day)) for p in _packages(request.selector) for day in request.days()}
             rows = [row for of_day in days.values() for row in of_day]
             counts = pl.DataFrame(rows, schema=stored_schema((), RAW_SCHEMA), orient="row")

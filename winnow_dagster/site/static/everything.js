@@ -1,156 +1,156 @@
-// Finds any package by its name, in the shard of names that begin alike, and draws its days.
+// Searches everything that is published, and shows a package that only `*` selects: `?structlog`.
 "use strict";
 
-const SHOWN = 50;
-const shards = new Map();
-
-async function read(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(path + ": " + response.status);
-  return response.json();
-}
-
-function shardOf(name, known) {
-  const key = name.slice(0, 2);
-  if (!(key in known)) return Promise.resolve(null);
-  if (!shards.has(key)) shards.set(key, read(key + ".json"));
-  return shards.get(key);
-}
-
-function normalised(text) {
-  return text.trim().toLowerCase().replace(/[-_.]+/g, "-");
-}
-
-function matching(shard, words) {
-  const found = Object.keys(shard.packages).filter((name) => name.startsWith(words));
-  found.sort((one, other) =>
-    (other === words) - (one === words) || (shard.packages[other][0] ?? -1) - (shard.packages[one][0] ?? -1) ||
-    (one < other ? -1 : 1));
-  return found;
-}
-
-// What nobody counted is not 0.
-function told(count) {
-  return count == null ? "not counted" : count.toLocaleString("en");
-}
-
-function list(names, shard) {
-  const items = names.slice(0, SHOWN).map((name) => {
-    const item = document.createElement("li");
-    const link = document.createElement("a");
-    link.href = "#" + name;
-    link.textContent = name;
-    item.append(link, " " + told(shard.packages[name][0]));
-    return item;
-  });
-  document.querySelector("[data-names]").replaceChildren(...items);
-}
-
-// The days of any window were read; one of them without downloads has 0, and any other day is not known.
-function bars(days, windows) {
-  const first = windows.map((window) => window.first_day).sort()[0];
-  const last = windows.map((window) => window.as_of).sort().reverse()[0];
-  const svg = (tag, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
-  };
-  const wanted = [];
-  for (let day = new Date(first + "T00:00:00Z"); day <= new Date(last + "T00:00:00Z"); day.setUTCDate(day.getUTCDate() + 1)) {
-    wanted.push(day.toISOString().slice(0, 10));
-  }
-  const top = Math.max(1, ...wanted.map((day) => (days[day] || [0, 0])[1]));
-  const width = 720 / wanted.length;
-  const chart = svg("svg", { class: "chart", viewBox: "0 0 720 160", role: "img" });
-  const title = svg("title", {});
-  title.textContent = "Downloads by day, honest of raw, " + first + " to " + last;
-  chart.append(title);
-  wanted.forEach((day, at) => {
-    if (!windows.some((window) => window.first_day <= day && day <= window.as_of)) return;
-    const [honest, raw] = days[day] || [0, 0];
-    const bar = (count, style) => {
-      const height = (150 * count) / top;
-      return svg("path", { class: style, d: `M${at * width} ${160 - height}h${width * 0.8}v${height}h${-width * 0.8}z` });
-    };
-    const group = svg("g", {});
-    const told = svg("title", {});
-    told.textContent = `${day}: ${honest.toLocaleString("en")} honest of ${raw.toLocaleString("en")} raw`;
-    group.append(told, bar(raw, "c-other"), bar(honest, "c-honest"));
-    chart.append(group);
-  });
-  return chart;
-}
-
-function row(day, counts) {
-  const made = document.createElement("tr");
-  const head = document.createElement("th");
-  head.scope = "row";
-  head.textContent = day;
-  made.append(head, ...counts.map((count) => {
-    const cell = document.createElement("td");
-    cell.className = "n";
-    cell.textContent = count.toLocaleString("en");
-    return cell;
-  }));
-  return made;
-}
-
-// A package with an entry of its own is in no shard, and has a page.
-async function elsewhere(name) {
-  const { packages } = await read("../_packages.json");
-  if (!packages.some((entry) => entry.folder === name)) return ["No package " + name + " is published here."];
-  const link = document.createElement("a");
-  link.href = "../" + name + "/";
-  link.textContent = name;
-  return [link, " has a page of its own."];
-}
-
-async function show(name, known) {
-  const section = document.querySelector("[data-package]");
-  const status = document.querySelector("[data-status]");
-  const shard = await shardOf(name, known);
-  if (!shard || !Object.hasOwn(shard.packages, name)) {
-    section.hidden = true;
-    status.replaceChildren(...(name ? await elsewhere(name) : []));
-    return;
-  }
-  // The headline's, or the first of which there is a number.
-  const at = Math.max(0, shard.windows.findIndex((_, n) => shard.packages[name][n * shard.columns.length] != null));
-  const [honest, raw] = shard.packages[name].slice(at * shard.columns.length);
-  const window = shard.windows[at];
-  section.querySelector("[data-name]").textContent = name;
-  const badge = section.querySelector("[data-badge]");
-  badge.src = "../" + name + "/downloads-" + window.days + "d-non-ci.svg";
-  badge.alt = told(honest) + " honest downloads";
-  section.querySelector("[data-counts]").textContent =
-    `${told(honest)} honest of ${told(raw)} raw downloads, ${window.first_day} to ${window.as_of}.`;
-  const history = "../" + name + "/history.json";
-  section.querySelector("[data-json]").href = history;
-  const { days } = await read(history);
-  section.querySelector("[data-chart]").replaceChildren(bars(days, shard.windows));
-  section.querySelector("[data-days]").replaceChildren(...Object.keys(days).sort().reverse().map((day) => row(day, days[day])));
-  section.hidden = false;
-  status.textContent = "";
-}
-
-async function start() {
+{
+  const { make, time } = Plot;
+  const { normalise } = Published;
+  const MAX_SHOWN = 50;
+  const GROUP = "_group/";
   const input = document.getElementById("everything");
   const status = document.querySelector("[data-status]");
-  const { shards: known } = await read("index.json");
-  const failing = (work) => work.catch((error) => { status.textContent = "Not read: " + error.message; });
-  const search = async () => {
-    const words = normalised(input.value);
-    const shard = words.length > 1 || words in known ? await shardOf(words, known) : null;
-    if (words !== normalised(input.value)) return;
-    const found = shard ? matching(shard, words) : [];
-    list(found, shard);
-    status.textContent = words.length === 1 && !shard ? "Two letters at least." : words ? found.length + " found" : "";
-  };
-  const chosen = () => failing(show(normalised(decodeURIComponent(location.hash.slice(1))), known));
+  const section = document.querySelector("[data-package]");
+  const name = normalise(location.search.slice(1));
+
+  // What nobody counted is not 0.
+  const told = (count) => (count == null ? "not counted" : count.toLocaleString("en"));
+  const inDays = (days) => (days === 1 ? "1 day" : `${days} days`);
+  const daysIn = ({ first_day: first, as_of: last }) => (time(last) - time(first)) / Plot.DAY + 1;
+
+  // Packages and groups with a page, and the others that begin alike.
+  async function matching(words) {
+    const found = (await Published.listed()).filter(({ folder }) => folder.replace(GROUP, "").startsWith(words)).map((entry) => {
+      const window = entry.windows[entry.headline];
+      return { name: entry.folder.replace(GROUP, ""), shown: entry.name, note: entry.folder.startsWith(GROUP) ? " (group)" : "", href: `../${entry.folder}/`, count: window?.honest, window };
+    });
+    const { shards } = await Published.summary();
+    const shard = words.length > 1 || Object.hasOwn(shards, words) ? await Published.shardOf(words) : null;
+    for (const [each, counts] of Object.entries(shard?.packages ?? {})) {
+      if (each.startsWith(words)) found.push({ name: each, shown: each, note: "", href: `?${each}`, count: counts[0], window: shard.windows[0] });
+    }
+    return found.sort((one, other) => (other.name === words) - (one.name === words) || (other.count ?? -1) - (one.count ?? -1) || (one.name < other.name ? -1 : 1));
+  }
+
+  function list(found) {
+    document.querySelector("[data-names]").replaceChildren(...found.slice(0, MAX_SHOWN).map(({ shown, note, href, count, window }) => {
+      const item = make("li");
+      item.append(make("a", { href }, shown), `${note} ${told(count)}${window ? ` in ${inDays(daysIn(window))}` : ""}`);
+      return item;
+    }));
+  }
+
+  async function search() {
+    const words = normalise(input.value);
+    if (!name) history.replaceState(null, "", words ? "#search=" + encodeURIComponent(words) : location.pathname);
+    const found = words ? await matching(words) : [];
+    if (words !== normalise(input.value)) return [];
+    list(found);
+    const { shards } = await Published.summary();
+    const more = found.length > MAX_SHOWN ? `, the first ${MAX_SHOWN} are shown` : "";
+    const letters = words.length === 1 && !Object.hasOwn(shards, words) ? ". Two letters at least to search all packages." : "";
+    status.textContent = words ? `${found.length.toLocaleString("en")} found${more}${letters}` : "";
+    return found;
+  }
+
+  async function open() {
+    const [first] = await search();
+    if (first) location.href = first.href;
+  }
+
+  // Snippets name the package before the page's other script offers them.
+  function nameSnippets() {
+    for (const code of section.querySelectorAll(".snippet code")) code.textContent = code.textContent.replaceAll(section.dataset.package, name);
+  }
+
+  // The window of the headline, or the first of which there is a number.
+  function headlineOf({ windows, columns, packages }) {
+    const at = windows.findIndex((_, n) => packages[name][n * columns.length] != null);
+    return Math.max(0, at);
+  }
+
+  function countsIn({ columns, packages }, at) {
+    return Object.fromEntries(columns.map((column, n) => [column, packages[name][at * columns.length + n]]));
+  }
+
+  function showNumbers(shard) {
+    const at = headlineOf(shard), { honest, raw } = countsIn(shard, at), window = shard.windows[at];
+    const share = (counts) => (counts.raw && counts.honest != null ? `${((100 * counts.honest) / counts.raw).toFixed(1)}%` : "–");
+    section.querySelector("[data-honest]").textContent = told(honest);
+    section.querySelector("[data-length]").textContent = `install${honest === 1 ? "" : "s"} in ${inDays(daysIn(window))}`;
+    section.querySelector("[data-span]").textContent = `${window.first_day} to ${window.as_of} (UTC), honest downloads only`;
+    section.querySelector("[data-bar]").setAttribute("d", `M0 0h${raw ? (100 * honest) / raw : 0}v22H0z`);
+    section.querySelector("[data-share]").textContent = `${share({ honest, raw })} of ${told(raw)} raw downloads. The rest was winnowed: CI jobs, mirrors, browsers, scripts, unknown clients and other installers.`;
+    section.querySelector("[data-windows]").replaceChildren(...shard.windows.map((each, n) => {
+      const counts = countsIn(shard, n), row = make("tr"), head = make("th", { scope: "row" }, inDays(daysIn(each)));
+      head.append(make("br"), make("small", {}, `${each.first_day} to ${each.as_of}`));
+      row.append(head, ...[told(counts.honest), share(counts), told(counts.raw)].map((text) => make("td", { class: "n" }, text)));
+      return row;
+    }));
+    section.querySelector("[data-all-windows]").hidden = shard.windows.length < 2;
+  }
+
+  // A badge that shows a number which nobody counted is not published.
+  function showBadges(shard) {
+    for (const item of section.querySelectorAll("[data-badges] > li")) {
+      const at = shard.windows.findIndex(({ days }) => String(days) === item.dataset.days);
+      const counts = at < 0 ? {} : countsIn(shard, at);
+      const image = item.querySelector("img");
+      if (item.dataset.columns.split(" ").every((column) => counts[column] != null)) {
+        image.src = `../${name}/${item.dataset.stem}.svg`;
+        image.alt = item.dataset.alt;
+      } else item.remove();
+    }
+  }
+
+  function showDays(days) {
+    const rows = [...days].sort().reverse().map(([day, { honest, raw, notes }]) => {
+      const row = make("tr");
+      const cells = [raw, honest, raw - honest].map((count) => make("td", {}, count.toLocaleString("en")));
+      row.append(make("th", { scope: "row" }, day), ...cells, make("td", {}, notes.join(", ") || "–"));
+      return row;
+    });
+    const table = section.querySelector("table.days");
+    table.tBodies[0].replaceChildren(...rows);
+    const times = [...days.keys()].map(time);
+    const box = section.querySelector("[data-chart]");
+    box.dataset.name = name;
+    Plot.addRanges(box, Plot.rangesFor((Math.max(...times) - Math.min(...times)) / Plot.DAY + 1));
+    startChart(box, table);
+  }
+
+  async function show() {
+    const entry = await Published.find(name);
+    if (!entry) {
+      status.textContent = `No package ${name} is published here.`;
+      return;
+    }
+    // A package with an entry of its own has a page, and old links may still lead here.
+    if (!entry.shard) {
+      location.replace(entry.href);
+      return;
+    }
+    document.title = `${document.title.startsWith("Sample") ? "Sample data: " : ""}${name}: honest downloads`;
+    document.querySelector("h1").textContent = name;
+    for (const about of document.querySelectorAll("[data-about]")) about.hidden = true;
+    for (const link of section.querySelectorAll("[data-link]")) link.href = link.dataset.link + name + (link.dataset.end ?? "");
+    showNumbers(entry.shard);
+    showBadges(entry.shard);
+    section.hidden = false;
+    showDays(await Published.daysOf(entry));
+  }
+
+  const failing = (work) => work.catch((error) => { status.textContent = `Not read: ${error.message}`; });
+
   input.closest(".search").hidden = false;
   input.addEventListener("input", () => failing(search()));
-  window.addEventListener("hashchange", chosen);
-  if (location.hash) chosen();
+  input.addEventListener("keydown", (event) => { if (event.key === "Enter") failing(open()); });
+  if (name) {
+    nameSnippets();
+    failing(show());
+  } else {
+    const hash = Plot.readHash();
+    // The address of a package was `#structlog` before 0.2.0.
+    if (hash && !hash.includes("=")) location.replace("?" + normalise(hash));
+    input.value = new URLSearchParams(hash).get("search") ?? "";
+    if (input.value) failing(search());
+  }
 }
-
-start().catch((error) => { document.querySelector("[data-status]").textContent = "Not read: " + error.message; });

@@ -1,4 +1,4 @@
-// What a page can do beyond being read: tell that it is old, be searched and sorted, copy snippets.
+// What a page can do beyond being read: tell that it is old, offer its badges, copy snippets.
 "use strict";
 
 const RESET_AFTER = 2000;
@@ -25,49 +25,6 @@ function tellAge() {
       time.title = "older than " + threshold + " days";
     }
   }
-}
-
-function addSearch(rows) {
-  const input = document.getElementById("search");
-  if (!input) return;
-  const found = document.querySelector("[data-found]");
-  input.closest(".search").hidden = false;
-  input.addEventListener("input", () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of rows) {
-      const name = row.cells[0].dataset.value.toLowerCase();
-      row.hidden = !words.every((word) => name.includes(word));
-      if (!row.hidden) shown += 1;
-    }
-    found.textContent = words.length ? shown + " of " + rows.length : "";
-  });
-}
-
-function addSorting(table, rows) {
-  const headers = [...table.tHead.rows[0].cells];
-  headers.forEach((header, column) => {
-    const kind = header.dataset.sort;
-    if (!kind) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = header.textContent;
-    header.replaceChildren(button);
-    button.addEventListener("click", () => {
-      const before = header.getAttribute("aria-sort");
-      const first = kind === "number" ? "descending" : "ascending";
-      const second = kind === "number" ? "ascending" : "descending";
-      const order = before === first ? second : first;
-      headers.forEach((other) => other.removeAttribute("aria-sort"));
-      header.setAttribute("aria-sort", order);
-      const value = (row) => row.cells[column].dataset.value;
-      const compare = kind === "number"
-        ? (one, other) => Number(value(one)) - Number(value(other))
-        : (one, other) => (value(one) < value(other) ? -1 : value(one) > value(other) ? 1 : 0);
-      const sign = order === "ascending" ? 1 : -1;
-      table.tBodies[0].append(...[...rows].sort((one, other) => sign * compare(one, other)));
-    });
-  });
 }
 
 // The address of the site, where the config did not say it: this page's own, up to its folder.
@@ -150,9 +107,3 @@ tellAge();
 fillRoot();
 addPicking();
 addCopying();
-const table = document.querySelector("table.packages");
-if (table) {
-  const rows = [...table.tBodies[0].rows];
-  addSearch(rows);
-  addSorting(table, rows);
-}

@@ -160,13 +160,21 @@ def describe(error: BaseException) -> str:
         return describe(error.cause)
     cause = cause_of(error)
     if cause is None or isinstance(error, AccessError):
-        return str(error).splitlines()[0] or type(error).__name__
+        return summarize(error)
+    return f"{summarize(error)}. {cause.fix}"
+
+
+def summarize(error: BaseException) -> str:
+    """Return the cause alone, as `describe` does."""
+    cause = cause_of(error)
+    if cause is None or isinstance(error, AccessError):
+        return next(iter(str(error).splitlines()), "") or type(error).__name__
     if isinstance(error, api.Unauthorized):
-        return f"Google rejects the credentials ({_words(error)}). {cause.fix}"
+        return f"Google rejects the credentials ({_words(error)})"
     if isinstance(error, api.GoogleAPICallError):
         reasons = _reasons(error)
-        return f"BigQuery says {reasons[-1] if reasons else error.code}: {_words(error)}. {cause.fix}"
-    return f"{_SUMMARIES[cause.sign]}. {cause.fix}"
+        return f"BigQuery says {reasons[-1] if reasons else error.code}: {_words(error)}"
+    return _SUMMARIES[cause.sign]
 
 
 _SUMMARIES = {

@@ -7,6 +7,7 @@ never sends it again.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from winnow_dagster.sources.bigquery.errors import RetryPredicate, fails_every_query, is_gone, is_transient
+from winnow_dagster.sources.bigquery.errors import RetryPredicate, fails_every_query, is_gone, is_transient, summarize
 from winnow_dagster.sources.bigquery.settings import PUBLIC_TABLE
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.billing import Entry
     from winnow_dagster.sources.bigquery.settings import BigQuerySettings
     from winnow_dagster.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
 
 GOOGLE_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError)
 
@@ -58,7 +61,13 @@ class RetryPolicy:
     def retry(self, predicate: Callable[[Exception], bool] | None = None) -> Retry:
         """Return the retry policy of one call."""
         predicate = predicate or RetryPredicate(self.tries, lambda: False)
-        return Retry(predicate=predicate, initial=self.initial, maximum=self.maximum, timeout=self.total)
+        return Retry(
+            predicate=predicate,
+            initial=self.initial,
+            maximum=self.maximum,
+            timeout=self.total,
+            on_error=lambda error: logger.info("BigQuery is asked again: %s", summarize(error)),
+        )
 
 
 @dataclass(frozen=True)

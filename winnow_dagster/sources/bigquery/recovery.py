@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
+from winnow_dagster.core.coverage import Cost, Failure, Reading, Request, describe_requests
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
 from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.billing import Entry
     from winnow_dagster.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
 
 Answers = Generator[Reading | Failure, None, list[Request]]
 
@@ -60,6 +63,7 @@ def _answer_from(job: bigquery.QueryJob, entry: Entry, jobs: Jobs, requests: lis
     if not query or not statement or not wanted or has_failed or not statement.is_of(job):
         jobs.enter_end(entry, job)
         return requests
+    logger.info("BigQuery is asked for the answer that an interrupted run has paid for: %s", describe_requests(wanted))
     try:
         frame, ended = jobs.follow(job, entry)
     except TimeoutError as error:

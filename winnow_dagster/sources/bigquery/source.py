@@ -159,6 +159,7 @@ class BigQuerySource:
         """Read the requests that fit the budget. Raises SourceError if no missing day fits."""
         budget = self._budget()
         choice = budget.choose(requests, datetime.now(UTC))
+        logger.info("%s. Requests to send: %d; refused: %d", budget.state(), len(choice.chosen), len(choice.refused))
         if left_out := describe_left_out(choice):
             logger.warning("%s are left out: the month's budget does not allow them", left_out)
         missing = [why for request, why in choice.refused.items() if not request.is_recount]

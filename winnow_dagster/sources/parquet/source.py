@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Failure, Reading, Request, days_between
+from winnow_dagster.core.coverage import Failure, Reading, Request, days_between, describe_requests
 from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.names import EVERYTHING
@@ -77,6 +77,7 @@ class ParquetSource:
             unknown = self._find_unknown(surveys, requests)
         asked = list(_split(requests, present - failed.keys(), unknown))
         for days in _batches(surveys, asked):
+            logger.info("Parquet files are read for %s", describe_requests(list(_split(asked, days))))
             with self._reading():
                 counted, damaged = _count(surveys, list(_split(asked, days)))
             failed |= damaged
