@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.dimensions import BREAKDOWNS, DIMENSIONS, PYTHON
@@ -45,7 +46,7 @@ class Badge:
     days: int
     payload: Mapping[str, object]
 
-    @property
+    @cached_property
     def stem(self) -> str:
         """The name of its files without their endings."""
         return f"{self.slug}-{name_length(self.days)}-non-ci"

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from winnow_dagster.core.history import Day, History
     from winnow_dagster.core.window import WindowCounts
 
-RAW = NUMBERS.index("raw")
+POSITIONS = {number: at for at, number in enumerate(NUMBERS)}
+RAW = POSITIONS["raw"]
 
 SHARE_WIDTH, SHARE_HEIGHT = 120, 14
 MIN_LABEL_ROOM = 70
@@ -56,9 +57,10 @@ class Series:
     has_titles: bool = True
     """Whether each bar has a title to hover over."""
 
-    def is_unknown(self, row: Mapping[str, int | None]) -> bool:
-        """Return whether none of the numbers is known for a day."""
-        return all(row[number] is None for number in self.styles)
+    def known_days(self, days: Iterable[Day]) -> set[date]:
+        """Return the days of which at least one of the numbers is known."""
+        positions = [POSITIONS[number] for number in self.styles]
+        return {day.date for day in days if any(day.numbers[at] is not None for at in positions)}
 
 
 BY_CATEGORY = Series("Downloads by day and category", {category: f"c-{category}" for category in CATEGORIES})
@@ -90,48 +92,45 @@ def plot(
         raise ValueError("there is no day to plot")
     first = history.last - (days - 1) * ONE_DAY
     stored = history.newest(days).days
-    rows = {day.date: day.by_name() for day in stored}
-    known = {day for day, row in rows.items() if not series.is_unknown(row)}
+    by_date = {day.date: day for day in stored}
+    known = series.known_days(stored)
     bins = bins_of(known, first, history.last)
-    wholes = _average([series.whole], bins, rows)[0]
-    scale = Scale(len(bins), max(wholes))
-    summary = _sum_up(stored, rows, known, (first, history.last), bins[0].length)
+    whole, *heights = _average([series.whole, *series.styles], bins, by_date)
+    scale = Scale(len(bins), max(whole))
+    summary = _sum_up(stored, known, (first, history.last), bins[0].length)
     parts = [*frame(name, f"{series.title}, {summary}", bins, scale)]
-    parts += stacked_bars(zip(series.styles.values(), _average(series.styles, bins, rows), strict=True), scale)
+    parts += stacked_bars(zip(series.styles.values(), heights, strict=True), scale)
     parts += _marks(stored, bins, scale)
     parts += _events(bins, releases, scale)
     if series.has_titles:
-        parts += _titles(bins, {day.date: day for day in stored}, scale)
+        parts += _titles(bins, by_date, scale)
     return Plot("".join(parts) + "</svg>", summary, bins[0].length > 1)
 
 
-def _average(
-    numbers: Iterable[str], bins: Sequence[Bin], rows: Mapping[date, Mapping[str, int | None]]
-) -> list[list[float]]:
+def _average(numbers: Iterable[str], bins: Sequence[Bin], stored: Mapping[date, Day]) -> list[list[float]]:
     """Return for each number its average over the known days of each bin."""
+    rows = [[stored[day].numbers for day in each.days] for each in bins]
+    return [_average_number(POSITIONS[number], rows) for number in numbers]
+
+
+def _average_number(at: int, bins: Iterable[Sequence[tuple[int | None, ...]]]) -> list[float]:
+    # Most bins are one day, which is its own average.
     return [
-        [sum([rows[day][number] or 0 for day in each.days]) / (len(each.days) or 1) for each in bins]
-        for number in numbers
+        rows[0][at] or 0 if len(rows) == 1 else sum([row[at] or 0 for row in rows]) / (len(rows) or 1) for rows in bins
     ]
 
 
-def _sum_up(
-    stored: Sequence[Day],
-    rows: Mapping[date, Mapping[str, int | None]],
-    known: Collection[date],
-    days: tuple[date, date],
-    length: int,
-) -> str:
-    in_part = sum(day not in known or None in (row["raw"], row["honest"]) for day, row in rows.items())
+def _sum_up(stored: Sequence[Day], known: Collection[date], days: tuple[date, date], length: int) -> str:
+    in_part = sum(day.date not in known or None in (day.numbers[RAW], day.numbers[HONEST]) for day in stored)
     # The sums are of one source only: two sources may not count the same downloads.
-    others = {day.date for day in stored if day.source != stored[-1].source}
-    summed = [row for day, row in rows.items() if day not in others]
-    missing = (days[1] - days[0]).days + 1 - len(rows)
+    summed = [day.numbers for day in stored if day.source == stored[-1].source]
+    others = len(stored) - len(summed)
+    missing = (days[1] - days[0]).days + 1 - len(stored)
     provisional, short = sum(bool(day.provisional) for day in stored), sum(day.is_short for day in stored)
     return (
-        f"{days[0]} to {days[1]}: {sum(row['honest'] or 0 for row in summed):,} honest of "
-        f"{sum(row['raw'] or 0 for row in summed):,} raw downloads"
-        + (f", without {len(others)} days from another source" if others else "")
+        f"{days[0]} to {days[1]}: {sum([row[HONEST] or 0 for row in summed]):,} honest of "
+        f"{sum([row[RAW] or 0 for row in summed]):,} raw downloads"
+        + (f", without {others} days from another source" if others else "")
         + (f", without {in_part} days that are known in part only" if in_part else "")
         + (f", {missing} days missing" if missing else "")
         + (f", {provisional} provisional" if provisional else "")
@@ -220,6 +219,8 @@ def _titles(bins: Sequence[Bin], stored: Mapping[date, Day], scale: Scale) -> It
 
 
 def _mean(days: Sequence[Day], number: int) -> str:
+    if len(days) == 1:
+        return format_exact(days[0].numbers[number])
     counts = [day.numbers[number] for day in days]
     known = [count for count in counts if count is not None]
     return format_exact(round(sum(known) / len(known)) if len(known) == len(counts) else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
@@ -67,6 +68,7 @@ def format_page(
     root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
     page, alt = f"{root}/{folder}/", describe(badges[0].slug, badges[0].days)
     _, height = size(badges[0].payload)
+    pictures = [_picture(badge) for badge in badges]
     releases = [(each.version, each.first_day) for s in sections if s.upgrades for each in s.upgrades.releases]
     return render(
         "package.html",
@@ -90,9 +92,8 @@ def format_page(
         short_days=sorted({day for counts in counted for day in counts.short_days}),
         spans=[_span(window) for window in state.windows if window.counts],
         message=badges[0].payload.get("message", ""),
-        headlines=[(badge, *size(badge.payload)) for badge in badges if badge.slug in TOP_SLUGS],
-        badges=[(badge, *size(badge.payload)) for badge in badges],
-        describe=describe,
+        headlines=[picture for badge, picture in zip(badges, pictures, strict=True) if badge.slug in TOP_SLUGS],
+        choices=_choices(badges, pictures),
         panels=list(_panels(history, releases)),
         rows=_rows(history),
         log_changed=LAST_MIXED_DAY,
@@ -100,6 +101,7 @@ def format_page(
         sections=sections,
         min_percentage_downloads=MIN_PERCENTAGE_DOWNLOADS,
         categories=CATEGORIES,
+        legend=_legend(),
         counted=counted,
         tables=list_tables(counted),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
@@ -132,6 +134,35 @@ def _span(window: WindowState) -> tuple[str, tuple[date, date]]:
 def _shares(counts: WindowCounts) -> list[tuple[str, str]]:
     """Return each category that has downloads, and its share."""
     return [(name, format_share(count, counts.raw)) for name in CATEGORIES if (count := counts.categories[name])]
+
+
+def _picture(badge: Badge) -> Markup:
+    """Return a badge as an image. In a template, a page with a dozen badges takes twice as long."""
+    width, height = size(badge.payload)
+    alt = escape(f"{badge.payload.get('label', '')}: {badge.payload['message']}")
+    source = escape(badge.picture_name)
+    # All texts are escaped.
+    return Markup(f'<img src="{source}" alt="{alt}" width="{width}" height="{height}" loading="lazy">')  # noqa: S704
+
+
+def _choices(badges: Sequence[Badge], pictures: Sequence[Markup]) -> Markup:
+    """Return the badges to choose from as items of a list."""
+    items = [
+        f'<li data-stem="{escape(badge.stem)}" data-alt="{escape(describe(badge.slug, badge.days))}">{picture}</li>\n'
+        for badge, picture in zip(badges, pictures, strict=True)
+    ]
+    return Markup("".join(items))  # noqa: S704 - all texts are escaped
+
+
+@cache
+def _legend() -> Markup:
+    """Return the categories as items of a legend, which all pages share."""
+    items = [
+        f'<li data-name="{name}"><svg width="12" height="12" aria-hidden="true"><path class="c-{name}" '
+        f'd="M0 0h12v12H0z"/></svg>{name}</li>\n'
+        for name in CATEGORIES
+    ]
+    return Markup("".join(items))  # noqa: S704 - our own words
 
 
 def _panels(history: History, releases: Sequence[tuple[str, date]]) -> Iterator[Panel]:

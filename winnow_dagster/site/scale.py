@@ -40,12 +40,9 @@ class Bin:
 def bins_of(known: Collection[date], first: date, last: date) -> list[Bin]:
     """Return a bin for each day; for longer ranges a bin for each whole week, so that the chart stays small."""
     length = 1 if (last - first).days + 1 < MIN_WEEKLY_DAYS else DAYS_OF_WEEK
-    found = []
-    while last - (length - 1) * ONE_DAY >= first:
-        start = last - (length - 1) * ONE_DAY
-        found.append(Bin(last, [day for day in days_between(start, last) if day in known], length))
-        last = start - ONE_DAY
-    return found[::-1]
+    days = days_between(first, last)
+    weeks = (days[start : start + length] for start in range(len(days) % length, len(days), length))
+    return [Bin(each[-1], [day for day in each if day in known], length) for each in weeks]
 
 
 @dataclass(frozen=True)
@@ -121,27 +118,20 @@ def _axes(scale: Scale, days: Sequence[date]) -> Iterator[str]:
         yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{days[at].day} {days[at]:%b{year}}</text>'
 
 
-def _bars(style: str, drawn: Sequence[tuple[int, float, float]], scale: Scale) -> str:
-    """Return one path with all bars. Each bar has its index, and its lower and upper downloads."""
-    if not drawn:
-        return ""
-    # Inlined, without function calls: a year of days has thousands of bars.
-    left, pitch, width, base, height = scale.x(0), scale.pitch, f"{scale.width:.1f}", scale.y(0), scale.height
-    path = "".join(
-        [
-            f"M{left + at * pitch:.1f} {base - low * height:.1f}h{width}V{base - high * height:.1f}h-{width}z"
-            for at, low, high in drawn
-        ]
-    )
-    return f'<path class="{style}" d="{path}"/>'
-
-
 def stacked_bars(series: Iterable[tuple[str, Sequence[float]]], scale: Scale) -> Iterator[str]:
     """Yield one path for each series, the lowest bars first. Each is a CSS class and the height of each bar."""
-    floor = [0.0] * scale.bars
+    # Each edge is formatted once: a year of days has thousands of bars.
+    base, height = scale.y(0), scale.height
+    across, back = f"h{scale.width:.1f}V", f"h-{scale.width:.1f}z"
+    starts = [f"M{scale.x(0) + at * scale.pitch:.1f} " for at in range(scale.bars)]
+    floor, lower = [0.0] * scale.bars, [f"{base:.1f}"] * scale.bars
     for style, heights in series:
-        yield _bars(style, [(at, floor[at], floor[at] + height) for at, height in enumerate(heights) if height], scale)
-        floor = [low + height for low, height in zip(floor, heights, strict=True)]
+        floor = [low + bar for low, bar in zip(floor, heights, strict=True)]
+        upper = [f"{base - top * height:.1f}" for top in floor]
+        bars = zip(starts, lower, upper, heights, strict=True)
+        path = "".join([f"{start}{low}{across}{high}{back}" for start, low, high, bar in bars if bar])
+        yield f'<path class="{style}" d="{path}"/>' if path else ""
+        lower = upper
 
 
 def _spans(style: str, places: Sequence[int], scale: Scale) -> str:

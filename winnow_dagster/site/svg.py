@@ -6,11 +6,12 @@ import base64
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
 from winnow_dagster.core.colors import COLORS, LABEL_COLOR
-from winnow_dagster.site.verdana import measure, measure_capitals
+from winnow_dagster.site.verdana import MAX_REMEMBERED, measure, measure_capitals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,9 +139,12 @@ def draw(payload: Mapping[str, object]) -> bytes:
 
 def _words(payload: Mapping[str, object], key: str) -> str:
     """Return a text of a payload without the characters that XML does not allow."""
-    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", str(payload.get(key, "")))
+    text = str(payload.get(key, ""))
+    # Printable characters are all allowed.
+    return text if text.isprintable() else _FORBIDDEN.sub("", text)
 
 
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CLIPPED = ' clip-path="url(#c)"'
 
 
@@ -161,12 +165,14 @@ def _image(logo: str, style: _Style) -> str:
     return f'<image {where} href="data:image/svg+xml;base64,{data}"/>'
 
 
+@lru_cache(MAX_REMEMBERED)
 def _hex(color: object) -> str:
     """Return a colour as # and digits. Invalid colours, from files of other programs, become light grey."""
     text = COLORS.get(str(color), str(color)).removeprefix("#")
     return "#" + (text.lower() if re.fullmatch("(?:[0-9a-fA-F]{3}){1,2}", text) else COLORS["lightgrey"][1:])
 
 
+@lru_cache(MAX_REMEMBERED)
 def _brightness(color: str) -> float:
     digits = color.removeprefix("#")
     if len(digits) == len("rgb"):

@@ -67,7 +67,9 @@
       if (a === null || b === null) return (a === null) - (b === null);
       return a < b ? -sign : a > b ? sign : 0;
     };
-    table.tBodies[0].append(...[...rows].sort(compare));
+    const sorted = [...rows].sort(compare), body = table.tBodies[0];
+    // Moving rows costs a layout of the whole list. The server has already sorted them in the usual order.
+    if (sorted.some((row, at) => row !== body.children[at])) body.append(...sorted);
   }
 
   function filter() {
