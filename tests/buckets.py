@@ -65,7 +65,7 @@ on_every_store = pytest.mark.parametrize("service", ["gs", "s3", in_azure()], in
 on_every_store_in_seconds = pytest.mark.parametrize(
     "service", ["gs", pytest.param("s3", marks=pytest.mark.slow), in_azure()], indirect=True
 )
-"""For those that take several seconds per service."""
+"""For those that take seconds per service."""
 
 
 @pytest.fixture
@@ -110,6 +110,6 @@ def house_of(service: Service, make_house: MakeHouse) -> MakeInBuckets:
         public = public_folder()
         settings = replace(house.winnow.settings, output_dir=public, data_dir=place())
         winnow = Installation(settings, house.winnow.clock, given_source=make_house.source)
-        return House(winnow, house.instance)
+        return House(winnow, house.opened)
 
     return make

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +17,24 @@ from hypothesis import settings
 from tests.clickhouse_service import Engine, engine
 from tests.rows import to_frame
 from winnow_dagster.config.settings import PackageSettings, Settings
-from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request
+from winnow_dagster.core import categories
+from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, days_between
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.files.operations import Failures
 from winnow_dagster.files.paths import local_path
+from winnow_dagster.files.session import publishing
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tests.rows import Row
     from winnow_dagster.files.paths import StorePath
+    from winnow_dagster.publishing.directory import WebDir
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("winnow", deadline=None)
@@ -115,9 +121,14 @@ class House:
     """An installation with a Dagster instance of its own."""
 
     winnow: Installation
-    instance: dg.DagsterInstance
+    opened: Callable[[], dg.DagsterInstance]
     definitions: dg.Definitions | None = None
     """The definitions of the project that it is a part of; by default it is alone."""
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The instance, which takes a tenth of a second to make."""
+        return self.opened()
 
     @property
     def output_dir(self) -> Path:
@@ -153,6 +164,40 @@ class House:
     def publish(self) -> None:
         assert self.run("badges").success
         assert self.run("index").success
+
+    def store(self, first: date, last: date, *, refetch: bool = False) -> None:
+        """Read and count days as a run does, but without Dagster: for tests of what is stored and published."""
+        winnow, days = self.winnow, days_between(first, last)
+        for answer in winnow.fetch(days, [], refetch=refetch):
+            if isinstance(answer, Failure):
+                winnow.raw.add_failure(answer, winnow.clock.now())
+            else:
+                winnow.raw.add_reading(answer, answer.read_at or winnow.clock.now())
+        honest = winnow.raw.load(days).derive(categories.winnow)
+        for day, coverage in honest.coverage.items():
+            winnow.write_honest(day, honest.of(day).collect(), coverage)
+
+    def show(self) -> None:
+        """Publish as a run does, but without Dagster."""
+        self.show_badges()
+        files = self.winnow.site_files(self.winnow.published())
+        with self._web() as web:
+            web.publish_files(files)
+
+    def show_badges(self) -> None:
+        """Publish packages and groups, and not the files that list them. Raises StorageError."""
+        winnow, failures = self.winnow, Failures()
+        packages = winnow.packages([str(which) for which in winnow.settings.published_windows])
+        with self._web() as web:
+            web.clean_up()
+            web.publish(packages, 0, winnow.clock.through, failures)
+        failures.raise_any()
+
+    @contextmanager
+    def _web(self) -> Iterator[WebDir]:
+        with publishing(self.winnow.settings.data_dir, self.winnow.web.folder) as session:
+            self.winnow.ownership.claim()
+            yield replace(self.winnow.web, folder=session.folder)
 
 
 def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str = "parquet") -> Settings:
@@ -211,8 +256,8 @@ def source() -> RowSource:
 
 @pytest.fixture
 def make_house(tmp_path: Path, source: RowSource) -> Iterator[MakeHouse]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield MakeHouse(tmp_path, source, instance)
+    with ExitStack() as stack:
+        yield MakeHouse(tmp_path, source, cache(lambda: stack.enter_context(dg.DagsterInstance.ephemeral())))
 
 
 @dataclass
@@ -221,10 +266,15 @@ class MakeHouse:
 
     folder: Path
     source: RowSource
-    instance: dg.DagsterInstance
+    opened: Callable[[], dg.DagsterInstance]
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The instance of all its houses."""
+        return self.opened()
 
     def __call__(
         self, packages: dict[str, tuple[int, ...]], clock: Clock | None = None, kind: str = "parquet"
     ) -> House:
         settings = make_settings(self.folder, packages, kind)
-        return House(Installation(settings, clock or FixedClock(), given_source=self.source), self.instance)
+        return House(Installation(settings, clock or FixedClock(), given_source=self.source), self.opened)

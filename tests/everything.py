@@ -34,11 +34,18 @@ def everything(
     entry = {"style": HEADLINE, "settle": False, **entry}
     packages = tuple(replace(p, **entry) if p.selector.is_all else p for p in house.winnow.settings.packages)
     changed = replace(house.winnow.settings, packages=packages, groups=groups)
-    return House(Installation(changed, house.winnow.clock, given_source=make_house.source), house.instance)
+    return House(Installation(changed, house.winnow.clock, given_source=make_house.source), house.opened)
 
 
 def live(house: House, first: date = DAY - timedelta(days=2), last: date = DAY) -> House:
-    """Read and count these days, and publish."""
+    """Read and count these days, and publish, all without Dagster."""
+    house.store(first, last)
+    house.show()
+    return house
+
+
+def materialised(house: House, first: date = DAY - timedelta(days=2), last: date = DAY) -> House:
+    """Read and count these days, and publish, as the assets do."""
     assert house.count(first, last).success
     house.publish()
     return house

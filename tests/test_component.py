@@ -142,7 +142,7 @@ def houses(make_house: MakeHouse) -> tuple[House, House]:
     for name, package in (("one", "a"), ("two", "b")):
         winnow = replace(make_house, folder=make_house.folder / name)({package: (1,)}).winnow
         winnow = replace(winnow, settings=replace(winnow.settings, placement=Placement((name,))))
-        found.append(House(winnow, make_house.instance))
+        found.append(House(winnow, make_house.opened))
     definitions = dg.Definitions.merge(HOST, *(build(house.winnow) for house in found))
     one, two = (replace(house, definitions=definitions) for house in found)
     return one, two

@@ -110,7 +110,7 @@ def test_only_our_own_runs_are_closed_and_deleted(
     kind, variables = database
     make_dev(tmp_path, STORAGE[kind])
     with opened(tmp_path, variables) as instance:
-        house = House(make_house({"a": (1,)}).winnow, instance)
+        house = House(make_house({"a": (1,)}).winnow, lambda: instance)
         house.run("badges")
         like = instance.get_runs()[0]
         instance.delete_run(like.run_id)

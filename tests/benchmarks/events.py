@@ -26,11 +26,11 @@ def run() -> Iterator[str]:
     for packages in (4, 50, 500):
         with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
             settings = make_settings(Path(folder), {f"p{n}": (30,) for n in range(packages)}, "sample")
-            first = House(Installation(settings, FixedClock.after(DAY)), instance)
+            first = House(Installation(settings, FixedClock.after(DAY)), lambda: instance)
             first.count(DAY - timedelta(days=29), DAY)
             first.publish()
             before, started = _rows(Path(folder)), time.perf_counter()
-            _a_day(House(Installation(settings, FixedClock.after(DAY + timedelta(days=1))), instance))
+            _a_day(House(Installation(settings, FixedClock.after(DAY + timedelta(days=1))), lambda: instance))
             rows = _rows(Path(folder)) - before
             seconds = time.perf_counter() - started
             yield f"{packages} packages: {rows} rows a day, {seconds:.1f} s in all runs of the day"

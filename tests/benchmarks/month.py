@@ -42,7 +42,7 @@ def run() -> Iterator[str]:
         for day in range(DAYS + 1):
             winnow = Installation(settings, FixedClock.after(FIRST + timedelta(days=day)))
             for gap in winnow.gaps():
-                House(winnow, instance).count(gap.first, gap.last)
+                House(winnow, lambda: instance).count(gap.first, gap.last)
             if day == 0:
                 asked_before = len(ledger_of(settings.data_dir).entries())
         entries = ledger_of(settings.data_dir).entries()

@@ -34,7 +34,7 @@ def run() -> Iterator[str]:
     for days in (30, 365):
         with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.ephemeral() as instance:
             settings = make_settings(Path(folder), {f"package-{n:03}": (30,) for n in range(PACKAGES)}, "sample")
-            house = House(Installation(settings, FixedClock.after(DAY)), instance)
+            house = House(Installation(settings, FixedClock.after(DAY)), lambda: instance)
             _store(house.winnow, days)
             yield from _publish(house, days)
             if days == 30:

@@ -69,7 +69,7 @@ def webhook() -> Iterator[Webhook]:
 
 def alerting(house: House, webhook: Webhook) -> House:
     settings = replace(house.winnow.settings, alerts_webhook=webhook.url)
-    return House(replace(house.winnow, settings=settings), house.instance)
+    return House(replace(house.winnow, settings=settings), house.opened)
 
 
 def texts(webhook: Webhook) -> list[str]:
@@ -154,7 +154,7 @@ def test_an_older_evaluation_of_another_instance_does_not_alert(
         house.count(DAY, DAY)
         tick(house)
         source.failing = set()
-        elsewhere = House(house.winnow, another)
+        elsewhere = House(house.winnow, lambda: another)
         elsewhere.count(DAY, DAY)
         tick(elsewhere)
         told = [text for text in texts(webhook) if "every_package_covered" in text]
@@ -255,7 +255,7 @@ def test_failures_before_the_first_alert_are_not_sent(make_house: MakeHouse, web
     house.winnow.ownership.claim()
     fail(house)
     later = replace(house.winnow, started=datetime.now(UTC))
-    tick(alerting(House(later, house.instance), webhook))
+    tick(alerting(House(later, house.opened), webhook))
     assert not any("failed. badges" in text for text in texts(webhook))
 
 
@@ -278,7 +278,7 @@ def test_a_collect_and_the_sensor_send_each_alert_once(
         assert sum("failed. raw_downloads: " in text for text in told) == 2
         collect(settings, Scope(), progress=progress)
         with open_instance(settings) as instance:
-            tick(House(Installation(settings), instance))
+            tick(House(Installation(settings), lambda: instance))
     assert len(texts(webhook)) == len(told) + 1
 
 
@@ -292,7 +292,7 @@ def test_the_address_may_stand_in_an_environment_variable(
     house: House, source: RowSource, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(house.winnow.settings, alerts_webhook="", alerts_webhook_env="WINNOW_TEST_HOOK")
-    house = House(replace(house.winnow, settings=settings), house.instance)
+    house = House(replace(house.winnow, settings=settings), house.opened)
     source.failing = {"a"}
     house.count(DAY, DAY)
     monkeypatch.delenv("WINNOW_TEST_HOOK", raising=False)

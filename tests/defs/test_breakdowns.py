@@ -85,7 +85,7 @@ def make(tmp_path: Path, source: PythonSource, make_house: Any) -> Make:
             packages=tuple(each if each.selector.is_all else replace(each, style=style) for each in entries),
             groups=(both,) if {"a", "b"} <= set(packages) else (),
         )
-        return House(Installation(settings, FixedClock.after(through), given_source=source), instance)
+        return House(Installation(settings, FixedClock.after(through), given_source=source), lambda: instance)
 
     return make
 

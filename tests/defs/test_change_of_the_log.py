@@ -85,7 +85,7 @@ def test_days_of_the_old_definition_are_read_again_those_of_a_window_first(old: 
 
 def test_days_beyond_the_longest_window_come_last(old: House) -> None:
     later = FixedClock.after(TODAY + timedelta(days=40))
-    house = type(old)(type(old.winnow)(old.winnow.settings, later, given_source=old.winnow.source), old.instance)
+    house = type(old)(type(old.winnow)(old.winnow.settings, later, given_source=old.winnow.source), old.opened)
     gaps = [(gap.first, gap.last) for gap in house.winnow.gaps()]
     assert gaps[0][0] > TODAY
     assert gaps[-1] == (before(9), LAST_MIXED_DAY)
@@ -108,9 +108,7 @@ def test_a_group_has_no_day_of_a_prefix_of_which_one_package_is_counted_by_anoth
 ) -> None:
     house = make_house({"a-*": (5,), "a-b": (5,)}, FixedClock.after(TODAY))
     groups = (GroupSettings(Group(normalise("g"), (Selector.parse("a-*"),)), (5,)),)
-    grouped = House(
-        replace(house.winnow, settings=replace(house.winnow.settings, groups=groups)), house.instance
-    ).winnow
+    grouped = House(replace(house.winnow, settings=replace(house.winnow.settings, groups=groups)), house.opened).winnow
     day, read = before(5), {Selector.parse("a-*"): end_of(before(5))}
     rows = [row(day, "a-b", downloads=FILES), row(day, "a-c", downloads=REQUESTS)]
     raw = to_frame(rows)

@@ -41,7 +41,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two packages, collected and published for sixty days: that takes a second."""
     folder = tmp_path_factory.mktemp("collected")
     with dg.DagsterInstance.ephemeral() as instance:
-        house = MakeHouse(folder, RowSource(rows=ROWS), instance)({"a": (7,), "b": (7,)})
+        house = MakeHouse(folder, RowSource(rows=ROWS), lambda: instance)({"a": (7,), "b": (7,)})
         house.count(ago(59), DAY)
         house.publish()
     return folder
@@ -280,7 +280,7 @@ def test_when_the_source_fails_the_run_judges_its_checks_all_the_same(house: Hou
     evaluations = {name: evaluation_of(record) for name, record in records.items()}
     assert all(evaluation.passed for evaluation in evaluations.values())
     # A day that was never read explains itself at once, not with the next check of everything.
-    late = House(replace(house.winnow, clock=FixedClock.after(DAY + timedelta(days=1))), house.instance)
+    late = House(replace(house.winnow, clock=FixedClock.after(DAY + timedelta(days=1))), house.opened)
     failed = late.run("raw_downloads", "honest_downloads", days=(ago(-1), ago(-1)))
     record = house.instance.get_latest_asset_check_evaluation_record(CHECKS[0].key(house.winnow.names))
     assert culprits(evaluation_of(record))["a"] == f"1 days, {ago(-1)} to {ago(-1)}: the source is away"

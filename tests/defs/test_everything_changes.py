@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
-from tests.everything import HEADLINE, everything, live, told
+from tests.everything import HEADLINE, everything, live, materialised, told
 from tests.rows import row
 from winnow_dagster.collect import _not_listed
 from winnow_dagster.config.settings import GroupSettings
@@ -78,7 +78,7 @@ def test_without_star_a_package_that_gets_an_entry_is_listed_and_stays_fresh_and
 def test_the_only_package_of_a_shard_is_told_of_by_its_own_entry(make_house: MakeHouse) -> None:
     live(everything(make_house))
     house = everything(make_house, named=("numpy", "q"))
-    house.publish()
+    house.show()
     assert {"numpy", "q"} == set(read(house, "_health.json")["packages"])
     assert not (house.output_dir / "_packages" / "q.json").exists()
     assert "q" not in read(house, "_packages/index.json")["shards"]
@@ -89,7 +89,7 @@ def test_without_star_badges_grow_stale_as_they_looked_and_no_other_badge_appear
     style = replace(HEADLINE, labels={"downloads": "installs"}, extras={"style": "flat-square"})
     before = files(live(everything(make_house, style=style)), "req")
     house = make_house({"numpy": (3,)}, FixedClock.after(DAY + timedelta(days=4)))
-    assert house.run("badges").success
+    house.show_badges()
     assert files(house, "req") == before
     assert read(house, "req/downloads-3d-non-ci.json") == {
         "schemaVersion": 1, "label": "installs", "message": f"12 to {DAY}", "color": "lightgrey",
@@ -116,7 +116,7 @@ def test_sample_data_says_so_until_real_numbers_take_its_place_and_is_gone_then(
     assert "Sample data" in (house.output_dir / "_packages/index.html").read_text()
     assert read(house, "requests/downloads-3d-non-ci.json")["label"].startswith("sample: ")
     house = everything(make_house, (1, 3), named=())
-    house.publish()
+    house.show()
     assert "Sample data" not in (house.output_dir / "_packages/index.html").read_text()
     assert told(house, "requests", "downloads-1d-non-ci.json") == "1"
     assert house.winnow.web.all_packages.names() == {"requests"}
@@ -126,7 +126,7 @@ def test_sample_data_says_so_until_real_numbers_take_its_place_and_is_gone_then(
 
 
 def test_what_was_not_counted_is_not_said_to_be_0(make_house: MakeHouse, source: RowSource) -> None:
-    house = live(everything(make_house, min_downloads=100))
+    house = materialised(everything(make_house, min_downloads=100))
     assert house.winnow.web.all_packages.names() == {"requests"}
     source.rows = [*source.rows, row(DAY, "req", downloads=3)]
     # Another window, more badges, more packages: of the window before, only the headline of `requests` is known.
@@ -160,7 +160,7 @@ def test_a_damaged_newest_day_is_not_taken_back(make_house: MakeHouse, source: R
         on_disk(store.path(DAY)).write_bytes(b"x")
     source.failing = {"*"}
     house = everything(make_house)
-    assert house.run("badges").success
+    house.show_badges()
     assert read(house, "requests/history.json") == before
     assert told(house, "requests") == "1.2k"
 
@@ -179,13 +179,13 @@ def test_a_window_that_star_has_no_more_stays_grows_stale_and_can_be_pruned(
     assert bad(house, "no_orphaned_files")["*"].startswith("2 files")
     # And once `*` is gone, the other window grows stale too.
     gone = make_house({"numpy": (3,)}, FixedClock.after(later + timedelta(days=20)))
-    assert gone.run("badges").success
+    gone.show_badges()
     assert told(gone, "requests", "downloads-2d-non-ci.json") == f"5 to {later}"
-    house.publish()
+    house.show()
     assert prune(house) == 2 * 3
     assert told(house, "requests", "downloads-2d-non-ci.json") == "5"
     assert not (house.output_dir / "requests" / "downloads-3d-non-ci.json").exists()
-    house.publish()
+    house.show()
     assert files(house, "req") == {"downloads-2d-non-ci.json", "downloads-2d-non-ci.svg", "history.json"}
 
 
@@ -196,7 +196,7 @@ def test_a_badge_that_star_has_no_more_is_renewed_until_it_is_pruned(make_house:
     house = live(everything(make_house, clock=FixedClock.after(later)), DAY + ONE_DAY, later)
     assert told(house, "req", "installer-uv-3d-non-ci.json") == "5"
     assert prune(house) == 2 * 3
-    house.publish()
+    house.show()
     assert files(house, "req") == {"downloads-3d-non-ci.json", "downloads-3d-non-ci.svg", "history.json"}
 
 
@@ -214,13 +214,13 @@ def test_a_group_that_leaves_the_config_is_no_package_of_star_and_keeps_its_numb
     folder = live(everything(make_house, groups=(GroupSettings(group, (3,)),))).output_dir / "_group/mine"
     before = {name: (folder / name).read_bytes() for name in ("downloads-3d-non-ci.json", "history.json")}
     house = everything(make_house)
-    house.publish()
+    house.show()
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert house.winnow.published()["*"] == []
     assert set(bad(house, "no_orphaned_files")) == {"_group/mine"}
     assert bad(house, "published_equals_store") == {}
     later = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=4)))
-    later.publish()
+    later.show()
     assert told(later, "_group/mine") == f"1.2k to {DAY}"
     prune(later)
     assert not folder.exists()
@@ -252,7 +252,7 @@ def test_what_the_version_before_listed_is_still_known(make_house: MakeHouse) ->
     path.write_text(json.dumps({k: v for k, v in listed.items() if k not in {"former", "look"}} | {"stale": False}))
     assert house.winnow.web.all_packages.names() == {"requests", "req", "q"}
     later = make_house({"numpy": (3,)}, FixedClock.after(DAY + timedelta(days=4)))
-    assert later.run("badges").success
+    later.show_badges()
     assert told(later, "req") == f"12 to {DAY}"
 
 
@@ -262,7 +262,7 @@ def test_a_short_day_that_is_counted_is_named_for_every_package(make_house: Make
     assert read(house, "_packages/index.json")["short_days"] == [str(DAY)]
     assert read(house, "_health.json")["everything"]["short_days"] == [str(DAY)]
     assert f'lost rows of <time datetime="{DAY}">' in (house.output_dir / "_packages" / "index.html").read_text()
-    house.publish()
+    house.show()
     assert read(house, "_packages/index.json")["short_days"] == [str(DAY)]
 
 
@@ -275,7 +275,7 @@ def test_a_scan_tells_its_own_number_of_rows_where_the_source_cannot(make_house:
     source.rows_of_day = {}
     house = everything(make_house)
     days = [DAY - timedelta(days=n) for n in (3, 2, 1, 0)]
-    house.count(days[0], days[-1])
+    house.store(days[0], days[-1])
     read = {day: coverage.covers(EVERYTHING) for day, coverage in house.winnow.raw.coverages(days).items()}
     # Nothing at all was downloaded on the first of these days.
     assert read == dict(zip(days, (False, True, True, True), strict=True))
@@ -284,5 +284,5 @@ def test_a_scan_tells_its_own_number_of_rows_where_the_source_cannot(make_house:
     assert all(isinstance(answer, Failure) for answer in unhurried(house).fetch([days[0]], [], refetch=False))
     assert source.asked == []
     tomorrow = everything(make_house, clock=FixedClock.after(DAY + timedelta(days=1)))
-    tomorrow.count(days[0], days[0])
+    tomorrow.store(days[0], days[0])
     assert tomorrow.winnow.raw.coverages(days)[days[0]].covers(EVERYTHING)

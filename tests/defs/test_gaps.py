@@ -101,7 +101,7 @@ def test_after_a_change_of_the_config_a_failed_read_is_retried_at_once(make_hous
     sensor.asks()
     assert sensor.says(seconds=30)
     settings = replace(house.winnow.settings, start_date=DAY - timedelta(days=2))
-    sensor.house = House(replace(house.winnow, settings=settings), house.instance)
+    sensor.house = House(replace(house.winnow, settings=settings), house.opened)
     assert sensor.asks(seconds=60)
     assert sensor.says(seconds=90)
 

@@ -52,15 +52,15 @@ def bring_back(source: RowSource, day: date, rows: int = USUAL) -> None:
 def impatient(make_house: MakeHouse, days: int, day: date) -> House:
     """Return a house on the morning after a day, which does not wait for days that are short."""
     house = make_house({"a": (days,)}, FixedClock.after(day))
-    return House(replace(house.winnow, waits=False), house.instance)
+    return House(replace(house.winnow, waits=False), house.opened)
 
 
 def on(make_house: MakeHouse, day: date) -> House:
     """Return the house on the morning after a day, once it has filled its gaps and published."""
     house = impatient(make_house, WINDOW, day)
     for gap in house.winnow.gaps():
-        house.count(gap.first, gap.last)
-    house.publish()
+        house.store(gap.first, gap.last)
+    house.show()
     return house
 
 
@@ -91,9 +91,9 @@ def test_what_an_interrupted_run_paid_for_is_fetched_before_anything_new_is_sent
 def test_a_paid_answer_for_a_short_day_is_stored_as_short(make_house: MakeHouse, source: RowSource) -> None:
     lose_rows(source, DAY)
     house = impatient(make_house, WINDOW, DAY)
-    house.count(after(-2), DAY)
+    house.store(after(-2), DAY)
     source.paid = [Request(Selector.parse("a"), DAY, DAY)]
-    house.count(after(-2), DAY)
+    house.store(after(-2), DAY)
     coverage = house.winnow.raw.coverages([DAY])[DAY]
     assert coverage.covers(Selector.parse("a"))
     assert coverage.facts_of(Selector.parse("a")).is_short
@@ -142,13 +142,13 @@ def test_after_fourteen_days_a_short_day_is_counted_and_marked_everywhere(
 ) -> None:
     lose_rows(source, DAY)
     waiting = impatient(make_house, 15, after(12))
-    waiting.count(after(-2), after(12))
-    waiting.publish()
+    waiting.store(after(-2), after(12))
+    waiting.show()
     assert record(waiting)["windows"]["15"] == {"collected_days": 14}
     house = impatient(make_house, 15, after(13))
     for gap in house.winnow.gaps():
-        house.count(gap.first, gap.last)
-    house.publish()
+        house.store(gap.first, gap.last)
+    house.show()
     found = record(house)["windows"]["15"]
     assert (found["honest"], found["short_days"]) == (14 * 100 + 1, [str(DAY)])
     history = json.loads((house.output_dir / "a" / "history.json").read_bytes())
@@ -168,7 +168,7 @@ def test_a_marked_day_is_read_again_once_a_tenth_of_its_rows_are_back_for_ninety
     def ask_on(day: date) -> list[Request]:
         source.asked.clear()
         house = impatient(make_house, 100, day)
-        house.count(DAY, DAY)
+        house.store(DAY, DAY)
         return list(source.asked)
 
     assert ask_on(after(13)) == [Request(Selector("a"), DAY, DAY)]
@@ -187,7 +187,7 @@ def test_a_marked_day_is_a_gap_once_a_day_so_that_somebody_asks_for_its_rows(
     lose_rows(source, DAY)
     on(make_house, after(13))
     house = impatient(make_house, 20, after(14))
-    house.count(after(-5), after(14))
+    house.store(after(-5), after(14))
     assert house.winnow.gaps() == []
     tomorrow = impatient(make_house, 20, after(15))
     assert (DAY, DAY) in [(gap.first, gap.last) for gap in tomorrow.winnow.gaps()]
@@ -196,7 +196,7 @@ def test_a_marked_day_is_a_gap_once_a_day_so_that_somebody_asks_for_its_rows(
 def test_a_marked_day_is_a_gap_beyond_the_longest_window_too(make_house: MakeHouse, source: RowSource) -> None:
     lose_rows(source, DAY)
     on(make_house, after(2))
-    impatient(make_house, 20, after(13)).count(DAY, DAY)
+    impatient(make_house, 20, after(13)).store(DAY, DAY)
 
     def has_gap(day: date) -> bool:
         return (DAY, DAY) in [(gap.first, gap.last) for gap in impatient(make_house, WINDOW, day).winnow.gaps()]
@@ -211,13 +211,13 @@ def test_a_marked_day_is_a_gap_beyond_the_longest_window_too(make_house: MakeHou
 
 def test_a_marked_day_is_no_gap_after_ninety_days(make_house: MakeHouse, source: RowSource) -> None:
     lose_rows(source, DAY)
-    impatient(make_house, 20, after(13)).count(DAY, DAY)
+    impatient(make_house, 20, after(13)).store(DAY, DAY)
     bring_back(source, DAY)
     # What decides about other days tells the rows of this one too.
     house = impatient(make_house, 100, after(91))
-    house.count(after(50), after(50))
+    house.store(after(50), after(50))
     source.asked.clear()
-    house.count(DAY, DAY)
+    house.store(DAY, DAY)
     assert source.asked == []
 
 
@@ -227,7 +227,7 @@ def test_a_scan_tells_its_own_number_of_rows_at_each_reading(make_house: MakeHou
 
     def scan(first: date, last: date, day: date) -> dict[Selector, bool]:
         house = make_house({"*": (3,)}, FixedClock.after(day))
-        House(replace(house.winnow, waits=False), house.instance).count(first, last)
+        House(replace(house.winnow, waits=False), house.opened).store(first, last)
         coverage = house.winnow.raw.coverage(last) or Coverage()
         return {selector: coverage.facts_of(selector).is_short for selector in coverage.read}
 
@@ -242,8 +242,8 @@ def test_a_day_that_loses_rows_after_it_was_read_keeps_its_counts(make_house: Ma
     house = on(make_house, DAY)
     lose_rows(source, DAY, USUAL - 1)
     source.asked.clear()
-    house.count(DAY, DAY, refetch=True)
-    house.publish()
+    house.store(DAY, DAY, refetch=True)
+    house.show()
     # The answer would not be stored, so that nobody has to pay for it.
     assert source.asked == []
     assert window(house)["honest"] == 300
@@ -256,13 +256,13 @@ def test_without_a_number_of_rows_a_day_of_few_downloads_is_read_again_after_3_1
     source.rows_of_day = {}
     source.rows = [row(after(n), "a", downloads=400 if after(n) == DAY else 1000) for n in range(-80, 120)]
     first = impatient(make_house, 60, DAY)
-    first.count(after(-59), DAY)
+    first.store(after(-59), DAY)
     assert "400 downloads of all entries, and usually about 1,000" in why(first, "day_totals_are_usual")[str(DAY)]
     read = []
     for n in (1, 2, 3, 4, 9, 10, 11, 29, 30, 31, 39):
         source.asked.clear()
         house = impatient(make_house, 60, after(n))
-        house.count(DAY, DAY)
+        house.store(DAY, DAY)
         read += [n for request in source.asked if request.first == DAY]
     assert read == [3, 10, 30]
 
@@ -271,7 +271,7 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
     make_house: MakeHouse, source: RowSource
 ) -> None:
     source.rows_of_day = {}
-    impatient(make_house, 70, DAY).count(after(-69), DAY)
+    impatient(make_house, 70, DAY).store(after(-69), DAY)
     source.rows = [r for r in source.rows if r["date"] != after(1)]
     house = on(make_house, after(1))
     assert window(house)["as_of"] == str(DAY)
@@ -280,7 +280,7 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
     assert record(house)["problem"] == f"PyPI's log lacks rows of {after(1)}"
     assert house.winnow.gaps() == []
     source.asked.clear()
-    house.count(after(1), after(1))
+    house.store(after(1), after(1))
     assert source.asked == []
     tomorrow = impatient(make_house, WINDOW, after(2))
     assert (after(1), after(1)) in [(gap.first, gap.last) for gap in tomorrow.winnow.gaps(through=after(1))]
@@ -288,7 +288,7 @@ def test_without_a_number_of_rows_a_day_without_downloads_is_treated_as_short(
         house = on(make_house, after(n))
     assert (window(house)["as_of"], window(house)["honest"]) == (str(after(15)), 300)
     fortnight = impatient(make_house, 16, after(15))
-    fortnight.publish()
+    fortnight.show()
     assert record(fortnight)["windows"]["16"]["short_days"] == [str(after(1))]
 
 

@@ -27,7 +27,7 @@ def house(tmp_path: Path, make_house: Any, *names: str) -> House:
     settings = make_settings(tmp_path, dict.fromkeys(names, (LENGTH,)))
     entries = tuple(replace(each, breakdowns=(KERNEL.name,)) for each in settings.packages)
     winnow = Installation(replace(settings, packages=entries), FixedClock.after(DAY), given_source=SampleSource())
-    found = House(winnow, make_house.instance)
+    found = House(winnow, make_house.opened)
     assert found.count(DAY - timedelta(days=LENGTH - 1), DAY).success
     found.publish()
     return found

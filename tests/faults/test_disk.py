@@ -32,6 +32,13 @@ needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="nothing can be mounted h
 FORBIDDEN = [*AS_ANYBODY, "sh", "-c"] if os.geteuid() == 0 else ["sh", "-c"]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the smallest config that publishes: each test starts a process or more."""
+    (tmp_path / "winnow.yaml").write_text("packages: [{name: sample-oat, window_days: 1}]")
+    return tmp_path
+
+
 def run(folder: Path, script: str, prefix: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*prefix, script], cwd=folder, capture_output=True, text=True, check=False)
 
@@ -80,10 +87,10 @@ def test_a_file_in_place_of_a_directory_is_named(tmp_path: Path, name: str) -> N
 
 
 @needs_mount
-def test_the_data_may_lie_on_another_device(tmp_path: Path) -> None:
-    done = mounted(tmp_path, "size=60m", "data")
+def test_the_data_may_lie_on_another_device(folder: Path) -> None:
+    done = mounted(folder, "size=60m", "data")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()
+    assert (folder / "public/sample-oat/downloads-1d-non-ci.json").exists()
 
 
 FILL = """
@@ -174,14 +181,14 @@ def test_a_store_that_was_removed_takes_no_number_back(house: House) -> None:
     assert badge(house, "a").read_bytes() == before
 
 
-def test_a_history_of_runs_that_is_damaged_is_named_and_all_is_published_without_it(tmp_path: Path) -> None:
-    assert run(tmp_path, f"exec {COLLECT}", ["sh", "-c"]).returncode == 0
-    public = [path for path in (tmp_path / "public").rglob("*") if path.is_file() and path.name != "_health.json"]
+def test_a_history_of_runs_that_is_damaged_is_named_and_all_is_published_without_it(folder: Path) -> None:
+    assert run(folder, f"exec {COLLECT}", ["sh", "-c"]).returncode == 0
+    public = [path for path in (folder / "public").rglob("*") if path.is_file() and path.name != "_health.json"]
     badges = {path: path.read_bytes() for path in public}
-    (tmp_path / "data/dagster/history/runs.db").write_bytes(b"not a database" * 1000)
-    shutil.rmtree(tmp_path / "public/sample-oat")
-    done = run(tmp_path, f"exec {COLLECT}", ["sh", "-c"])
-    assert_published_without_history(done, f"{tmp_path}/data/dagster: the history of runs", "(file is not a database)")
+    (folder / "data/dagster/history/runs.db").write_bytes(b"not a database" * 1000)
+    shutil.rmtree(folder / "public/sample-oat")
+    done = run(folder, f"exec {COLLECT}", ["sh", "-c"])
+    assert_published_without_history(done, f"{folder}/data/dagster: the history of runs", "(file is not a database)")
     assert {path: path.read_bytes() for path in badges} == badges
 
 
@@ -196,13 +203,13 @@ def assert_published_without_history(done: subprocess.CompletedProcess[str], *sa
 
 
 @needs_mount
-def test_a_full_disk_that_holds_only_the_history_keeps_no_badge_from_being_published(tmp_path: Path) -> None:
-    (tmp_path / "history").mkdir()
+def test_a_full_disk_that_holds_only_the_history_keeps_no_badge_from_being_published(folder: Path) -> None:
+    (folder / "history").mkdir()
     fill = "mount -t tmpfs -o size=64k none history && head -c 60k /dev/zero > history/filler"
     script = f"{fill} && DAGSTER_HOME=$PWD/history exec {COLLECT}"
-    done = run(tmp_path, script, [*MOUNTING, "sh", "-c"])
-    assert_published_without_history(done, f"{tmp_path}/history")
-    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()
+    done = run(folder, script, [*MOUNTING, "sh", "-c"])
+    assert_published_without_history(done, f"{folder}/history")
+    assert (folder / "public/sample-oat/downloads-1d-non-ci.json").exists()
 
 
 @needs_mount
@@ -215,25 +222,24 @@ def test_a_disk_of_the_history_that_fills_up_in_the_midst_of_a_collect(tmp_path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
-def test_an_instance_lock_of_another_user_keeps_no_badge_from_being_published(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir(mode=0o777)
-    (tmp_path / "data").chmod(0o777)
-    lock = tmp_path / "data/.instance.lock"
+def test_an_instance_lock_of_another_user_keeps_no_badge_from_being_published(folder: Path) -> None:
+    (folder / "data").mkdir(mode=0o777)
+    (folder / "data").chmod(0o777)
+    lock = folder / "data/.instance.lock"
     lock.touch(0o600)
     os.chown(lock, 12345, 12345)
-    done = run(tmp_path, f"exec {COLLECT}", FORBIDDEN)
+    done = run(folder, f"exec {COLLECT}", FORBIDDEN)
     assert_published_without_history(done, f"{lock}: belongs to user 12345, and this process runs as user root")
 
 
-def test_a_working_directory_that_was_deleted_is_one_line_and_all_is_published(tmp_path: Path) -> None:
-    (tmp_path / "gone").mkdir()
-    (tmp_path / "winnow.yaml").write_text("packages: [{name: sample-oat}]")
-    done = run(tmp_path, f"cd gone && rmdir ../gone && exec {COLLECT}", ["sh", "-c"])
+def test_a_working_directory_that_was_deleted_is_one_line_and_all_is_published(folder: Path) -> None:
+    (folder / "gone").mkdir()
+    done = run(folder, f"cd gone && rmdir ../gone && exec {COLLECT}", ["sh", "-c"])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "winnow: the working directory was deleted. Change to another one, and run again\n"
-    (tmp_path / "gone").mkdir()
-    command = f"cd gone && rmdir ../gone && exec {COLLECT} --config {tmp_path}/winnow.yaml"
-    done = run(tmp_path, command, ["sh", "-c"])
+    (folder / "gone").mkdir()
+    command = f"cd gone && rmdir ../gone && exec {COLLECT} --config {folder}/winnow.yaml"
+    done = run(folder, command, ["sh", "-c"])
     assert done.returncode == 0
     assert done.stderr == "winnow: the working directory was deleted: relative paths in variables do not work\n"
-    assert (tmp_path / "public/sample-oat/downloads-30d-non-ci.json").exists()
+    assert (folder / "public/sample-oat/downloads-1d-non-ci.json").exists()

@@ -179,7 +179,7 @@ def test_a_label_of_the_config_breaks_out_of_no_picture(make_house: MakeHouse) -
     settings = house.winnow.settings
     style = replace(settings.packages[0].style, labels={"downloads": SCRIPT + PLANES})
     object.__setattr__(settings, "packages", (replace(settings.packages[0], style=style),))
-    house = House(type(house.winnow)(settings, house.winnow.clock, given_source=make_house.source), house.instance)
+    house = House(type(house.winnow)(settings, house.winnow.clock, given_source=make_house.source), house.opened)
     house.publish()
     drawn = ET.fromstring((on_disk(settings.output_dir) / "a/downloads-1d-non-ci.svg").read_text())
     assert not [element for element in drawn.iter() if element.tag.endswith("script")]

@@ -137,7 +137,7 @@ def headline(service: Service, package: str) -> str:
     return str(json.loads(service.content(PUBLIC)[name])["message"])
 
 
-@on_every_store
+@on_every_store_in_seconds
 def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: MakeInBuckets) -> None:
     house = house_of([(f"package-{n}", n + 1) for n in range(6)])
     house.count(DAY, DAY)
@@ -148,16 +148,16 @@ def test_uploads_go_side_by_side_and_are_bounded(service: Service, house_of: Mak
     assert paths.AT_ONCE // 2 < service.most_at_once <= paths.AT_ONCE + 1
 
 
-@on_every_store
+@on_every_store_in_seconds
 def test_a_failed_upload_leaves_the_old_object_and_the_next_run_finishes(
     service: Service, house_of: MakeInBuckets
 ) -> None:
     house = house_of(A_FEW)
-    house.count(DAY, DAY)
-    house.publish()
+    house.store(DAY, DAY)
+    house.show()
     before = service.content(PUBLIC)
     more = house_of([(name, downloads + 1000) for name, downloads in A_FEW])
-    more.count(DAY, DAY, refetch=True)
+    more.store(DAY, DAY, refetch=True)
     service.refuse("badges/b/downloads-1d-non-ci.json", 400)
     assert not more.run("badges").success
     assert headline(service, "a") == headline(service, "c") == "1k"
@@ -176,8 +176,8 @@ def test_what_fails_in_passing_is_tried_again(service: Service, house_of: MakeIn
     house = house_of(A_FEW)
     service.refuse("badges/b/downloads-1d-non-ci.json", 503, times=2)
     service.refuse("winnow/parquet/raw_downloads/2025-06-30.parquet", 429, times=1)
-    house.count(DAY, DAY)
-    house.publish()
+    house.store(DAY, DAY)
+    house.show()
     assert headline(service, "b") == "20"
 
 
@@ -189,7 +189,7 @@ def test_a_bucket_that_refuses_is_named_once_and_the_rest_is_left(
     service: Service, house_of: MakeInBuckets, status: int, fix: str
 ) -> None:
     house = house_of([(f"package-{n}", n + 1) for n in range(40)])
-    house.count(DAY, DAY)
+    house.store(DAY, DAY)
     for n in range(40):
         service.refuse(f"badges/package-{n}/counts.json", status)
     service.forget()
@@ -223,15 +223,15 @@ def test_every_command_ends_with_a_line_on_what_is_wrong_with_a_bucket(
     assert "There is no such bucket" in said.stderr
 
 
-@on_every_store
+@on_every_store_in_seconds
 def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_of: MakeInBuckets) -> None:
     house = house_of(A_FEW)
-    house.count(DAY, DAY)
-    house.publish()
+    house.store(DAY, DAY)
+    house.show()
     before = published(service)
     service.remove(PUBLIC, "badges/a/downloads-1d-non-ci.json")
     service.put(PUBLIC, "badges/b/counts.json", b"{}")
-    house.publish()
+    house.show()
     assert published(service) == before
 
 

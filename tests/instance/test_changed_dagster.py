@@ -112,7 +112,13 @@ CHANGES: dict[str, tuple[Callable[[Patch], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "consequence"), CHANGES.values(), ids=CHANGES)
+QUICK = ("a storage class is gone", "an instance is referred to otherwise")
+"""One change of each consequence; the others are slow, as each takes a collect."""
+
+CASES = [pytest.param(*c, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, c in CHANGES.items()]
+
+
+@pytest.mark.parametrize(("change", "consequence"), CASES)
 def test_a_collect_publishes_and_keeps_its_history_and_warns_once(
     tmp_path: Path,
     monkeypatch: Patch,

@@ -69,7 +69,7 @@ def rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def live(make_house: MakeHouse, instance: dg.DagsterInstance) -> None:
-    house = House(make_house({"a": (2,), "b": (2,), "c": (2,)}).winnow, instance)
+    house = House(make_house({"a": (2,), "b": (2,), "c": (2,)}).winnow, lambda: instance)
     house.count(DAY - timedelta(days=1), DAY)
     house.publish()
 

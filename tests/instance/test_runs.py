@@ -118,7 +118,7 @@ def test_without_the_path_of_a_runs_database_deleted_runs_would_leave_files(
 ) -> None:
     (tmp_path / "home").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
-        house = House(make_house({"a": (1,)}).winnow, instance)
+        house = House(make_house({"a": (1,)}).winnow, lambda: instance)
         house.winnow.ownership.claim()
         read = house.count(DAY, DAY).run_id
         house.publish()

@@ -20,7 +20,7 @@ from winnow_dagster.defs.resources import Installation
 def in_buckets(house: House, key: str = "winnow") -> House:
     """Return the same house, with both directories in buckets."""
     settings = replace(house.winnow.settings, output_dir=public_folder(), data_dir=place(key=key))
-    return House(Installation(settings, house.winnow.clock, given_source=house.winnow.given_source), house.instance)
+    return House(Installation(settings, house.winnow.clock, given_source=house.winnow.given_source), house.opened)
 
 
 @pytest.fixture(autouse=True)
