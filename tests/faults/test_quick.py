@@ -83,7 +83,7 @@ def test_whatever_the_arguments_the_command_ends_with_a_sentence(arguments: list
 
 def test_a_damaged_export_is_named(tmp_path: Path) -> None:
     # Always the same: of very few exports no process survives, and this one has to.
-    chance, export = random.Random(20261124), fuzz.an_export(tmp_path)
+    chance, export = random.Random(20261128), fuzz.an_export(tmp_path)
     with fuzz.quiet():
         for _ in range(150):
             fuzz.try_export(tmp_path, fuzz.spoil(export, chance))
