@@ -21,7 +21,7 @@ CONFIG = {
     "packages": [{"name": PACKAGE, "window_days": 90, "label": "installs ({days}d)"}],
 }
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SIZE: ViewportSize = {"width": 900, "height": 830}
+SIZE: ViewportSize = {"width": 900, "height": 640}
 
 
 def main() -> None:
