@@ -30,9 +30,9 @@ import dagster as dg
 from tests.conftest import on_disk
 from tests.fake_bigquery import Answer, Service, fake, job
 from tests.rows import Row, row
-from winnow_dagster import definitions
 from winnow_dagster.config.loading import load_settings
 from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
+from winnow_dagster.defs import building
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.instance import runs
@@ -365,8 +365,8 @@ def installation(folder: Path, now: datetime) -> Installation:
 
 def build_without_checks(winnow: Installation) -> dg.Definitions:
     """Return the definitions of an installation. The oracle is the check."""
-    with mock.patch.object(definitions, "make_checks", return_value=[]):
-        return definitions.build(winnow)
+    with mock.patch.object(building, "make_checks", return_value=[]):
+        return building.build(winnow)
 
 
 def execute(
