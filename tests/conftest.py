@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
+from tests.browsing import launched, served
 from tests.clickhouse_service import Engine, engine
 from tests.rows import to_frame
 from winnow_dagster.config.settings import PackageSettings, Settings
@@ -23,18 +24,19 @@ from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.defs.writing import open_web, publish_packages, store_answer
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.files.paths import local_path
-from winnow_dagster.files.session import publishing
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from playwright.sync_api import Browser
+
     from tests.rows import Row
     from winnow_dagster.files.paths import StorePath
-    from winnow_dagster.publishing.directory import WebDir
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("winnow", deadline=None)
@@ -169,10 +171,7 @@ class House:
         """Read and count days as a run does, but without Dagster: for tests of what is stored and published."""
         winnow, days = self.winnow, days_between(first, last)
         for answer in winnow.fetch(days, [], refetch=refetch):
-            if isinstance(answer, Failure):
-                winnow.raw.add_failure(answer, winnow.clock.now())
-            else:
-                winnow.raw.add_reading(answer, answer.read_at or winnow.clock.now())
+            store_answer(winnow, answer)
         honest = winnow.raw.load(days).derive(categories.winnow)
         for day, coverage in honest.coverage.items():
             winnow.write_honest(day, honest.of(day).collect(), coverage)
@@ -181,23 +180,16 @@ class House:
         """Publish as a run does, but without Dagster."""
         self.show_badges()
         files = self.winnow.site_files(self.winnow.published())
-        with self._web() as web:
+        with open_web(self.winnow) as web:
             web.publish_files(files)
 
     def show_badges(self) -> None:
         """Publish packages and groups, and not the files that list them. Raises StorageError."""
         winnow, failures = self.winnow, Failures()
         packages = winnow.packages([str(which) for which in winnow.settings.published_windows])
-        with self._web() as web:
-            web.clean_up()
-            web.publish(packages, 0, winnow.clock.through, failures)
+        with open_web(winnow) as web:
+            publish_packages(winnow, web, packages, failures)
         failures.raise_any()
-
-    @contextmanager
-    def _web(self) -> Iterator[WebDir]:
-        with publishing(self.winnow.settings.data_dir, self.winnow.web.folder) as session:
-            self.winnow.ownership.claim()
-            yield replace(self.winnow.web, folder=session.folder)
 
 
 def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str = "parquet") -> Settings:
@@ -247,6 +239,19 @@ def chdb_engine() -> Iterator[Engine]:
     pytest.importorskip("chdb", reason="the extra test-clickhouse is not installed")
     with engine() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def site(public: Path) -> Iterator[str]:
+    """The address of what a module has published into its `public`."""
+    with served(public.parent) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browsing import DESKTOP, PHONE, collect, launched, needs_chromium, opened, served
+from tests.browsing import DESKTOP, PHONE, collect, needs_chromium, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = needs_chromium
@@ -42,18 +41,6 @@ LOOKS = ((390, "light"), (768, "dark"), (1280, "light"), (1920, "dark"))
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return collect(tmp_path_factory.mktemp("lists"), CONFIG)
-
-
-@pytest.fixture(scope="module")
-def site(public: Path) -> Iterator[str]:
-    with served(public.parent) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browsing import PHONE, collect, in_all_looks, launched, needs_chromium, opened, served
+from tests.browsing import PHONE, collect, in_all_looks, needs_chromium, opened
 from winnow_dagster.core.badge import BADGE_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = needs_chromium
@@ -42,18 +41,6 @@ WIDTHS = (390, 768, 1280, 1920)
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return collect(tmp_path_factory.mktemp("site"), CONFIG)
-
-
-@pytest.fixture(scope="module")
-def site(public: Path) -> Iterator[str]:
-    with served(public.parent) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -19,6 +19,7 @@ __all__ = ["EVERYTHING", "Group", "NormalizedName", "Selector", "is_name", "matc
 MAX_NAME_LENGTH = 200
 
 MAX_KNOWN_SELECTORS = 10_000
+"""The maximum number of parsed selectors that Winnow remembers."""
 
 GROUP_FOLDER = "_group/"
 

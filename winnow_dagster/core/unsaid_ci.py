@@ -163,7 +163,7 @@ def _spread(told: pl.DataFrame, target: pl.DataFrame, unit: str) -> Spread:
 
 
 def _learn_shares(told: pl.DataFrame, target: pl.DataFrame) -> pl.DataFrame:
-    """Return the share of CI of each class of kernels and Python, and what its error weighs.
+    """Return the share of CI of each class of kernels and Python, and the factors of its variance.
 
     A share from few downloads shrinks towards that of its class of kernels, and this one towards the overall share.
     """

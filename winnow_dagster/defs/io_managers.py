@@ -5,7 +5,6 @@ Each handles one partition or a range of them, and attaches metadata to each par
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,9 +16,9 @@ from winnow_dagster.defs.partitions import to_days
 from winnow_dagster.defs.refusals import refuse_without_raw
 from winnow_dagster.defs.resources import installation_of
 from winnow_dagster.defs.run_log import repeating
+from winnow_dagster.defs.writing import open_web, publish_packages, store_answer
 from winnow_dagster.files.locks import counting
 from winnow_dagster.files.operations import Failures
-from winnow_dagster.files.session import publishing
 from winnow_dagster.publishing.directory import packages_in_full
 from winnow_dagster.sources.interface import TransientError
 
@@ -48,13 +47,11 @@ class RawDaysIO(dg.IOManager):
             for answer in _repeat(obj, context):
                 if isinstance(answer, Failure):
                     context.log.error("%s, %s to %s: %s", *_culprit(answer), answer.reason)
-                    self._winnow.raw.add_failure(answer, self._winnow.clock.now())
                     may_recover |= answer.is_transient
-                    continue
-                read_at = answer.read_at or self._winnow.clock.now()
-                for day, more in self._winnow.raw.add_reading(answer, read_at).items():
+                for day, more in store_answer(self._winnow, answer).items():
                     costs.add_late(day, more)
-                costs.add(answer)
+                if not isinstance(answer, Failure):
+                    costs.add(answer)
         except TransientError as error:
             if self._winnow.waits:
                 raise dg.RetryRequested(error.tries, error.seconds_to_wait) from error
@@ -114,21 +111,16 @@ class BadgesIO(dg.IOManager):
 
         Raises NotOursError, and StorageError at the end if some package could not be published.
         """
-        settings, clock = self._winnow.settings, self._winnow.clock
-        failures = Failures()
-        with repeating(context.log), publishing(settings.data_dir, self._winnow.web.folder) as session:
-            web = replace(self._winnow.web, folder=session.folder)
-            self._winnow.ownership.claim()
-            web.clean_up()
-            min_downloads = settings.everything.min_downloads if settings.everything else 0
-            changed = web.publish(obj, min_downloads, clock.through, failures)
+        winnow, failures = self._winnow, Failures()
+        with repeating(context.log), open_web(winnow) as web:
+            changed = publish_packages(winnow, web, obj, failures)
             for key, found in obj.items():
                 packages = packages_in_full(found)
                 of_all = len(web.all_packages.names()) if isinstance(found, Everything) else 0
                 with failures.collect():
                     shown = [web.read(package.state.package) or package.state for package in packages]
                     numbers = {"packages": len(packages) + of_all, "files_changed": changed[key]}
-                    notes = package_notes(shown, settings, web.site, clock.today)
+                    notes = package_notes(shown, winnow.settings, web.site, winnow.clock.today)
                     if len(shown) == 1:
                         by_window = web.read_breakdowns(shown[0].package).windows
                         notes |= breakdown_notes(by_window.get(shown[0].headline.days, {}))
@@ -151,11 +143,8 @@ class SiteIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, bytes]) -> None:
         """Publish the changed files among these, keyed by path."""
-        settings, folder = self._winnow.settings, self._winnow.web.folder
-        with repeating(context.log), publishing(settings.data_dir, folder) as session:
-            self._winnow.ownership.claim()
-            web = replace(self._winnow.web, folder=session.folder)
-            url = settings.base_url
+        url, folder = self._winnow.settings.base_url, self._winnow.web.folder
+        with repeating(context.log), open_web(self._winnow) as web:
             site = dg.MetadataValue.url(f"{url}/") if url else dg.MetadataValue.path(str(folder))
             context.add_output_metadata({"files_changed": web.publish_files(obj), "site": site})
 

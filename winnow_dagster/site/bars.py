@@ -69,7 +69,7 @@ def _rows(lines: Sequence[_Line], counted: Sequence[WindowCounts], whole: str) -
     ordered = sorted(lines, key=lambda line: -(counted[0].numbers[line.number] or 0))
     most = max(counted[0].numbers[line.number] or 0 for line in lines)
     rows = [
-        f'<tr{_EMPHASIS * (line.number == "honest")}><th scope="row">{line.name}'
+        f'<tr{_EMPHASIS if line.number == "honest" else ""}><th scope="row">{line.name}'
         f"{f'<br><small>{line.meaning}</small>' if line.meaning else ''}</th>"
         f"<td>{_bar(line.style, counted[0].numbers[line.number] or 0, most)}</td>"
         f"{''.join(_cells(counts.numbers[line.number], counts.numbers[whole]) for counts in counted)}</tr>\n"

@@ -21,7 +21,7 @@ from winnow_dagster.site.chart import plot, share_bar
 from winnow_dagster.site.chart_file import CHART_DAYS, CHART_NAME, chart_lengths
 from winnow_dagster.site.history import CSV_NAME, JSON_NAME, READINGS
 from winnow_dagster.site.record import RECORD_NAME
-from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, own_picture, shields_picture, snippets
+from winnow_dagster.site.snippets import ROOT_PLACEHOLDER, describe, snippets_by_source
 from winnow_dagster.site.svg import size
 from winnow_dagster.site.template import render
 
@@ -65,8 +65,8 @@ def format_page(
     headline = state.headline.counts
     along = site.reader_queries.get(state.source)
     is_group = state.package.startswith(GROUP_FOLDER)
-    root, folder, stem = site.base_url or ROOT_PLACEHOLDER, state.package, badges[0].stem
-    page, alt = f"{root}/{folder}/", describe(badges[0].slug, badges[0].days)
+    root, folder = site.base_url or ROOT_PLACEHOLDER, state.package
+    page = f"{root}/{folder}/"
     _, height = size(badges[0].payload)
     pictures = [_picture(badge) for badge in badges]
     releases = [(each.version, each.first_day) for s in sections if s.upgrades for each in s.upgrades.releases]
@@ -105,10 +105,7 @@ def format_page(
         counted=counted,
         tables=list_tables(counted),
         unlisted=sorted((headline.unlisted or {}).items(), key=lambda item: -item[1]) if headline else [],
-        snippets={
-            "drawn here": snippets(own_picture(root, folder, stem), page, alt, height),
-            "drawn by shields.io": snippets(shields_picture(root, folder, stem), page, alt, height),
-        },
+        snippets=snippets_by_source(root, folder, badges[0], page, height),
         filled=ROOT_PLACEHOLDER if not site.base_url else "",
         files=(RECORD_NAME, JSON_NAME, CSV_NAME, badges[0].file_name, CHART_NAME),
         base_url=site.base_url,

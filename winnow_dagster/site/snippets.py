@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from winnow_dagster.core.badge import PYTHONS, SLUGS, split_slug
 from winnow_dagster.core.window import ALL
+
+if TYPE_CHECKING:
+    from winnow_dagster.core.badge import Badge
 
 SHIELDS = "https://img.shields.io/endpoint?url="
 ROOT_PLACEHOLDER = "https://badges.example.com"
@@ -59,3 +63,12 @@ def snippets(picture: str, page: str, alt: str, height: int) -> list[Snippet]:
         Snippet("HTML", f'<a href="{page}"><img src="{picture}" alt="{alt}" height="{height}"></a>'),
         Snippet("AsciiDoc", f'image:{picture}[{alt},link="{page}"]'),
     ]
+
+
+def snippets_by_source(root: str, folder: str, badge: Badge, page: str, height: int) -> dict[str, list[Snippet]]:
+    """Return the snippets of a badge for each picture of it: Winnow's own, and that of shields.io."""
+    alt = describe(badge.slug, badge.days)
+    return {
+        "drawn here": snippets(own_picture(root, folder, badge.stem), page, alt, height),
+        "drawn by shields.io": snippets(shields_picture(root, folder, badge.stem), page, alt, height),
+    }

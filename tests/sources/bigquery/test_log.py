@@ -18,7 +18,7 @@ def test_requests_answers_retries_and_the_budget_are_logged(
     service.script("insert", refused(503, "backendError"))
     assert downloads(list(make_source(budget_bytes=TIB).read([ask()]))) == 7
     budget, sent, again, answered = caplog.messages
-    assert budget == "The month's budget: 0 MB of 1.00 TiB are billed. Requests to send: 1; refused: 0"
+    assert budget == "Billed this month: 0 MB of 1.00 TiB. Requests to send: 1; refused: 0"
     assert sent == f"BigQuery is asked for a, {DAY}"
     assert again == "BigQuery is asked again: BigQuery says backendError: scripted"
     assert answered == f"BigQuery has answered for a, {DAY}: 1 rows, 10485760 bytes billed"

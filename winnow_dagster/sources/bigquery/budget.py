@@ -73,8 +73,8 @@ class Budget:
 
     def state(self) -> str:
         """Return how much of the month's limit is used, for a log."""
-        limit = "without a limit" if self.bytes_per_month is None else f"of {format_bytes(self.bytes_per_month)}"
-        return f"The month's budget: {format_bytes(self.spent)} {limit} are billed"
+        limit = ", without a limit" if self.bytes_per_month is None else f" of {format_bytes(self.bytes_per_month)}"
+        return f"Billed this month: {format_bytes(self.spent)}{limit}"
 
     def choose(self, requests: Sequence[Request], now: datetime) -> Choice:
         """Choose requests: first readings, then re-reads, then days that an older definition counted.

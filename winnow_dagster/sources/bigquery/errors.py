@@ -165,7 +165,7 @@ def describe(error: BaseException) -> str:
 
 
 def summarize(error: BaseException) -> str:
-    """Return the cause alone, as `describe` does."""
+    """Return what went wrong, in the words of `describe`, without the fix."""
     cause = cause_of(error)
     if cause is None or isinstance(error, AccessError):
         return next(iter(str(error).splitlines()), "") or type(error).__name__

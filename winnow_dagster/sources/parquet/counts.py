@@ -83,7 +83,7 @@ def _count_rows(survey: Survey, requests: Sequence[Request], days: AbstractSet[d
             is_unnamed=_is_unnamed(survey),
             is_download=_is_download(survey),
             **{dimension.name: _value(survey, dimension) for dimension in DIMENSIONS},
-            **{name: _value(survey, OPEN_DIMENSIONS[name]) for name in dimensions},
+            **{name: _open_value(survey, OPEN_DIMENSIONS[name]) for name in dimensions},
         )
         .filter(pl.col("is_download") | pl.col("is_unnamed"), pl.col("date").is_in(sorted(days)))
         .filter(matches_any({request.selector for request in requests}, "package"))
@@ -112,21 +112,28 @@ def _break_down(rows: pl.LazyFrame, dimension: str, requests: Iterable[Request])
     )
 
 
-def _value(survey: Survey, dimension: Dimension | OpenDimension) -> pl.Expr:
-    """Return the value of a dimension for stored counts."""
+def _value(survey: Survey, dimension: Dimension) -> pl.Expr:
+    """Return the value of a dimension for stored counts. Without its column it is unknown."""
     value = survey.columns.values.get(dimension.column)
     if value is None:
-        return pl.lit(NOT_SAID if isinstance(dimension, OpenDimension) else None, pl.String)
+        return pl.lit(None, pl.String)
     if dimension.pattern:
         value = value.str.extract(dimension.pattern, 0)
-    if isinstance(dimension, OpenDimension) and dimension.classes:
+    return value.fill_null(NOT_SAID) if dimension.is_later else value
+
+
+def _open_value(survey: Survey, dimension: OpenDimension) -> pl.Expr:
+    """Return the value of an open dimension for stored counts."""
+    value = survey.columns.values.get(dimension.column, pl.lit(None, pl.String))
+    if dimension.pattern:
+        value = value.str.extract(dimension.pattern, 0)
+    if dimension.classes:
         value = _classify(value, dimension.classes)
-    is_empty = isinstance(dimension, OpenDimension) or dimension.is_later
-    value = value.fill_null(NOT_SAID) if is_empty else value
-    if isinstance(dimension, OpenDimension) and dimension.joined:
-        whole = pl.concat_str(value, pl.lit(SEPARATOR), _value(survey, dimension.joined))
-        value = pl.when(value == NOT_SAID).then(value).otherwise(whole)
-    return value
+    value = value.fill_null(NOT_SAID)
+    if dimension.joined is None:
+        return value
+    whole = pl.concat_str(value, pl.lit(SEPARATOR), _open_value(survey, dimension.joined))
+    return pl.when(value == NOT_SAID).then(value).otherwise(whole)
 
 
 def _classify(text: pl.Expr, classes: Sequence[tuple[str, str]]) -> pl.Expr:
