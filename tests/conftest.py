@@ -17,6 +17,7 @@ from hypothesis import settings
 from tests.browsing import launched, served
 from tests.clickhouse_service import Engine, engine
 from tests.rows import to_frame
+from tests.workers import pytest_collection_finish, pytest_configure, pytest_xdist_auto_num_workers  # noqa: F401
 from winnow_dagster.config.settings import PackageSettings, Settings
 from winnow_dagster.core import categories
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, days_between

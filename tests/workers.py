@@ -1,0 +1,40 @@
+"""How pytest's workers run: one more than there are cores, with their files in memory. pytest finds these hooks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+from pathlib import Path
+
+SHARED_MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30
+"""How many bytes have to be free in memory, of which a run of all tests writes a fraction."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests also wait, for browsers and processes. Another one computes meanwhile."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Prepare the environment that workers and processes inherit."""
+    # Without bytecode, each worker and each process would compile the tests and Winnow.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # A collect syncs 450 times, for which it would wait longer than it computes.
+    if has_room_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
+
+
+def has_room_in_memory() -> bool:
+    """Return whether tests can write their files into memory and run programs there."""
+    try:
+        return shutil.disk_usage(SHARED_MEMORY).free >= ROOM and not os.statvfs(SHARED_MEMORY).f_flag & os.ST_NOEXEC
+    except OSError:
+        return False
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from passing over all modules again and again: that is a tenth of the time."""
+    gc.collect()
+    gc.freeze()
