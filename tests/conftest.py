@@ -17,7 +17,12 @@ from hypothesis import settings
 from tests.browsing import launched, served
 from tests.clickhouse_service import Engine, engine
 from tests.rows import to_frame
-from tests.workers import pytest_collection_finish, pytest_configure, pytest_xdist_auto_num_workers  # noqa: F401
+from tests.workers import (  # pytest finds the hooks here.
+    deal_slow_tests,
+    pytest_collection_finish,  # noqa: F401
+    pytest_configure,  # noqa: F401
+    pytest_xdist_auto_num_workers,  # noqa: F401
+)
 from winnow_dagster.config.settings import PackageSettings, Settings
 from winnow_dagster.core import categories
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, days_between
@@ -40,7 +45,8 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("winnow", deadline=None)
+settings.register_profile("winnow", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None)
 settings.load_profile("winnow")
 
 DAY = date(2025, 6, 30)
@@ -226,12 +232,14 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need ClickHouse's engine."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark the tests that need ClickHouse's engine. Deal slow tests once `-m` has chosen which run."""
     for item in items:
         if "chdb_engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.chdb)
+    yield
+    deal_slow_tests(items)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ def entries(*names: str, days: int = 30) -> list[dict[str, object]]:
     return [{"name": name, "window_days": days} for name in names]
 
 
+@pytest.mark.slow(190)
 def test_badges_appear_without_a_click_and_packages_are_added_and_removed(dev: Dev) -> None:
     with dev.running():
         dev.wait(lambda: all_there(dev))
@@ -148,6 +149,7 @@ def tags(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["tags"]}
 
 
+@pytest.mark.slow(240)
 def test_missed_days_are_caught_up_on_and_each_kind_of_run_leaves_the_store_whole(
     dev: Dev, bigquery: Service, log: Log
 ) -> None:
@@ -219,6 +221,7 @@ def test_missed_days_are_caught_up_on_and_each_kind_of_run_leaves_the_store_whol
     }
 
 
+@pytest.mark.slow(100)
 def test_after_a_key_is_repaired_the_days_are_read_without_a_click(dev: Dev, bigquery: Service) -> None:
     dev.environment = {"BIGQUERY_EMULATOR_HOST": bigquery.url}
     source = {"kind": "bigquery", "settle_days": 0, "credential_file": "key.json"}
@@ -256,6 +259,7 @@ def files(dev: Dev) -> dict[date, Path]:
     return {day: on_disk(store.path(day)) for day in store.stored_days()}
 
 
+@pytest.mark.slow(110)
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
 def test_the_same_runs_on_postgresql(tmp_path: Path) -> None:
     # The one test with the product's own workspace and ticks.

@@ -160,7 +160,7 @@ def honest(bucket: S3Service, package: str) -> int | None:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.slow(80)
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
 def test_after_a_run_is_killed_as_it_reads_every_number_is_right_and_no_query_is_paid_for_twice(tmp_path: Path) -> None:
     found = play(tmp_path, PACKAGES)

@@ -17,7 +17,7 @@ import pytest
 from tests.dagster_dev import ROOT, Dev, free_port
 from tests.test_shared_instance import backdate, opened, origin
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(190)
 
 SCRIPTS = Path(sys.executable).parent
 HOST = """

@@ -168,7 +168,7 @@ def more(dev: Dev, line: str, times: int) -> Callable[[], bool]:
     return lambda: dev.log().count(line) >= before + times
 
 
-@pytest.mark.slow
+@pytest.mark.slow(130)
 def test_the_daemon_and_a_collect_leave_the_runs_of_others_alone(
     tmp_path: Path, database: tuple[str, dict[str, str]]
 ) -> None:

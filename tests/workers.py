@@ -6,6 +6,10 @@ import gc
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 SHARED_MEMORY = Path("/dev/shm")
 ROOM = 4 * 2**30
@@ -32,6 +36,20 @@ def has_room_in_memory() -> bool:
         return shutil.disk_usage(SHARED_MEMORY).free >= ROOM and not os.statvfs(SHARED_MEMORY).f_flag & os.ST_NOEXEC
     except OSError:
         return False
+
+
+def seconds_of(item: pytest.Item) -> int:
+    """Return how long a test takes by its marker: `slow(100)` takes 100 seconds or more."""
+    marker = item.get_closest_marker("slow")
+    return int(marker.args[0]) if marker and marker.args else 0
+
+
+def deal_slow_tests(items: list[pytest.Item]) -> None:
+    """Let every worker begin with a long test. xdist gives each a stretch of the list, and those of a module adjoin."""
+    if any(seconds_of(item) for item in items):
+        items.sort(key=seconds_of, reverse=True)
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        items[:] = [item for first in range(workers) for item in items[first::workers]]
 
 
 def pytest_collection_finish() -> None:
