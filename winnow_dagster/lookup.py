@@ -74,10 +74,9 @@ def find_stored(
             problem = describe_problem(state, through)
             selector = selector_of(state.package, settings.windows) if isinstance(which, Selector) else None
             if problem and selector:
-                problem = missing.get(str(selector), problem)
                 longest, asked = settings.longest_windows[selector], chosen[which]
-                if asked > longest:
-                    problem += f". Winnow reads {longest} days: add {asked} to window_days, and run `winnow collect`"
+                more = f"{problem}. Winnow reads {longest} days: add {asked} to window_days, and run `winnow collect`"
+                problem = more if asked > longest else missing.get(str(selector), problem)
             counts = state.headline.counts
             members = which.members if isinstance(which, Group) else (Selector(state.package),)
             days = days_between(counts.window.first_day, counts.window.as_of) if counts and by else []
