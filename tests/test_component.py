@@ -12,8 +12,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster.components.component_scaffolding import scaffold_object
 from dagster.components.testing import create_defs_folder_sandbox
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 import winnow_dagster
 from tests.conftest import DAY, House, MakeHouse, RowSource
@@ -121,6 +123,26 @@ SCHEMA_CASES = [
 def test_the_schema_for_editors_allows_what_winnow_accepts(attributes: dict[str, Any], *, is_valid: bool) -> None:
     schema = winnow_dagster.WinnowComponent.model().model_json_schema()
     assert Draft202012Validator(schema).is_valid(attributes) is is_valid
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"kind": "log"}, "'log' is not a kind of source. Use bigquery, clickhouse, parquet, sample"),
+        ({"packages": "httpx, a b"}, "'a b' is not a PyPI name. Use letters"),
+    ],
+)
+def test_a_wrong_option_of_the_scaffold_is_refused_before_a_folder_is_made(
+    options: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "downloads"
+    with pytest.raises(ValidationError, match=problem):
+        scaffold_object(folder, "winnow_dagster.WinnowComponent", json.dumps(options), "yaml", tmp_path)
+    assert not folder.exists()
+
+
+def test_settings_are_read_from_a_path_or_its_text(defs_yaml: Path) -> None:
+    assert winnow_dagster.load_settings(str(defs_yaml)) == winnow_dagster.load_settings(defs_yaml)
 
 
 def test_a_wrong_prefix_is_refused(make_house: MakeHouse) -> None:

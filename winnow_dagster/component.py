@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf
 
 from winnow_dagster.config.component import DEFS_NAMES, PART
 from winnow_dagster.config.loading import component_schema, load_component, load_settings
 from winnow_dagster.config.settings import Settings  # noqa: TC001 - pydantic reads the annotation
 from winnow_dagster.config.starter import Starter
+from winnow_dagster.core.names import Selector
 from winnow_dagster.defs.building import build
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.sources.kinds import KIND_OF_NEW_CONFIGS
+from winnow_dagster.sources.kinds import KIND_OF_NEW_CONFIGS, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +57,33 @@ class _Attributes(BaseModel):
         return schema
 
 
-class ScaffoldParams(BaseModel):
-    """The options of `dg scaffold defs` for a new component."""
+def _split(packages: str) -> list[str]:
+    return [name.strip() for name in packages.split(",")]
 
-    packages: Annotated[str, Field(description="Packages whose downloads to count, with commas between them.")] = (
-        "sampleproject"
+
+def _check_packages(packages: str) -> str:
+    for name in _split(packages):
+        Selector.parse(name)
+    return packages
+
+
+def _check_kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is not a kind of source. Use {', '.join(sorted(KINDS))}")
+    return kind
+
+
+class ScaffoldParams(BaseModel):
+    """The options of `dg scaffold defs` for a new component. Dagster writes nothing if one of them is wrong."""
+
+    packages: Annotated[
+        str,
+        AfterValidator(_check_packages),
+        Field(description="Packages whose downloads to count, with commas between them."),
+    ] = "sampleproject"
+    kind: Annotated[str, AfterValidator(_check_kind), Field(description="The kind of source to read from.")] = (
+        KIND_OF_NEW_CONFIGS
     )
-    kind: Annotated[str, Field(description="The kind of source to read from.")] = KIND_OF_NEW_CONFIGS
 
 
 class WinnowScaffolder(dg.Scaffolder[ScaffoldParams]):
@@ -75,8 +96,7 @@ class WinnowScaffolder(dg.Scaffolder[ScaffoldParams]):
 
     def scaffold(self, request: dg.ScaffoldRequest[ScaffoldParams]) -> None:
         """Write the file, or append to it."""
-        names = [name.strip() for name in request.params.packages.split(",")]
-        comment, *lines = Starter(names, request.params.kind).format().splitlines()
+        comment, *lines = Starter(_split(request.params.packages), request.params.kind).format().splitlines()
         attributes = [f"  {line}".rstrip() for line in lines]
         text = "\n".join([comment, f"type: {request.type_name}", "attributes:", *attributes, ""])
         if request.append:

@@ -72,8 +72,11 @@ def find_stored(
         for package in (_with_published(winnow, package) for package in described[str(which)]):
             state = package.state
             problem = describe_problem(state, through)
-            if problem and isinstance(which, Selector):
-                problem = missing.get(str(selector_of(state.package, settings.windows)), problem)
+            selector = selector_of(state.package, settings.windows) if isinstance(which, Selector) else None
+            if problem and selector:
+                longest, asked = settings.longest_windows[selector], chosen[which]
+                more = f"{problem}. Winnow reads {longest} days: add {asked} to window_days, and run `winnow collect`"
+                problem = more if asked > longest else missing.get(str(selector), problem)
             counts = state.headline.counts
             members = which.members if isinstance(which, Group) else (Selector(state.package),)
             days = days_between(counts.window.first_day, counts.window.as_of) if counts and by else []

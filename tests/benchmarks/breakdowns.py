@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import tempfile
@@ -48,6 +49,8 @@ def run() -> Iterator[str]:
             for what, found in measured.items():
                 copy = Path(parent) / f"{what} {n}"
                 shutil.copytree(Path(parent) / what, copy)
+                # Otherwise the disk still writes the copy, which is larger with breakdowns.
+                os.sync()
                 found.append(collect(copy, DAY))
                 shutil.rmtree(copy)
     for what, found in measured.items():

@@ -52,7 +52,8 @@ def test_an_existing_config_stays() -> None:
     Path("winnow.yaml").write_text("mine")
     done = winnow("init", "httpx")
     assert done.exit_code == 2
-    assert done.stderr == "winnow: winnow.yaml: is there already, and stays as it is. Edit it, or name another file\n"
+    stays = "winnow: winnow.yaml: is there already, and stays as it is. "
+    assert done.stderr == f"{stays}Edit it, or name another file with --config\n"
     assert Path("winnow.yaml").read_text() == "mine"
 
 
@@ -102,7 +103,8 @@ def test_github_pages_writes_the_workflow_too() -> None:
     done = winnow("init", "httpx", "--github-pages")
     assert done.exit_code == 0
     assert Path(WORKFLOW_PATH).read_text() == read_workflow()
-    assert "Settings, Pages, Source: GitHub Actions" in done.stdout
+    for step in ("Settings, Pages, Source: GitHub Actions", "gh workflow run winnow.yml"):
+        assert step in done.stdout
     assert load_settings().source.kind == KIND_OF_NEW_CONFIGS
 
 
@@ -112,11 +114,19 @@ def test_github_pages_adds_the_workflow_to_an_existing_config() -> None:
     assert (Path("winnow.yaml").read_text(), Path(WORKFLOW_PATH).read_text()) == ("mine", read_workflow())
 
 
+def test_github_pages_with_names_beside_a_config_says_how_to_add_the_workflow() -> None:
+    Path("winnow.yaml").write_text("mine")
+    done = winnow("init", "httpx", "--github-pages")
+    assert done.exit_code == 2
+    assert done.stderr.endswith("Name no package to write the workflow for it: `winnow init --github-pages`\n")
+    assert not Path(WORKFLOW_PATH).exists()
+
+
 def test_an_existing_workflow_stays_and_no_config_is_written() -> None:
     Path(WORKFLOW_PATH).parent.mkdir(parents=True)
     Path(WORKFLOW_PATH).write_text("mine")
     done = winnow("init", "httpx", "--github-pages")
     assert done.exit_code == 2
-    assert f"{WORKFLOW_PATH}: is there already, and stays as it is" in done.stderr
+    assert f"{WORKFLOW_PATH}: is there already, and stays as it is. To write it again, remove it first" in done.stderr
     assert Path(WORKFLOW_PATH).read_text() == "mine"
     assert not Path("winnow.yaml").exists()

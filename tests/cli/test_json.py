@@ -125,5 +125,15 @@ def test_collect_ends_with_one_line_on_what_changed_and_where_to_look() -> None:
     configure()
     lines = [winnow("collect", "--through", str(DAY)).stdout.splitlines()[-1] for _ in range(2)]
     page = Path("public/index.html").absolute()
-    for line, what in zip(lines, ("New numbers for 1 of 1 package", "No new number for 1 package"), strict=True):
+    said = ("New numbers for 1 of 1 package", "No new number for 1 package: every badge is current")
+    for line, what in zip(lines, said, strict=True):
         assert re.fullmatch(rf"{what}, in \d+\.\d s\. See {page} \(`winnow serve` shows it\)", line)
+
+
+def test_the_reason_in_the_line_of_a_package_is_not_repeated() -> None:
+    source = {"kind": "bigquery", "credential_file": "missing.json"}
+    Path("winnow.yaml").write_text(json.dumps({"source": source, "packages": [{"name": "a"}]}))
+    done = winnow("collect", "--through", str(DAY))
+    assert done.exit_code == 1
+    assert done.stdout.count("missing.json: cannot be read") == 1
+    assert ": every badge is current" not in done.stdout

@@ -129,8 +129,18 @@ def test_a_window_that_is_not_whole_has_no_number_and_fails() -> None:
     first = YESTERDAY - timedelta(days=2)
     assert done.stdout.splitlines() == [
         "a: no number yet, 2 of 3 days are read",
-        f"  ! 1 days, {first} to {first}: not asked for yet",
+        f"  ! 1 days, {first} to {first}: not read yet. Run `winnow collect`",
     ]
+
+
+def test_more_days_than_the_config_reads_say_what_to_add_to_it() -> None:
+    configure("a")
+    store(daily("a", [1, 2, 4]), 3)
+    done = winnow("show", "a", "--days", "9")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[1] == (
+        "  ! 3 of 9 days collected. Winnow reads 3 days: add 9 to window_days, and run `winnow collect`"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from winnow_dagster.core.breakdowns import NO_BREAKDOWNS, count_breakdowns, group_dimensions
 from winnow_dagster.core.categories import INSTALLERS
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, Coverage, ReadingFacts
-from winnow_dagster.core.day_ranges import days_in, newest_run, to_ranges
+from winnow_dagster.core.day_ranges import days_in, join_ranges, newest_run, to_ranges
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
@@ -148,6 +148,12 @@ def test_ranges_have_the_same_days_and_a_gap_between_them(offsets: set[int]) -> 
     ranges = to_ranges(chosen)
     assert days_in(ranges) == chosen
     assert all(one[1] + timedelta(days=1) < other[0] for one, other in pairwise(ranges))
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20))))
+def test_ranges_in_any_order_join_to_the_ranges_of_all_their_days(found: list[tuple[int, int]]) -> None:
+    ranges = [(ago(n + more), ago(n)) for n, more in found]
+    assert join_ranges(ranges) == to_ranges(days_in(ranges))
 
 
 @pytest.mark.parametrize(

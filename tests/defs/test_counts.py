@@ -120,7 +120,7 @@ def test_a_package_that_fails_does_not_take_the_others_down_and_is_asked_for_aga
 
 def test_the_check_names_what_was_never_asked_for(make_house: MakeHouse) -> None:
     result = make_house({"a": (3,)}).count(DAY, DAY)
-    assert culprits(check(result)) == {"a": f"2 days, {ago(2)} to {ago(1)}: not asked for yet"}
+    assert culprits(check(result)) == {"a": f"2 days, {ago(2)} to {ago(1)}: not read yet. Run `winnow collect`"}
 
 
 def test_a_provisional_day_is_read_again_after_it_settled(make_house: MakeHouse, source: RowSource) -> None:

@@ -103,8 +103,8 @@ def test_an_empty_store_lacks_what_each_entry_needs(installed: Installation) -> 
     assert installed.gaps([PREFIX]) == [Gap(DAY - timedelta(days=1), DAY, (PREFIX,))]
     assert installed.gaps([PREFIX], FIRST) == [Gap(FIRST - timedelta(days=1), FIRST, (PREFIX,))]
     assert installed.missing() == {
-        "a-a": f"3 days, {FIRST} to {DAY}: not asked for yet",
-        "x-*": f"2 days, {DAY - timedelta(days=1)} to {DAY}: not asked for yet",
+        "a-a": f"3 days, {FIRST} to {DAY}: not read yet. Run `winnow collect`",
+        "x-*": f"2 days, {DAY - timedelta(days=1)} to {DAY}: not read yet. Run `winnow collect`",
     }
 
 

@@ -20,6 +20,7 @@ from winnow_dagster.config.loading import (
 )
 from winnow_dagster.config.packages import DefaultsSection, GroupSection, PackageSection
 from winnow_dagster.config.style import StyleSection
+from winnow_dagster.core.dimensions import BREAKDOWNS, OPEN_DIMENSIONS
 from winnow_dagster.fields import Section, one_or_list
 from winnow_dagster.sources.bigquery.settings import FiguresSection
 from winnow_dagster.sources.kinds import KINDS
@@ -60,6 +61,14 @@ def tables() -> Iterator[tuple[str, str]]:
     for kind in KINDS.values():
         keys = dict(sorted(kind.section.model_fields.items(), key=lambda item: item[0] not in kind.section.required))
         yield f"source-{kind.name}", _table(kind.section, keys, kind.section.required)
+    yield "breakdowns", "\n".join(_breakdowns())
+
+
+def _breakdowns() -> Iterator[str]:
+    yield "| breakdown | by | column of PyPI's log |\n|---|---|---|"
+    for name in BREAKDOWNS:
+        dimension = OPEN_DIMENSIONS[name]
+        yield f"| `{name}` | {dimension.title} | `{dimension.column}` |"
 
 
 def _table(model: type[BaseModel], fields: Mapping[str, FieldInfo], required: Collection[str] = ()) -> str:

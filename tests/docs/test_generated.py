@@ -20,6 +20,7 @@ from winnow_dagster.cli import main
 from winnow_dagster.config.loading import parse_settings
 from winnow_dagster.config.packages import PackageSection
 from winnow_dagster.core.billing import TIB
+from winnow_dagster.core.dimensions import BREAKDOWNS
 from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.kinds import KINDS
 
@@ -81,6 +82,18 @@ def test_the_costs_on_the_page_are_those_that_estimate_prints(tmp_path: Path) ->
     every_day = columns[0]["first_fill"]["bytes"] * 30
     price = (every_day / TIB - 1) * Figures.usd_per_tib
     assert f"{every_day / TIB:.2f} TiB\n  a month, ${price:.2f}." in read(DOCS / "cost.md")
+
+
+def test_each_breakdown_is_in_the_lists_that_are_written_by_hand(tmp_path: Path) -> None:
+    config = {"source": {"kind": "bigquery"}, "packages": [{"name": "a"}]}
+    (tmp_path / "winnow.yaml").write_text(yaml.safe_dump(config))
+    done = CliRunner().invoke(main, ["estimate", "--config", str(tmp_path / "winnow.yaml")])
+    prices = dict(re.findall(r"^breakdown by (\w+): \+(\d+) %", done.stdout, re.MULTILINE))
+    assert tuple(prices) == BREAKDOWNS
+    cost = " ".join(read(DOCS / "cost.md").split())
+    for breakdown, percent in prices.items():
+        assert f"`{breakdown}` {percent} %" in cost
+    assert f"<package>/{{{','.join(BREAKDOWNS)}}}.csv" in read(DOCS / "formats.md")
 
 
 def _size(entry: dict[str, float], times: int = 1) -> str:

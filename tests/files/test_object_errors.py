@@ -6,12 +6,14 @@ import itertools
 import sys
 
 import pytest
+from obstore.exceptions import GenericError
 
 from tests.bucket_service import Service
 from tests.buckets import DATA, in_azure, place
 from winnow_dagster.files import obstores
 from winnow_dagster.files.bucket import PROBE, BucketStore
 from winnow_dagster.files.errors import PreconditionFailedError, StorageError, UnreachableError
+from winnow_dagster.files.obstore_errors import is_transient
 from winnow_dagster.files.opening import open_path
 from winnow_dagster.files.operations import (
     list_names,
@@ -171,3 +173,14 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
         StorageError, match=r"s3://data-bucket: needs .* `pip install 'winnow-dagster\[object-storage\]'`"
     ):
         read_if_there(open_path("s3://data-bucket/a"))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("429 Too Many Requests", True), ("503 Slow Down", True), ("400 Bad Request", False)]
+)
+def test_a_service_that_is_busy_is_asked_again(status: str, *, expected: bool) -> None:
+    # What the client says once it has tried for a while itself.
+    error = GenericError(
+        f"Generic S3 error: Error performing PUT http://b/a in 1s - status code: {status}: <Error></Error>"
+    )
+    assert is_transient(error, "s3") is expected

@@ -16,6 +16,7 @@ from winnow_dagster.core.coverage import Reading, Request
 from winnow_dagster.core.dimensions import INSTALLER, OPEN_DIMENSIONS
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.sample import SampleSource
+from winnow_dagster.sources.sample_values import Client, SampleValues
 
 FIRST, LAST = date(2025, 6, 1), date(2025, 6, 30)
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,16 @@ def test_each_dimension_sums_to_the_counts_and_only_those_asked_for_are_made() -
             assert not found.select("dimension", "value", *keys).is_duplicated().any()
             for _, rows in found.group_by("dimension"):
                 assert rows.group_by(keys).agg(pl.col("downloads").sum()).sort(keys).equals(whole)
+
+
+@pytest.mark.parametrize("name", OPEN_DIMENSIONS)
+def test_clients_name_values_of_each_dimension(name: str) -> None:
+    assert len(set(breakdowns("oat", name)["value"]) - {""}) > 1, "give it values in sample_values.py"
+
+
+def test_a_dimension_without_made_up_values_is_not_said() -> None:
+    clients = [(Client("pip", "Linux", None), 5)]
+    assert SampleValues("oat").break_down("new", LAST, clients) == {("", "pip", None): 5}
 
 
 def test_breakdowns_change_no_count_and_are_the_same_in_whatever_range_and_process() -> None:

@@ -59,7 +59,7 @@ def init_command(  # noqa: PLR0913, PLR0917 - an option each
         _write({config_path.parent / WORKFLOW_PATH: read_workflow()})
         _say_next(config_path, is_new=False, github_pages=True)
         return
-    _refuse_existing(config_path)
+    _refuse_existing(config_path, _how_to_keep(config_path, github_pages=github_pages))
     asks = not packages and sys.stdin is not None and sys.stdin.isatty()
     if not packages and not asks:
         raise Failure("no package is named. Write `winnow init PACKAGE ...`", UNUSABLE)
@@ -128,15 +128,22 @@ def _source_keys(kind: str, given: Mapping[str, str | None], *, asks: bool) -> d
     return keys
 
 
-def _refuse_existing(*paths: Path) -> None:
-    for path in paths:
-        if path.exists() or path.is_symlink():
-            raise Failure(f"{path}: is there already, and stays as it is. Edit it, or name another file", UNUSABLE)
+def _how_to_keep(config_path: Path, *, github_pages: bool) -> str:
+    """Return what to do if the config is there already."""
+    if github_pages and config_path.is_file():
+        return "Name no package to write the workflow for it: `winnow init --github-pages`"
+    return "Edit it, or name another file with --config"
+
+
+def _refuse_existing(path: Path, fix: str) -> None:
+    if path.exists() or path.is_symlink():
+        raise Failure(f"{path}: is there already, and stays as it is. {fix}", UNUSABLE)
 
 
 def _write(files: Mapping[Path, str]) -> None:
     """Create these files, or none of them."""
-    _refuse_existing(*files)
+    for path in files:
+        _refuse_existing(path, "To write it again, remove it first")
     written: list[Path] = []
     for path, text in files.items():
         try:
@@ -157,9 +164,10 @@ def _say_next(config_path: Path, *, is_new: bool, github_pages: bool) -> None:
     steps = list(_steps(option)) if is_new else []
     if github_pages:
         steps += [
+            ("gh variable set WINNOW_REQUIREMENT", "what pip installs: see deploy/github-pages/README.md of Winnow"),
             (f"git add {config_path} {config_path.parent / WORKFLOW_PATH}", "then commit and push"),
             ("Settings, Pages, Source: GitHub Actions", "in your repository, on GitHub"),
-            ("gh variable set WINNOW_REQUIREMENT", "see deploy/github-pages/"),
+            (f"gh workflow run {Path(WORKFLOW_PATH).name}", "collects and publishes for the first time"),
         ]
     width = max(len(command) for command, _ in steps)
     for command, why in steps:

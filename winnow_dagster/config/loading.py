@@ -161,12 +161,12 @@ def find_config(folders: Sequence[Path] = (Path(),)) -> Path | None:
     return next((path for path in found if path.exists()), Path(given) if given else None)
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | str | None = None) -> Settings:
     """Read the config at `path`, else at $WINNOW_CONFIG, else ./winnow.yaml, else take the sample packages.
 
     Raises ConfigError, which names every problem of the file.
     """
-    path = path or find_config()
+    path = Path(path) if path else find_config()
     if path is None:
         packages = [PackageSection(name=name) for name in SAMPLE_PACKAGES]
         settings = _resolve(ConfigFile(packages=packages), {}, None, Path.cwd())

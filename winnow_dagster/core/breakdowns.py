@@ -268,17 +268,16 @@ def _on_days(values: pl.DataFrame, days: Mapping[str, Sequence[date]]) -> pl.Dat
 def _sum(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the honest and CI downloads by package, dimension, day and value."""
     # Stored days may have dimensions of another release, such as an older version of the classes of kernels.
-    kept = pl.col("category").is_in(["honest", "ci"]) & pl.col("dimension").is_in(list(OPEN_DIMENSIONS))
-    downloads = pl.col("downloads")
+    kept = pl.col("dimension").is_in(list(OPEN_DIMENSIONS))
+    kinds = {kind: pl.when(pl.col("category") == kind).then("downloads").otherwise(0) for kind in ("honest", "ci")}
     return (
         rows.lazy()
-        .with_columns(category=category())
         .filter(kept)
+        .with_columns(category=category())
+        .with_columns(**kinds)
+        .filter((pl.col("honest") > 0) | (pl.col("ci") > 0))
         .group_by("package", "dimension", "date", "value")
-        .agg(
-            honest=downloads.filter(pl.col("category") == "honest").sum(),
-            ci=downloads.filter(pl.col("category") == "ci").sum(),
-        )
+        .agg(pl.col("honest", "ci").sum())
         .collect()
     )
 

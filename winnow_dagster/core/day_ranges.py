@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 def to_ranges(days: Iterable[date]) -> list[tuple[date, date]]:
     """Return the ranges of these days."""
+    return join_ranges((day, day) for day in days)
+
+
+def join_ranges(ranges: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
+    """Return the ranges of all days in ranges that may touch or overlap, in any order."""
     found: list[tuple[date, date]] = []
-    for day in sorted(set(days)):
-        if found and day - found[-1][1] == ONE_DAY:
-            found[-1] = found[-1][0], day
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + ONE_DAY:
+            found[-1] = found[-1][0], max(found[-1][1], last)
         else:
-            found.append((day, day))
+            found.append((first, last))
     return found
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_PICTURES = 30
 """The maximum number of badges that a prefix shows."""
 
-MAX_VALUES = 10
+MAX_VALUES = 5
 """The maximum number of values in the table of a breakdown."""
 
 

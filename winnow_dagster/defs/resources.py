@@ -266,7 +266,7 @@ class Installation:
             days = [d for d in days_between(window.first_day, window.as_of) if d >= self.settings.start_date]
             gone = [d for d in days if not covered.get(d, NOTHING).covers(selector)]
             if gone:
-                why = (self.raw.coverage(gone[-1]) or NOTHING).failure(selector) or "not asked for yet"
+                why = (self.raw.coverage(gone[-1]) or NOTHING).failure(selector) or "not read yet. Run `winnow collect`"
                 why = describe_short(gone[-1], short[gone[-1]]) if gone[-1] in short else why
                 found[str(selector)] = f"{len(gone)} days, {gone[0]} to {gone[-1]}: {why}"
         return found

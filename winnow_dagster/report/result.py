@@ -86,10 +86,11 @@ class Report:
         return table
 
     def _notes(self, *, quiet: bool) -> Iterator[str]:
-        for row in self.result.rows:
-            if note := row.status if quiet else row.note:
-                yield f"{_name(row)}: {note}"
-        yield from self.result.errors
+        by_row = [(row, row.status if quiet else row.note) for row in self.result.rows]
+        notes = [f"{_name(row)}: {note}" for row, note in by_row if note]
+        yield from notes
+        # The line of a package may have ended with the same reason.
+        yield from (error for error in self.result.errors if not any(note.endswith(f": {error}") for note in notes))
         if not quiet:
             yield from self.result.remarks
 
@@ -112,6 +113,8 @@ class Report:
         what = what.removesuffix("s") if len(rows) == 1 else what
         if behind:
             what += f", {behind} incomplete"
+        elif not new and self.result.is_current:
+            what += ": every badge is current"
         how = (
             ""
             if self.settings.base_url or local_path(self.settings.output_dir) is None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from winnow_dagster.core.breakdowns import Breakdown
-from winnow_dagster.core.day_ranges import days_in, to_ranges, without_days
+from winnow_dagster.core.day_ranges import join_ranges, to_ranges, without_days
 from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
 from winnow_dagster.core.escaping import visible
 from winnow_dagster.core.values import NOT_SAID, order_values
@@ -174,7 +174,7 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
     elif before.source not in {"", package.source}:
         before = before.for_source(package.source)
     known = {name: set(days) for name, days in computed.known.items() if days}
-    days = {name: set(days_in(ranges)) for name, ranges in before.days.items()}
+    days = dict(before.days)
     in_files = days.keys() | {name for by in before.others.values() for name in by}
     for name in computed.dimensions:
         old = published(csv_name(name)) if name in in_files else None
@@ -182,13 +182,14 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
         if name in known or not is_whole:
             files[csv_name(name)] = merge_days(name, old, computed, known.get(name, set()))
         # Published days without their lines are no longer known: they would look like days without downloads.
-        days[name] = (days.get(name, set()) if is_whole else set()) | known.get(name, set())
+        kept = days.get(name, ()) if is_whole else ()
+        days[name] = join_ranges([*kept, *to_ranges(known.get(name, ()))])
     read = [at for at in (before.read_until, computed.read_until) if at]
     windows = {length: by for length, by in _windows(package.state, computed, before) if by}
     renewed = PublishedBreakdowns(
         package.source,
         max(read, default=None),
-        {name: to_ranges(days[name]) for name in OPEN_DIMENSIONS if name in days},
+        {name: days[name] for name in OPEN_DIMENSIONS if name in days},
         windows,
         dict(estimate_windows(windows, computed, before.unsaid_ci)),
         before.badges,
@@ -270,10 +271,12 @@ def _lines(dimension: str, computed: PackageBreakdowns, days: Collection[date]) 
         rows = rows.filter(pl.col("date").is_in(list(days)))
     if rows.is_empty():
         return b""
-    if rows.select(pl.col("value").str.contains(f"[^{PLAIN_CHARACTERS}]").any()).item():
-        rows = rows.with_columns(pl.col("value").map_elements(_cell, pl.String))
-    line = pl.concat_str(pl.col("date").cast(pl.String), "value", "honest", "ci", separator=",")
-    text: str = rows.select(line.str.join("\n")).item()
+    line = pl.concat_str(pl.col("date").cast(pl.String), "value", "honest", "ci", separator=",").str.join("\n")
+    is_plain = ~pl.col("value").str.contains(f"[^{PLAIN_CHARACTERS}]").any()
+    text, plain = rows.select(line, plain=is_plain).row(0)
+    if not plain:
+        cells = pl.col("value").map_elements(_cell, pl.String)
+        text = rows.with_columns(cells).select(line).item()
     return f"{text}\n".encode()
 
 
@@ -310,7 +313,8 @@ def _format_days(days: Mapping[str, DayRanges]) -> dict[str, list[list[str]]]:
 
 
 def _parse_days(fields: Any) -> list[tuple[date, date]]:  # noqa: ANN401 - parsed JSON
-    return [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in fields]
+    ranges = ((date.fromisoformat(first), date.fromisoformat(last)) for first, last in fields)
+    return join_ranges((first, last) for first, last in ranges if first <= last)
 
 
 def _parse_window(fields: Mapping[str, Any]) -> Iterator[tuple[str, Breakdown]]:

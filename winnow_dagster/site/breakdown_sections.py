@@ -124,9 +124,9 @@ def format_sections(
         return
     window = state.headline.counts.window
     for name, ranges in found.days.items():
-        dimension, known = OPEN_DIMENSIONS[name], days_in(ranges)
+        dimension = OPEN_DIMENSIONS[name]
         whole = found.windows.get(state.headline.days, {}).get(name)
-        breakdown = whole or _known_part(name, newest_run(known, window.first_day, window.as_of), read)
+        breakdown = whole or _known_part(name, newest_run(days_in(ranges), window.first_day, window.as_of), read)
         if breakdown is None or not (breakdown.honest or breakdown.ci):
             continue
         if dimension.joined:
@@ -143,8 +143,8 @@ def format_sections(
             *_table(dimension, breakdown),
             csv_name(name),
             list_cuts(breakdown) if dimension is PYTHON else (),
-            plot_pythons(_rows(name, found, read), known) if dimension is PYTHON else None,
-            list_upgrades(_rows(name, found, read), known) if dimension is VERSION else None,
+            plot_pythons(_rows(name, found, read), days_in(ranges)) if dimension is PYTHON else None,
+            list_upgrades(_rows(name, found, read), days_in(ranges)) if dimension is VERSION else None,
             found.unsaid_ci.get(state.headline.days) if dimension is KERNEL and whole else None,
         )
 

@@ -217,8 +217,8 @@ def _shares(dimension: str, client: Client) -> Shares:
     if dimension in {"python", SUBCOMMAND.name}:
         of_people, of_ci = (PYTHONS, CI_PYTHONS) if dimension == "python" else (UV_COMMANDS, CI_UV_COMMANDS)
         return of_ci if client.ci else of_people
-    by_system = CPUS if dimension == "cpu" else CI_LIBCS if client.ci else LIBCS
-    return by_system.get(client.system, NOT_SAID)
+    by_system: Mapping[str, BySystem] = {"cpu": CPUS, "libc": CI_LIBCS if client.ci else LIBCS}
+    return by_system.get(dimension, {}).get(client.system, NOT_SAID)
 
 
 def _kernels(client: Client) -> Shares:
