@@ -10,14 +10,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conftest import DAY, NOW, House, MakeHouse, RowSource
+from tests.conftest import DAY, NOW, House, MakeHouse, RowSource, on_disk
 from tests.rows import row
 from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.defs.writing import open_web, store_answer
-from winnow_dagster.files.disk import STAGED_PREFIX
-from winnow_dagster.files.errors import NotOursError
+from winnow_dagster.files.errors import STAGED_PREFIX, NotOursError
 
 RICH = Selector("rich")
 
@@ -65,7 +64,7 @@ def test_a_failure_is_stored_as_one(house: House) -> None:
 
 def test_a_count_removes_what_a_dead_run_left_half_written(house: House) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    folder = house.winnow.honest.folder
+    folder = on_disk(house.winnow.honest.folder)
     assert house.count(DAY, DAY).success
     left, living = (folder / f"{STAGED_PREFIX}{pid}-abcd" for pid in (int(dead.stdout), os.getpid()))
     for path in (left, living):
