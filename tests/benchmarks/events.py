@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -55,6 +56,6 @@ def _rows(folder: Path) -> int:
     """Return the rows of the event log: each run has a database of its own, and asset events are in the index too."""
     count = 0
     for file in folder.rglob("history/runs/*.db"):
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection:
             count += connection.execute("SELECT count(*) FROM event_logs").fetchone()[0]
     return count

@@ -318,6 +318,8 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
         ("packages: [{name: a, colors: {0: blau}}]", "packages[0].colors: 'blau' is not a colour. Use brightgreen"),
         ("packages: [{name: a, colors: {10: red, 010: blue}}]", "packages[0].colors: 10 stands twice. Keep one"),
         ("packages: [{name: a, colors: {x: blue}}]", "packages[0].colors.x: 'x' is not a whole number"),
+        ("packages: [{name: a, breakdowns: {}}]", "packages[0].breakdowns: a section is not one of python,"),
+        ("packages: [{name: a, breakdowns: [[python]]}]", "packages[0].breakdowns[0]: "),
         (
             "packages: [{name: a, breakdowns: [pyton]}]",
             "packages[0].breakdowns[0]: 'pyton' is not one of python,",

@@ -19,6 +19,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -413,7 +414,7 @@ def events(folder: Path) -> int:
     """Return the number of rows in the event log."""
     found = 0
     for path in (folder / "data" / "dagster").rglob("*.db"):
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             tables = [
                 name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name = 'event_logs'")
             ]

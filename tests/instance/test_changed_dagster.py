@@ -158,7 +158,7 @@ def test_a_run_has_the_tables_that_dagster_has_whatever_these_are(tmp_path: Path
 
     def layout(name: str) -> set[tuple[str, str]]:
         (path,) = tmp_path.rglob(f"history/runs/{name}.db")
-        with sqlite3.connect(path) as connection:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
             return set(connection.execute("SELECT name, sql FROM sqlite_master"))
 
     assert "a_new_table" in {name for name, _ in layout("first")}

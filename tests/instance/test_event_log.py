@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
     found: dict[str, list[tuple[object, ...]]] = {}
     for path in sorted((home / "history").rglob("*.db")):
         kind = path.stem if path.stem in {"index", "runs"} else "a run"
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 cursor = connection.execute(f"SELECT * FROM {table}")
                 kept = [at for at, column in enumerate(cursor.description) if column[0] not in VARYING]

@@ -24,7 +24,7 @@ def find_breakdown_problems(content: Mapping[str, Any], kind: Kind) -> Iterator[
     for place, section in sections.items():
         named = _breakdowns_in(section)
         for name in named or ():
-            if name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
+            if isinstance(name, str) and name in OPEN_DIMENSIONS and name not in kind.open_dimensions:
                 yield f"{place}.breakdowns: source kind {kind.name} does not know the {name} of a download. Remove it"
         is_all = isinstance(section, dict) and section.get("name") == str(EVERYTHING)
         asked_for = usual if named is None else named
