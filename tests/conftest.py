@@ -234,10 +234,13 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark the tests that need ClickHouse's engine. Deal slow tests once `-m` has chosen which run."""
+    """Mark the tests that need ClickHouse's engine or a browser. Deal slow tests once `-m` has chosen which run."""
     for item in items:
-        if "chdb_engine" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "chdb_engine" in fixtures:
             item.add_marker(pytest.mark.chdb)
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
     yield
     deal_slow_tests(items)
 
