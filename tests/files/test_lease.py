@@ -56,7 +56,9 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_free_at_once(
     with counting(place()):
         assert "has died or given up" in caplog.text
         # Whoever came between a removal and a write would not hear that it was left.
-        assert [each.what for each in service.asked if 200 <= each.status < 300][-1] == "write"
+        # Google's client looks at the bucket from a thread of its own, at any moment.
+        found = [each.what for each in service.asked if each.name.endswith(".lease") and 200 <= each.status < 300]
+        assert found[-1] == "write"
         assert "remove" not in {each.what for each in service.asked}
 
 
