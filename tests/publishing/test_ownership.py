@@ -102,6 +102,17 @@ def test_of_two_configs_that_start_at_once_one_is_refused(make: Make, other: tup
     assert sum(site is not None for site in found) == 1
 
 
+def test_a_process_that_looks_for_its_id_just_before_another_writes_it_leaves_it_there(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, late = make().claim(), make()
+    seen = iter(["", site, site])
+    with monkeypatch.context() as patch:
+        patch.setattr(Ownership, "site", property(lambda _: next(seen)))
+        assert late.claim() == site
+    assert make().site == site
+
+
 def test_two_processes_of_one_config_that_start_at_once_agree(make: Make) -> None:
     start = threading.Barrier(4)
 

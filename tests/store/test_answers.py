@@ -254,6 +254,7 @@ def test_an_older_answer_for_a_prefix_leaves_a_later_reading_of_a_member(store: 
         store.merge()
 
 
+@pytest.mark.slow(20)
 def test_waiting_answers_are_what_merging_after_each_would_have_stored(tmp_path: Path) -> None:
     """Of any order of readings and failures, wide and narrow, by clocks that go wrong."""
     selectors = [A, MEMBER, Selector("a-c"), PREFIX, Selector("b")]

@@ -111,7 +111,7 @@ class Ownership:
     def _former_config(self, site: str) -> StorePath | None:
         """Return the id file with this id, if it belongs to this config under another name."""
         folder = self.data_dir / IDS_FOLDER
-        for name in list_names(folder):
+        for name in set(list_names(folder)) - {self._own_file.name}:
             known = _read(folder / name)
             if known.get("site") == site and _is_same(known.get("config", ""), self.config):
                 return folder / name
