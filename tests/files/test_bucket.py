@@ -81,6 +81,7 @@ def on_a_disk(folder: Path, config: str) -> dict[str, bytes]:
     return without_times({str(path.relative_to(folder / "public")): path.read_bytes() for path in paths})
 
 
+@pytest.mark.slow(13)
 @on_every_store_in_seconds
 def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
@@ -113,6 +114,7 @@ def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: S
     assert f"{service.scheme}://public-bucket/badges: the bucket's service serves it" in said
 
 
+@pytest.mark.slow(13)
 @on_every_store_in_seconds
 def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, tmp_path: Path) -> None:
     packages = 'packages: [{name: "*"}, {name: sample-oat}]'
@@ -235,6 +237,7 @@ def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_o
     assert published(service) == before
 
 
+@pytest.mark.slow(13)
 @on_every_store_in_seconds
 def test_a_collect_that_is_killed_at_any_stage_is_finished_by_the_next(service: Service, tmp_path: Path) -> None:
     # Each collect is a process that takes seconds to start.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.buckets import place, public_folder
-from winnow_dagster.files.errors import NotOursError, StorageError
+from winnow_dagster.files.errors import STAGED_PREFIX, NotOursError, StorageError
 from winnow_dagster.files.operations import exists, make_folder, overwrite_file, read_if_there
 from winnow_dagster.files.paths import StorePath
 from winnow_dagster.publishing.ownership import ID_NAME, Ownership
@@ -111,6 +111,14 @@ def test_a_process_that_looks_for_its_id_just_before_another_writes_it_leaves_it
         patch.setattr(Ownership, "site", property(lambda _: next(seen)))
         assert late.claim() == site
     assert make().site == site
+
+
+def test_an_id_that_another_process_is_just_writing_is_passed_over(make: Make) -> None:
+    first, second = make(), make("other.yaml")
+    first.claim()
+    put(first.data_dir / "sites", f"{STAGED_PREFIX}1-abcd", b"")
+    with pytest.raises(NotOursError, match="--adopt"):
+        second.claim()
 
 
 def test_two_processes_of_one_config_that_start_at_once_agree(make: Make) -> None:

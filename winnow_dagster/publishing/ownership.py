@@ -111,8 +111,9 @@ class Ownership:
     def _former_config(self, site: str) -> StorePath | None:
         """Return the id file with this id, if it belongs to this config under another name."""
         folder = self.data_dir / IDS_FOLDER
-        for name in set(list_names(folder)) - {self._own_file.name}:
-            known = _read(folder / name)
+        for name in list_names(folder):
+            # Another process may be writing a file, under another name as yet.
+            known = _read(folder / name) if name.endswith(".json") and name != self._own_file.name else {}
             if known.get("site") == site and _is_same(known.get("config", ""), self.config):
                 return folder / name
         return None
