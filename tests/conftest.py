@@ -216,10 +216,9 @@ def make_settings(folder: Path, packages: dict[str, tuple[int, ...]], kind: str 
 
 OF_THE_USER = (
     "BIGQUERY_EMULATOR_HOST", "COLUMNS", "DAGSTER_HOME", "FORCE_COLOR", "GCP_CREDENTIALS",
-    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PYTHONDONTWRITEBYTECODE", "STORAGE_EMULATOR_HOST",
-    "WINNOW_CONFIG",
+    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST", "WINNOW_CONFIG",
 )  # fmt: skip
-"""Variables that change what Winnow reads or how it prints. Without bytecode each process would compile Winnow."""
+"""Variables that change what Winnow reads or how it prints."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 SHARED_MEMORY = Path("/dev/shm")
 ROOM = 4 * 2**30
-"""How many bytes have to be free in memory, of which a run of all tests writes a fraction."""
+"""The bytes that must be free in memory. A run of all tests writes a fraction of them."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Tests also wait, for browsers and processes. Another one computes meanwhile."""
+    """Return one worker more than there are cores: while some tests wait for processes, others compute."""
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
@@ -25,7 +25,7 @@ def pytest_configure() -> None:
     """Prepare the environment that workers and processes inherit."""
     # Without bytecode, each worker and each process would compile the tests and Winnow.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # A collect syncs 450 times, for which it would wait longer than it computes.
+    # A collect syncs 450 times. On a disk it would wait for that longer than it computes.
     if has_room_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
@@ -45,7 +45,7 @@ def seconds_of(item: pytest.Item) -> int:
 
 
 def deal_slow_tests(items: list[pytest.Item]) -> None:
-    """Let every worker begin with a long test. xdist gives each a stretch of the list, and those of a module adjoin."""
+    """Let every worker begin with a long test. xdist gives each worker a stretch of the list."""
     if any(seconds_of(item) for item in items):
         items.sort(key=seconds_of, reverse=True)
         workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -53,6 +53,6 @@ def deal_slow_tests(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from passing over all modules again and again: that is a tenth of the time."""
+    """Keep the garbage collector from looking at all modules again and again, which took a tenth of the time."""
     gc.collect()
     gc.freeze()

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from datetime import date
 from itertools import product
 from pathlib import Path
-from textwrap import dedent
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.config.writing import problems, write
 from winnow_dagster.config.loading import (
     CONFIG_NAME,
     CONFIG_VARIABLE,
@@ -25,36 +25,10 @@ from winnow_dagster.config.loading import (
     find_config,
     load_settings,
 )
-from winnow_dagster.config.settings import Settings
-from winnow_dagster.config.style import Slug
 from winnow_dagster.core.badge import PYTHONS, SLUGS, BadgeStyle
 from winnow_dagster.core.billing import TIB
-from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.kind import ParquetSettings
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
-
-
-def write(text: str, path: str = CONFIG_NAME) -> Path:
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(dedent(text))
-    return file
-
-
-def problems(text: str) -> list[str]:
-    path = write(text)
-    with pytest.raises(ConfigError) as caught:
-        load_settings(path)
-    lines = str(caught.value).splitlines()
-    prefix = f"{path.absolute()}: "
-    assert all(line.startswith((prefix, f"{path}: ")) for line in lines)
-    return [line.partition(": ")[2] for line in lines]
 
 
 def test_the_config_is_that_of_the_first_folder_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,105 +273,6 @@ def test_without_a_word_on_badges_they_look_as_the_predecessors_do() -> None:
     assert load_settings(write("packages: [{name: a}]")).packages[0].style.slugs == (*SLUGS, PYTHONS)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("packages: [{name: a, min_downloads: 1}]", "packages[0].min_downloads: is for '*' only. Remove it"),
-        ("packages: [{name: a-*, settle: true}]", "packages[0].settle: is for '*' only. Remove it"),
-        ("packages: [{name: '*', min_downloads: -1}]", "packages[0].min_downloads: -1 is too small"),
-        ("packages: [{name: '*', window_days: [7, all]}]", "packages[0].window_days: '*' has no window over all days"),
-        (
-            "packages: [{name: a-*, window_days: 7}, {name: a-b, window_days: 7}]",
-            "packages[1].name: 'a-b' is selected by packages[0] ('a-*') with the same windows and badges. Remove it",
-        ),
-        ("packages: [{name: 'a-b-*'}, {name: 'a-*'}]", "packages[0].name: 'a-b-*' is selected by packages[1] ('a-*')"),
-        ("packages: [{name: a, label: 'x {package}'}]", "packages[0].label: 'x {package}' has an unknown placeholder"),
-        ('packages: [{name: a, label: "x\\a"}]', "has a character that cannot be shown. Remove it"),
-        ("packages: [{name: a, label: {os-linus: x}}]", "packages[0].label.os-linus: 'os-linus' is not one of"),
-        ("packages: [{name: a, badges: [os-linus]}]", "packages[0].badges[0]: 'os-linus' is not one of downloads,"),
-        ("packages: [{name: a, colors: {0: blau}}]", "packages[0].colors: 'blau' is not a colour. Use brightgreen"),
-        ("packages: [{name: a, colors: {10: red, 010: blue}}]", "packages[0].colors: 10 stands twice. Keep one"),
-        ("packages: [{name: a, colors: {x: blue}}]", "packages[0].colors.x: 'x' is not a whole number"),
-        ("packages: [{name: a, breakdowns: {}}]", "packages[0].breakdowns: a section is not one of python,"),
-        ("packages: [{name: a, breakdowns: [[python]]}]", "packages[0].breakdowns[0]: "),
-        (
-            "packages: [{name: a, breakdowns: [pyton]}]",
-            "packages[0].breakdowns[0]: 'pyton' is not one of python,",
-        ),
-        (
-            "packages: [{name: a, badges: [python-3.12], breakdowns: version}]",
-            "packages[0].badges: python-3.12 needs a breakdown. Write `breakdowns: [python]` beside it",
-        ),
-        (
-            "packages: [{name: a, badges: [pythons]}]\nsource: {kind: bigquery}",
-            "packages[0].badges: pythons needs a breakdown. Write `breakdowns: [python]` beside it",
-        ),
-        (
-            "packages: [{name: '*', badges: [downloads, python-3.12], breakdowns: [python]}]",
-            "packages[0].badges: '*' has no badge python-3.12. Remove it, or give the package an entry of its own",
-        ),
-        (
-            "packages: [{name: a, breakdowns: cpu}]\nsource: {kind: clickhouse}",
-            "packages[0].breakdowns: source kind clickhouse does not know the cpu of a download. Remove it",
-        ),
-        ("packages: [{name: a, style: round}]", "packages[0].style: 'round' is not one of flat, flat-square, plastic"),
-        ("packages: [{name: a, cache_seconds: 60}]", "packages[0].cache_seconds: 60 is too small. Use 300 or more"),
-        (
-            "packages: [{name: '*', links: {repository: 'https://a.b'}}]",
-            "packages[0].links: '*' has no pages of packages.",
-        ),
-        (
-            "packages: [{name: a, links: {repository: 'http://a.b'}}]",
-            "packages[0].links.repository: is not the address of a web page with HTTPS",
-        ),
-        ("packages: [{name: a, links: {home: 'https://a.b'}}]", "packages[0].links.home: unknown key."),
-        (
-            "packages: [{name: a, links: {repository: 'https://u:T0KEN@a.b/c'}}]",
-            "packages[0].links.repository: has a user name in it, which would be published",
-        ),
-        (
-            "packages: [{name: a, logo: x}]",
-            "packages[0].logo: unknown key. Winnow cannot draw the logos of shields.io.",
-        ),
-        (
-            "packages: [{name: a, style: social}]",
-            "packages[0].style: Winnow cannot draw 'social'. Use flat, flat-square",
-        ),
-        ("packages: [{name: a, logo_svg: <p/>}]", "packages[0].logo_svg: is not an SVG picture. Write all of it here"),
-        ("packages: [{name: a, logo_color: red}]", "packages[0].logo_color: unknown key. Write the colour into the"),
-        ("packages: [{name: a, part_colors: {1: red, 01: red}}]", "packages[0].part_colors: 1 stands twice. Keep one"),
-        ("packages: [{name: a, window_days: [all, all]}]", "packages[0].window_days: 'all' stands twice. Keep one"),
-        ("packages: [{name: a, window_days: ever}]", "packages[0].window_days: 'ever' is not a whole number"),
-        (
-            "packages: [{name: a}]\ngroups: [{name: g, packages: [a, b]}]",
-            "groups[0].packages[1]: 'b' is not under packages:, so nobody counts it. Add `- name: b` there",
-        ),
-        (
-            "packages: [{name: a}]\ngroups: [{name: ../g, packages: [a]}]",
-            "groups[0].name: '../g' is not a group's name",
-        ),
-        ("packages: [{name: a}]\ngroups: [{name: g}]", "groups[0].packages: missing. Add it"),
-        (
-            "packages: [{name: a}]\ngroups: [{name: a-b, packages: [a]}, {name: A_B, packages: [a]}]",
-            "groups[1].name: 'A_B' stands twice. Give each group a name of its own",
-        ),
-        ("packages: [{name: a}]\ndefaults: {name: b}", "defaults.name: unknown key."),
-    ],
-)
-def test_what_is_wrong_with_looks_and_groups_is_named(text: str, problem: str) -> None:
-    assert any(problem in line for line in problems(text)), problems(text)
-
-
-def test_an_entry_is_needed_if_another_would_publish_its_package_otherwise() -> None:
-    # Without its entry, the longer prefix would.
-    text = "packages: [{name: a-*, window_days: 7}, {name: a-b-*, window_days: 30}, {name: a-b-c, window_days: 7}]"
-    assert len(load_settings(write(text)).packages) == 3
-
-
-def test_every_kind_of_badge_can_be_asked_for() -> None:
-    assert get_args(get_args(Slug)[0]) == (*SLUGS, PYTHONS)
-
-
 def test_numbers_mean_what_people_read() -> None:
     path = write("""
         service: {stale_threshold_days: 010}
@@ -498,83 +373,6 @@ def test_a_file_that_is_not_there_is_named() -> None:
         load_settings(Path("nowhere.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("service", "problem"),
-    [
-        ("{output_dir: data}", "is served to the world and holds data_dir"),
-        ("{output_dir: ./x/../data/}", "is served to the world and holds data_dir"),
-        ("{output_dir: data, data_dir: gs://state}", "is served to the world and holds the history of runs"),
-        ("{output_dir: data/sample, data_dir: data}", "is served to the world and holds the stored days"),
-        ("{output_dir: data/sample/raw, data_dir: data}", "where Winnow or Dagster keeps private files"),
-        ("{output_dir: data/dagster, data_dir: data}", "is served to the world and holds the history of runs"),
-        ("{output_dir: data/dagster/history, data_dir: data}", "where Winnow or Dagster keeps private files"),
-        ("{output_dir: gs://one/badges, data_dir: gs://one/state}", "Public access is granted per bucket"),
-        ("{output_dir: gs://one/a/b, data_dir: gs://one}", "Public access is granted per bucket"),
-        ("{output_dir: link, data_dir: state}", "is served to the world and holds data_dir"),
-        ("{output_dir: state, data_dir: link/days}", "is served to the world and holds data_dir"),
-        ("{output_dir: www, credential_file: link/key.json}", "is served to the world and holds credential_file"),
-        ("{output_dir: home}", "is served to the world and holds $DAGSTER_HOME"),
-        ("{output_dir: home/x/history}", "where Winnow or Dagster keeps private files"),
-        ("{output_dir: home/x/storage/run}", "where Winnow or Dagster keeps private files"),
-        ("{output_dir: data/sites, data_dir: data}", "where Winnow or Dagster keeps private files"),
-        ("{output_dir: DATA, data_dir: data/days}", "is served to the world and holds data_dir"),
-        ("{output_dir: keys}", "is served to the world and holds $GOOGLE_APPLICATION_CREDENTIALS"),
-    ],
-)
-def test_an_output_dir_that_would_serve_private_files_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str, problem: str
-) -> None:
-    (tmp_path / "link").symlink_to("www" if "www" in service else "state")
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "x"))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "keys" / "key.json"))
-    (found,) = problems(f"packages: [{{name: a}}]\nservice: {service}")
-    assert problem in found
-
-
-def test_without_a_config_nothing_private_is_served_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "public").symlink_to("data")
-    with pytest.raises(ConfigError, match="is served to the world and holds data_dir"):
-        load_settings()
-
-
-def test_an_output_dir_beside_the_stored_days_is_fine(tmp_path: Path) -> None:
-    found = load_settings(write("packages: [{name: a}]\nservice: {output_dir: data/public, data_dir: data}"))
-    assert (found.output_dir, found.data_dir) == (tmp_path / "data/public", tmp_path / "data")
-
-
-def test_a_symlinked_output_dir_that_leads_to_the_stored_days_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "public").symlink_to("state")
-    assert "holds data_dir" in problems("packages: [{name: a}]\nservice: {data_dir: state/days}")[0]
-
-
-@pytest.mark.parametrize("data_dir", ["public/days", "outside", "outside/2026"])
-def test_data_behind_a_link_in_the_output_dir_is_served_too_by_servers_that_follow_links(
-    tmp_path: Path, data_dir: str
-) -> None:
-    (tmp_path / "public").mkdir()
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "public" / "days").symlink_to("../disk")
-    (tmp_path / "outside").symlink_to("public/days")
-    (found,) = problems(f"packages: [{{name: a}}]\nservice: {{data_dir: {data_dir}}}")
-    assert "is served to the world and holds data_dir" in found
-
-
-@pytest.mark.parametrize(
-    ("output_dir", "problem"),
-    [("runs", "holds the history of runs"), ("runs/history", "where Winnow or Dagster keeps private files")],
-)
-def test_the_history_that_dagster_yaml_places_is_not_served(tmp_path: Path, output_dir: str, problem: str) -> None:
-    (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: runs}}")
-    (found,) = problems(f"packages: [{{name: a}}]\nservice: {{output_dir: {output_dir}, data_dir: data}}")
-    assert problem in found
-
-
-def test_an_output_dir_beside_what_dagster_keeps_is_fine(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: .}}")
-    assert load_settings(write("packages: [{name: a}]")).output_dir == tmp_path / "public"
-
-
 keys = st.sampled_from([*(key for section in KEYS.values() for key in section), "kind", "bigquery"])
 yaml_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
@@ -659,44 +457,6 @@ def test_runs_are_kept_for_ninety_days_unless_told_otherwise() -> None:
     assert problems("{packages: [{name: a}], schedule: {keep_runs_days: 5}}") == [
         "schedule.keep_runs_days: 5 is too small. Use 30 or more"
     ]
-
-
-def breakdowns_of(text: str, tmp_path: Path) -> Settings:
-    (tmp_path / "winnow.yaml").write_text(text)
-    return load_settings(tmp_path / "winnow.yaml")
-
-
-def test_breakdowns_cost_nothing_unless_they_are_asked_for(tmp_path: Path) -> None:
-    packages = "packages: [{name: a}, {name: '*'}]\n"
-    assert breakdowns_of(packages + "source: {kind: bigquery}", tmp_path).dimensions == {}
-    free = breakdowns_of(packages + "source: {kind: sample}", tmp_path).dimensions
-    assert free == {Selector("a"): ("python", "version")}
-
-
-def test_an_entry_says_which_breakdowns_it_has_and_else_the_defaults_do(tmp_path: Path) -> None:
-    text = """
-        source: {kind: bigquery}
-        defaults: {breakdowns: [version, python]}
-        packages: [{name: a}, {name: b, breakdowns: country}, {name: c, breakdowns: []}, {name: '*'}]
-    """
-    settings = breakdowns_of(text, tmp_path)
-    assert settings.breakdowns == {"a": ("python", "version"), "b": ("country",), "c": (), "*": ()}
-    assert settings.dimensions == {Selector("a"): ("python", "version"), Selector("b"): ("country",)}
-
-
-def test_entries_that_select_the_same_packages_are_read_with_the_same_dimensions(tmp_path: Path) -> None:
-    text = "packages: [{name: a-*, breakdowns: python}, {name: a-b, breakdowns: [cpu]}, {name: c, breakdowns: []}]"
-    both = ("python", "cpu")
-    assert breakdowns_of(text, tmp_path).dimensions == {Selector.parse("a-*"): both, Selector("a-b"): both}
-
-
-def test_a_group_has_the_breakdowns_that_all_its_members_have_without_versions(tmp_path: Path) -> None:
-    text = """
-        packages: [{name: a, breakdowns: [python, version, cpu]}, {name: b, breakdowns: [python, version]}]
-        groups: [{name: both, packages: [a, b]}, {name: one, packages: [a]}]
-    """
-    settings = breakdowns_of(text, tmp_path)
-    assert [settings.breakdowns[str(group.group)] for group in settings.groups] == [("python",), ("python", "cpu")]
 
 
 def test_a_package_or_group_may_link_to_its_repository() -> None:

@@ -268,13 +268,13 @@ def _on_days(values: pl.DataFrame, days: Mapping[str, Sequence[date]]) -> pl.Dat
 def _sum(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the honest and CI downloads by package, dimension, day and value."""
     # Stored days may have dimensions of another release, such as an older version of the classes of kernels.
-    kept = pl.col("dimension").is_in(list(OPEN_DIMENSIONS))
-    kinds = {kind: pl.when(pl.col("category") == kind).then("downloads").otherwise(0) for kind in ("honest", "ci")}
+    is_known = pl.col("dimension").is_in(list(OPEN_DIMENSIONS))
+    downloads = {name: pl.when(pl.col("category") == name).then("downloads").otherwise(0) for name in ("honest", "ci")}
     return (
         rows.lazy()
-        .filter(kept)
+        .filter(is_known)
         .with_columns(category=category())
-        .with_columns(**kinds)
+        .with_columns(**downloads)
         .filter((pl.col("honest") > 0) | (pl.col("ci") > 0))
         .group_by("package", "dimension", "date", "value")
         .agg(pl.col("honest", "ci").sum())
