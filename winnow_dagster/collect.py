@@ -19,7 +19,7 @@ from winnow_dagster.defs.resources import Clock, Installation
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.files.operations import make_writable
 from winnow_dagster.instance.errors import HistoryError
-from winnow_dagster.instance.failures import is_interrupt, root_cause
+from winnow_dagster.instance.failures import failures
 from winnow_dagster.instance.opening import open_instance, open_without_history
 from winnow_dagster.instance.runs import OwnRuns, run_tags
 
@@ -228,7 +228,7 @@ class _Runs:
         partitions: tuple[str, str] | None = None,
         ops: Mapping[str, object] | None = None,
     ) -> Iterator[str]:
-        """Run these assets, over a range of partitions if one is given; yield why each failed step failed."""
+        """Run these assets, over a range of partitions if one is given; yield why steps, or the run, failed."""
         run_id = str(uuid.uuid4())
         chosen = dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}
         result = self.job.execute_in_process(
@@ -239,9 +239,8 @@ class _Runs:
             run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
             raise_on_error=False,
         )
-        for event in result.all_events:
-            if event.is_step_failure:
-                if is_interrupt(event.step_failure_data.error):
-                    # Otherwise the next run would begin.
-                    raise KeyboardInterrupt
-                yield root_cause(event.step_failure_data.error, event.step_key or "")
+        for failure in failures(result.all_events):
+            if failure.is_interrupt:
+                # Otherwise the next run would begin.
+                raise KeyboardInterrupt
+            yield failure.reason

@@ -12,7 +12,7 @@ from tests.conftest import DAY, FixedClock
 from tests.rows import row
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.instance.failures import root_cause
+from winnow_dagster.instance.failures import failures
 
 if TYPE_CHECKING:
     from datetime import date
@@ -138,8 +138,8 @@ def test_a_provisional_day_is_read_again_after_it_settled(make_house: MakeHouse,
 
 def why(result: dg.ExecuteInProcessResult) -> str:
     """Return why the one step that failed did."""
-    (failed,) = (event for event in result.all_events if event.is_step_failure)
-    return root_cause(failed.step_failure_data.error, failed.step_key or "")
+    (failed,) = failures(result.all_events)
+    return failed.reason
 
 
 def test_a_day_that_is_not_over_fails_and_no_other_day_is_paid_for(make_house: MakeHouse, source: RowSource) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.conftest import House, MakeHouse
 from winnow_dagster.defs.building import build
-from winnow_dagster.instance.failures import root_cause
+from winnow_dagster.instance.failures import failures
 
 
 def run_with(house: House, **values: str) -> tuple[bool, str]:
@@ -21,8 +21,7 @@ def run_with(house: House, **values: str) -> tuple[bool, str]:
         run_config=config,
         raise_on_error=False,
     )
-    errors = [e.event_specific_data for e in done.all_events if e.is_failure]
-    return done.success, root_cause(getattr(errors[0], "error", None), "no reason") if errors else ""
+    return done.success, "".join(failure.reason for failure in failures(done.all_events))
 
 
 def test_the_run_config_that_the_launchpad_proposes_is_accepted(make_house: MakeHouse) -> None:

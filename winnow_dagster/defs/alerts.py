@@ -21,7 +21,7 @@ from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.files.locks import alerting
-from winnow_dagster.instance.failures import root_cause
+from winnow_dagster.instance.failures import failures
 from winnow_dagster.instance.runs import OwnRuns, is_retried
 from winnow_dagster.store.sent_alerts import SentAlerts, read_sent_alerts, write_sent_alerts
 
@@ -139,15 +139,11 @@ def _add_check(name: str, is_red: bool, at: float, told: SentAlerts) -> SentAler
 
 
 def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """Return the cause of each failed step, or else the message of the failed run."""
+    """Return the cause of each failed step, or else of the failed run."""
     wanted = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [log.dagster_event for log in instance.all_logs(run.run_id, of_type=wanted) if log.dagster_event]
-    steps = [
-        f"{event.step_key}: {root_cause(event.step_failure_data.error, event.step_key or '')}"
-        for event in events
-        if event.is_step_failure
-    ]
-    return "; ".join(steps) or next((event.message for event in events if event.message), "no reason given")
+    reasons = [f"{step}: {reason}" if step else reason for step, reason, _ in failures(events)]
+    return "; ".join(reasons) or "no reason given"
 
 
 def _evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> tuple[dg.AssetCheckEvaluation, float] | None:

@@ -1,29 +1,54 @@
-"""Why a step failed, in one line that a user can act on.
+"""Why a run failed, in lines that a user can act on.
 
-Private: a step's failure is a `SerializableErrorInfo`. Only its `message` and its `cause` are read.
+Private: the data of a failure has an `error`, a `SerializableErrorInfo`. Only its `message` and its `cause` are read.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagster import DagsterExecutionInterruptedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import dagster as dg
     from dagster_shared.error import SerializableErrorInfo
 
+INTERRUPTS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
-def root_cause(error: SerializableErrorInfo | None, step: str) -> str:
-    """Return the cause of a step's failure in one line."""
+
+class Failure(NamedTuple):
+    """A step that failed, or a run that failed outside its steps."""
+
+    step: str
+    """The key of the step; empty if it is the run."""
+
+    reason: str
+    is_interrupt: bool
+    """Whether it failed because the user pressed Ctrl-C. Dagster ends that run, and raises nothing."""
+
+
+def failures(events: Iterable[dg.DagsterEvent]) -> list[Failure]:
+    """Return the failed steps of a run, or else the failed run itself; nothing if it succeeded."""
+    failed = [event for event in events if event.is_failure]
+    return [_failure(event) for event in [event for event in failed if event.is_step_failure] or failed]
+
+
+def _failure(event: dg.DagsterEvent) -> Failure:
+    data: Any = event.event_specific_data
+    error: SerializableErrorInfo | None = getattr(data, "error", None)
+    step = (event.step_key or "") if event.is_step_failure else ""
+    otherwise = f"{step} failed" if step else event.message or "no reason given"
+    return Failure(step, root_cause(error) or otherwise, any(name in str(error) for name in INTERRUPTS))
+
+
+def root_cause(error: SerializableErrorInfo | None) -> str:
+    """Return the cause of a failure in one line; nothing if there is no error."""
     while error is not None and error.cause is not None:
         error = error.cause
     if error is None:
-        return f"{step} failed"
+        return ""
     name, _, message = error.message.strip().partition(": ")
     # Winnow's own errors are sentences for the user. The type of any other error helps.
     return message if name.startswith("winnow_dagster.") else error.message.strip()
-
-
-def is_interrupt(error: SerializableErrorInfo | None) -> bool:
-    """Return whether a step failed because the user pressed Ctrl-C. Dagster ends that run, and raises nothing."""
-    return DagsterExecutionInterruptedError.__name__ in str(error)
