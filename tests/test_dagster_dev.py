@@ -18,6 +18,7 @@ from tests.dagster_dev import CHECKS, Dev, make_dev
 from tests.fake_bigquery import Service, fake, incomplete, job, refused
 from tests.postgres import find_postgres, running_postgres
 from tests.rows import Row, row
+from tests.shared_instance import THEIR_JOB, add_team, team_at_work
 from winnow_dagster.store.days import honest_store
 from winnow_dagster.store.raw import raw_store
 
@@ -40,8 +41,9 @@ def entries(*names: str, days: int = 30) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow(190)
-def test_badges_appear_without_a_click_and_packages_are_added_and_removed(dev: Dev) -> None:
-    with dev.running():
+def test_badges_appear_without_a_click_and_packages_are_added_and_removed_beside_another_team(dev: Dev) -> None:
+    add_team(dev)
+    with dev.running(), team_at_work(dev):
         dev.wait(lambda: all_there(dev))
         dev.configure(packages=[*entries(*SAMPLES), *entries("new-one", days=7)])
         dev.reload()
@@ -49,8 +51,9 @@ def test_badges_appear_without_a_click_and_packages_are_added_and_removed(dev: D
         # Its days may have been read before its placeholder was due.
         assert dev.message("new-one", 7) == "collecting 0/7d" or dev.has_number("new-one", 7)
         dev.wait(lambda: dev.has_number("new-one", 7))
-        dev.wait(lambda: all(run["status"] == "SUCCESS" for run in dev.runs()))
-        before = {run["runId"] for run in dev.runs()}
+        assert collect(dev) == 0
+        dev.wait(lambda: all(run["status"] == "SUCCESS" for run in own_runs(dev)))
+        before = {run["runId"] for run in own_runs(dev)}
 
     dev.configure(packages=entries(*SAMPLES))
     with dev.running():
@@ -59,6 +62,10 @@ def test_badges_appear_without_a_click_and_packages_are_added_and_removed(dev: D
         assert dev.partitions("badges") == sorted(SAMPLES)
         dev.wait(lambda: "new-one" in str(evaluation(dev, "badges", "no_orphaned_files")))
         assert dev.has_number("new-one", 7)
+
+
+def own_runs(dev: Dev) -> list[dict[str, Any]]:
+    return [run for run in dev.runs() if run["jobName"] != THEIR_JOB]
 
 
 REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
@@ -261,12 +268,13 @@ def files(dev: Dev) -> dict[date, Path]:
 
 @pytest.mark.slow(110)
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
-def test_the_same_runs_on_postgresql(tmp_path: Path) -> None:
+def test_the_same_runs_on_postgresql_beside_another_team(tmp_path: Path) -> None:
     # The one test with the product's own workspace and ticks.
     dev = make_dev(tmp_path, "deploy/dagster.postgres.yaml", ticks_often=False)
+    add_team(dev)
     with running_postgres() as variables:
         dev.environment = variables
-        with dev.running():
+        with dev.running(), team_at_work(dev):
             dev.wait(lambda: all_there(dev))
             # What a collect adds is in the same history.
             before = len(dev.runs())

@@ -23,8 +23,8 @@ from tests.fake_bigquery import Service, fake, hang, healthy
 from tests.object_services import S3Service, moto
 from tests.postgres import find_postgres, running_postgres
 from tests.rows import Row, row
+from tests.shared_instance import opened
 from tests.test_dagster_dev import queries
-from tests.test_shared_instance import opened
 from winnow_dagster.files.opening import open_path
 from winnow_dagster.instance.runs import process_of
 from winnow_dagster.store.ledger import ledger_of

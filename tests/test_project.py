@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from tests.dagster_dev import ROOT, Dev, free_port
-from tests.test_shared_instance import backdate, opened, origin
+from tests.shared_instance import backdate, opened, origin
 
 pytestmark = pytest.mark.slow(190)
 

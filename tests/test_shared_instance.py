@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.runs.schema import RunsTable
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from tests.conftest import House, MakeHouse
-from tests.dagster_dev import LAUNCH, Dev, make_dev
+from tests.dagster_dev import make_dev
 from tests.postgres import find_postgres, running_postgres
-from tests.test_dagster_dev import all_there, collect
+from tests.shared_instance import backdate, opened, origin
 from winnow_dagster.instance.runs import PROCESS_TAG, SITE_TAG, OwnRuns
 
-OLD = datetime.now(UTC) - timedelta(days=400)
 STORAGE = {
     "sqlite": "dagster.yaml",
     "postgres": "deploy/dagster.postgres.yaml",
 }
-HOST = """
-import threading
-import dagster as dg
-
-@dg.asset
-def theirs() -> None:
-    threading.Event().wait(600)
-
-defs = dg.Definitions([theirs], jobs=[dg.define_asset_job("their_job", "*", tags={"team": "theirs"})])
-"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -49,34 +32,6 @@ def database(request: pytest.FixtureRequest) -> Iterator[tuple[str, dict[str, st
     else:
         with running_postgres() as variables:
             yield "postgres", variables
-
-
-@contextmanager
-def opened(folder: Path, variables: dict[str, str]) -> Iterator[dg.DagsterInstance]:
-    """Open the instance of a folder, as the processes in it do."""
-    before, cwd = dict(os.environ), Path.cwd()
-    os.environ.update(variables)
-    os.chdir(folder)
-    try:
-        with dg.DagsterInstance.from_config(str(folder)) as instance:
-            yield instance
-    finally:
-        os.chdir(cwd)
-        for name in variables.keys() - before.keys():
-            del os.environ[name]
-
-
-def backdate(instance: dg.DagsterInstance, run_id: str, at: datetime = OLD) -> None:
-    """Let a run be created and started at a moment, by default long ago."""
-    assert isinstance(instance.run_storage, SqlRunStorage)
-    with instance.run_storage.connect() as connection:
-        wanted = RunsTable.update().where(RunsTable.c.run_id == run_id)
-        connection.execute(wanted.values(create_timestamp=at.replace(tzinfo=None), start_time=at.timestamp()))
-
-
-def origin(location: str) -> RemoteJobOrigin:
-    code = GrpcServerCodeLocationOrigin("localhost", 1, location_name=location)
-    return RemoteJobOrigin(RemoteRepositoryOrigin(code, "__repository__"), "a_job")
 
 
 def add(
@@ -139,59 +94,3 @@ def test_only_our_own_runs_are_closed_and_deleted(
         }  # fmt: skip
         assert runs.purge_old_runs(datetime.now(UTC) - timedelta(days=90)) == 6
         assert statuses(instance) == others
-
-
-def make_shared(folder: Path, kind: str, variables: dict[str, str]) -> Dev:
-    """Return a `dagster dev` with another team's code location, of whose runs one may run at a time."""
-    dev = make_dev(folder, STORAGE[kind])
-    dev.environment = variables
-    (folder / "host.py").write_text(HOST)
-    workspace = yaml.safe_load((folder / "workspace.yaml").read_text())
-    workspace["load_from"].append({"python_file": {"relative_path": "host.py", "location_name": "host"}})
-    (folder / "workspace.yaml").write_text(yaml.safe_dump(workspace))
-    instance = yaml.safe_load((folder / "dagster.yaml").read_text())
-    instance["concurrency"]["runs"]["tag_concurrency_limits"] = [{"key": "team", "limit": 1}]
-    (folder / "dagster.yaml").write_text(yaml.safe_dump(instance))
-    return dev
-
-
-def launch(dev: Dev) -> str:
-    """Launch the other team's job."""
-    selector = {"repositoryLocationName": "host", "repositoryName": "__repository__", "jobName": "their_job"}
-    run: str = dev.ask(LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]["run"]["runId"]
-    return run
-
-
-def more(dev: Dev, line: str, times: int) -> Callable[[], bool]:
-    """Return what tells whether the log has so many more of a line."""
-    before = dev.log().count(line)
-    return lambda: dev.log().count(line) >= before + times
-
-
-@pytest.mark.slow(130)
-def test_the_daemon_and_a_collect_leave_the_runs_of_others_alone(
-    tmp_path: Path, database: tuple[str, dict[str, str]]
-) -> None:
-    kind, variables = database
-    dev = make_shared(tmp_path, kind, variables)
-    with dev.running():
-        running = launch(dev)
-        dev.wait(lambda: dev.status(running) == "STARTED")
-        queued = launch(dev)
-        with opened(tmp_path, variables) as instance:
-            like = instance.get_run_by_id(running)
-            assert like is not None
-            # Dagster's own run monitoring ends what takes more than four hours.
-            backdate(instance, running, datetime.now(UTC) - timedelta(minutes=30))
-            for status in ("SUCCESS", "FAILURE"):
-                instance.add_run(like._replace(run_id=f"old {status}", status=dg.DagsterRunStatus(status)))
-                backdate(instance, f"old {status}")
-        expected = {running: "STARTED", queued: "QUEUED", "old SUCCESS": "SUCCESS", "old FAILURE": "FAILURE"}
-        gaps = more(dev, "Sensor winnow_fill_gaps skipped", 2)
-        dev.wait(lambda: all_there(dev) and gaps() and "Sensor winnow_delete_old_runs skipped" in dev.log())
-        assert collect(dev) == 0
-        theirs = {run["runId"]: run["status"] for run in dev.runs() if run["jobName"] == "their_job"}
-        assert theirs == expected
-        dev.terminate(queued)
-        dev.terminate(running)
-        dev.wait(lambda: dev.status(running) == "CANCELED")
