@@ -31,8 +31,8 @@ in_all_looks = pytest.mark.parametrize(
     [
         pytest.param("light", DESKTOP, id="light-desktop"),
         pytest.param("dark", PHONE, id="dark-phone"),
-        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.slow),
-        pytest.param("dark", DESKTOP, id="dark-desktop", marks=pytest.mark.slow),
+        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.release),
+        pytest.param("dark", DESKTOP, id="dark-desktop", marks=pytest.mark.release),
     ],
 )
 

@@ -68,6 +68,12 @@ on_every_store_in_seconds = pytest.mark.parametrize(
 """For those that take seconds per service."""
 
 
+def on_one_store(kind: str) -> pytest.MarkDecorator:
+    """For those that play whole collects: on one service for each change, on the others for a release."""
+    others = [pytest.param(each, marks=pytest.mark.release) for each in ("gs", "s3") if each != kind]
+    return pytest.mark.parametrize("service", [kind, *others, in_azure()], indirect=True)
+
+
 @pytest.fixture
 def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     serve, backend = SERVICES[getattr(request, "param", "gs")]

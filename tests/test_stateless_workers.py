@@ -52,7 +52,7 @@ def empty(service: Service) -> None:
 
 
 @pytest.mark.slow(75)
-@pytest.mark.parametrize("service", ["gs", "s3"], indirect=True)
+@pytest.mark.parametrize("service", ["gs", pytest.param("s3", marks=pytest.mark.release)], indirect=True)
 @pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL's server is not installed")
 def test_if_one_of_two_workers_dies_the_other_finishes_its_work(service: Service, tmp_path: Path) -> None:
     with running_postgres() as database:

@@ -23,6 +23,7 @@ from tests.buckets import (
     MakeInBuckets,
     on_every_store,
     on_every_store_in_seconds,
+    on_one_store,
     place,
     without_times,
 )
@@ -82,7 +83,7 @@ def on_a_disk(folder: Path, config: str) -> dict[str, bytes]:
 
 
 @pytest.mark.slow(13)
-@on_every_store_in_seconds
+@on_one_store("s3")
 def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
     config = write_config(tmp_path / "bucket")
@@ -115,7 +116,7 @@ def test_what_is_published_in_a_bucket_is_what_is_published_on_a_disk(service: S
 
 
 @pytest.mark.slow(13)
-@on_every_store_in_seconds
+@on_one_store("gs")
 def test_all_packages_are_published_in_a_bucket_as_on_a_disk(service: Service, tmp_path: Path) -> None:
     packages = 'packages: [{name: "*"}, {name: sample-oat}]'
     (tmp_path / "bucket").mkdir()
@@ -238,7 +239,7 @@ def test_what_somebody_removed_or_changed_is_put_right(service: Service, house_o
 
 
 @pytest.mark.slow(13)
-@on_every_store_in_seconds
+@on_one_store("s3")
 def test_a_collect_that_is_killed_at_any_stage_is_finished_by_the_next(service: Service, tmp_path: Path) -> None:
     # Each collect is a process that takes seconds to start.
     config = write_config(tmp_path, CONFIG.split("packages", 1)[0] + "packages: [{name: sample-oat, window_days: 7}]")
