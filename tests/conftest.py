@@ -28,8 +28,9 @@ from winnow_dagster.core import categories
 from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, days_between
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.definitions import build
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
-from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.defs.resources import Installation
 from winnow_dagster.defs.writing import open_web, publish_packages, store_answer
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.files.paths import local_path

@@ -14,8 +14,9 @@ from winnow_dagster.core.remarks import remark_on_prefixes
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.defs.alerts import AlertError, send_alerts
 from winnow_dagster.defs.building import build
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
-from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.files.operations import make_writable
 from winnow_dagster.instance.errors import HistoryError
@@ -108,7 +109,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
         with open_without_history() as instance:
             errors = [*task.run(instance), str(error)]
     published = winnow.published()
-    missing, short = winnow.missing(), winnow.short_days()
+    missing, short = winnow.missing(), winnow.judge.short_days()
     rows = _with_reasons(winnow.rows(published, packages), settings, missing, short)
     errors += _not_listed(winnow, selectors, packages, {row.state.package for row in rows}, missing)
     errors += [describe_short(day, judgement) for day, judgement in short.items()]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.rows import row, to_frame
+from winnow_dagster.core.answers import WaitingAnswer, answer_from_failure, answer_from_reading
 from winnow_dagster.core.coverage import (
     NOTHING,
     UNNAMED_SCHEMA,
@@ -21,9 +22,6 @@ from winnow_dagster.core.coverage import (
 )
 from winnow_dagster.core.merging import (
     ANSWER_COLUMN,
-    WaitingAnswer,
-    answer_from_failure,
-    answer_from_reading,
     merge_counts,
     merge_coverage,
 )

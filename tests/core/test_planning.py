@@ -7,10 +7,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow_dagster.core.answers import WaitingAnswer
 from winnow_dagster.core.coverage import NO_FACTS, Coverage, Request, end_of
-from winnow_dagster.core.merging import WaitingAnswer, merge_coverage
+from winnow_dagster.core.merging import merge_coverage
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.planning import Gap, ReadPolicy, find_gaps, plan_requests
+from winnow_dagster.core.planning import Gap, find_gaps, plan_requests
+from winnow_dagster.core.read_policy import ReadPolicy
 
 A, B, PREFIX, MEMBER = (Selector.parse(text) for text in ("a", "b", "x-*", "x-y"))
 START = date(2025, 1, 1)

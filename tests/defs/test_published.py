@@ -15,7 +15,7 @@ from tests.conftest import DAY, FixedClock
 from tests.rows import row
 from winnow_dagster.config.settings import GroupSettings
 from winnow_dagster.core.names import Group, Selector, normalise
-from winnow_dagster.defs.resources import Clock
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.files.errors import SampleOverRealError
 
 if TYPE_CHECKING:

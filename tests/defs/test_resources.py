@@ -18,8 +18,9 @@ from winnow_dagster.core.coverage import Failure, Reading, Request, days_between
 from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.core.planning import Gap
 from winnow_dagster.core.window import Window
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.defs.refusals import RefusedError
-from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.errors import SampleOverRealError
 from winnow_dagster.files.operations import Failures
 from winnow_dagster.publishing.audit import judge_published
@@ -89,10 +90,10 @@ def test_runs_are_kept_for_as_long_as_the_config_says(installed: Installation) -
 def test_days_of_a_window_are_those_of_the_longest_and_none_before_the_first_day_that_counts(
     installed: Installation,
 ) -> None:
-    assert installed.window_days(DAY) == days_between(FIRST, DAY)
-    assert installed.window_days(DAY, weeks_before=1) == days_between(FIRST - timedelta(weeks=1), DAY)
+    assert installed.settings.window_days(DAY) == days_between(FIRST, DAY)
+    assert installed.settings.window_days(DAY, weeks_before=1) == days_between(FIRST - timedelta(weeks=1), DAY)
     late = replace(installed, settings=replace(installed.settings, start_date=DAY))
-    assert late.window_days(DAY, weeks_before=1) == [DAY]
+    assert late.settings.window_days(DAY, weeks_before=1) == [DAY]
 
 
 def test_an_empty_store_lacks_what_each_entry_needs(installed: Installation) -> None:
@@ -159,16 +160,16 @@ def read_weeks(to: Installation, *downloads: int, at: datetime = NOW) -> None:
 def test_a_recent_day_without_a_download_where_there_are_many_is_not_trusted(installed: Installation) -> None:
     read_weeks(installed, 0, 200, 200, 200, 200, at=NOW - timedelta(days=1))
     coverage = installed.raw.coverages(WEEKS)
-    assert set(coverage) - set(installed.trusted(coverage)) == {DAY}
-    assert installed.short_days() == {DAY: Judgement(0, 200, is_short=True, of=ALL_ENTRIES)}
-    assert installed.quiet_days([DAY]).empty == {DAY: (0, 200)}
+    assert set(coverage) - set(installed.judge.trusted(coverage)) == {DAY}
+    assert installed.judge.short_days() == {DAY: Judgement(0, 200, is_short=True, of=ALL_ENTRIES)}
+    assert installed.judge.quiet_days([DAY]).empty == {DAY: (0, 200)}
     assert f"{DAY} is short: the source has 0 downloads of all entries" in installed.missing()["a-a"]
 
 
 def test_a_day_that_is_not_trusted_is_read_once_a_day(installed: Installation) -> None:
     read_weeks(installed, 0, 200, 200, 200, 200)
-    assert DAY not in installed.trusted(installed.raw.coverages(WEEKS))
-    assert DAY in installed.trusted(installed.raw.coverages(WEEKS), once_a_day=True)
+    assert DAY not in installed.judge.trusted(installed.raw.coverages(WEEKS))
+    assert DAY in installed.judge.trusted(installed.raw.coverages(WEEKS), once_a_day=True)
     assert DAY not in {day for gap in installed.gaps() for day in days_between(gap.first, gap.last)}
     tomorrow = replace(installed, clock=FixedClock(moment=NOW + timedelta(days=1), replay_through=DAY))
     assert DAY in {day for gap in tomorrow.gaps() for day in days_between(gap.first, gap.last)}
@@ -177,24 +178,24 @@ def test_a_day_that_is_not_trusted_is_read_once_a_day(installed: Installation) -
 def test_after_two_weeks_a_day_without_a_download_is_trusted(installed: Installation) -> None:
     read_weeks(installed, 0, 200, 200, 200, 200)
     later = replace(installed, clock=FixedClock(moment=NOW + timedelta(days=14), replay_through=DAY))
-    assert DAY in later.trusted(installed.raw.coverages(WEEKS))
-    assert later.short_days() == {}
+    assert DAY in later.judge.trusted(installed.raw.coverages(WEEKS))
+    assert later.judge.short_days() == {}
 
 
 def test_a_day_is_short_by_the_rows_of_the_source_until_it_is_covered(installed: Installation) -> None:
     usual = {DAY - timedelta(days=n): 1000 for n in range(60)}
     installed.source_rows.update({**usual, DAY: 10, FIRST - timedelta(days=9): 10}, NOW)
-    assert installed.judged_days([DAY, NOW.date()]) == {DAY: Judgement(10, 1000, is_short=True)}
-    assert installed.short_days() == {DAY: Judgement(10, 1000, is_short=True)}
+    assert installed.judge.by_rows([DAY, NOW.date()]) == {DAY: Judgement(10, 1000, is_short=True)}
+    assert installed.judge.short_days() == {DAY: Judgement(10, 1000, is_short=True)}
     assert f"{DAY} is short: the source has 10 rows of all packages" in installed.missing()["x-*"]
     fill(installed)
-    assert installed.short_days() == {}
+    assert installed.judge.short_days() == {}
 
 
 def test_a_day_with_few_downloads_is_read_again(installed: Installation) -> None:
     read_weeks(installed, 10, 2000, 2000, 2000, 2000)
     assert installed.reader.low_days == {DAY}
-    assert installed.quiet_days([DAY, WEEKS[1]]).low == {DAY: (10, 2000)}
+    assert installed.judge.quiet_days([DAY, WEEKS[1]]).low == {DAY: (10, 2000)}
 
 
 def test_entries_that_do_not_settle_are_read_once(installed: Installation) -> None:

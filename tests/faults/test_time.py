@@ -15,7 +15,7 @@ from tests.rows import row
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import newest_window
-from winnow_dagster.defs.resources import Clock
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.sources.parquet.source import ParquetSource
 
 ONE_DAY = timedelta(days=1)

@@ -34,8 +34,9 @@ from tests.rows import Row, row
 from winnow_dagster.config.loading import load_settings
 from winnow_dagster.core.dimensions import INSTALLER, SYSTEM
 from winnow_dagster.defs import building
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
-from winnow_dagster.defs.resources import Clock, Installation
+from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance import runs
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import OwnRuns

@@ -29,7 +29,7 @@ COLLECT = """
 import sys
 from datetime import UTC, datetime
 from winnow_dagster.cli import main
-from winnow_dagster.defs.resources import Clock
+from winnow_dagster.defs.clock import Clock
 
 moment = datetime.fromisoformat(sys.argv.pop(1)).replace(tzinfo=UTC)
 Clock.now = lambda self: moment

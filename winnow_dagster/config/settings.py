@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.badge import DEFAULT_STYLE, BadgeStyle
 from winnow_dagster.core.breakdowns import group_dimensions
+from winnow_dagster.core.coverage import days_between
 from winnow_dagster.core.days import MAX_WAIT_DAYS
 from winnow_dagster.core.dimensions import in_order
-from winnow_dagster.core.window import ALL
+from winnow_dagster.core.window import ALL, Window
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import SourceContext
 
@@ -160,6 +161,11 @@ class Settings:
                 reader = max((s for s in longest if s.covers(member)), key=lambda s: (not s.is_prefix, len(s.stem)))
                 longest[reader] = max(longest[reader], _longest(group.window_days))
         return longest
+
+    def window_days(self, through: date, *, weeks_before: int = 0) -> list[date]:
+        """Return the days of the longest window up to `through`, oldest first, with `weeks_before` more weeks."""
+        window = Window(max(self.longest_windows.values()) + 7 * weeks_before, through)
+        return [day for day in days_between(window.first_day, through) if day >= self.start_date]
 
     @property
     def breakdowns(self) -> dict[str, tuple[str, ...]]:

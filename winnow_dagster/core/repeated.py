@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from winnow_dagster.core.answers import WaitingAnswer
     from winnow_dagster.core.coverage import Coverage
-    from winnow_dagster.core.merging import WaitingAnswer
     from winnow_dagster.core.names import Selector
 
 

@@ -18,7 +18,7 @@ from winnow_dagster.core.categories import category, printable_name
 from winnow_dagster.core.completeness import read_anyway_day
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import Selector, matches_any
-from winnow_dagster.core.planning import LOW_REREAD_DAYS
+from winnow_dagster.core.read_policy import LOW_REREAD_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -52,33 +52,33 @@ def _damaged(winnow: Installation) -> Verdict:
 
 
 def _newest_day(winnow: Installation) -> Verdict:
-    return verdicts.judge_newest_day(winnow.honest.load(winnow.window_days(winnow.due_day)), winnow.due_day)
+    return verdicts.judge_newest_day(winnow.honest.load(winnow.settings.window_days(winnow.due_day)), winnow.due_day)
 
 
 def _totals(winnow: Installation) -> Verdict:
-    due = winnow.window_days(winnow.due_day)
-    days = winnow.raw.load(winnow.window_days(winnow.due_day, weeks_before=verdicts.WEEKS_COMPARED))
+    due = winnow.settings.window_days(winnow.due_day)
+    days = winnow.raw.load(winnow.settings.window_days(winnow.due_day, weeks_before=verdicts.WEEKS_COMPARED))
     unusual = verdicts.judge_totals(days, winnow.settings.windows, due)
-    return replace(unusual, bad={**unusual.bad, **verdicts.judge_quiet_days(winnow.quiet_days(due).low)})
+    return replace(unusual, bad={**unusual.bad, **verdicts.judge_quiet_days(winnow.judge.quiet_days(due).low)})
 
 
 def _whole(winnow: Installation) -> Verdict:
-    judged = winnow.judged_days(winnow.window_days(winnow.due_day))
-    return verdicts.judge_completeness(judged, winnow.short_days())
+    judged = winnow.judge.by_rows(winnow.settings.window_days(winnow.due_day))
+    return verdicts.judge_completeness(judged, winnow.judge.short_days())
 
 
 def _sums(winnow: Installation) -> Verdict:
-    days = winnow.window_days(winnow.clock.through)
+    days = winnow.settings.window_days(winnow.clock.through)
     return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days))
 
 
 def _breakdowns(winnow: Installation) -> Verdict:
-    days = winnow.window_days(winnow.clock.through)
+    days = winnow.settings.window_days(winnow.clock.through)
     return verdicts.judge_breakdowns(winnow.honest.load(days), winnow.breakdowns(days))
 
 
 def _unlisted(winnow: Installation) -> Verdict:
-    return verdicts.judge_unlisted(winnow.honest.load(winnow.window_days(winnow.clock.through)))
+    return verdicts.judge_unlisted(winnow.honest.load(winnow.settings.window_days(winnow.clock.through)))
 
 
 def _as_of(winnow: Installation) -> Verdict:

@@ -79,7 +79,7 @@ def _merge(winnow: Installation, lease: Lock) -> None:
 
 
 def _ask(winnow: Installation, wanted: FetchScope, lease: Lock) -> Iterator[Answer]:
-    stored = winnow.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
+    stored = winnow.judge.trusted(winnow.raw.coverages(wanted.days), once_a_day=True)
     requests = _plan(winnow, wanted, stored, winnow.source_rows.load())
     if requests:
         # Do not pay for counts that Winnow cannot store or publish.

@@ -8,18 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from winnow_dagster.config.settings import CONFIG_NAME
-from winnow_dagster.core.completeness import ALL_ENTRIES, Judgement, is_read_anyway, judge_days
 from winnow_dagster.core.coverage import NOTHING, ONE_DAY, days_between
 from winnow_dagster.core.days import CountOptions, Days
 from winnow_dagster.core.everything import PackagesBySelector, describe_everything
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages, recount
-from winnow_dagster.core.planning import LOW_REREAD_DAYS, ReadPolicy, find_backfill, find_gaps
-from winnow_dagster.core.quality import QuietDayFinder
+from winnow_dagster.core.planning import find_backfill, find_gaps
+from winnow_dagster.core.read_policy import LOW_REREAD_DAYS, ReadPolicy
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.breakdowns import count_for, due_for_audit, with_breakdowns
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.defs.fetching import Fetch, FetchScope, fetch
+from winnow_dagster.defs.judging import DayJudge
 from winnow_dagster.defs.refusals import choose_selectors, refuse_future_days
 from winnow_dagster.files.session import listed
 from winnow_dagster.instance.naming import Names
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from winnow_dagster.core.everything import Everything
     from winnow_dagster.core.names import Group
     from winnow_dagster.core.planning import Gap
-    from winnow_dagster.core.quality import QuietDays
     from winnow_dagster.core.window import PackageState
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.site.index import Row
@@ -55,32 +55,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Clock:
-    """The time and, for a replay of old days, the newest day to include."""
-
-    replay_through: date | None = None
-
-    def now(self) -> datetime:
-        """Return the present moment, in UTC."""
-        return datetime.now(UTC)
-
-    @property
-    def through(self) -> date:
-        """The newest day that may be included: yesterday, or the day of a replay."""
-        return self.replay_through or self.now().date() - ONE_DAY
-
-    @property
-    def today(self) -> date:
-        """The day from whose view badges are stale or not."""
-        return self.through + ONE_DAY
-
-
-@dataclass(frozen=True)
 class Installation:
     """A config with its source and stores. Calls `on_answer` after it has stored an answer of the source."""
 
     settings: Settings
-    clock: Clock = Clock()
+    clock: Clock = field(default_factory=Clock)
     on_answer: Callable[[Answer], None] = lambda _: None
     given_source: Source | None = None
     waits: bool = True
@@ -125,6 +104,11 @@ class Installation:
         return SourceRows(self.settings.store_folder)
 
     @cached_property
+    def judge(self) -> DayJudge:
+        """The judge of the days that the source seems to lack."""
+        return DayJudge(self.settings, self.clock, self.raw, self.source_rows)
+
+    @cached_property
     def web(self) -> WebDir:
         """The web directory."""
         s = self.settings
@@ -155,70 +139,15 @@ class Installation:
         """The moment before which Winnow deletes runs."""
         return self.clock.now() - timedelta(days=self.settings.keep_runs_days)
 
-    def window_days(self, through: date, *, weeks_before: int = 0) -> list[date]:
-        """Return the days of the longest window up to `through`, oldest first, with `weeks_before` more weeks."""
-        window = Window(max(self.settings.longest_windows.values()) + 7 * weeks_before, through)
-        return [day for day in days_between(window.first_day, through) if day >= self.settings.start_date]
-
     @property
     def reader(self) -> ReadPolicy:
         """The policy that decides whether Winnow has to read a day now."""
         once = frozenset(package.selector for package in self.settings.packages if not package.settle)
         now = self.clock.now()
         recent = days_between(now.date() - max(LOW_REREAD_DAYS) * ONE_DAY - ONE_DAY, now.date())
-        low = frozenset(self.quiet_days(recent).low)
+        low = frozenset(self.judge.quiet_days(recent).low)
         dimensions = self.settings.dimensions
         return ReadPolicy(now, self.settings.source.settle_days, once, self.source_rows.load(), low, dimensions)
-
-    def quiet_days(self, judged: Iterable[date]) -> QuietDays:
-        """Return which of these days have suspiciously few downloads, and which have none."""
-        return self._quiet_days.find(self.raw.coverages(self.raw.stored_days()), judged)
-
-    @cached_property
-    def _quiet_days(self) -> QuietDayFinder:
-        return QuietDayFinder(self.settings.windows)
-
-    def trusted(self, coverage: Mapping[date, Coverage], *, once_a_day: bool = False) -> dict[date, Coverage]:
-        """Return the coverage without recent days for which the source unusually returned no rows.
-
-        With `once_a_day`, keep the days that were read today, so that Winnow re-reads each once a day.
-        """
-        today = self.clock.now().date()
-        empty = self._empty_days(coverage)
-        read_today = {
-            day for day in empty if once_a_day and any(at.date() == today for at in coverage[day].read.values())
-        }
-        return {day: found for day, found in coverage.items() if day not in empty or day in read_today}
-
-    def _empty_days(self, days: Iterable[date]) -> dict[date, Judgement]:
-        """Return a judgement for each day that counts as short because all entries together have no download."""
-        now = self.clock.now()
-        recent = [day for day in days if not is_read_anyway(day, now)]
-        empty = self.quiet_days(recent).empty if recent else {}
-        return {day: Judgement(found, usual, is_short=True, of=ALL_ENTRIES) for day, (found, usual) in empty.items()}
-
-    def judged_days(self, days: Iterable[date]) -> dict[date, Judgement]:
-        """Return the judgement of each day whose number of rows at the source is known."""
-        rows = {day: known.rows for day, known in self.source_rows.load().items()}
-        judged = judge_days(rows, self.settings.source.counted_rows)
-        return {day: judged[day] for day in days if day in judged}
-
-    def short_days(self) -> dict[date, Judgement]:
-        """Return the short days that the longest window of some entry needs."""
-        now, through = self.clock.now(), self.clock.through
-        days = self.window_days(through)
-        judged = self.judged_days(days).items()
-        short = {day: judgement for day, judgement in judged if judgement.is_short and not is_read_anyway(day, now)}
-        short |= self._empty_days(days)
-        stored = self.trusted(self.raw.coverages(short))
-        return {
-            day: judgement
-            for day, judgement in short.items()
-            if any(
-                (through - day).days < longest and not stored.get(day, NOTHING).covers(selector)
-                for selector, longest in self.settings.longest_windows.items()
-            )
-        }
 
     def gaps(self, selectors: Collection[Selector] | None = None, through: date | None = None) -> list[Gap]:
         """Return the gaps of these selectors, or of all, up to `through` or else the newest day."""
@@ -259,7 +188,7 @@ class Installation:
 
         The window ends with `through`, by default the newest day that may be included.
         """
-        covered, short = self._covered(), self.short_days()
+        covered, short = self._covered(), self.judge.short_days()
         found: dict[str, str] = {}
         for selector, longest in self.settings.longest_windows.items():
             window = Window(longest, through or self.clock.through)
@@ -275,7 +204,7 @@ class Installation:
         """Return the packages that each of these selectors and groups publishes, keyed by its text."""
         published = self.published() if self.settings.everything else {}
         in_full = [state.package for state in published.get(str(EVERYTHING), ())]
-        windows, raw = self.settings.published_windows, self.trusted(self.raw.coverages(self.raw.stored_days()))
+        windows, raw = self.settings.published_windows, self.judge.trusted(self.raw.coverages(self.raw.stored_days()))
         described = describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through), in_full)
         everything = self.everything(described.get(str(EVERYTHING), ())) if str(EVERYTHING) in keys else None
         chosen = {key: packages for key, packages in described.items() if key in keys}
@@ -285,7 +214,7 @@ class Installation:
 
     def look_up(self, windows: Mapping[Selector | Group, Sequence[int]]) -> dict[str, list[Package]]:
         """Return the stored packages of these selectors and groups, keyed by text. The config need not have them."""
-        raw = self.trusted(self.raw.coverages(self.raw.stored_days()))
+        raw = self.judge.trusted(self.raw.coverages(self.raw.stored_days()))
         return describe_packages(self._stored(), windows, raw, self._count_options(self.clock.through))
 
     def everything(self, in_full: Sequence[Package] = ()) -> Everything | None:
@@ -300,11 +229,13 @@ class Installation:
 
     def _stored(self) -> Days:
         stored = [day for day in self.honest.stored_days() if day <= self.clock.through]
-        return self.honest.load(self.trusted(self.honest.coverages(stored)))
+        return self.honest.load(self.judge.trusted(self.honest.coverages(stored)))
 
     def _count_options(self, through: date) -> CountOptions:
-        source, empty = self.settings.source, self.quiet_days(self.raw.stored_days()).empty
-        return CountOptions(through, source.kind, source.settle_days, frozenset(self.short_days()), frozenset(empty))
+        source, empty = self.settings.source, self.judge.quiet_days(self.raw.stored_days()).empty
+        return CountOptions(
+            through, source.kind, source.settle_days, frozenset(self.judge.short_days()), frozenset(empty)
+        )
 
     def published(self) -> dict[str, list[PackageState]]:
         """Return the published state of each package of each selector and group, in the config's order."""
@@ -359,7 +290,7 @@ class Installation:
     def _covered(self, *, once_a_day: bool = False) -> dict[date, Coverage]:
         """Return the coverage that both the raw counts and the honest counts have."""
         honest = self.honest.coverages(self.honest.stored_days())
-        raw = self.trusted(self.raw.coverages(honest), once_a_day=once_a_day)
+        raw = self.judge.trusted(self.raw.coverages(honest), once_a_day=once_a_day)
         return {day: coverage.within(honest[day]) for day, coverage in raw.items()}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Column, Table
 
-from winnow_dagster.defs.resources import Clock
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.report.console import console
 from winnow_dagster.sources.kinds import costs_or_usual
 

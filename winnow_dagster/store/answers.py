@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from winnow_dagster.core.answers import WaitingAnswer
 from winnow_dagster.core.categories import stored_schema
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ReadingFacts, Request
 from winnow_dagster.core.definition import Definition
-from winnow_dagster.core.merging import ANSWER_COLUMN, WaitingAnswer
+from winnow_dagster.core.merging import ANSWER_COLUMN
 from winnow_dagster.core.names import Selector
 from winnow_dagster.files.operations import (
     list_names,

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
+from winnow_dagster.core.answers import answer_from_failure, answer_from_reading
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, NOTHING
 from winnow_dagster.core.days import Days
 from winnow_dagster.core.merging import (
     ANSWER_COLUMN,
-    answer_from_failure,
-    answer_from_reading,
     merge_breakdown_coverage,
     merge_counts,
     merge_coverage,
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
+    from winnow_dagster.core.answers import WaitingAnswer
     from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
-    from winnow_dagster.core.merging import Replacement, WaitingAnswer
+    from winnow_dagster.core.merging import Replacement
     from winnow_dagster.files.paths import StorePath
 
 MAX_MERGE_ROWS = 3_000_000

@@ -14,7 +14,8 @@ from winnow_dagster.core.billing import GB, MB
 from winnow_dagster.core.coverage import ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.core.planning import ReadPolicy, plan_requests
+from winnow_dagster.core.planning import plan_requests
+from winnow_dagster.core.read_policy import ReadPolicy
 from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig
 
 

@@ -10,7 +10,8 @@ from winnow_dagster.core.billing import GB, MB, TIB
 from winnow_dagster.core.coverage import days_between, end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import DIMENSIONS, OPEN_DIMENSIONS, OPEN_FIELDS
-from winnow_dagster.core.planning import ReadPolicy, find_gaps, plan_requests
+from winnow_dagster.core.planning import find_gaps, plan_requests
+from winnow_dagster.core.read_policy import ReadPolicy
 from winnow_dagster.sources.bigquery.query import (
     BATCHED,
     FILE_NAME,

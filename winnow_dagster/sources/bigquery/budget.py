@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from winnow_dagster.core.billing import format_bytes
 from winnow_dagster.core.coverage import ONE_DAY, end_of
-from winnow_dagster.core.planning import ReadPolicy, plan_requests
+from winnow_dagster.core.planning import plan_requests
+from winnow_dagster.core.read_policy import ReadPolicy
 from winnow_dagster.sources.bigquery.query import plan_queries
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from winnow_dagster.core.billing import TIB, format_bytes, month_total
 from winnow_dagster.core.coverage import end_of
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
-from winnow_dagster.core.planning import ReadPolicy, plan_requests
+from winnow_dagster.core.planning import plan_requests
+from winnow_dagster.core.read_policy import ReadPolicy
 from winnow_dagster.sources.bigquery.billing import Entries, estimate_plan, learn, plan_day
 from winnow_dagster.sources.bigquery.query import FILE_NAME, PLAIN_COLUMNS, STRATEGIES, plan_queries
 from winnow_dagster.sources.interface import PriceList
