@@ -18,16 +18,14 @@ from winnow_dagster.core.breakdowns import PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, History
 from winnow_dagster.core.window import ALL, PackageState, Window, WindowCounts, WindowState
+from winnow_dagster.site.breakdown_days import merge_days, read_days, sum_days
 from winnow_dagster.site.breakdown_files import (
     BREAKDOWN_FILES,
     BadgeNumber,
     PublishedBreakdowns,
     format_breakdowns,
-    merge_days,
     parse_breakdowns,
-    read_days,
     renew,
-    sum_days,
 )
 
 Files = dict[str, bytes]

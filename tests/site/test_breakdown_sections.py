@@ -18,7 +18,8 @@ from winnow_dagster.core.breakdowns import Breakdown, PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, History
 from winnow_dagster.core.window import PackageState, Window, WindowCounts, WindowState
-from winnow_dagster.site.breakdown_files import read_days, renew
+from winnow_dagster.site.breakdown_days import read_days
+from winnow_dagster.site.breakdown_files import renew
 from winnow_dagster.site.breakdown_sections import MAX_BARS, MAX_LINES, Section, format_sections
 from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.pythons import list_cuts, plot_pythons

@@ -13,8 +13,9 @@ from winnow_dagster.core.dimensions import FORMER_DIMENSIONS, OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
 from winnow_dagster.site.all_packages import HEADLINE_STYLE, SHARDS_FOLDER
+from winnow_dagster.site.breakdown_days import csv_name
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
-from winnow_dagster.site.breakdown_files import csv_name, format_breakdowns
+from winnow_dagster.site.breakdown_files import format_breakdowns
 from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.history import JSON_NAME
 from winnow_dagster.site.record import RECORD_NAME, format_record

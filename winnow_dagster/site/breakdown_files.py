@@ -1,4 +1,4 @@
-"""Breakdown files: `<dimension>.csv` with each day, and `breakdowns.json` with each window. See docs/formats.md.
+"""A package's breakdowns: `breakdowns.json` with each window, and its files of days. See docs/formats.md.
 
 A publication computes only some days. The files keep the published lines of all other days (R5).
 """
@@ -10,14 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from winnow_dagster.core.breakdowns import Breakdown
 from winnow_dagster.core.day_ranges import join_ranges, to_ranges, without_days
 from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS
-from winnow_dagster.core.escaping import visible
-from winnow_dagster.core.values import NOT_SAID, order_values
+from winnow_dagster.core.values import order_values
 from winnow_dagster.core.window import mixes_sample
+from winnow_dagster.site.breakdown_days import csv_name, header, is_whole, merge_days
 from winnow_dagster.site.record import parse_window_key, to_json, window_key
 from winnow_dagster.site.unsaid_ci import estimate_windows, format_unsaid_ci, parse_unsaid_ci
 
@@ -34,16 +32,6 @@ if TYPE_CHECKING:
 
 JSON_NAME = "breakdowns.json"
 FORMAT = 1
-DATE_LENGTH = len("2026-01-01")
-PLAIN_CHARACTERS = "A-Za-z0-9._+ -"
-"""The characters of most values, as in a regular expression. Others may need quotes or an escape."""
-
-
-def csv_name(dimension: str) -> str:
-    """Return the name of the file with the days of a dimension."""
-    return f"{dimension}.csv"
-
-
 BREAKDOWN_FILES = (JSON_NAME, *map(csv_name, OPEN_DIMENSIONS))
 """The names of all files of breakdowns."""
 
@@ -169,7 +157,7 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
     before, files = parse_breakdowns(content), {}
     if content is not None and mixes_sample(package.source, before.source):
         # Sample and real days never mix (R8). The files of the other kind keep their header only.
-        files = {csv_name(name): _header(name) for name in before.days if name not in computed.dimensions}
+        files = {csv_name(name): header(name) for name in before.days if name not in computed.dimensions}
         before = PublishedBreakdowns()
     elif before.source not in {"", package.source}:
         before = before.for_source(package.source)
@@ -178,11 +166,11 @@ def renew(package: Package, published: Published) -> tuple[PublishedBreakdowns, 
     in_files = days.keys() | {name for by in before.others.values() for name in by}
     for name in computed.dimensions:
         old = published(csv_name(name)) if name in in_files else None
-        is_whole = _is_whole(name, old)
-        if name in known or not is_whole:
+        stays = is_whole(name, old)
+        if name in known or not stays:
             files[csv_name(name)] = merge_days(name, old, computed, known.get(name, set()))
         # Published days without their lines are no longer known: they would look like days without downloads.
-        kept = days.get(name, ()) if is_whole else ()
+        kept = days.get(name, ()) if stays else ()
         days[name] = join_ranges([*kept, *to_ranges(known.get(name, ()))])
     read = [at for at in (before.read_until, computed.read_until) if at]
     windows = {length: by for length, by in _windows(package.state, computed, before) if by}
@@ -213,99 +201,6 @@ def _windows(
                     by[name] = found
                     break
         yield shown.days, by
-
-
-def merge_days(dimension: str, published: bytes | None, computed: PackageBreakdowns, days: Collection[date]) -> bytes:
-    """Return a file with the computed lines of `days`, and the published lines of all other days."""
-    header = _header(dimension)
-    if published is None or not _is_whole(dimension, published):
-        published = header
-    if not days:
-        return published
-    mine = _lines(dimension, computed, days)
-    # Most of the file is older than every computed day, so only the rest is parsed.
-    start = _position(published, str(min(days)).encode(), len(header))
-    is_contiguous = (max(days) - min(days)).days + 1 == len(set(days))
-    if is_contiguous and published[published.rfind(b"\n", 0, -1) + 1 :][:DATE_LENGTH] <= str(max(days)).encode():
-        return published[:start] + mine
-    replaced = {str(day).encode() for day in days}
-    blocks = {day: lines for day, lines in _blocks(published, start) if day not in replaced} | dict(_blocks(mine, 0))
-    return b"".join([published[:start], *(blocks[day] for day in sorted(blocks))])
-
-
-def read_days(dimension: str, content: bytes | None, since: date | None = None) -> pl.DataFrame:
-    """Return the date, value, honest and CI downloads of each line of a file, from the day `since` on."""
-    schema = pl.Schema({"date": pl.Date, "value": pl.String, "honest": pl.Int64, "ci": pl.Int64})
-    header = _header(dimension)
-    if content is None or not content.startswith(header):
-        return pl.DataFrame(schema=schema)
-    start = len(header) if since is None else _position(content, str(since).encode(), len(header))
-    if start == len(content):
-        return pl.DataFrame(schema=schema)
-    rows = pl.read_csv(content[start:], has_header=False, schema=schema)
-    return rows.with_columns(pl.col("value").fill_null(NOT_SAID))
-
-
-def sum_days(rows: pl.DataFrame, dimension: str, first: date, last: date) -> Breakdown:
-    """Return the breakdown of the lines from `first` to `last`."""
-    summed = rows.filter(pl.col("date").is_between(first, last)).group_by("value").agg(pl.col("honest", "ci").sum())
-    honest, ci = (
-        {value: count for value, count in summed.select("value", kind).iter_rows() if count}
-        for kind in ("honest", "ci")
-    )
-    return Breakdown(dimension, first, last, honest, ci)
-
-
-def _is_whole(dimension: str, content: bytes | None) -> bool:
-    return content is not None and content.startswith(_header(dimension)) and content.endswith(b"\n")
-
-
-def _header(dimension: str) -> bytes:
-    return f"date,{dimension},honest,ci\n".encode()
-
-
-def _lines(dimension: str, computed: PackageBreakdowns, days: Collection[date]) -> bytes:
-    """Return the lines of these days, oldest first, values in the dimension's order."""
-    rows = computed.of(dimension)
-    if len(days) < len(computed.known.get(dimension, ())):
-        rows = rows.filter(pl.col("date").is_in(list(days)))
-    if rows.is_empty():
-        return b""
-    line = pl.concat_str(pl.col("date").cast(pl.String), "value", "honest", "ci", separator=",").str.join("\n")
-    is_plain = ~pl.col("value").str.contains(f"[^{PLAIN_CHARACTERS}]").any()
-    text, plain = rows.select(line, plain=is_plain).row(0)
-    if not plain:
-        cells = pl.col("value").map_elements(_cell, pl.String)
-        text = rows.with_columns(cells).select(line).item()
-    return f"{text}\n".encode()
-
-
-def _cell(value: str) -> str:
-    """Return a value as a CSV cell on one line. Clients send the values, so one may contain a line end."""
-    text = visible(value)
-    return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
-
-
-def _position(content: bytes, day: bytes, low: int) -> int:
-    """Return the position of the first line at or after `low` that is not older than `day`, by bisection."""
-    high = len(content)
-    while low < high:
-        middle = (low + high) // 2
-        start = max(low, content.rfind(b"\n", low, middle) + 1)
-        if content[start : start + DATE_LENGTH] < day:
-            low = content.index(b"\n", middle) + 1
-        else:
-            high = start
-    return low
-
-
-def _blocks(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each day from a position on, and its lines."""
-    while start < len(content):
-        day = content[start : start + DATE_LENGTH]
-        end = _position(content, day + b"~", start)
-        yield day, content[start:end]
-        start = end
 
 
 def _format_days(days: Mapping[str, DayRanges]) -> dict[str, list[list[str]]]:

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from winnow_dagster.core.day_ranges import days_in, newest_run
 from winnow_dagster.core.dimensions import KERNEL, OPEN_DIMENSIONS, PYTHON, VERSION
 from winnow_dagster.core.values import MIN_PERCENTAGE_DOWNLOADS, NOT_SAID, order_values, sum_first_parts
-from winnow_dagster.site.breakdown_files import csv_name, read_days, sum_days
+from winnow_dagster.site.breakdown_days import csv_name, read_days, sum_days
 from winnow_dagster.site.pythons import list_cuts, plot_pythons
 from winnow_dagster.site.upgrades import list_upgrades
 from winnow_dagster.site.words import NOT_SAID_NAME, format_aligned_share, format_interval, name_value
