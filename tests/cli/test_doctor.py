@@ -95,6 +95,8 @@ def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SECRET", 0o600, "is not JSON"),
         (json.dumps(Service().key()), 0o644, "every user of this machine can read the key. Protect it with chmod o="),
     ],
+    # The key is another one in each process, and must not be in a name.
+    ids=["missing", "no JSON", "readable by all"],
 )
 def test_a_key_that_is_missing_unusable_or_exposed_fails(
     service: Service, content: str | None, mode: int, says: str
