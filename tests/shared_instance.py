@@ -1,4 +1,4 @@
-"""A Dagster instance that another team shares: their code location, their runs, and what happened to these."""
+"""A Dagster instance that another team shares: their code location, and their runs, which stay as they are."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     return tmp_path
 
 
-def between_steps(patch: Patch, error: BaseException) -> None:
-    """Raise an error where Dagster opens a run's logs, before its first step."""
+def before_the_first_step(patch: Patch, error: BaseException) -> None:
+    """Raise an error where Dagster opens a run's logs."""
 
     def fail(_: object) -> None:
         raise error
@@ -42,7 +42,7 @@ def test_the_collect_says_why_and_exits_with_1_and_what_was_published_stays(monk
     assert collect().exit_code == 0
     published = {path: path.read_bytes() for path in Path("public/sample-oat").iterdir()}
     with monkeypatch.context() as patch:
-        between_steps(patch, OSError("no room for logs"))
+        before_the_first_step(patch, OSError("no room for logs"))
         failed = collect()
         assert failed.exit_code == 1
         assert "OSError: no room for logs" in failed.output
@@ -53,11 +53,11 @@ def test_the_collect_says_why_and_exits_with_1_and_what_was_published_stays(monk
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])
-def test_an_interrupt_between_steps_begins_no_further_run(
+def test_an_interrupt_outside_steps_begins_no_further_run(
     folder: Path, monkeypatch: Patch, error: BaseException
 ) -> None:
     with monkeypatch.context() as patch:
-        between_steps(patch, error)
+        before_the_first_step(patch, error)
         assert collect().exit_code == 1
     with open_instance(make_settings(folder, {"sample-oat": (1,)})) as instance:
         assert len(instance.get_runs()) == 1

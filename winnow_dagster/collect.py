@@ -229,7 +229,7 @@ class _Runs:
         partitions: tuple[str, str] | None = None,
         ops: Mapping[str, object] | None = None,
     ) -> Iterator[str]:
-        """Run these assets, over a range of partitions if one is given; yield why steps, or the run, failed."""
+        """Run these assets, over a range of partitions if one is given; yield why each step, or the run, failed."""
         run_id = str(uuid.uuid4())
         chosen = dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}
         result = self.job.execute_in_process(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INTERRUPTS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
 
-class Failure(NamedTuple):
+class RunFailure(NamedTuple):
     """A step that failed, or a run that failed outside its steps."""
 
     step: str
@@ -29,18 +29,18 @@ class Failure(NamedTuple):
     """Whether it failed because the user pressed Ctrl-C. Dagster ends that run, and raises nothing."""
 
 
-def failures(events: Iterable[dg.DagsterEvent]) -> list[Failure]:
+def failures(events: Iterable[dg.DagsterEvent]) -> list[RunFailure]:
     """Return the failed steps of a run, or else the failed run itself; nothing if it succeeded."""
     failed = [event for event in events if event.is_failure]
     return [_failure(event) for event in [event for event in failed if event.is_step_failure] or failed]
 
 
-def _failure(event: dg.DagsterEvent) -> Failure:
+def _failure(event: dg.DagsterEvent) -> RunFailure:
     data: Any = event.event_specific_data
     error: SerializableErrorInfo | None = getattr(data, "error", None)
     step = (event.step_key or "") if event.is_step_failure else ""
     otherwise = f"{step} failed" if step else event.message or "no reason given"
-    return Failure(step, root_cause(error) or otherwise, any(name in str(error) for name in INTERRUPTS))
+    return RunFailure(step, root_cause(error) or otherwise, any(name in str(error) for name in INTERRUPTS))
 
 
 def root_cause(error: SerializableErrorInfo | None) -> str:
