@@ -12,7 +12,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections import Counter
@@ -26,7 +25,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
-from check_data import SYSTEM_FILES, format_like_a_badge, format_share_like_a_badge
+from check_data import SYSTEM_FILES, format_like_a_badge, format_share_like_a_badge, run_collect
+
+from winnow_dagster.config.loading import load_settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DATA = CHECKOUT.parent / "shared" / "data" / "across_the_change"
@@ -170,7 +171,7 @@ def collect(  # noqa: PLR0913 - what a config may say
     first: str = FIRST,
     breakdowns: Sequence[str] = BREAKDOWNS,
 ) -> str:
-    """Run `winnow collect` as a process in a folder, and return what it prints."""
+    """Run `winnow collect` in a folder with this config, and return what it prints."""
     names = [package["configured_as"] for package in EXPECTED.values()]
     config = {
         "start_date": first,
@@ -181,9 +182,8 @@ def collect(  # noqa: PLR0913 - what a config may say
     folder.mkdir(exist_ok=True)
     # A day has no quotes in a config.
     (folder / "winnow.yaml").write_text(json.dumps(config).replace(f'"{first}"', first))
-    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through", through]
-    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
-    return f"exit code {done.returncode}\n{done.stdout}\n{done.stderr[-2000:]}"
+    code, told = run_collect(folder, through)
+    return f"exit code {code}\n{told}"
 
 
 # The sources.
@@ -299,8 +299,6 @@ def unpack(folder: Path, source: Source, windows: list[object]) -> None:
 
 def move_store(folder: Path, source: Source, windows: list[object]) -> None:
     """Move the store to where a config with this source looks for it."""
-    from winnow_dagster.config.loading import load_settings  # noqa: PLC0415 - errors in the arguments come first
-
     config = {"source": source, "packages": [{"name": "rich", "window_days": windows}]}
     (folder / "winnow.yaml").write_text(json.dumps(config))
     (store,) = (path.parent for path in (folder / "data").glob("*/raw_downloads"))

@@ -7,13 +7,16 @@ All three must publish the same numbers, and the first two the same bytes, `_hea
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import polars as pl
+from click.testing import CliRunner
+
+from winnow_dagster.cli import main as winnow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +31,7 @@ SYSTEM_FILES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
 
 
 def write_config(folder: Path, source: Mapping[str, object]) -> Path:
-    """Write a config for all seven packages of the data."""
+    """Write a config for all seven packages of the data into a new folder, and return the folder."""
     config = {
         "service": {"output_dir": "public", "data_dir": "data"},
         "source": source,
@@ -37,17 +40,22 @@ def write_config(folder: Path, source: Mapping[str, object]) -> Path:
         ],
     }
     folder.mkdir()
-    path = folder / "winnow.yaml"
-    path.write_text(json.dumps(config))
-    return path
+    (folder / "winnow.yaml").write_text(json.dumps(config))
+    return folder
 
 
-def collect(config: Path, through: str, status: int = 0) -> None:
-    """Run `winnow collect` as a process."""
-    command = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--config", str(config), "--through", through]
-    done = subprocess.run(command, check=False)
-    if done.returncode != status:
-        sys.exit(f"{command} exited with {done.returncode}, not {status}")
+def collect(folder: Path, through: str) -> None:
+    """Run `winnow collect` in a folder, and exit if it fails."""
+    code, told = run_collect(folder, through)
+    if code != 0:
+        sys.exit(f"{folder.name}: winnow collect exited with {code}\n{told}")
+
+
+def run_collect(folder: Path, through: str) -> tuple[int, str]:
+    """Run `winnow collect` in a folder, in this process; return its exit code and what it prints."""
+    with chdir(folder):
+        done = CliRunner().invoke(winnow, ["collect", "--through", through], catch_exceptions=False)
+    return done.exit_code, done.output
 
 
 def parquet(rows: Path) -> Mapping[str, object]:
