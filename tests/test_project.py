@@ -33,7 +33,7 @@ def index() -> None: ...
 def is_good() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=True)
 
-daily = dg.define_asset_job("daily", [badges, index], tags={"team": "theirs"})
+daily = dg.define_asset_job("daily", [index], tags={"team": "theirs"})
 
 @dg.sensor(name="alerts", target=daily, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def alerts() -> dg.SkipReason:
