@@ -61,7 +61,7 @@ def table(text: str, title: str) -> dict[str, list[str]]:
 def test_a_link_to_the_page_has_a_preview_once_the_sites_address_is_known() -> None:
     tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]+)" content="([^"]*)">', page()))
     assert (tags["og:title"], tags["twitter:card"]) == ("rich: honest downloads", "summary")
-    assert tags["og:description"].startswith("How many people really installed rich:")
+    assert tags["og:description"].startswith("Honest downloads of rich from PyPI:")
     assert not {"og:image", "og:url"} & tags.keys()
     text = page(site=replace(SITE, base_url="https://a.example.com/x"))
     tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]+)" content="([^"]*)">', text))
