@@ -32,6 +32,13 @@ class CredentialsError(Exception):
     """There are no usable credentials. The message says why, and never quotes them."""
 
 
+def find_key_file(configured: Path | None) -> Path | None:
+    """Return the file with the key that Winnow will use: the configured one, else that of the environment, if any."""
+    if configured is None and not os.environ.get(ENCODED_VARIABLE) and (named := os.environ.get(FILE_VARIABLE)):
+        return Path(named)
+    return configured
+
+
 def others_can_read(path: Path) -> bool:
     """Return whether every user of this machine can read a file. Raises OSError."""
     return bool(path.stat().st_mode & stat.S_IROTH)

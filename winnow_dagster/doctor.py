@@ -7,7 +7,6 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
@@ -16,12 +15,12 @@ from winnow_dagster.config.errors import ConfigError
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.billing import MB, format_bytes
 from winnow_dagster.core.coverage import CLOCK_TOLERANCE, NOTHING, ONE_DAY
-from winnow_dagster.credentials import ENCODED_VARIABLE, EXPOSED, FILE_VARIABLE, others_can_read
+from winnow_dagster.credentials import ENCODED_VARIABLE, EXPOSED, others_can_read
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.instance.opening import describe_instance
-from winnow_dagster.preflight import check_writable, find_key_problems, nearest_existing, needs_google
+from winnow_dagster.preflight import check_writable, find_credential_problems, key_file, nearest_existing, needs_google
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.kinds import KINDS, costs_of, open_source
 
@@ -55,7 +54,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("config", f"{settings.config_file or 'none, so sample data'}: {entries}")
     yield _directory("output_dir", settings.output_dir)
     yield _directory("data_dir", settings.data_dir)
-    problems = list(find_key_problems(settings))
+    problems = list(find_credential_problems(settings))
     yield _key(settings, problems)
     # Without a key, each question to the source would end with the same error.
     yield from _source(settings, now, is_asked=not problems)
@@ -85,14 +84,14 @@ def _key(settings: Settings, problems: Sequence[str]) -> Finding:
         return Finding("key", "none needed")
     if problems:
         return Finding("key", problems[0], is_ok=False)
-    named = settings.credential_file or os.environ.get(FILE_VARIABLE)
-    if not settings.credential_file and os.environ.get(ENCODED_VARIABLE):
-        return Finding("key", f"${ENCODED_VARIABLE}: can be read")
-    if not named:
-        return Finding("key", "none, so Google's usual environment decides")
-    if others_can_read(Path(named)):
-        return Finding("key", f"{named}: {EXPOSED}", is_ok=False)
-    return Finding("key", f"{named}: can be read, and is private")
+    path = key_file(settings)
+    if path is None:
+        is_encoded = os.environ.get(ENCODED_VARIABLE)
+        text = f"${ENCODED_VARIABLE}: can be read" if is_encoded else "none, so Google's usual environment decides"
+        return Finding("key", text)
+    if others_can_read(path):
+        return Finding("key", f"{path}: {EXPOSED}", is_ok=False)
+    return Finding("key", f"{path}: can be read, and is private")
 
 
 def _source(settings: Settings, now: datetime, *, is_asked: bool) -> Iterator[Finding]:

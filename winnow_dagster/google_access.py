@@ -28,7 +28,14 @@ from google.oauth2 import service_account
 from requests.adapters import HTTPAdapter
 
 from winnow_dagster.core.causes import CREDENTIALS
-from winnow_dagster.credentials import ENCODED_VARIABLE, FILE_VARIABLE, CredentialsError, encoded_key, read_key_file
+from winnow_dagster.credentials import (
+    ENCODED_VARIABLE,
+    FILE_VARIABLE,
+    CredentialsError,
+    encoded_key,
+    find_key_file,
+    read_key_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,9 +127,8 @@ def load_credentials(key_file: Path | None, scopes: Sequence[str]) -> tuple[Cred
     Also returns the project that they name, if any. Writes no file, so a killed process leaves no key behind. Raises
     CredentialsError and AccessError.
     """
-    key = read_key_file(key_file) if key_file else encoded_key()
-    if key is None and (named := os.environ.get(FILE_VARIABLE)):
-        key = read_key_file(named)
+    path = find_key_file(key_file)
+    key = read_key_file(path) if path else encoded_key()
     try:
         found = google.auth.default(scopes, _token_request()) if key is None else _from_key(key, scopes)
     except (exceptions.RefreshError, exceptions.OAuthError) as error:

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from winnow_dagster.credentials import FILE_VARIABLE, CredentialsError, encoded_key, parse_key_file
+from winnow_dagster.credentials import CredentialsError, encoded_key, find_key_file, parse_key_file
 from winnow_dagster.files.errors import StorageError, to_storage_error
 from winnow_dagster.files.operations import make_writable
 from winnow_dagster.files.paths import local_path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def find_problems(settings: Settings) -> list[str]:
     """Return the problems, one line each. Tests a bucket by writing and removing an object."""
     source = settings.source
-    return [*find_key_problems(settings), *_directories(settings), *KINDS[source.kind].problems(source)]
+    return [*find_credential_problems(settings), *_directories(settings), *KINDS[source.kind].problems(source)]
 
 
 def needs_google(settings: Settings) -> bool:
@@ -32,14 +32,18 @@ def needs_google(settings: Settings) -> bool:
     return KINDS[settings.source.kind].needs_google or any(str(folder).startswith("gs://") for folder in folders)
 
 
-def find_key_problems(settings: Settings) -> Iterator[str]:
+def key_file(settings: Settings) -> Path | None:
+    """Return the file with the key that Winnow will use, if any."""
+    return find_key_file(settings.credential_file) if needs_google(settings) else settings.credential_file
+
+
+def find_credential_problems(settings: Settings) -> Iterator[str]:
     """Yield what is wrong with the key that Winnow will use."""
-    key = settings.credential_file
     try:
-        if key:
-            parse_key_file(key)
-        elif needs_google(settings) and encoded_key() is None and os.environ.get(FILE_VARIABLE):
-            parse_key_file(os.environ[FILE_VARIABLE])
+        if path := key_file(settings):
+            parse_key_file(path)
+        elif needs_google(settings):
+            encoded_key()
     except CredentialsError as error:
         yield str(error)
 

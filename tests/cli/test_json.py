@@ -85,6 +85,20 @@ def test_check() -> None:
     assert not Path("data").exists()
 
 
+@pytest.mark.parametrize("breakdowns", [[], ["python", "version"]])
+def test_check_counts_the_files_that_a_collect_publishes(breakdowns: list[str]) -> None:
+    configure("sample")
+    config = json.loads(Path("winnow.yaml").read_text())
+    packages = [{"name": "Sample_A", "window_days": [3, "all"]}, {"name": "b", "window_days": 3}]
+    groups = [{"name": "g", "packages": ["sample-a", "b"]}]
+    config |= {"packages": packages, "groups": groups, "defaults": {"breakdowns": breakdowns}}
+    Path("winnow.yaml").write_text(json.dumps(config))
+    expected = printed("check")["files"]
+    printed("collect")
+    folders = ("sample-a", "Sample_A", "b", "_group/g")
+    assert expected == sum(1 for name in folders for path in Path("public", name).rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize("kind", ["parquet", "bigquery"])
 def test_estimate(kind: str) -> None:
     configure(kind)

@@ -36,8 +36,8 @@ def test_a_key_that_others_can_read_is_warned_about(
     with connect(BigQuerySettings(), key):
         pass
     assert (EXPOSED in caplog.text) is bool(warning)
-    checked = CliRunner().invoke(main, ["check"])
-    assert checked.exit_code == 0
-    assert (EXPOSED in checked.output) is bool(warning)
+    checked = CliRunner().invoke(main, ["check", "--quiet"])
+    assert (checked.exit_code, checked.stdout) == (0, "")
+    assert (EXPOSED in checked.stderr) is bool(warning)
     private = json.loads(key.read_text())["private_key"].splitlines()[3]
     assert private not in caplog.text + checked.output

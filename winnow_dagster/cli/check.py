@@ -8,6 +8,7 @@ import click
 
 from winnow_dagster.cli.errors import UNUSABLE, Failure
 from winnow_dagster.cli.options import config_option, json_option, load, quiet_option
+from winnow_dagster.core.escaping import for_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def check_command(config_path: Path | None, *, as_json: bool, quiet: bool) -> No
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - imported late
     from winnow_dagster.preflight import find_problems  # noqa: PLC0415
     from winnow_dagster.report.console import print_json  # noqa: PLC0415
-    from winnow_dagster.report.plan import plan_as_json, print_plan  # noqa: PLC0415
+    from winnow_dagster.report.plan import find_warnings, plan_as_json, print_plan  # noqa: PLC0415
 
     problems = find_problems(settings)
     if problems:
@@ -38,4 +39,6 @@ def check_command(config_path: Path | None, *, as_json: bool, quiet: bool) -> No
         return
     if not quiet:
         print_plan(winnow)
+    for warning in find_warnings(settings):
+        click.echo(for_terminal(f"winnow: warning: {warning}"), err=True)
     winnow.ownership.check()

@@ -8,9 +8,11 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
+from winnow_dagster.core.badge import split_slug
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
 from winnow_dagster.credentials import EXPOSED, others_can_read
+from winnow_dagster.preflight import key_file
 from winnow_dagster.report.console import console
 from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.record import window_key
@@ -40,8 +42,6 @@ def print_plan(winnow: Installation) -> None:
     }
     for name, value in lines.items():
         out.print(for_terminal(f"{name:<12} {value}"), markup=False, soft_wrap=True)
-    for warning in _warnings(settings):
-        out.print(for_terminal(f"{'warning':<12} {warning}"), markup=False, soft_wrap=True)
     table = Table(
         Column("package", overflow="fold"), "windows (days)", Column("is published as", overflow="fold"), box=box.SIMPLE
     )
@@ -75,22 +75,30 @@ def plan_as_json(winnow: Installation) -> dict[str, object]:
             {"first_day": str(gap.first), "last_day": str(gap.last), "packages": list(map(str, gap.selectors))}
             for gap in winnow.gaps()
         ],
-        "warnings": _warnings(settings),
+        "warnings": find_warnings(settings),
     }
 
 
 def count_files(settings: Settings) -> int:
     """Return how many files the packages and groups have. Prefixes do not count."""
     return sum(
-        len(_folders(settings, which))
-        * (len(FILES_BESIDE_BADGES) + 2 * len(settings.styles[str(which)].slugs) * len(days))
+        len(_folders(settings, which)) * _count_in_folder(settings, str(which), len(days))
         for which, days in settings.published_windows.items()
         if isinstance(which, Group) or not which.is_prefix
     )
 
 
-def _warnings(settings: Settings) -> list[str]:
-    key = settings.credential_file
+def _count_in_folder(settings: Settings, which: str, windows: int) -> int:
+    breakdowns = settings.breakdowns[which]
+    # A group may have the badge of a breakdown that not all of its members have.
+    dimensions = [parts[0] for slug in settings.styles[which].slugs if (parts := split_slug(slug))]
+    badges = len(settings.styles[which].slugs) - sum(name not in breakdowns for name in dimensions)
+    return len(FILES_BESIDE_BADGES) + 2 * badges * windows + (1 + len(breakdowns) if breakdowns else 0)
+
+
+def find_warnings(settings: Settings) -> list[str]:
+    """Return what the user should know about a config that can be used, one line each."""
+    key = key_file(settings)
     return [f"{key}: {EXPOSED}"] if key and key.exists() and others_can_read(key) else []
 
 
