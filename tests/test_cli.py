@@ -256,6 +256,29 @@ def test_winnow_collect_of_the_predecessor_works(monkeypatch: pytest.MonkeyPatch
     assert message("a") == "30"
 
 
+def test_a_directory_that_is_not_winnows_ends_the_command_of_the_predecessor_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(["a"])
+    Path("public").mkdir()
+    Path("public/index.html").write_text("mine")
+    monkeypatch.setattr(sys, "argv", ["winnow-collect", "--config", str(config), "--through", str(DAY)])
+    with pytest.raises(SystemExit) as ended:
+        collect_like_predecessor()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"winnow: {Path('public').absolute()}")
+    assert Path("public/index.html").read_text() == "mine"
+
+
+def test_a_group_is_not_a_package_to_collect() -> None:
+    config = {"packages": [{"name": "a"}, {"name": "b"}], "groups": [{"name": "g", "packages": ["a", "b"]}]}
+    Path("winnow.yaml").write_text(json.dumps(config))
+    result = winnow("collect", "--package", "g")
+    assert result.exit_code == 2
+    assert result.stderr == "winnow: --package: g is a group. Name its packages instead: a, b\n"
+
+
 def test_runs_are_recorded_in_data_dir_if_there_is_no_other_instance() -> None:
     configure(["a"])
     winnow("collect", "--through", str(DAY))

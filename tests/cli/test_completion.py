@@ -21,12 +21,15 @@ def test_commands_and_options_are_completed() -> None:
     assert complete("init", "--source", "par") == ["parquet"]
 
 
-@pytest.mark.parametrize("words", [["show"], ["show", "x"], ["collect", "--package"]])
-def test_packages_of_the_config_are_completed(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [(["show"], ["httpx", "http"]), (["show", "x"], ["httpx", "http"]), (["collect", "--package"], ["httpx"])],
+)
+def test_what_the_config_has_and_the_command_takes_is_completed(words: list[str], found: list[str]) -> None:
     Path("winnow.yaml").write_text(
         "packages: [{name: httpx}, {name: flask}, {name: h-*}]\ngroups: [{name: http, packages: [httpx]}]"
     )
-    assert complete(*words, "h") == ["httpx", "http"]
+    assert complete(*words, "h") == found
 
 
 def test_a_bad_config_completes_nothing() -> None:

@@ -14,16 +14,16 @@ from winnow_dagster.cli.options import (
     complete_package,
     config_option,
     find_configured,
-    importing,
     json_option,
     load,
     parse_day,
     parse_range,
     quiet_option,
+    without_garbage_collection,
 )
 from winnow_dagster.config.loading import ConfigError
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
-from winnow_dagster.files.errors import StorageError
+from winnow_dagster.files.errors import NotOursError, SampleOverRealError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,10 +76,9 @@ def collect_command(  # noqa: PLR0913 - an option each
     again = parse_range("--refetch", refetch, settings) if refetch else None
     check_backfill(backfill, settings, is_refetch=again is not None)
     names = [find_configured("--package", name, settings) for name in packages]
-    with importing():
+    with without_garbage_collection():
         from winnow_dagster import collect as collecting  # noqa: PLC0415 - imported late
         from winnow_dagster.defs.resources import Installation  # noqa: PLC0415
-        from winnow_dagster.files.errors import SampleOverRealError  # noqa: PLC0415
         from winnow_dagster.report.console import print_json  # noqa: PLC0415
         from winnow_dagster.report.progress import ProgressReporter  # noqa: PLC0415
         from winnow_dagster.report.result import Report  # noqa: PLC0415
@@ -90,7 +89,7 @@ def collect_command(  # noqa: PLR0913 - an option each
         with ProgressReporter(settings, quiet=quiet or as_json) as progress:
             scope = collecting.Scope(newest, names, again, backfill)
             result = collecting.collect(settings, scope, progress=progress, verbose=verbose)
-    except (ConfigError, SampleOverRealError) as error:
+    except (ConfigError, NotOursError, SampleOverRealError) as error:
         raise Failure(str(error), UNUSABLE) from None
     except StorageError as error:
         raise Failure(str(error), INCOMPLETE) from None

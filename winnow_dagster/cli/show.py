@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from winnow_dagster.cli.errors import CURRENT, INCOMPLETE, UNUSABLE, Failure
-from winnow_dagster.cli.options import complete_package, config_option, json_option, load, parse_name
+from winnow_dagster.cli.options import complete_package_or_group, config_option, json_option, load, parse_name
 from winnow_dagster.config.settings import PackageSettings
 from winnow_dagster.core.dimensions import BREAKDOWNS
 from winnow_dagster.core.names import Group, Selector, selector_of
@@ -31,7 +31,7 @@ DEFAULT_DAYS = 30
 
 
 @click.command("show")
-@click.argument("packages", nargs=-1, metavar="[PACKAGE ...]", shell_complete=complete_package)
+@click.argument("packages", nargs=-1, metavar="[PACKAGE ...]", shell_complete=complete_package_or_group)
 @config_option
 @click.option(
     "--days", type=click.IntRange(1, MAX_WINDOW_DAYS), help="The window. [default: the headline's; else 30 days]"
