@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
+from winnow_dagster.config.component import PlacementSection
 from winnow_dagster.config.loading import (
     AlertsSection,
     BudgetSection,
@@ -19,7 +20,7 @@ from winnow_dagster.config.loading import (
     ServiceSection,
 )
 from winnow_dagster.config.packages import DefaultsSection, GroupSection, PackageSection
-from winnow_dagster.config.style import StyleSection
+from winnow_dagster.config.style import StyleSection, one_label
 from winnow_dagster.core.dimensions import BREAKDOWNS, OPEN_DIMENSIONS
 from winnow_dagster.fields import Section, one_or_list
 from winnow_dagster.sources.bigquery.settings import FiguresSection
@@ -38,6 +39,7 @@ WHOLE: Mapping[str, type[Section]] = {
     "alerts": AlertsSection,
     "style": StyleSection,
     "source-figures": FiguresSection,
+    "placement": PlacementSection,
 }
 STYLED: Mapping[str, type[StyleSection]] = {
     "defaults": DefaultsSection,
@@ -75,10 +77,11 @@ def _table(model: type[BaseModel], fields: Mapping[str, FieldInfo], required: Co
     meanings = describe_fields(model)
     lines = [HEAD]
     for key, field in fields.items():
-        if key not in meanings:
+        meaning = meanings.get(key) or field.description
+        if meaning is None:
             raise LookupError(f"{model.__name__}.{key} has no docstring. Write one under the field: it is printed here")
         default = "required" if key in required else _default(field)
-        cells = (f"`{key}`", _values(field), default, meanings[key])
+        cells = (f"`{key}`", _values(field), default, meaning)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -142,10 +145,14 @@ def _words(schema: Mapping[str, Any], marks: list[Any]) -> str:
         "integer": f"a whole number{bounds}",
         "number": f"a number{bounds}",
         "boolean": "`true` or `false`",
-        "object": "a section" if "properties" in schema else "a mapping",
+        "object": "a section" if "properties" in schema else f"{'text, or ' * _takes_text(marks)}a mapping",
         "string": "a date" if schema.get("format") == "date" else "text",
     }
     return words[schema["type"]]
+
+
+def _takes_text(marks: list[Any]) -> bool:
+    return any(isinstance(mark, BeforeValidator) and mark.func is one_label for mark in marks)
 
 
 def _bounds(marks: list[Any]) -> str:
@@ -165,7 +172,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if field.is_required():
         return "required"
-    if value is None or value in ("", ()) or isinstance(value, BaseModel):
+    if value is None or value in ("", (), [], {}) or isinstance(value, BaseModel):
         return ""
     text = yaml.safe_dump(round(value, 2) if isinstance(value, float) else value).removesuffix("...\n").strip()
     return f"`{text}`"

@@ -52,7 +52,7 @@ def init_command(  # noqa: PLR0913, PLR0917 - an option each
 ) -> None:
     """Write a commented winnow.yaml for these packages.
 
-    On a terminal it asks for what you do not give. It never overwrites a file.
+    Without packages, it asks for them, the source and the web address on a terminal. It never overwrites a file.
     """
     if github_pages and config_path.exists() and not packages:
         # The workflow is for the config that is there.

@@ -71,7 +71,8 @@ def _drawn(value: object) -> object:
     return value
 
 
-def _one_label(value: object) -> object:
+def one_label(value: object) -> object:
+    """Take a text alone for the label of the headline."""
     return {HEADLINE: value} if isinstance(value, str) else value
 
 
@@ -90,7 +91,7 @@ class StyleSection(Section):
     badges: Annotated[list[Slug], BeforeValidator(one_or_list)] | None = None
     """The badges to publish. By default every badge but those of single values, such as `python-3.12`."""
 
-    label: Annotated[dict[Slug, Text], BeforeValidator(_one_label), AfterValidator(_check_labels)] | None = None
+    label: Annotated[dict[Slug, Text], BeforeValidator(one_label), AfterValidator(_check_labels)] | None = None
     """The text on the left of the headline's badge, or a mapping from badges to texts.
 
     `{days}` is the window's length. With several windows the text needs it: no two badges may have the same text.

@@ -92,11 +92,12 @@ class BigQuerySection(SourceSection):
     credential_file: LocalPath = ""
     """A JSON file with Google credentials.
 
-    By default $GOOGLE_APPLICATION_CREDENTIALS or $GCP_CREDENTIALS (base64), or the machine's own.
+    By default $GCP_CREDENTIALS (the file in base64), else $GOOGLE_APPLICATION_CREDENTIALS (its path), else the
+    machine's own.
     """
 
     project: Annotated[Text, AfterValidator(_check_project)] = ""
-    """The project that pays for the queries. By default the project of the credentials."""
+    """The project that pays for the queries. By default $GOOGLE_CLOUD_PROJECT, else the project of the credentials."""
 
     location: Text = ""
     """The location of the table's dataset. By default BigQuery finds it."""
