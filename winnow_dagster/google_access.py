@@ -28,6 +28,7 @@ from google.oauth2 import service_account
 from requests.adapters import HTTPAdapter
 
 from winnow_dagster.core.causes import CREDENTIALS
+from winnow_dagster.core.escaping import shorten
 from winnow_dagster.credentials import (
     ENCODED_VARIABLE,
     FILE_VARIABLE,
@@ -57,9 +58,6 @@ FIRST_SECONDS = 20
 
 MAX_SECONDS = 600
 """The longest wait for an answer if the caller sets no time limit."""
-
-MAX_WORDS = 300
-"""How many characters of a service's own words a message quotes."""
 
 
 class AccessError(exceptions.GoogleAuthError):
@@ -220,5 +218,4 @@ def _words(error: exceptions.GoogleAuthError) -> str:
         # Impersonation: the client appends the raw answer to its own sentence.
         with contextlib.suppress(ValueError, LookupError, TypeError):
             text += f": {json.loads(rest[0])['error']['message']}"
-    line = " ".join(text.split())
-    return (line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 3] + "...").rstrip(".")
+    return shorten(text).rstrip(".")

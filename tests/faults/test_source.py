@@ -19,8 +19,9 @@ from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.window import MAX_UNLISTED, OTHERS
 from winnow_dagster.defs.checks import CHECKS
-from winnow_dagster.sources.bigquery.answers import MAX_DOWNLOADS, InvalidResponseError, check_answer
+from winnow_dagster.sources.bigquery.answers import check_answer
 from winnow_dagster.sources.bigquery.query import CountQuery
+from winnow_dagster.sources.interface import MAX_DOWNLOADS, InvalidResponseError
 
 SCRIPT = "\"><script>alert('1')</script>"
 PLANES = "".join(chr(plane * 0x10000 + offset) for plane in range(17) for offset in (0x20, 0x2042, 0xFFFD))

@@ -57,7 +57,7 @@ def test_a_source_without_costs_is_estimated_as_bigquery_with_the_same_days_read
     settings = make_settings(tmp_path, {"a": (7,)}, "sample")
     kind, costs = costs_or_usual(replace(settings.source, settle_days=5), settings.source_context)
     assert kind == "bigquery"
-    assert any("again after 5 days" in note for note in costs.estimate(LAST).notes)
+    assert any("re-read after 5 days" in note for note in costs.estimate(LAST).notes)
 
 
 def test_a_key_of_another_kind_is_told_apart_from_an_unknown_one() -> None:

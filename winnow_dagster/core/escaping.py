@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+MAX_QUOTED = 300
+"""How many characters of a service's own words a message quotes."""
+
+
+def shorten(text: str) -> str:
+    """Return text on one line, of at most MAX_QUOTED characters. It ends with `...` if it was cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_QUOTED else line[: MAX_QUOTED - 3] + "..."
+
 
 def visible(text: str) -> str:
     """Return text on one line, with control and format characters written as Python writes them."""

@@ -13,6 +13,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud.storage.exceptions import DataCorruption
 
 from winnow_dagster.core.causes import BUCKETS
+from winnow_dagster.core.escaping import shorten
 from winnow_dagster.credentials import CredentialsError
 from winnow_dagster.files.errors import PreconditionFailedError, StorageError, UnreachableError
 from winnow_dagster.google_access import AccessError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.causes import Cause
 
-MAX_WORDS = 300
 CAUSES_OF_REASONS = {
     "accountDisabled": "billing",
     "insufficientPermissions": "scopes",
@@ -96,7 +96,7 @@ def _told(error: GoogleAPICallError) -> tuple[list[str], str]:
     try:
         told = error.response.json()["error"]
         reasons = [str(each.get("reason", "")) for each in (*told.get("errors", ()), *told.get("details", ()))]
-        line = " ".join(str(told.get("message", "")).split()).rstrip(".")
+        line = shorten(str(told.get("message", "")).rstrip(". \n"))
     except (ValueError, LookupError, TypeError, AttributeError):
         return [], ""
-    return reasons, line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 3] + "..."
+    return reasons, line

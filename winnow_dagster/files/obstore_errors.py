@@ -15,6 +15,7 @@ from obstore.exceptions import (
 )
 
 from winnow_dagster.core.causes import BUCKETS
+from winnow_dagster.core.escaping import shorten
 from winnow_dagster.files.errors import PreconditionFailedError, StorageError, UnreachableError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from winnow_dagster.core.causes import Cause
 
-MAX_WORDS = 300
 CAUSES_OF_WORDS = {
     r"NoSuchBucket|ContainerNotFound|ContainerBeingDeleted": "no_bucket",
     r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken": "s3_credentials",
@@ -99,9 +99,9 @@ def _words(answer: _Answer, cause: Cause) -> str:
     if cause is BUCKETS["unreachable"]:
         return "cannot be reached"
     if answer.code:
-        line = " ".join(answer.message.partition("\nRequestId")[0].split()).rstrip(".")
-        return f"{answer.code}: {line}"[:MAX_WORDS] if line else answer.code
+        line = shorten(answer.message.partition("\nRequestId")[0]).rstrip(".")
+        return f"{answer.code}: {line}" if line else answer.code
     if answer.status:
         number, _, phrase = answer.status.strip().partition(" ")
         return f"{phrase.lower()} ({number})"
-    return " ".join(answer.words.split())[:MAX_WORDS]
+    return shorten(answer.words)

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
 
 
+MAX_DOWNLOADS = 10**16
+"""The maximum count in one row of an answer. All of PyPI has 10**10 a day; sums over years still fit 64 bits."""
+
+
+class InvalidResponseError(Exception):
+    """An answer has impossible values, so Winnow counts nothing of it."""
+
+
 class SourceError(Exception):
     """The source cannot answer any request as configured. The message names the culprit and the fix."""
 
@@ -100,7 +108,10 @@ class SourceSettings:
 
     @property
     def is_public(self) -> bool:
-        """Whether this is the public dataset of the kind, which the kind's remarks and reader query describe."""
+        """Whether readers can check the numbers with the kind's query, in the kind's public dataset.
+
+        A table of your own in BigQuery counts as a copy of the public one.
+        """
         return True
 
     @property

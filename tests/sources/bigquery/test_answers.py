@@ -12,8 +12,9 @@ from tests.rows import row, to_frame
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, Request
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
+from winnow_dagster.sources.bigquery.answers import read_answer
 from winnow_dagster.sources.bigquery.query import CountQuery
+from winnow_dagster.sources.interface import InvalidResponseError
 
 OLD, DAY = LAST_MIXED_DAY, LAST_MIXED_DAY + ONE_DAY
 ASKED = ("python", "libc")

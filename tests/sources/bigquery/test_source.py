@@ -343,4 +343,4 @@ def test_a_dry_run_asks_bigquery_for_its_upper_bound(client: bigquery.Client, tm
     (tmp_path / "winnow.yaml").write_text(json.dumps(config))
     result = CliRunner().invoke(main, ["estimate", "--dry-run", "--config", str(tmp_path / "winnow.yaml")])
     assert result.exit_code == 0, result.output
-    assert "upper bound for one of a day's 1 queries, clusters not counted in: 0 MB" in result.stdout
+    assert "upper bound for one of a day's 1 queries, ignoring clustering: 0 MB" in result.stdout

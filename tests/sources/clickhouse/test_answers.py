@@ -10,8 +10,9 @@ import pytest
 
 from winnow_dagster.core.coverage import Request
 from winnow_dagster.core.names import Selector
-from winnow_dagster.sources.clickhouse.answers import InvalidResponseError, read_answer, read_control
+from winnow_dagster.sources.clickhouse.answers import read_answer, read_control
 from winnow_dagster.sources.clickhouse.query import CountQuery
+from winnow_dagster.sources.interface import InvalidResponseError
 
 DAY, NEXT = date(2026, 10, 1), date(2026, 10, 2)
 LATER = date(2026, 10, 9)

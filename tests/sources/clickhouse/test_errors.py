@@ -8,13 +8,12 @@ from datetime import date
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
 
-from winnow_dagster.sources.clickhouse.answers import InvalidResponseError
 from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
 from winnow_dagster.sources.clickhouse.errors import cause_of, describe, source_error
 from winnow_dagster.sources.clickhouse.limits import NearLimitError
 from winnow_dagster.sources.clickhouse.settings import ClickHouseSettings
 from winnow_dagster.sources.clickhouse.source import ClickHouseSource
-from winnow_dagster.sources.interface import SourceError, TransientError
+from winnow_dagster.sources.interface import InvalidResponseError, SourceError, TransientError
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def test_after_a_reading_that_no_process_survived_the_file_is_named(
     assert len(list(source.read([ask("a")]))) == 1, "nobody has died yet, and nothing is tried"
     assert not marker.exists()
     marker.touch()
-    with pytest.raises(SourceError, match=r"bad\.parquet: is damaged: whatever reads it dies"):
+    with pytest.raises(SourceError, match=r"bad\.parquet: is damaged: reading it crashes the process"):
         list(source.read([ask("a")]))
     assert marker.exists(), "until the file is gone"
     (tmp_path / "bad.parquet").unlink()

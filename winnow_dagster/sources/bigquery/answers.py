@@ -9,6 +9,7 @@ import polars as pl
 from winnow_dagster.core.categories import RAW_SCHEMA
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, UNNAMED_SCHEMA
 from winnow_dagster.core.names import is_name, matches_any
+from winnow_dagster.sources.interface import MAX_DOWNLOADS, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,14 +17,7 @@ if TYPE_CHECKING:
     from winnow_dagster.core.coverage import Request
     from winnow_dagster.sources.bigquery.query import CountQuery
 
-MAX_DOWNLOADS = 10**16
-"""The maximum count in one row of an answer. All of PyPI has 10**10 a day; sums over years still fit 64 bits."""
-
 UNNAMED = "unnamed"
-
-
-class InvalidResponseError(Exception):
-    """An answer has impossible values, so Winnow counts nothing of it."""
 
 
 class Answer(NamedTuple):

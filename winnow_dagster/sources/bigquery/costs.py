@@ -173,7 +173,7 @@ class BigQueryCosts:
         source = open_bigquery(self.settings, self.context)
         queries = plan_day(self._entries, through, self.settings.strategy, source.figures())
         bound = format_bytes(source.dry_run(queries[0]))
-        return f"BigQuery's upper bound for one of a day's {len(queries)} queries, clusters not counted in: {bound}"
+        return f"BigQuery's upper bound for one of a day's {len(queries)} queries, ignoring clustering: {bound}"
 
     @property
     def _entries(self) -> Entries:
@@ -214,8 +214,8 @@ class BigQueryCosts:
             old_days = f" up to {LAST_MIXED_DAY}, which needs the file names"
             yield from _sizes(figures, (*PLAIN_COLUMNS, FILE_NAME), old_days)
         settle_days = self.settings.settle_days
-        again = f"settling reads each day again after {settle_days} days" if settle_days else "no day is settled"
-        yield f"a month is 30 days, each read once; {again}; the first month has the first fill besides"
+        again = f"re-read after {settle_days} days" if settle_days else "not re-read"
+        yield f"a month is 30 days; each day is read once and {again}; the first month also has the first fill"
         yield f"dollars: {figures.usd_per_tib} a TiB above the free {figures.free_tib_per_month} TiB a month"
         month, budget = month_total(entries, datetime.now(UTC)), self.context.budget_bytes or 0
         yield f"this month so far: {format_bytes(month)} of a budget of {format_bytes(budget)}"

@@ -15,6 +15,7 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
 from winnow_dagster.core.causes import CREDENTIALS
+from winnow_dagster.core.escaping import shorten
 from winnow_dagster.google_access import FIRST_SECONDS, AccessError
 from winnow_dagster.sources.bigquery.causes import BIGQUERY
 from winnow_dagster.sources.interface import SourceError, TransientError
@@ -31,8 +32,6 @@ UNREACHABLE = (
     auth.TransportError,
 )
 TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
-MAX_WORDS = 300
-"""The maximum number of characters that a message quotes from Google's."""
 
 CAUSES_OF_REASONS = {
     "accessNotConfigured": "api_disabled",
@@ -215,4 +214,4 @@ def _words(error: api.GoogleAPICallError) -> str:
     line = (words.splitlines() or [""])[0].strip()
     if "<" in line and not own:
         return "a web page, not an answer of BigQuery"
-    return (line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 3] + "...").rstrip(".") or "no reason given"
+    return shorten(line).rstrip(".") or "no reason given"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request, describe_requests
 from winnow_dagster.core.names import Selector
 from winnow_dagster.core.planning import without_answered
-from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
+from winnow_dagster.sources.bigquery.answers import read_answer
 from winnow_dagster.sources.bigquery.billing import columns_of
 from winnow_dagster.sources.bigquery.errors import describe, is_gone, is_transient
 from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, RESULT_LIFETIME, Jobs, Statement
 from winnow_dagster.sources.bigquery.query import CountQuery, dimensions_of
+from winnow_dagster.sources.interface import InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from winnow_dagster.core.billing import Entry, month_total
 from winnow_dagster.core.coverage import ONE_DAY, Cost, Failure, Reading, Request, describe_requests, end_of
 from winnow_dagster.core.planning import contiguous
 from winnow_dagster.google_access import FIRST_SECONDS
-from winnow_dagster.sources.bigquery.answers import InvalidResponseError, read_answer
+from winnow_dagster.sources.bigquery.answers import read_answer
 from winnow_dagster.sources.bigquery.billing import Figures, learn
 from winnow_dagster.sources.bigquery.budget import Budget, BudgetConfig, describe_left_out
 from winnow_dagster.sources.bigquery.client import connect, last_modified, look_up_table
@@ -28,7 +28,7 @@ from winnow_dagster.sources.bigquery.jobs import GOOGLE_ERRORS, Jobs, NotSentErr
 from winnow_dagster.sources.bigquery.query import CountQuery, plan_queries
 from winnow_dagster.sources.bigquery.recovery import find_unfinished, recover
 from winnow_dagster.sources.bigquery.rows import PartitionRows
-from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
+from winnow_dagster.sources.interface import IncompleteDaysError, InvalidResponseError, SourceError
 from winnow_dagster.store.ledger import ledger_of
 
 if TYPE_CHECKING:

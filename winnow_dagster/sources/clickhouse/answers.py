@@ -12,15 +12,13 @@ from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA
 from winnow_dagster.core.dimensions import SYSTEM
 from winnow_dagster.core.names import is_name, matches_any
 from winnow_dagster.sources.clickhouse.settings import CI, LOST_CI, NOT_CI
+from winnow_dagster.sources.interface import MAX_DOWNLOADS, InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.sources.clickhouse.query import CountQuery
-
-MAX_DOWNLOADS = 10**16
-"""The maximum count in one row of an answer. All of PyPI has 10**10 a day; sums over years still fit 64 bits."""
 
 ANSWER_SCHEMA = pl.Schema(
     {
@@ -40,10 +38,6 @@ ANSWER_SCHEMA = pl.Schema(
 Rows that are not `asked` are those of the control package. They have no dimension. A row for the day after the last
 stands for all later days, of which `newest` is the newest.
 """
-
-
-class InvalidResponseError(Exception):
-    """An answer has impossible values, so Winnow counts nothing of it."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error, OperationalError, StreamFailureError
 
-from winnow_dagster.sources.clickhouse.answers import InvalidResponseError
+from winnow_dagster.core.escaping import shorten
 from winnow_dagster.sources.clickhouse.causes import CLICKHOUSE
 from winnow_dagster.sources.clickhouse.limits import NearLimitError
-from winnow_dagster.sources.interface import SourceError, TransientError
+from winnow_dagster.sources.interface import InvalidResponseError, SourceError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 CLICKHOUSE_ERRORS = (ClickHouseError, NearLimitError, InvalidResponseError)
 """The errors that a query may raise."""
-
-MAX_WORDS = 300
-"""The maximum number of characters that a message quotes from the server's."""
 
 CAUSES_OF_CODES: Mapping[int | None, str] = {
     **dict.fromkeys((201, 202), "rate"),
@@ -54,8 +51,8 @@ def cause_of(error: BaseException) -> Cause:
 
 def describe(error: BaseException) -> str:
     """Return the server's words and the fix in one line."""
-    line = " ".join(str(error).split()).rstrip(". ") or type(error).__name__
-    return f"ClickHouse: {line[:MAX_WORDS]}. {cause_of(error).fix}"
+    line = shorten(str(error)).rstrip(". ") or type(error).__name__
+    return f"ClickHouse: {line}. {cause_of(error).fix}"
 
 
 def source_error(error: BaseException) -> SourceError:

@@ -59,7 +59,7 @@ CLICKHOUSE = Kind(
     problems=_find_problems,
     identify=_identify,
     address=_address,
-    # One run at a time: many people share the public server.
+    # Few runs at a time: many people share the public server.
     pool="winnow_clickhouse",
     open_dimensions=tuple(name for name in OPEN_DIMENSIONS if name in COLUMNS),
     usual_breakdowns=USUAL_BREAKDOWNS,

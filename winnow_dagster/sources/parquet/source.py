@@ -267,4 +267,6 @@ def _no_file_names(file: str) -> str:
 def _check_that_one_survives(file: str) -> None:
     """Raise SourceError if reading a file crashes the process. The reading itself finds other errors."""
     if subprocess.run([sys.executable, "-c", _READ, file], capture_output=True, check=False).returncode < 0:  # noqa: S603 - no shell
-        raise SourceError(f"{file}: is damaged: whatever reads it dies. Remove it from source.path, or export it again")
+        raise SourceError(
+            f"{file}: is damaged: reading it crashes the process. Remove it from source.path, or export it again"
+        )
