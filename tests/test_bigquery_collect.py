@@ -21,7 +21,7 @@ from winnow_dagster.cli import main
 from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.names import Selector
 from winnow_dagster.store.ledger import ledger_of
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 DAY = date(2025, 6, 30)
 COLLECT = [sys.executable, "-m", "winnow_dagster.cli", "collect", "--through"]
@@ -101,7 +101,7 @@ def test_near_the_budget_headlines_are_published_and_breakdowns_wait(tmp_path: P
 
 
 def dimensions_read(folder: Path, day: date = DAY) -> set[str]:
-    coverage = raw_store(folder / "data/bigquery").coverages([day])[day]
+    coverage = RawStore(folder / "data/bigquery").coverages([day])[day]
     return {name for package in "abc" for name in coverage.dimensions_of(Selector(package))}
 
 

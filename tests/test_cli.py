@@ -105,7 +105,7 @@ def test_the_table_shows_package_headline_honest_of_raw_as_of_and_errors() -> No
     configure(["a", "b"], days=30)
     result = winnow("collect", "--through", str(DAY))
     assert result.exit_code == 1
-    assert "2025-06-01 to 2025-06-30 for 2 entries of packages" in result.stdout
+    assert "2025-06-01 to 2025-06-30 for 2 entries of `packages:`" in result.stdout
     assert "collecting 10/30d" in result.stdout
     assert "2025-06-20: " in result.stdout
     assert "has no row of that day. Add the file that does" in result.stdout
@@ -178,7 +178,7 @@ def test_a_package_of_a_prefix_without_a_download_has_a_line() -> None:
     configure(["x-*"])
     result = winnow("collect", "--through", str(DAY), "--package", "x-yy")
     assert result.exit_code == 1
-    assert "x-yy: not one download in the days read" in result.stdout
+    assert "x-yy: no download in the days read" in result.stdout
 
 
 def test_the_error_names_a_missing_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:

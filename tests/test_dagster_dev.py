@@ -20,7 +20,7 @@ from tests.postgres import find_postgres, running_postgres
 from tests.rows import Row, row
 from tests.shared_instance import THEIR_JOB, add_team, team_at_work
 from winnow_dagster.store.days import honest_store
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 pytestmark = pytest.mark.slow
 
@@ -262,7 +262,7 @@ def queries(service: Service) -> list[dict[str, str]]:
 
 
 def files(dev: Dev) -> dict[date, Path]:
-    store = raw_store(dev.folder / "data/bigquery")
+    store = RawStore(dev.folder / "data/bigquery")
     return {day: on_disk(store.path(day)) for day in store.stored_days()}
 
 

@@ -301,7 +301,7 @@ def test_a_reader_whose_clock_is_far_ahead_is_told_that_nothing_renews_the_numbe
             page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=9))
             page.reload()
             told = page.get_by_role("alert").inner_text()
-            assert "Not renewed. By your clock" in told
+            assert "Out of date. By your clock" in told
             assert "are 10 days old" in told or "is 10 days old" in told
 
 

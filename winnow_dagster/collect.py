@@ -211,7 +211,7 @@ def _not_listed(
         if selector.is_prefix and str(selector) in missing:
             yield f"{selector}: {missing[str(selector)]}"
     for package in sorted(set(packages) - set(listed) - winnow.web.all_packages.names()):
-        yield f"{package}: not one download in the days read, and no entry of its own. Check the spelling"
+        yield f"{package}: no download in the days read, and no entry of its own. Check the spelling"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Yield a finding per requirement of a valid config. Asks the source questions that cost nothing."""
     now = datetime.now(UTC)
     number = len(settings.packages)
-    entries = f"{number} entr{'y' if number == 1 else 'ies'} of packages"
+    entries = f"{number} entr{'y' if number == 1 else 'ies'} of `packages:`"
     yield Finding("config", f"{settings.config_file or 'none, so sample data'}: {entries}")
     yield _directory("output_dir", settings.output_dir)
     yield _directory("data_dir", settings.data_dir)

@@ -6,7 +6,14 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from winnow_dagster.credentials import CredentialsError, encoded_key, find_key_file, parse_key_file
+from winnow_dagster.credentials import (
+    EXPOSED,
+    CredentialsError,
+    encoded_key,
+    find_key_file,
+    others_can_read,
+    parse_key_file,
+)
 from winnow_dagster.files.errors import StorageError, to_storage_error
 from winnow_dagster.files.operations import make_writable
 from winnow_dagster.files.paths import local_path
@@ -46,6 +53,12 @@ def find_credential_problems(settings: Settings) -> Iterator[str]:
             encoded_key()
     except CredentialsError as error:
         yield str(error)
+
+
+def find_warnings(settings: Settings) -> list[str]:
+    """Return what the user should know about a config that can be used, one line each."""
+    key = key_file(settings)
+    return [f"{key}: {EXPOSED}"] if key and key.exists() and others_can_read(key) else []
 
 
 def _directories(settings: Settings) -> Iterator[str]:

@@ -153,7 +153,7 @@ def test_more_days_than_the_config_reads_say_what_to_add_to_it() -> None:
 def test_without_two_whole_windows_there_is_no_change(days: int, short: list[date], why: str) -> None:
     configure("a")
     store(daily("a", [1, 2, 3, 4, 5, 6][-days:]), days, short=short)
-    assert f"no change to tell: {why}" in winnow("show", "a").stdout
+    assert f"cannot be compared with the window before: {why}" in winnow("show", "a").stdout
 
 
 def test_a_package_without_a_download_is_0() -> None:
@@ -204,7 +204,7 @@ def test_with_yes_bigquery_is_asked_for_one_window_and_the_ledger_has_the_query(
         done = winnow("show", "httpx", "--days", "2", "--yes")
     assert done.exit_code == 0
     assert done.stdout.startswith("httpx: 14 installs in 2 days\n")
-    assert "no change to tell: only 0 of the 2 days before are read" in done.stdout
+    assert "cannot be compared with the window before: only 0 of the 2 days before are read" in done.stdout
     (entry,) = ledger_of(Path("data")).entries()
     assert (entry.selectors, entry.first, entry.last) == (["httpx"], YESTERDAY - timedelta(days=1), YESTERDAY)
 

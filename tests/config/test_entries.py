@@ -83,7 +83,7 @@ from winnow_dagster.core.badge import PYTHONS, SLUGS
         ("packages: [{name: a, window_days: ever}]", "packages[0].window_days: 'ever' is not a whole number"),
         (
             "packages: [{name: a}]\ngroups: [{name: g, packages: [a, b]}]",
-            "groups[0].packages[1]: 'b' is not under packages:, so nobody counts it. Add `- name: b` there",
+            "groups[0].packages[1]: 'b' is not under packages:, so Winnow does not count it. Add `- name: b` there",
         ),
         (
             "packages: [{name: a}]\ngroups: [{name: ../g, packages: [a]}]",

@@ -30,7 +30,7 @@ PYTHON = dimensions.Dimension(
 dimensions.DIMENSIONS = (*dimensions.DIMENSIONS, PYTHON)
 
 from winnow_dagster.config.style import StyleSection
-from winnow_dagster.core.badge import BadgeStyle, badges_of, parse_name
+from winnow_dagster.core.badge import BadgeStyle, badges_of, parse_file_name
 from winnow_dagster.core.categories import RAW_SCHEMA, winnow
 from winnow_dagster.core.coverage import Coverage, Reading, Request
 from winnow_dagster.core.days import CountOptions, Days
@@ -46,7 +46,7 @@ from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.bigquery.query import PER_PACKAGE, CountQuery
 from winnow_dagster.sources.parquet.counts import count_rows
 from winnow_dagster.sources.parquet.survey import survey_file
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 OLD, NEW = date(2025, 6, 29), date(2025, 6, 30)
 AT = datetime(2025, 7, 2, tzinfo=UTC)
@@ -57,7 +57,7 @@ NUMBERS = ("honest", "linux", "python_3.12", "python_3.13", "python_other")
 
 def main(folder: Path) -> dict[str, object]:
     """Return what this release makes of a folder in which an earlier one read `a` on OLD and NEW."""
-    store = raw_store(folder)
+    store = RawStore(folder)
     before = {str(day): sorted(map(str, coverage.read)) for day, coverage in store.coverages([OLD, NEW]).items()}
     damaged = dict(store.damaged())
     for number, file in enumerate(("with.parquet", "without.parquet")):
@@ -102,7 +102,7 @@ def main(folder: Path) -> dict[str, object]:
         "badges": {name: message for name, message in known.items() if name.startswith("python")},
         "labels": [badge.payload["label"] for badge in badges if badge.slug == "python-3.12"],
         "old badges": {badge.file_name: badge.payload["message"] for badge in old if badge.slug.startswith("python")},
-        "parsed": parse_name("python-3.12-30d-non-ci.json"),
+        "parsed": parse_file_name("python-3.12-30d-non-ci.json"),
         "config": StyleSection.model_validate({"badges": ["python-3.12"]}).badges,
         "page": format_page(package, badges, site, date(2025, 7, 1)).decode(),
         "chart": plot(described["b"][0].history, 30, "x", series).svg,

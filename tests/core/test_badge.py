@@ -19,7 +19,7 @@ from winnow_dagster.core.badge import (
     format_share,
     keep_style,
     may_replace,
-    parse_name,
+    parse_file_name,
 )
 from winnow_dagster.core.categories import CATEGORIES, INSTALLERS
 from winnow_dagster.core.dimensions import SYSTEM
@@ -234,14 +234,14 @@ def test_more_keys_come_after_the_four_in_the_order_given() -> None:
 def test_a_file_name_tells_which_badge_it_is(kind: object, days: int) -> None:
     slug = kind.slug  # type: ignore[attr-defined]
     badge = Badge(slug, days, {})
-    assert parse_name(badge.file_name) == parse_name(badge.picture_name) == (slug, days)
+    assert parse_file_name(badge.file_name) == parse_file_name(badge.picture_name) == (slug, days)
 
 
 @pytest.mark.parametrize(
     "name", ["counts.json", "downloads-0d-non-ci.json", "x-30d-non-ci.json", "downloads-30d-non-ci"]
 )
 def test_no_other_file_name_is_taken_for_a_badge(name: str) -> None:
-    assert parse_name(name) is None
+    assert parse_file_name(name) is None
 
 
 def test_a_badge_that_left_the_config_keeps_its_look_and_still_grows_stale() -> None:

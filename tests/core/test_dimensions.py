@@ -26,7 +26,7 @@ from winnow_dagster.site.history import format_json
 from winnow_dagster.site.record import format_record
 from winnow_dagster.sources.bigquery.query import PLAIN_COLUMNS
 from winnow_dagster.sources.parquet.schema import COLUMNS
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 if TYPE_CHECKING:
     from winnow_dagster.core.days import Package
@@ -61,7 +61,7 @@ def test_each_number_has_one_name() -> None:
 def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what a release with a dimension `python` finds in a folder of this release."""
     folder = tmp_path_factory.mktemp("later")
-    store = raw_store(folder)
+    store = RawStore(folder)
     counts = to_frame(row(day, "a", downloads=5) for day in (OLD, NEW))
     store.add_reading(Reading([Request(A, OLD, NEW)], counts), datetime(2025, 7, 1, 4, tzinfo=UTC))
     package = published(folder)
@@ -75,7 +75,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def published(folder: Path) -> Package:
-    stored = raw_store(folder).load([OLD, NEW])
+    stored = RawStore(folder).load([OLD, NEW])
     return describe_packages(stored.derive(winnow), {A: (2,)}, stored.coverage, CountOptions(NEW, "parquet"))["a"][0]
 
 

@@ -19,7 +19,7 @@ from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
 from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
-from winnow_dagster.defs.alerts import AlertError, make_alerts, post
+from winnow_dagster.defs.alerts import AlertError, make_alert_sensors, post
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import SITE_TAG
@@ -79,7 +79,7 @@ def texts(webhook: Webhook) -> list[str]:
 
 def tick(house: House) -> str:
     """Evaluate the sensor once; return what it says of itself."""
-    (sensor,) = make_alerts(house.winnow)
+    (sensor,) = make_alert_sensors(house.winnow)
     return sensor.evaluate_tick(dg.build_sensor_context(house.instance)).skip_message or ""
 
 

@@ -37,7 +37,7 @@ def make(make_house: MakeHouse) -> Callable[[], House]:
 
 def fill(house: House) -> None:
     """Read what is missing, as a run does."""
-    for answer in house.winnow.fetch(house.winnow.settings.window_days(DAY), (), refetch=False):
+    for answer in house.winnow.fetch(house.winnow.settings.days_of_longest_window(DAY), (), refetch=False):
         if isinstance(answer, Failure):
             house.winnow.raw.add_failure(answer, house.winnow.clock.now())
         else:

@@ -90,10 +90,12 @@ def test_runs_are_kept_for_as_long_as_the_config_says(installed: Installation) -
 def test_days_of_a_window_are_those_of_the_longest_and_none_before_the_first_day_that_counts(
     installed: Installation,
 ) -> None:
-    assert installed.settings.window_days(DAY) == days_between(FIRST, DAY)
-    assert installed.settings.window_days(DAY, weeks_before=1) == days_between(FIRST - timedelta(weeks=1), DAY)
+    assert installed.settings.days_of_longest_window(DAY) == days_between(FIRST, DAY)
+    assert installed.settings.days_of_longest_window(DAY, weeks_before=1) == days_between(
+        FIRST - timedelta(weeks=1), DAY
+    )
     late = replace(installed, settings=replace(installed.settings, start_date=DAY))
-    assert late.settings.window_days(DAY, weeks_before=1) == [DAY]
+    assert late.settings.days_of_longest_window(DAY, weeks_before=1) == [DAY]
 
 
 def test_an_empty_store_lacks_what_each_entry_needs(installed: Installation) -> None:

@@ -134,7 +134,7 @@ def test_a_group_that_left_the_config_is_an_orphan_that_grows_stale(make_house: 
     later.publish()
     assert payload(later, "_group/my-org/downloads-3d-non-ci.json")["message"] == f"1.2k to {DAY}"
     page = (public(later) / "_group" / "my-org" / "index.html").read_text()
-    assert "<strong>Not renewed.</strong> The newest number is as of" in page
+    assert "<strong>Out of date.</strong> The newest number is as of" in page
 
 
 def test_the_window_of_all_days_grows_and_is_not_cut_short_by_a_day_that_waits(

@@ -41,7 +41,7 @@ from winnow_dagster.core.names import Selector, is_name, normalise
 from winnow_dagster.files.paths import ObjectPath
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet.source import ParquetSource
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -240,7 +240,7 @@ def try_again(folder: Path) -> None:
     try:
         list(ParquetSource(str(folder / "export.parquet"), folder / "marker").read([Request(Selector("a"), DAY, DAY)]))
     except SourceError as error:
-        assert "whatever reads it dies" in str(error), error  # noqa: PT017 - an answer would be wrong
+        assert "reading it crashes the process" in str(error), error  # noqa: PT017 - an answer would be wrong
     else:
         raise AssertionError("nobody says that a process has died of it")
 
@@ -266,7 +266,7 @@ def survive(folder: Path, times: int, seed: int) -> int:
 
 
 def a_day(folder: Path) -> tuple[RawStore, bytes, pl.DataFrame]:
-    store = raw_store(folder)
+    store = RawStore(folder)
     rows = [row(DAY, f"p{n}", downloads=n + 1) for n in range(40)]
     store.write(DAY, to_frame(rows), Coverage(read={Selector("a"): AT}))
     return store, on_disk(store.path(DAY)).read_bytes(), store.load([DAY]).counts.collect()
@@ -275,7 +275,7 @@ def a_day(folder: Path) -> tuple[RawStore, bytes, pl.DataFrame]:
 def try_day(store: RawStore, content: bytes, counts: pl.DataFrame) -> None:
     """Read a day file: exactly what was written, or nothing at all and a reason."""
     on_disk(store.path(DAY)).write_bytes(content)
-    found = raw_store(store.files.folder.parent)
+    found = RawStore(store.files.folder.parent)
     if found.coverage(DAY) is None:
         assert found.damaged(), "not covered, and nobody says why"
     else:

@@ -20,7 +20,7 @@ from tests.rows import row
 from winnow_dagster.core.coverage import Coverage
 from winnow_dagster.core.names import Selector
 from winnow_dagster.store.days import honest_store
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 DAY = date(2025, 6, 30)
 NAMES = ("a", "b", "c", "d")
@@ -71,7 +71,7 @@ def test_of_collects_at_once_one_asks_the_others_wait_and_say_for_whom(tmp_path:
     waited = [int(pid) for _, err in ended for pid in re.findall(r"waiting for process (\d+), which is", err)]
     assert waited
     assert set(waited) <= pids
-    for store in (raw_store, honest_store):
+    for store in (RawStore, honest_store):
         read = [store(tmp_path / "data" / "bigquery").coverage(day) or Coverage() for day in (DAY,)]
         assert all(each.covers(Selector(name)) for each in read for name in NAMES)
 

@@ -209,7 +209,7 @@ def test_an_endpoint_that_ignores_preconditions_is_refused_before_anything_is_wr
 ) -> None:
     service.ignores_preconditions = True
     house = house_of(A_FEW)
-    with pytest.raises(UnreachableError, match="gs://public-bucket/badges: the endpoint takes a write that names a"):
+    with pytest.raises(UnreachableError, match="gs://public-bucket/badges: the endpoint ignores the preconditions"):
         list(house.winnow.fetch([DAY], (), refetch=False))
     assert source.asked == []
     assert service.objects(PUBLIC) == {}

@@ -67,6 +67,6 @@ def test_a_listing_during_which_another_thread_wrote_is_not_used_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "list_folder", slow)
-        assert store.look("winnow/a") is None
-    assert store.look("winnow/a") is not None
+        assert store.version_of("winnow/a") is None
+    assert store.version_of("winnow/a") is not None
     assert service.content(DATA) == {"winnow/a": b"1"}

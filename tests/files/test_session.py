@@ -28,7 +28,7 @@ from winnow_dagster.files.operations import (
     remove,
     replace_changed,
 )
-from winnow_dagster.files.paths import StorePath, below
+from winnow_dagster.files.paths import StorePath
 from winnow_dagster.files.session import Session, publishing
 from winnow_dagster.files.session import listed as listed_for_readers
 from winnow_dagster.files.store import Version
@@ -44,7 +44,7 @@ def publish(
     failures = Failures()
     with publishing(data or place(), to or public_folder()) as session:
         batch = Batch(failures)
-        changed = batch.add(below(session.folder, folder), {name: content})
+        changed = batch.add(session.folder / folder, {name: content})
         batch.put()
     failures.raise_any()
     return changed

@@ -28,7 +28,7 @@ from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.site.spark import sparkline
 from winnow_dagster.store.days import DayStore, honest_store
 from winnow_dagster.store.ledger import Ledger
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 HERE = Path(__file__).parent
 RELEASES = sorted(path.name for path in HERE.iterdir() if (path / "data").is_dir())
@@ -56,7 +56,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return Path(shutil.copytree(HERE / request.param, tmp_path / "old"))
 
 
-@pytest.mark.parametrize("open_store", [raw_store, honest_store])
+@pytest.mark.parametrize("open_store", [RawStore, honest_store])
 def test_each_day_file_is_read_with_all_it_has_and_none_is_set_aside(old: Path, open_store: Any) -> None:
     store: DayStore = open_store(old / "data")
     store.clean_up()
@@ -73,7 +73,7 @@ def test_each_day_file_is_read_with_all_it_has_and_none_is_set_aside(old: Path, 
         assert sum(downloads for *_, downloads in found) == 17
 
 
-@pytest.mark.parametrize("open_store", [raw_store, honest_store])
+@pytest.mark.parametrize("open_store", [RawStore, honest_store])
 def test_a_damaged_day_file_of_an_older_format_is_noticed(old: Path, open_store: Any) -> None:
     path = on_disk(open_store(old / "data").path(DAYS[0]))
     content = path.read_bytes()
@@ -84,12 +84,12 @@ def test_a_damaged_day_file_of_an_older_format_is_noticed(old: Path, open_store:
 
 
 def test_a_day_file_that_another_reading_is_added_to_keeps_its_counts(old: Path) -> None:
-    store = raw_store(old / "data")
+    store = RawStore(old / "data")
     coverage = store.coverage(DAYS[-1])
     assert coverage is not None
     before = store.load([DAYS[-1]]).counts.collect()
     store.write(DAYS[-1], before, coverage)
-    again = raw_store(old / "data")
+    again = RawStore(old / "data")
     assert again.coverage(DAYS[-1]) == coverage
     assert again.load([DAYS[-1]]).counts.collect().equals(before)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.site.broken_down import DAY, ago, breakdowns
-from winnow_dagster.core.badge import BadgeStyle, is_slug, parse_name
+from winnow_dagster.core.badge import BadgeStyle, is_slug, parse_file_name
 from winnow_dagster.core.breakdowns import NO_BREAKDOWNS, PackageBreakdowns
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.history import NUMBERS, History
@@ -158,7 +158,7 @@ def test_a_badge_of_a_dimension_without_a_breakdown_is_left_out() -> None:
 @pytest.mark.parametrize("days", ["30d", "all"])
 def test_a_config_may_ask_for_the_badge_of_any_value_and_its_file_is_found(slug: str, days: str) -> None:
     assert is_slug(slug)
-    assert parse_name(f"{slug}-{days}-non-ci.json") == (slug, 30 if days == "30d" else ALL)
+    assert parse_file_name(f"{slug}-{days}-non-ci.json") == (slug, 30 if days == "30d" else ALL)
 
 
 @pytest.mark.parametrize(

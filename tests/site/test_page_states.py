@@ -135,7 +135,7 @@ def test_a_removed_package_is_said_to_be_no_longer_counted() -> None:
 
 
 def test_a_stale_page_names_its_day() -> None:
-    assert "Not renewed. The newest number is as of 2026-11-11" in text(STATES["stale"])
+    assert "Out of date. The newest number is as of 2026-11-11" in text(STATES["stale"])
 
 
 def test_short_days_are_listed() -> None:

@@ -19,7 +19,7 @@ from tests.rows import row, to_frame
 from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request, days_between
 from winnow_dagster.core.names import EVERYTHING, Selector
 from winnow_dagster.files import operations
-from winnow_dagster.store.raw import RawStore, raw_store
+from winnow_dagster.store.raw import RawStore
 
 DAYS = days_between(date(2026, 6, 28), date(2026, 6, 30))
 AT = datetime(2026, 7, 1, 4, tzinfo=UTC)
@@ -36,7 +36,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def store(tmp_path: Path) -> RawStore:
-    return raw_store(tmp_path)
+    return RawStore(tmp_path)
 
 
 def reading(selector: Selector, downloads: int, *packages: str, over: list[date] = DAYS) -> Reading:
@@ -50,7 +50,7 @@ def failure(selector: Selector, why: str = "why") -> Failure:
 
 def state(folder: Path) -> State:
     """Return all that another process finds in a store."""
-    store = raw_store(folder)
+    store = RawStore(folder)
     found = store.load(store.stored_days())
     assert found.coverage == store.coverages(store.stored_days())
     assert found.coverage == {day: store.coverage(day) for day in store.stored_days()}
@@ -115,7 +115,7 @@ def test_a_kill_after_any_write_of_a_fill_leaves_all_covered_that_was_answered(t
     def fill() -> None:
         shutil.rmtree(tmp_path)
         answered.clear()
-        store = raw_store(tmp_path)
+        store = RawStore(tmp_path)
         for name in ("a", "b", "c"):
             answered.append(Selector(name))
             store.add_reading(reading(Selector(name), 1), AT)
@@ -132,7 +132,7 @@ def test_a_kill_after_any_write_of_a_fill_leaves_all_covered_that_was_answered(t
             assert list(found) == DAYS
             assert len(answered) < 3 or found == expected
             # Another worker merges what the dead one left.
-            raw_store(tmp_path).merge()
+            RawStore(tmp_path).merge()
         assert not [path for path in files(tmp_path) if path.startswith("answers")]
     assert killed == 3 + len(DAYS) + 3
 
@@ -148,7 +148,7 @@ def test_merging_a_second_time_changes_no_file(store: RawStore, tmp_path: Path) 
     merged, stamps = files(tmp_path / "raw_downloads"), [p.stat().st_mtime_ns for p in tmp_path.glob("raw*/*")]
     shutil.rmtree(tmp_path / "answers")
     (tmp_path / "before").rename(tmp_path / "answers")
-    raw_store(tmp_path).merge()
+    RawStore(tmp_path).merge()
     assert files(tmp_path) == {f"raw_downloads/{name}": content for name, content in merged.items()}
     assert [p.stat().st_mtime_ns for p in tmp_path.glob("raw*/*")] == stamps
 
@@ -170,7 +170,7 @@ def test_a_merge_that_was_cut_off_after_the_clock_went_back_is_repeated_without_
         for name in left:
             shutil.copy(tmp_path / "before" / name, tmp_path / "answers" / name)
         assert state(tmp_path) == merged
-        raw_store(tmp_path).merge()
+        RawStore(tmp_path).merge()
         assert state(tmp_path) == merged
         # As `remove` does: the oldest is the first to go.
         del left[0]
@@ -196,7 +196,7 @@ def test_a_failure_that_waits_does_not_bring_the_counts_of_its_days_into_memory(
     store.add_failure(failure(A), AT + HOUR)
     with monkeypatch.context() as patch:
         patch.setattr(pl.LazyFrame, "collect", lambda *_: pytest.fail("the counts are read"))
-        found = raw_store(tmp_path).load(DAYS)
+        found = RawStore(tmp_path).load(DAYS)
     assert [coverage.failed for coverage in found.coverage.values()] == [{A: "why"}] * 3
     assert downloads(found.counts.collect()) == [("a", 1)] * 3 + [("b", 1)] * 3
 
@@ -226,7 +226,7 @@ def test_after_the_clock_went_back_the_oldest_answer_is_the_first_to_go(
 def test_an_older_answer_that_was_left_behind_never_replaces_a_later_reading(
     store: RawStore, tmp_path: Path, later: Selector
 ) -> None:
-    overtaken = raw_store(tmp_path)
+    overtaken = RawStore(tmp_path)
     store.add_reading(reading(later, 9, "a"), AT + HOUR)
     store.merge()
     before = state(tmp_path)
@@ -241,7 +241,7 @@ def test_an_older_answer_that_was_left_behind_never_replaces_a_later_reading(
 
 
 def test_an_older_answer_for_a_prefix_leaves_a_later_reading_of_a_member(store: RawStore, tmp_path: Path) -> None:
-    overtaken = raw_store(tmp_path)
+    overtaken = RawStore(tmp_path)
     store.add_reading(reading(MEMBER, 9), AT + HOUR)
     store.merge()
     with pytest.MonkeyPatch.context() as patch:
@@ -261,7 +261,7 @@ def test_waiting_answers_are_what_merging_after_each_would_have_stored(tmp_path:
     for seed in range(20):
         chance = random.Random(seed)
         at_once, waiting = tmp_path / f"{seed}-at-once", tmp_path / f"{seed}-waiting"
-        stores = raw_store(at_once), raw_store(waiting)
+        stores = RawStore(at_once), RawStore(waiting)
         for n in range(8):
             selector, at = chance.choice(selectors), AT + chance.choice([n * HOUR, timedelta(), -HOUR, 99 * HOUR])
             over = sorted(chance.sample(DAYS, 2))
@@ -306,7 +306,7 @@ def test_a_damaged_answer_counts_as_not_read_and_is_set_aside(store: RawStore, t
     for at in [*range(0, len(whole), 37), *range(len(whole) - 8, len(whole))]:
         for content in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :]):
             first.write_bytes(content)
-            found = raw_store(tmp_path)
+            found = RawStore(tmp_path)
             coverage = found.coverage(DAYS[0])
             assert coverage is not None
             assert set(coverage.read) == {Selector("b")}
@@ -327,7 +327,7 @@ def test_a_short_day_that_was_not_asked_for_is_there_and_covers_nothing(store: R
 
 
 def test_threads_that_read_while_answers_come_and_are_merged_see_each_at_once(tmp_path: Path) -> None:
-    writer, reader = raw_store(tmp_path), raw_store(tmp_path)
+    writer, reader = RawStore(tmp_path), RawStore(tmp_path)
     writer.add_reading(reading(A, 1), AT)
 
     def look(_: int) -> set[bool]:

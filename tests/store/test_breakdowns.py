@@ -11,7 +11,7 @@ import pytest
 from tests.rows import row, to_frame
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, Reading, Request
 from winnow_dagster.core.names import EVERYTHING, Selector
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ def values_of(store: RawStore, package: str = "x-a", day: date = DAY) -> dict[tu
 
 @pytest.fixture
 def store(tmp_path: Path) -> RawStore:
-    return raw_store(tmp_path)
+    return RawStore(tmp_path)
 
 
 @pytest.mark.parametrize("is_merged", [False, True])
@@ -141,7 +141,7 @@ def test_a_crash_between_the_two_files_of_a_day_loses_nothing(store: RawStore, m
         broken.setattr(store.files, "write", crash)
         with pytest.raises(KeyboardInterrupt):
             store.merge()
-    again = raw_store(store.files.folder.parent)
+    again = RawStore(store.files.folder.parent)
     for _ in range(2):
         assert values_of(again) == {("python", "3.12"): 9}
         assert again.load([DAY]).counts.collect()["downloads"].to_list() == [9]
@@ -152,7 +152,7 @@ def test_a_damaged_file_of_breakdowns_makes_them_unknown_and_leaves_the_counts(s
     store.add_reading(reading(A, {"3.12": 5}), AT)
     store.merge()
     (tmp_path / "breakdowns" / f"{DAY}.parquet").write_bytes(b"torn")
-    again = raw_store(store.files.folder.parent)
+    again = RawStore(store.files.folder.parent)
     assert values_of(again) is None
     assert again.load([DAY]).counts.collect()["downloads"].to_list() == [5]
     assert list(again.damaged()) == [str(store.breakdowns.path(DAY))]

@@ -16,7 +16,7 @@ from winnow_dagster.core.categories import HONEST_SCHEMA, RAW_SCHEMA
 from winnow_dagster.core.coverage import UNNAMED_SCHEMA, Coverage, Failure, Reading, ReadingFacts, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.store.days import FORMAT, DayStore
-from winnow_dagster.store.raw import RawStore, raw_store
+from winnow_dagster.store.raw import RawStore
 
 DAY, NEXT = date(2025, 6, 29), date(2025, 6, 30)
 AT = datetime(2025, 7, 1, 4, tzinfo=UTC)
@@ -25,7 +25,7 @@ A, B, PREFIX = (Selector.parse(text) for text in ("a", "b", "a-*"))
 
 @pytest.fixture
 def store(tmp_path: Path) -> RawStore:
-    return raw_store(tmp_path)
+    return RawStore(tmp_path)
 
 
 def reading(selector: Selector, *rows: tuple[date, str, int], last: date = NEXT) -> Reading:
@@ -60,8 +60,8 @@ def test_an_entry_that_failed_has_its_own_reason_before_that_of_a_wider_one(stor
 
 def test_a_folder_whose_name_reads_as_a_glob_is_no_glob(tmp_path: Path) -> None:
     for name, downloads in (("of [1]", 1), ("of 1", 2)):
-        raw_store(tmp_path / name).add_reading(reading(A, (DAY, "a", downloads)), AT)
-    assert stored(raw_store(tmp_path / "of [1]"), DAY, NEXT) == {(DAY, "a"): 1}
+        RawStore(tmp_path / name).add_reading(reading(A, (DAY, "a", downloads)), AT)
+    assert stored(RawStore(tmp_path / "of [1]"), DAY, NEXT) == {(DAY, "a"): 1}
 
 
 def test_a_second_package_joins_the_first_and_a_second_reading_takes_the_place_of_the_first(store: RawStore) -> None:
@@ -102,7 +102,7 @@ def test_a_failure_is_noted_with_its_days_and_forgotten_once_they_are_read(store
 def test_another_stores_changes_are_seen(store: RawStore) -> None:
     store.add_reading(reading(A, last=DAY), AT)
     assert store.coverage(DAY) is not None
-    raw_store(store.files.folder.parent).add_reading(reading(B, last=DAY), AT)
+    RawStore(store.files.folder.parent).add_reading(reading(B, last=DAY), AT)
     coverage = store.coverage(DAY)
     assert coverage is not None
     assert coverage.covers(B)
@@ -113,7 +113,7 @@ def damaged(store: RawStore) -> RawStore:
     """A store in which a day is about to be damaged, and has been read once before that."""
     store.add_reading(reading(A, (DAY, "a", 1), last=DAY), AT)
     store.merge()
-    return raw_store(store.files.folder.parent)
+    return RawStore(store.files.folder.parent)
 
 
 def whys(store: RawStore) -> dict[str, str]:
@@ -145,7 +145,7 @@ def test_a_day_cut_off_anywhere_or_with_any_byte_changed_is_not_read(damaged: Ra
     spoiled += [whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :] for at in places]
     for content in spoiled:
         on_disk(damaged.path(DAY)).write_bytes(content)
-        assert raw_store(damaged.files.folder.parent).coverage(DAY) is None
+        assert RawStore(damaged.files.folder.parent).coverage(DAY) is None
 
 
 def test_a_day_of_another_schema_or_format_is_not_read_and_says_so(damaged: RawStore) -> None:
@@ -208,7 +208,7 @@ def test_what_is_known_of_a_reading_is_stored_with_it(store: RawStore) -> None:
     unnamed = pl.DataFrame([(DAY, "a", 3), (DAY, "b", 4)], UNNAMED_SCHEMA, orient="row")
     answer = replace(reading(A, (DAY, "a", 9), last=DAY), source_rows={DAY: 100}, unnamed=unnamed)
     store.add_reading(replace(answer, short_days=frozenset([DAY])), AT)
-    coverage = raw_store(store.files.folder.parent).coverage(DAY)
+    coverage = RawStore(store.files.folder.parent).coverage(DAY)
     assert coverage is not None
     assert coverage.facts_of(A) == ReadingFacts(source_rows=100, downloads=9, unnamed=3, is_short=True)
 

@@ -25,9 +25,9 @@ def check_command(config_path: Path | None, *, as_json: bool, quiet: bool) -> No
     """
     settings = load(config_path)
     from winnow_dagster.defs.resources import Installation  # noqa: PLC0415 - imported late
-    from winnow_dagster.preflight import find_problems  # noqa: PLC0415
+    from winnow_dagster.preflight import find_problems, find_warnings  # noqa: PLC0415
     from winnow_dagster.report.console import print_json  # noqa: PLC0415
-    from winnow_dagster.report.plan import find_warnings, plan_as_json, print_plan  # noqa: PLC0415
+    from winnow_dagster.report.plan import plan_as_json, print_plan  # noqa: PLC0415
 
     problems = find_problems(settings)
     if problems:
@@ -35,7 +35,7 @@ def check_command(config_path: Path | None, *, as_json: bool, quiet: bool) -> No
     winnow = Installation(settings)
     if as_json:
         winnow.ownership.check()
-        print_json(plan_as_json(winnow))
+        print_json(plan_as_json(winnow, find_warnings(settings)))
         return
     if not quiet:
         print_plan(winnow)

@@ -80,7 +80,7 @@ class GroupSection(StyleSection):
 
 
 def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Kind) -> PackageSettings:
-    """Return what a sound entry of `packages:` comes to."""
+    """Resolve a valid entry of `packages:`."""
     selector = Selector.parse(section.name)
     said = [section.breakdowns, *([] if selector.is_all else [defaults.breakdowns, kind.usual_breakdowns]), []]
     estimates = [section.estimate_unsaid_ci, *([] if selector.is_all else [defaults.estimate_unsaid_ci])]
@@ -105,7 +105,7 @@ def resolve_package(section: PackageSection, defaults: DefaultsSection, kind: Ki
 
 
 def resolve_group(section: GroupSection, defaults: StyleSection) -> GroupSettings:
-    """Return what a sound entry of `groups:` comes to."""
+    """Resolve a valid entry of `groups:`."""
     # Its members say whether it is broken down by Python. If not, it has no badge of that.
     days, style = resolve_style(section, defaults, [PYTHON.name])
     group = Group(normalise(section.name), tuple(map(Selector.parse, section.packages)))
@@ -190,7 +190,7 @@ def _selector_problems(place: str, package: Mapping[str, Any], selector: Selecto
     if "min_downloads" in package and not selector.is_all:
         yield f"{place}.min_downloads: is for '*' only. Remove it: all others are always published"
     if "settle" in package and not selector.is_all:
-        yield f"{place}.settle: is for '*' only. Remove it: source.settle_days says when days of others are read again"
+        yield f"{place}.settle: is for '*' only. Remove it: source.settle_days says when other days are re-read"
     if "links" in package and selector.is_all:
         yield f"{place}.links: '*' has no pages of packages. Remove it"
     days = package.get("window_days")
@@ -213,7 +213,7 @@ def _group_problems(groups: list[object], packages: object) -> Iterator[str]:
             selector = _selector(member)
             if selector and not any(k.covers(selector) for k in known if k):
                 yield (
-                    f"groups[{index}].packages[{at}]: {member!r} is not under packages:, so nobody counts it. "
+                    f"groups[{index}].packages[{at}]: {member!r} is not under packages:, so Winnow does not count it. "
                     f"Add `- name: {member}` there"
                 )
 

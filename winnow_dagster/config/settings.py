@@ -162,7 +162,7 @@ class Settings:
                 longest[reader] = max(longest[reader], _longest(group.window_days))
         return longest
 
-    def window_days(self, through: date, *, weeks_before: int = 0) -> list[date]:
+    def days_of_longest_window(self, through: date, *, weeks_before: int = 0) -> list[date]:
         """Return the days of the longest window up to `through`, oldest first, with `weeks_before` more weeks."""
         window = Window(max(self.longest_windows.values()) + 7 * weeks_before, through)
         return [day for day in days_between(window.first_day, through) if day >= self.start_date]

@@ -146,7 +146,7 @@ class BadgeStyle:
 DEFAULT_STYLE = BadgeStyle()
 
 
-def parse_name(name: str) -> tuple[str, int] | None:
+def parse_file_name(name: str) -> tuple[str, int] | None:
     """Return the slug and the window's length in days from a badge's file name; None if the file is no badge."""
     found = _FILE_NAME.fullmatch(name)
     if found is None or not is_slug(found["slug"]):

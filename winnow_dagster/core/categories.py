@@ -92,7 +92,7 @@ def category() -> pl.Expr:
 
 
 def printable_name(installer: str) -> str:
-    """Return an installer's name as it is shown: whoever downloads may claim any, of any length and characters."""
+    """Return an installer's name as it is shown. Clients choose it, so it may have any length and characters."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in installer[:MAX_SHOWN_LENGTH])
     return shown if len(installer) <= MAX_SHOWN_LENGTH else f"{shown}\N{HORIZONTAL ELLIPSIS}"
 

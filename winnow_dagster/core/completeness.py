@@ -29,7 +29,10 @@ MIN_USUAL_ROWS = 100
 
 SHORT_OF_MEDIAN = 0.5
 SHORT_OF_SMALLEST = 0.75
-"""Below this share of the smallest whole day a day is short. A holiday looks like a Sunday, which is whole."""
+"""A short day has less than these shares of both its weekday's median and the smallest whole day.
+
+A holiday has as few rows as a Sunday, and is whole.
+"""
 
 READ_ANYWAY_DAYS = 14
 """After this many days, Winnow counts a short day as it is and marks it."""

@@ -1,8 +1,7 @@
 """Estimate how many honest downloads were CI jobs whose installer never says so. docs/unsaid-ci.md has the assumptions.
 
-pip, uv and poetry name their kernel and their Python, as pdm may. pip and uv also say whether they run in CI; poetry
-and pdm never do. Winnow learns the share of CI of each class of kernels and Python from pip and uv, and applies it to
-poetry and pdm.
+pip, uv, poetry and pdm name their kernel and their Python. Only pip and uv say whether they run in CI. Winnow learns
+the share of CI of each class of kernels and Python from pip and uv, and applies it to poetry and pdm.
 """
 
 from __future__ import annotations

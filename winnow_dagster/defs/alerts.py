@@ -41,7 +41,7 @@ class AlertError(Exception):
     """An alert could not be delivered. The message does not name the webhook's address, which is a secret."""
 
 
-def make_alerts(winnow: Installation) -> list[dg.SensorDefinition]:
+def make_alert_sensors(winnow: Installation) -> list[dg.SensorDefinition]:
     """Return the sensor that sends alerts; none if the config has no webhook."""
     return [_alerts(winnow)] if winnow.settings.has_alerts else []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from winnow_dagster.core.coverage import ONE_DAY
-from winnow_dagster.defs.gaps import make_gaps
+from winnow_dagster.defs.gaps import make_gap_sensor
 from winnow_dagster.defs.partitions import TICK_SECONDS
 from winnow_dagster.instance.runs import OwnRuns
 from winnow_dagster.version import __version__
@@ -30,7 +30,7 @@ def make_automation(winnow: Installation, jobs: Jobs) -> list[dg.ScheduleDefinit
     """Return the schedules and sensors of an installation."""
     return [
         _daily(winnow, jobs),
-        make_gaps(winnow, jobs),
+        make_gap_sensor(winnow, jobs),
         _publish(winnow),
         _check_all(winnow, jobs),
         _purge_runs(winnow),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster.defs.alerts import make_alerts
+from winnow_dagster.defs.alerts import make_alert_sensors
 from winnow_dagster.defs.assets import make_assets
 from winnow_dagster.defs.automation import make_automation
 from winnow_dagster.defs.checks import make_checks
@@ -22,7 +22,7 @@ def build(winnow: Installation) -> dg.Definitions:
     """Return the definitions of an installation, which merge with any others."""
     names, jobs = winnow.names, Jobs(winnow.names)
     automation = (
-        [*make_automation(winnow, jobs), *make_alerts(winnow)] if winnow.settings.placement.is_automated else []
+        [*make_automation(winnow, jobs), *make_alert_sensors(winnow)] if winnow.settings.placement.is_automated else []
     )
     return dg.Definitions(
         assets=make_assets(winnow.settings, names),

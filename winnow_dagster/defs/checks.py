@@ -52,33 +52,35 @@ def _damaged(winnow: Installation) -> Verdict:
 
 
 def _newest_day(winnow: Installation) -> Verdict:
-    return verdicts.judge_newest_day(winnow.honest.load(winnow.settings.window_days(winnow.due_day)), winnow.due_day)
+    return verdicts.judge_newest_day(
+        winnow.honest.load(winnow.settings.days_of_longest_window(winnow.due_day)), winnow.due_day
+    )
 
 
 def _totals(winnow: Installation) -> Verdict:
-    due = winnow.settings.window_days(winnow.due_day)
-    days = winnow.raw.load(winnow.settings.window_days(winnow.due_day, weeks_before=verdicts.WEEKS_COMPARED))
+    due = winnow.settings.days_of_longest_window(winnow.due_day)
+    days = winnow.raw.load(winnow.settings.days_of_longest_window(winnow.due_day, weeks_before=verdicts.WEEKS_COMPARED))
     unusual = verdicts.judge_totals(days, winnow.settings.windows, due)
     return replace(unusual, bad={**unusual.bad, **verdicts.judge_quiet_days(winnow.judge.quiet_days(due).low)})
 
 
 def _whole(winnow: Installation) -> Verdict:
-    judged = winnow.judge.by_rows(winnow.settings.window_days(winnow.due_day))
+    judged = winnow.judge.by_rows(winnow.settings.days_of_longest_window(winnow.due_day))
     return verdicts.judge_completeness(judged, winnow.judge.short_days())
 
 
 def _sums(winnow: Installation) -> Verdict:
-    days = winnow.settings.window_days(winnow.clock.through)
+    days = winnow.settings.days_of_longest_window(winnow.clock.through)
     return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days))
 
 
 def _breakdowns(winnow: Installation) -> Verdict:
-    days = winnow.settings.window_days(winnow.clock.through)
+    days = winnow.settings.days_of_longest_window(winnow.clock.through)
     return verdicts.judge_breakdowns(winnow.honest.load(days), winnow.breakdowns(days))
 
 
 def _unlisted(winnow: Installation) -> Verdict:
-    return verdicts.judge_unlisted(winnow.honest.load(winnow.settings.window_days(winnow.clock.through)))
+    return verdicts.judge_unlisted(winnow.honest.load(winnow.settings.days_of_longest_window(winnow.clock.through)))
 
 
 def _as_of(winnow: Installation) -> Verdict:
@@ -144,7 +146,8 @@ CHECKS = (
     Check(
         "source_days_are_whole", "raw_downloads", WARN,
         "The source has lost no rows of a day that a window needs. The check compares the day's number of rows over "
-        "all packages with the same weekday in the eight weeks before. With fewer than four such days it says nothing.",
+        "all packages with the same weekday in the eight weeks before, and with the smallest day of those weeks. With "
+        "fewer than four such days it says nothing.",
         _whole,
     ),
     Check(

@@ -30,7 +30,7 @@ MAX_NAMED = 3
 """The maximum number of entries of `packages` that a reason names."""
 
 
-def make_gaps(winnow: Installation, jobs: Jobs) -> dg.SensorDefinition:
+def make_gap_sensor(winnow: Installation, jobs: Jobs) -> dg.SensorDefinition:
     """Return the sensor that starts runs of the job that reads days."""
     status = dg.DefaultSensorStatus.RUNNING if winnow.settings.schedule_enabled else dg.DefaultSensorStatus.STOPPED
 

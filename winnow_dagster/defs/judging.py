@@ -60,7 +60,7 @@ class DayJudge:
     def short_days(self) -> dict[date, Judgement]:
         """Return the short days that the longest window of some entry needs."""
         now, through = self.clock.now(), self.clock.through
-        days = self.settings.window_days(through)
+        days = self.settings.days_of_longest_window(through)
         judged = self.by_rows(days).items()
         short = {day: judgement for day, judgement in judged if judgement.is_short and not is_read_anyway(day, now)}
         short |= self._empty_days(days)

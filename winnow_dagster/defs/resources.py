@@ -32,7 +32,7 @@ from winnow_dagster.site.index import Listing, list_packages
 from winnow_dagster.site.site import SiteConfig
 from winnow_dagster.sources.kinds import KINDS, costs_of, open_source
 from winnow_dagster.store.days import honest_store
-from winnow_dagster.store.raw import raw_store
+from winnow_dagster.store.raw import RawStore
 from winnow_dagster.store.source_rows import SourceRows
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from winnow_dagster.site.index import Row
     from winnow_dagster.sources.interface import Costs, Source
     from winnow_dagster.store.days import DayStore
-    from winnow_dagster.store.raw import RawStore
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Installation:
     @cached_property
     def raw(self) -> RawStore:
         """The store of raw counts."""
-        return raw_store(self.settings.store_folder)
+        return RawStore(self.settings.store_folder)
 
     @cached_property
     def honest(self) -> DayStore:

@@ -105,7 +105,7 @@ class BucketStore(NoFolders, ABC):
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(self.read, keys))
 
-    def look(self, key: str) -> Version | None:
+    def version_of(self, key: str) -> Version | None:
         """Return the version of an object; None if there is none."""
         folder, _, name = key.rpartition("/")
         known = self.listing(folder).get(name)
@@ -113,7 +113,7 @@ class BucketStore(NoFolders, ABC):
 
     def exists(self, key: str) -> bool:
         """Return whether there is such an object."""
-        return self.look(key) is not None
+        return self.version_of(key) is not None
 
     def names(self, folder: str) -> list[str]:
         """Return the names of what is directly in a folder."""
@@ -191,7 +191,7 @@ class BucketStore(NoFolders, ABC):
         self._note(key, None)
 
     def rename(self, key: str, name: str, version: Version | None) -> None:
-        """Give this version of an object another name in its folder, in place of what is called so."""
+        """Rename this version of an object within its folder. Replaces an object of that name."""
         content = None if version is None else self.read(key, version)
         if content is not None:
             target = f"{key.rpartition('/')[0]}/{name}".lstrip("/")
@@ -213,7 +213,7 @@ class BucketStore(NoFolders, ABC):
         self.copies(list(keys))
 
     def _copy(self, key: str) -> Path:
-        version = self.look(key)
+        version = self.version_of(key)
         if not self._copies.exists():
             # The system removes old temporary files.
             self.__dict__.pop("_copies", None)
@@ -257,12 +257,11 @@ class BucketStore(NoFolders, ABC):
         if not any(self._refuses_stale_writes(key) for _ in range(PROBES)):
             cause = BUCKETS["no_preconditions"]
             raise UnreachableError(
-                f"{self.address}/{folder}: the endpoint takes a write that names a version which is not there. "
-                f"{cause.fix}"
+                f"{self.address}/{folder}: the endpoint ignores the preconditions of writes. {cause.fix}"
             )
 
     def _refuses_stale_writes(self, key: str) -> bool:
-        """Write, replace and remove an object, and try to write it on the strength of versions that it has not."""
+        """Write, replace and remove an object, and try to write it with outdated versions."""
         contents = [secrets.token_hex(8).encode() for _ in range(4)]
         try:
             old = self._probe_again(key, contents[0])

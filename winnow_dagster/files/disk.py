@@ -49,13 +49,13 @@ class Batch:
     Collects what fails in `failures`.
     """
 
-    def __init__(self, failures: Failures, most: int = 2000, staging: Path | None = None) -> None:
-        """Start with no file; put what there is in place whenever there are `most`, while more are taken.
+    def __init__(self, failures: Failures, max_files: int = 2000, staging: Path | None = None) -> None:
+        """Start with no file. Write the staged files whenever there are `max_files`, while more are added.
 
         Files wait beside their places; or in `staging`, a folder of the same file system, and new folders with them.
         """
         self._failures = failures
-        self._most = most
+        self._max_files = max_files
         self._staging = staging
         self._staged: list[Staged] = []
         self._files = 0
@@ -78,7 +78,7 @@ class Batch:
         if staged:
             self._staged.append(staged)
             self._files += changed
-        if self._files >= self._most:
+        if self._files >= self._max_files:
             self._wait()
             self._putting = self._aside.submit(self._put, self._take())
         return changed

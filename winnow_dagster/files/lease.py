@@ -51,9 +51,9 @@ class Lease(Lock):
         """Use the object with this key."""
         super().__init__(f"{store.address}/{key}")
         self._store, self._key = store, key
-        # Unlike what another thread of this process writes.
+        # Each thread of this process needs a name of its own.
         self._name = f"{this_process()} {secrets.token_hex(4)}"
-        # Unlike what this one wrote before: where versions are hashes, a lease that is renewed has to change.
+        # If versions are hashes, a renewed lease needs another content.
         self._renewals = itertools.count()
         self._version: Version | None = None
         self._good_until = 0.0

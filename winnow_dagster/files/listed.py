@@ -200,14 +200,14 @@ class ListedStore(NoFolders):
                 if content is not None:
                     self._keep(key, content)
 
-    def look(self, key: str) -> Version | None:
+    def version_of(self, key: str) -> Version | None:
         """Return the version of an object; None if there is none."""
         known = self._listing(key)[1].get(key)
         return known.version if known else None
 
     def exists(self, key: str) -> bool:
         """Return whether there is such an object."""
-        return self.look(key) is not None
+        return self.version_of(key) is not None
 
     def names(self, folder: str) -> list[str]:
         """Return the names of what is directly in a folder; of `root`, perhaps only those published in full."""

@@ -37,7 +37,7 @@ class Listing:
             key = folder
 
     def drop(self, key: str) -> None:
-        """Strike an object out, and the folders that are empty then."""
+        """Remove an object, and its folders if they are empty."""
         if self.objects.pop(key, None) is None:
             return
         while key and key not in self.objects and key not in self._folders:

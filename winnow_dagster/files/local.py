@@ -33,7 +33,7 @@ class LocalStore:
     def read_ahead(self, keys: Iterable[str]) -> None:
         """Do nothing: a disk is fast."""
 
-    def look(self, key: str) -> Version | None:
+    def version_of(self, key: str) -> Version | None:
         """Return the version of a file; None if there is none."""
         with translating_os_errors(Path(key)):
             try:
@@ -57,7 +57,7 @@ class LocalStore:
         """Yield all files whose paths begin with `prefix`, in order."""
         found = (f"{parent}/{name}" for parent, _, names in os.walk(os.path.dirname(prefix)) for name in names)  # noqa: PTH120
         for key in sorted(key for key in found if key.startswith(prefix)):
-            if version := self.look(key):
+            if version := self.version_of(key):
                 yield ObjectVersion(key, version)
 
     def list_ahead(self, prefix: str) -> None:
@@ -82,7 +82,7 @@ class LocalStore:
             Path(key).unlink(missing_ok=True)
 
     def rename(self, key: str, name: str, version: Version | None) -> None:  # noqa: ARG002 - as read
-        """Give a file another name in its folder, in place of what is called so."""
+        """Rename a file within its folder. Replaces a file of that name."""
         with translating_os_errors(Path(key)):
             Path(key).replace(Path(key).with_name(name))
 

@@ -1,6 +1,6 @@
 """Reads, replaces and removes files in the same way on a disk and in a bucket.
 
-Everything here raises StorageError, and nothing else.
+If a place cannot be used, everything here raises StorageError.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def local_copies(places: Sequence[StorePath]) -> list[Path]:
 
 def version_of(place: StorePath) -> Version | None:
     """Return the version of a file; None if there is no such file."""
-    return store_of(place).look(key_of(place))
+    return store_of(place).version_of(key_of(place))
 
 
 def exists(place: StorePath) -> bool:
@@ -127,7 +127,7 @@ def remove_folder(folder: StorePath) -> None:
 
 
 def rename(place: StorePath, name: str, version: Version | None) -> None:
-    """Give a file another name in its folder, in place of what is called so. In a bucket, only this version of it."""
+    """Rename a file within its folder. Replaces a file of that name. In a bucket, only this version of it."""
     store_of(place).rename(key_of(place), name, version)
 
 
@@ -149,13 +149,13 @@ def remove_staged(folder: StorePath, passed_over: Collection[str] = ()) -> None:
 class Batch:
     """Writes files of many folders together. Collects what fails in `failures`."""
 
-    def __init__(self, failures: Failures, most: int = 2000, staging: StorePath | None = None) -> None:
-        """Start with no file; put what there is in place whenever there are `most`.
+    def __init__(self, failures: Failures, max_files: int = 2000, staging: StorePath | None = None) -> None:
+        """Start with no file. Write the staged files whenever there are `max_files`.
 
         On a disk, files wait beside their places, or in `staging`, a folder of the same file system.
         """
-        self._failures, self._most = failures, most
-        self._disk = disk.Batch(failures, most, local_path(staging) if staging else None)
+        self._failures, self._max_files = failures, max_files
+        self._disk = disk.Batch(failures, max_files, local_path(staging) if staging else None)
         self._uploads: dict[int, ParallelUploader] = {}
 
     def add(self, folder: StorePath | str, files: Mapping[str, bytes]) -> int:
@@ -170,7 +170,7 @@ class Batch:
             return self._disk.add(key_of(folder), files)
         if not isinstance(store, ListedStore):
             raise TypeError(f"{folder} is not the directory of a publication")
-        uploads = self._uploads.setdefault(id(store), ParallelUploader(store, self._failures, self._most))
+        uploads = self._uploads.setdefault(id(store), ParallelUploader(store, self._failures, self._max_files))
         return uploads.add(key_of(folder), files)
 
     def put(self) -> None:

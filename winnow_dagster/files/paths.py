@@ -91,8 +91,3 @@ def bucket_of(place: StorePath) -> str | None:
 def joiner(folder: StorePath) -> Callable[[str], StorePath | str]:
     """Return a function that joins a name to a folder: on a disk as text, since a million Path are slow."""
     return folder.__truediv__ if isinstance(folder, ObjectPath) else f"{folder}/{{}}".format
-
-
-def below(folder: StorePath, path: str) -> StorePath:
-    """Return the path below a folder for a text with slashes."""
-    return folder / path

@@ -34,14 +34,14 @@ def is_dead(name: str) -> bool:
     return not is_alive(int(pid)) or _started(int(pid)) != started
 
 
-def is_dead_or_of_before(name: str) -> bool:
-    """Return the same, but take a machine or container with this one's name for this one after a restart.
+def is_dead_or_restarted(name: str) -> bool:
+    """Return whether a process is dead, or ran on a machine or container of this name before a restart.
 
-    For what does no harm where they are two.
+    Two machines may have one name. So this is for what does no harm then.
     """
     machine = name.partition("@")[2]
-    is_anew = machine != this_machine() and machine.partition("/")[0] == socket.gethostname()
-    return is_anew or is_dead(name)
+    is_restarted = machine != this_machine() and machine.partition("/")[0] == socket.gethostname()
+    return is_restarted or is_dead(name)
 
 
 def is_alive(pid: int) -> bool:

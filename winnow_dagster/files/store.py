@@ -58,7 +58,7 @@ class Store(Protocol):
         """Read files side by side, if each read takes a request. Later reads use the result."""
         ...
 
-    def look(self, key: str) -> Version | None:
+    def version_of(self, key: str) -> Version | None:
         """Return the version of a file; None if there is none. In a bucket it may be 2 seconds old."""
         ...
 
@@ -103,7 +103,7 @@ class Store(Protocol):
         ...
 
     def rename(self, key: str, name: str, version: Version | None) -> None:
-        """Give a file another name in its folder, in place of what is called so; in a bucket, only this version."""
+        """Rename a file within its folder. Replaces a file of that name. In a bucket, only this version."""
         ...
 
     def replace_changed(self, folder: str, files: Mapping[str, bytes]) -> int:

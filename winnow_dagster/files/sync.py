@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class ParallelUploader:
     """Files of many folders that are put in place side by side, those of one folder in their order."""
 
-    def __init__(self, store: ListedStore, failures: Failures, most: int) -> None:
-        """Start with no file; put the files in place whenever there are `most`, or files of many parts of `*`."""
+    def __init__(self, store: ListedStore, failures: Failures, max_files: int) -> None:
+        """Start with no file. Upload the files whenever there are `max_files`, or files of many parts of `*`."""
         self._store = store
         self._failures = failures
-        self._most = most
+        self._max_files = max_files
         self._folders: list[list[tuple[str, bytes]]] = []
         self._files = 0
 
@@ -34,7 +34,7 @@ class ParallelUploader:
         if found:
             self._folders.append(found)
             self._files += len(found)
-        if self._files >= self._most or self._store.parts_in_hand > MAX_PARTS:
+        if self._files >= self._max_files or self._store.parts_in_hand > MAX_PARTS:
             self.put()
         return len(found)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def read_reference(home: Path, folder: Path, beside: Path) -> InstanceRef:
     """Return the instance in `home` with the dagster.yaml in `folder`; relative folders are resolved from `beside`.
 
-    Nobody reads what the steps of a collect print, and to keep it Dagster starts two processes per step.
+    It keeps no compute logs: for them Dagster would start two processes per step.
     """
     no_logs = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
     reference = InstanceRef.from_dir(str(home), config_dir=str(folder), overrides={"compute_logs": no_logs})

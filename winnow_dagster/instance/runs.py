@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster.files.processes import is_dead_or_of_before, this_process
+from winnow_dagster.files.processes import is_dead_or_restarted, this_process
 from winnow_dagster.instance.naming import ALONE, Names
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class OwnRuns:
         for record in self.find(IN_A_PROCESS):
             run, process = record.dagster_run, process_of(record.dagster_run)
             # A live run that is closed by mistake goes on working, and no number depends on the history of runs.
-            if process and is_dead_or_of_before(process):
+            if process and is_dead_or_restarted(process):
                 self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
             elif self._has_lost_its_process(record, lost):
                 self.instance.report_run_failed(run, "Its process died before it recorded its id")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import SLUGS, parse_name
+from winnow_dagster.core.badge import SLUGS, parse_file_name
 from winnow_dagster.core.names import EVERYTHING, GROUP_FOLDER, Selector
 from winnow_dagster.core.shard import SHARD_LENGTH, shard_of
 from winnow_dagster.files.operations import (
@@ -163,7 +163,7 @@ class AllPackagesDir:
             folder = self.package_folder(package)
             files = list_names(folder)
             for file in files if RECORD_NAME not in files else ():
-                if file == JSON_NAME or parse_name(file):
+                if file == JSON_NAME or parse_file_name(file):
                     remove(folder / file)
             remove_folder(folder)
 

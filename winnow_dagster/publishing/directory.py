@@ -22,7 +22,6 @@ from winnow_dagster.files.operations import (
     remove_staged,
     replace_changed,
 )
-from winnow_dagster.files.paths import below
 from winnow_dagster.publishing.all_packages import AllPackagesDir
 from winnow_dagster.publishing.ownership import is_own_page
 from winnow_dagster.publishing.publication import Publication, refuse_sample_over_real
@@ -208,7 +207,7 @@ class WebDir:
             _refuse_page_of_others(self.folder / COMPARE_NAME)
         folders: dict[StorePath, dict[str, bytes]] = {}
         for path, content in files.items():
-            place = below(self.folder, path)
+            place = self.folder / path
             if path not in ROOT_NAMES or may_replace_file(read_if_there(place)):
                 folders.setdefault(place.parent, {})[place.name] = content
         return sum(replace_changed(folder, found) for folder, found in folders.items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from winnow_dagster.core.badge import SLUGS, Badge, parse_name, split_slug
+from winnow_dagster.core.badge import SLUGS, Badge, parse_file_name, split_slug
 from winnow_dagster.core.dimensions import FORMER_DIMENSIONS, OPEN_DIMENSIONS
 from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.files.operations import exists, list_names, remove, remove_folder, replace_changed
@@ -39,7 +39,7 @@ def find_orphans(web: WebDir, windows: Mapping[Selector | Group, Sequence[int]])
     found: dict[str, list[str]] = {}
     for name, state in web.read_all().items():
         configured, style = _configured(name, state, web, windows), web.site.style_of(state.package)
-        badges = {file: parse_name(file) for file in sorted(list_names(web.folder / name))}
+        badges = {file: parse_file_name(file) for file in sorted(list_names(web.folder / name))}
         dimensions = set(web.site.dimensions_of(state.package)) if configured else set()
         orphans = [
             file
@@ -107,12 +107,12 @@ def remove_orphans(web: WebDir, orphans: Mapping[str, Sequence[str]]) -> None:
 def _remove_files(web: WebDir, name: str, files: Sequence[str]) -> None:
     folder, state = web.folder / name, web.read(name)
     if state is not None and RECORD_NAME not in files:
-        lost = {badge[1] for badge in map(parse_name, files) if badge}
+        lost = {badge[1] for badge in map(parse_file_name, files) if badge}
         kept = tuple(window for window in state.former if window.days not in lost)
         # The record first: Winnow renews every badge that the record names.
         replace_changed(folder, {RECORD_NAME: format_record(replace(state, former=kept))})
         if exists(folder / BREAKDOWNS_NAME):
-            stems = {Badge(*badge, {}).stem for badge in map(parse_name, files) if badge}
+            stems = {Badge(*badge, {}).stem for badge in map(parse_file_name, files) if badge}
             dimensions = [dimension for dimension in OPEN_DIMENSIONS if csv_name(dimension) in files]
             left = web.read_breakdowns(name).without(dimensions, stems)
             replace_changed(folder, {BREAKDOWNS_NAME: format_breakdowns(state.package, left)})
@@ -126,7 +126,7 @@ def _remove_badges_of_all(web: AllPackagesDir, names: Collection[str]) -> None:
     summary = web.summary()
     if summary is None:
         return
-    gone = set(filter(None, map(parse_name, names)))
+    gone = set(filter(None, map(parse_file_name, names)))
     left = {days: [slug for slug in summary.style.slugs if (slug, days) not in gone] for days in summary.as_of}
     lost = {days for days, slugs in left.items() if not slugs}
     slugs = [slug for slug in summary.style.slugs if any(slug in kept for kept in left.values())]

@@ -91,7 +91,7 @@ def _lines(found: Found, marks: str) -> Iterator[str]:
 
 def _change(counts: WindowCounts, change: Change) -> str:
     if change.honest is None:
-        return f"no change to tell: {change.why_not}"
+        return f"cannot be compared with the window before: {change.why_not}"
     ratio = change.ratio(counts.honest)
     told = f"{counts.honest - change.honest:+,}" if ratio is None else f"{100 * ratio:+.1f} %"
     return f"{told} against {change.honest:,} from {change.before.first_day} to {change.before.as_of}"

@@ -11,13 +11,13 @@ from rich.text import Text
 from winnow_dagster.core.badge import split_slug
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
-from winnow_dagster.credentials import EXPOSED, others_can_read
-from winnow_dagster.preflight import key_file
 from winnow_dagster.report.console import console
 from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.record import window_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from winnow_dagster.config.settings import Settings
     from winnow_dagster.core.names import Selector
     from winnow_dagster.defs.resources import Installation
@@ -51,8 +51,8 @@ def print_plan(winnow: Installation) -> None:
     out.print(table)
 
 
-def plan_as_json(winnow: Installation) -> dict[str, object]:
-    """Return the plan as JSON values."""
+def plan_as_json(winnow: Installation, warnings: Sequence[str]) -> dict[str, object]:
+    """Return the plan and its warnings as JSON values."""
     settings = winnow.settings
     return {
         "config": str(settings.config_file) if settings.config_file else None,
@@ -75,7 +75,7 @@ def plan_as_json(winnow: Installation) -> dict[str, object]:
             {"first_day": str(gap.first), "last_day": str(gap.last), "packages": list(map(str, gap.selectors))}
             for gap in winnow.gaps()
         ],
-        "warnings": find_warnings(settings),
+        "warnings": list(warnings),
     }
 
 
@@ -94,12 +94,6 @@ def _count_in_folder(settings: Settings, which: str, windows: int) -> int:
     dimensions = [parts[0] for slug in settings.styles[which].slugs if (parts := split_slug(slug))]
     badges = len(settings.styles[which].slugs) - sum(name not in breakdowns for name in dimensions)
     return len(FILES_BESIDE_BADGES) + 2 * badges * windows + (1 + len(breakdowns) if breakdowns else 0)
-
-
-def find_warnings(settings: Settings) -> list[str]:
-    """Return what the user should know about a config that can be used, one line each."""
-    key = key_file(settings)
-    return [f"{key}: {EXPOSED}"] if key and key.exists() and others_can_read(key) else []
 
 
 def _folders(settings: Settings, which: Selector | Group) -> list[str]:

@@ -56,7 +56,7 @@ class ProgressReporter:
         gaps = [*rereads, *gaps]
         self._bar.update(self._task, total=sum(gap.days * len(gap.selectors) for gap in gaps), visible=bool(gaps))
         for gap in gaps if not self._console.is_terminal else ():
-            packages = f"{len(gap.selectors)} {'entry' if len(gap.selectors) == 1 else 'entries'} of packages"
+            packages = f"{len(gap.selectors)} {'entry' if len(gap.selectors) == 1 else 'entries'} of `packages:`"
             self._console.print(f"reading {gap.first} to {gap.last} for {packages}", markup=False)
 
     def answered(self, answer: Answer) -> None:

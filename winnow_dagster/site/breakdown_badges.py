@@ -14,7 +14,7 @@ from winnow_dagster.core.badge import (
     color_of,
     format_count,
     label_of,
-    parse_name,
+    parse_file_name,
     shown_on,
     split_slug,
 )
@@ -43,7 +43,7 @@ def breakdown_badges(
     A badge keeps its last number while the breakdown of its window is unknown (R5).
     """
     style = site.style_of(state.package) or DEFAULT_STYLE
-    published = {parsed[0] for stem in found.badges if (parsed := parse_name(f"{stem}.json"))}
+    published = {parsed[0] for stem in found.badges if (parsed := parse_file_name(f"{stem}.json"))}
     slugs = [slug for slug in dict.fromkeys([*style.slugs, *sorted(published)]) if slug not in SLUGS]
     prefix = SAMPLE_LABEL if state.source == "sample" else ""
     for slug in slugs:

@@ -311,10 +311,5 @@ class RawStore:
             self._write(_MergedDay(day, before, coverage, replacements, *fresh))
 
 
-def raw_store(folder: StorePath) -> RawStore:
-    """Return the store of raw counts below `folder`."""
-    return RawStore(folder)
-
-
 def _total(counts: pl.DataFrame) -> int:
     return int(counts["downloads"].sum())

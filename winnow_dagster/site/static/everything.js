@@ -11,7 +11,7 @@
   const section = document.querySelector("[data-package]");
   const name = normalise(location.search.slice(1));
 
-  // What nobody counted is not 0.
+  // What was not counted is not 0.
   const told = (count) => (count == null ? "not counted" : count.toLocaleString("en"));
   const inDays = (days) => (days === 1 ? "1 day" : `${days} days`);
   const daysIn = ({ first_day: first, as_of: last }) => (time(last) - time(first)) / Plot.DAY + 1;
@@ -88,7 +88,7 @@
     section.querySelector("[data-all-windows]").hidden = shard.windows.length < 2;
   }
 
-  // A badge that shows a number which nobody counted is not published.
+  // A badge that shows a number that was not counted is not published.
   function showBadges(shard) {
     for (const item of section.querySelectorAll("[data-badges] > li")) {
       const at = shard.windows.findIndex(({ days }) => String(days) === item.dataset.days);
