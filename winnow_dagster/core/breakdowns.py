@@ -197,9 +197,9 @@ def _known(days: Days, parts: Sequence[Selector], dimensions: Sequence[str]) -> 
     found: dict[str, list[date]] = {dimension: [] for dimension in dimensions}
     for day in sorted(days.coverage):
         coverage = days.coverage[day]
-        told = [coverage.dimensions_of(part) for part in parts]
+        known = [coverage.dimensions_of(part) for part in parts]
         for dimension in dimensions:
-            if all(dimension in each for each in told):
+            if all(dimension in each for each in known):
                 found[dimension].append(day)
     return found
 

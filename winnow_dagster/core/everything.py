@@ -168,7 +168,7 @@ def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) 
     # Build one text for all packages, then cut it: one text per group takes ten times as long.
     days = sorted(by_day["date"].unique())
     opened = pl.col("date").replace_strict(days, [f'"{day}":[' for day in days], return_dtype=pl.String)
-    told = (
+    lines = (
         by_day.filter(pl.any_horizontal(pl.col("date").is_between(w.first_day, w.as_of) for w in windows))
         .join(packages.to_frame().with_row_index("at"), on="package")
         .sort("at", "date")
@@ -177,10 +177,10 @@ def _days(by_day: pl.DataFrame, windows: Sequence[Window], packages: pl.Series) 
             day=pl.concat_str(opened, pl.col("honest").cast(str), pl.lit(","), pl.col("raw").cast(str), pl.lit("],")),
         )
     )
-    cuts = told.select("at", end=pl.col("day").str.len_bytes().cast(pl.Int64).cum_sum()).filter(
+    cuts = lines.select("at", end=pl.col("day").str.len_bytes().cast(pl.Int64).cum_sum()).filter(
         is_last_of_run(pl.col("at"))
     )
-    text, found, start = told["day"].str.join("").item() or "", {}, 0
+    text, found, start = lines["day"].str.join("").item() or "", {}, 0
     for name, end in zip(packages.gather(cuts["at"]), cuts["end"], strict=True):
         found[name] = text[start : end - 1]
         start = end

@@ -73,19 +73,19 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
     is lost.
     """
     folder, number = winnow.settings.data_dir, 0
-    told = read_sent_alerts(folder)
-    if told.since is not None and not any(_news(winnow, runs, told)):
+    sent = read_sent_alerts(folder)
+    if sent.since is not None and not any(_news(winnow, runs, sent)):
         return 0
     with alerting(folder):
         # Another process may have sent some of the alerts meanwhile.
-        told = read_sent_alerts(folder)
-        if told.since is None:
-            told = replace(told, since=winnow.started.timestamp())
-            write_sent_alerts(folder, told)
-        for text, after in _news(winnow, runs, told):
+        sent = read_sent_alerts(folder)
+        if sent.since is None:
+            sent = replace(sent, since=winnow.started.timestamp())
+            write_sent_alerts(folder, sent)
+        for text, after in _news(winnow, runs, sent):
             post(_webhook(winnow.settings), text)
-            told = after(told)
-            write_sent_alerts(folder, told)
+            sent = after(sent)
+            write_sent_alerts(folder, sent)
             number += 1
     return number
 
@@ -110,32 +110,32 @@ News = tuple[str, Callable[[SentAlerts], SentAlerts]]
 """The text of an alert, and the function that adds it to the record."""
 
 
-def _news(winnow: Installation, runs: OwnRuns, told: SentAlerts) -> Iterator[News]:
+def _news(winnow: Installation, runs: OwnRuns, sent: SentAlerts) -> Iterator[News]:
     """Yield the alerts that are not recorded as sent."""
-    since = told.since or winnow.started.timestamp()
+    since = sent.since or winnow.started.timestamp()
     for record in runs.find([dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)):
         run, failed_at = record.dagster_run, record.end_time or record.create_timestamp.timestamp()
-        if failed_at >= since and run.run_id not in told.runs and not is_retried(run):
+        if failed_at >= since and run.run_id not in sent.runs and not is_retried(run):
             yield f"run {run.run_id[:8]} failed. {_why(runs.instance, run)}", partial(_add_run, run.run_id, failed_at)
     for check in CHECKS:
         found = _evaluation(runs.instance, check.key(winnow.names))
         if found is None:
             continue
         evaluation, at = found
-        was_red = told.is_red.get(check.name, False)
+        was_red = sent.is_red.get(check.name, False)
         # An older evaluation is one of another instance.
-        if evaluation.passed is was_red and at > told.judged_at.get(check.name, 0):
+        if evaluation.passed is was_red and at > sent.judged_at.get(check.name, 0):
             yield _tell(check, evaluation), partial(_add_check, check.name, not evaluation.passed, at)
 
 
-def _add_run(run_id: str, failed_at: float, told: SentAlerts) -> SentAlerts:
-    since = max(told.since or 0.0, failed_at - OVERLAP_SECONDS)
-    runs = {known: at for known, at in {**told.runs, run_id: failed_at}.items() if at >= since}
-    return replace(told, since=since, runs=runs)
+def _add_run(run_id: str, failed_at: float, sent: SentAlerts) -> SentAlerts:
+    since = max(sent.since or 0.0, failed_at - OVERLAP_SECONDS)
+    runs = {known: at for known, at in {**sent.runs, run_id: failed_at}.items() if at >= since}
+    return replace(sent, since=since, runs=runs)
 
 
-def _add_check(name: str, is_red: bool, at: float, told: SentAlerts) -> SentAlerts:  # noqa: FBT001 - through partial
-    return replace(told, is_red={**told.is_red, name: is_red}, judged_at={**told.judged_at, name: at})
+def _add_check(name: str, is_red: bool, at: float, sent: SentAlerts) -> SentAlerts:  # noqa: FBT001 - through partial
+    return replace(sent, is_red={**sent.is_red, name: is_red}, judged_at={**sent.judged_at, name: at})
 
 
 def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

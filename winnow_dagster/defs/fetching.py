@@ -86,19 +86,19 @@ def _ask(winnow: Installation, wanted: FetchScope, lease: Lock) -> Iterator[Answ
         for folder in (winnow.settings.output_dir, winnow.settings.data_dir):
             make_writable(folder)
         winnow.ownership.claim()
-    told: set[tuple[Selector, date]] = set()
+    answered: set[tuple[Selector, date]] = set()
     has_read = False
     try:
         for answer in _answers(winnow, wanted, stored, requests):
             yield answer
             winnow.on_answer(answer)
             has_read |= isinstance(answer, Reading)
-            told.update((request.selector, day) for request in answer.requests for day in request.days())
+            answered.update((request.selector, day) for request in answer.requests for day in request.days())
             # The caller has stored this answer. If another process has the lock now, it asks for the rest.
             lease.ensure_held()
     except SourceError as error:
         for request in requests:
-            if any((request.selector, day) not in told for day in request.days()):
+            if any((request.selector, day) not in answered for day in request.days()):
                 yield Failure(request, str(error))
         if not has_read:
             raise

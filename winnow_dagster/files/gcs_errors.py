@@ -94,9 +94,9 @@ def _cause(error: GoogleAPICallError, reasons: list[str], words: str) -> Cause:
 def _told(error: GoogleAPICallError) -> tuple[list[str], str]:
     """Return Google's reasons and words. For an upload the client passes on only the answer."""
     try:
-        told = error.response.json()["error"]
-        reasons = [str(each.get("reason", "")) for each in (*told.get("errors", ()), *told.get("details", ()))]
-        line = shorten(str(told.get("message", "")).rstrip(". \n"))
+        refusal = error.response.json()["error"]
+        reasons = [str(each.get("reason", "")) for each in (*refusal.get("errors", ()), *refusal.get("details", ()))]
+        line = shorten(str(refusal.get("message", "")).rstrip(". \n"))
     except (ValueError, LookupError, TypeError, AttributeError):
         return [], ""
     return reasons, line

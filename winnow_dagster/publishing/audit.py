@@ -68,7 +68,7 @@ def judge_published(
     bad: dict[str, str] = {}
     looked_at = unknown = 0
     for folder, state in published.items():
-        told = Package(
+        recounted = Package(
             _recounted_state(state, recount),
             _recounted_history(folder, state, recount, read),
             _recounted_breakdowns(folder, state, recount, read),
@@ -77,8 +77,8 @@ def judge_published(
             w.counts is not None and not _is_known(w, state, recount) for w in (*state.windows, *state.former)
         )
         content_of = cache(partial(read, folder))
-        draw = partial(format_folder, site, told, published=content_of)
-        versions = _versions(draw, told.as_of, today, site.stale_threshold_days)
+        draw = partial(format_folder, site, recounted, published=content_of)
+        versions = _versions(draw, recounted.as_of, today, site.stale_threshold_days)
         looked_at += len(versions)
         bad |= _compare(folder, versions, content_of)
     return Verdict(bad, looked_at, {"windows_not_in_store": unknown})
@@ -137,11 +137,11 @@ def _wrong_numbers(published: Shard, stored: Shard) -> dict[str, str]:
     common = published.common_lengths(stored)
     nothing = (0,) * (len(stored.windows) * len(published.columns))
     for name, numbers in published.packages.items():
-        told = [published.counted(numbers, days) for days in common]
+        shown = [published.counted(numbers, days) for days in common]
         store = [stored.counted(stored.packages.get(name, nothing), days) for days in common]
-        expected = [{column: s[column] for column in t} for t, s in zip(told, store, strict=True)]
-        if told != expected:
-            found, wanted = ([n for window in windows for n in window.values()] for windows in (told, expected))
+        expected = [{column: s[column] for column in t} for t, s in zip(shown, store, strict=True)]
+        if shown != expected:
+            found, wanted = ([n for window in windows for n in window.values()] for windows in (shown, expected))
             bad[name] = f"is {found}; the store says {wanted}"
     return bad
 
@@ -203,19 +203,19 @@ def _recounted_history(
 ) -> History:
     """Return the published days, counted again where the store covers them."""
     published = parse_json(read(folder, JSON_NAME))
-    told = recount.days.get(state.package)
-    if told is None:
+    recounted = recount.days.get(state.package)
+    if recounted is None:
         return published
-    return told.within(published).keep_published(published)
+    return recounted.within(published).keep_published(published)
 
 
 def _recounted_breakdowns(
     folder: str, state: PackageState, recount: Recount, read: Callable[[str, str], bytes | None]
 ) -> PackageBreakdowns:
     """Return the published days of breakdowns, counted again where the store has them."""
-    told = recount.breakdowns.get(state.package, NO_BREAKDOWNS)
-    published = parse_breakdowns(read(folder, BREAKDOWNS_NAME)) if told.dimensions else PublishedBreakdowns()
-    return told.within({dimension: days_in(ranges) for dimension, ranges in published.days.items()})
+    recounted = recount.breakdowns.get(state.package, NO_BREAKDOWNS)
+    published = parse_breakdowns(read(folder, BREAKDOWNS_NAME)) if recounted.dimensions else PublishedBreakdowns()
+    return recounted.within({dimension: days_in(ranges) for dimension, ranges in published.days.items()})
 
 
 def _versions(

@@ -93,8 +93,8 @@ def _change(counts: WindowCounts, change: Change) -> str:
     if change.honest is None:
         return f"cannot be compared with the window before: {change.why_not}"
     ratio = change.ratio(counts.honest)
-    told = f"{counts.honest - change.honest:+,}" if ratio is None else f"{100 * ratio:+.1f} %"
-    return f"{told} against {change.honest:,} from {change.before.first_day} to {change.before.as_of}"
+    text = f"{counts.honest - change.honest:+,}" if ratio is None else f"{100 * ratio:+.1f} %"
+    return f"{text} against {change.honest:,} from {change.before.first_day} to {change.before.as_of}"
 
 
 def _can_encode(out: Output, text: str) -> bool:

@@ -56,7 +56,7 @@ def breakdown_badges(
             breakdown = found.windows.get(window.days, {}).get(dimension)
             before = found.badges.get(Badge(slug, window.days, {}).stem)
             number = _number(breakdown, value) if breakdown else before
-            told = (
+            content = (
                 shown_on(
                     today,
                     site.stale_threshold_days,
@@ -67,7 +67,7 @@ def breakdown_badges(
                 if number
                 else {"message": _collecting(found, dimension, window, today), "color": GREY}
             )
-            payload = {"schemaVersion": 1, "label": label, **told, **style.extras}
+            payload = {"schemaVersion": 1, "label": label, **content, **style.extras}
             yield Badge(slug, window.days, payload), number
 
 

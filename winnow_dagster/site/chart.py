@@ -206,16 +206,16 @@ def _titles(bins: Sequence[Bin], stored: Mapping[date, Day], scale: Scale) -> It
     """Yield an invisible bar over each bar's place. Its title shows the counts."""
     for at, each in enumerate(bins):
         found = [stored[day] for day in each.days]
-        told = "missing"
+        text = "missing"
         if found:
             honest, raw = (_mean(found, number) for number in (HONEST, RAW))
-            told = f"{honest} honest of {raw} raw" + " a day" * (each.length > 1)
-            told += ", provisional" * any(day.provisional for day in found) + ", rows lost" * any(
+            text = f"{honest} honest of {raw} raw" + " a day" * (each.length > 1)
+            text += ", provisional" * any(day.provisional for day in found) + ", rows lost" * any(
                 d.is_short for d in found
             )
-            told += f", {each.length - len(found)} days missing" * (len(found) < each.length)
+            text += f", {each.length - len(found)} days missing" * (len(found) < each.length)
         label = each.last if each.length == 1 else f"{each.first} to {each.last}"
-        yield f'<path class="day" d="{span(at, scale)}"><title>{label}: {told}</title></path>'
+        yield f'<path class="day" d="{span(at, scale)}"><title>{label}: {text}</title></path>'
 
 
 def _mean(days: Sequence[Day], number: int) -> str:

@@ -49,15 +49,15 @@ def format_chart(package: Package) -> bytes:
         days = lengths[-1]
         drawn = plot(history, days, "chart", HONEST_ONLY)
         unit = "average day of each week" if drawn.is_weekly else "by day"
-        told, chart = f"honest downloads, {unit}, to {history.last} (UTC)", drawn.svg
+        subtitle, chart = f"honest downloads, {unit}, to {history.last} (UTC)", drawn.svg
     else:
-        told, chart = "no day is read yet", ""
-    title = escape(f"{prefix}{name}: {told}")
+        subtitle, chart = "no day is read yet", ""
+    title = escape(f"{prefix}{name}: {subtitle}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEAD + HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEAD + HEIGHT}" role="img"><title>{title}</title><style>{_style()}</style>'
         f'<text class="name" x="{LEFT}" y="20">{escape(prefix + name)}</text>'
-        f'<text x="{LEFT}" y="38">{escape(told)}</text>'
+        f'<text x="{LEFT}" y="38">{escape(subtitle)}</text>'
         + chart.replace("<svg ", f'<svg y="{HEAD}" width="{WIDTH}" height="{HEIGHT}" ', 1)
         + "</svg>\n"
     ).encode()

@@ -152,14 +152,14 @@ def _everything(listing: Listing) -> dict[str, object]:
     found = listing.everything
     if found is None:
         return {}
-    told: dict[str, object] = {
+    summary: dict[str, object] = {
         "packages": found.packages,
         "as_of": dict(found.windows),
         "list": f"{SHARDS_FOLDER}/{SUMMARY_NAME}",
     }
     if found.short_days:
-        told["short_days"] = list(found.short_days)
-    return {"everything": told}
+        summary["short_days"] = list(found.short_days)
+    return {"everything": summary}
 
 
 def package_entry(row: Row) -> dict[str, object]:

@@ -144,6 +144,6 @@ def _parse_numbers(fields: Mapping[str, Any]) -> dict[str, int | None]:
         named = {dimension.number(key): counted.get(name) for key, name in dimension.values.items()}
         numbers |= named
         if dimension.rest:
-            told = sum_counts(named.values())
-            numbers[dimension.number(dimension.rest)] = None if told is None else categories["honest"] - told
+            named_sum = sum_counts(named.values())
+            numbers[dimension.number(dimension.rest)] = None if named_sum is None else categories["honest"] - named_sum
     return numbers

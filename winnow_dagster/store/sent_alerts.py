@@ -41,7 +41,7 @@ def read_sent_alerts(folder: StorePath) -> SentAlerts:
     return SentAlerts()
 
 
-def write_sent_alerts(folder: StorePath, told: SentAlerts) -> None:
+def write_sent_alerts(folder: StorePath, sent: SentAlerts) -> None:
     """Replace the record of alerts. Raises StorageError."""
     make_folder(folder)
-    replace_file(folder / FILE_NAME, json.dumps(asdict(told)).encode(), version_of(folder / FILE_NAME))
+    replace_file(folder / FILE_NAME, json.dumps(asdict(sent)).encode(), version_of(folder / FILE_NAME))

@@ -92,9 +92,9 @@ def connect(settings: ClickHouseSettings, policy: WaitPolicy) -> Iterator[Connec
     except CLICKHOUSE_ERRORS as error:
         raise source_error(error) from None
     try:
-        told = client.server_settings
-        limits = settings.limits.lowered_to({name: setting.value for name, setting in told.items()})
-        fixed = [name for name in OVERFLOW_SETTINGS if name in told and told[name].readonly]
+        server_settings = client.server_settings
+        limits = settings.limits.lowered_to({name: setting.value for name, setting in server_settings.items()})
+        fixed = [name for name in OVERFLOW_SETTINGS if name in server_settings and server_settings[name].readonly]
         # The client refuses to send a setting that the user may not change, even to the value that it has.
         yield Connection(client, limits, policy, {} if fixed else dict.fromkeys(OVERFLOW_SETTINGS, THROW))
     finally:

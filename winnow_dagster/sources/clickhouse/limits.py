@@ -41,10 +41,13 @@ class Limits:
     read_rows: float
     read_bytes: float
 
-    def lowered_to(self, told: Mapping[str, str]) -> Limits:
+    def lowered_to(self, server_limits: Mapping[str, str]) -> Limits:
         """Return the lower of these limits and those in the server's settings, where 0 means no limit."""
         return Limits(
-            **{name: min(known, _number(told.get(SETTING_OF[name])) or known) for name, known in self.items().items()}
+            **{
+                name: min(known, _number(server_limits.get(SETTING_OF[name])) or known)
+                for name, known in self.items().items()
+            }
         )
 
     def check(self, used: Limits) -> None:
