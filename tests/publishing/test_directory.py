@@ -165,6 +165,29 @@ def test_a_page_that_winnow_made_without_a_record_is_replaced(web: WebDir, tmp_p
     assert told(web, "a") == "7"
 
 
+@pytest.mark.parametrize("name", ["history.csv", "history.json", "counts.json", "chart.svg", "version.csv"])
+def test_a_file_of_others_beside_the_badges_is_not_replaced(web: WebDir, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name).write_text("mine")
+    with pytest.raises(StorageError, match=f"a/{name}: Winnow did not make this file"):
+        publish(web, package("a"), package("b"))
+    assert {path.name: path.read_text() for path in (tmp_path / "a").iterdir()} == {name: "mine"}
+    assert told(web, "b") == "5"
+
+
+def test_without_a_record_published_days_stay_and_no_number_goes_back(web: WebDir, tmp_path: Path) -> None:
+    publish(web, package("a", 3, ago=1), through=DAY - timedelta(days=1))
+    publish(web, package("a", 5))
+    (tmp_path / "a" / "counts.json").unlink()
+    before = files(tmp_path)
+    with pytest.raises(StorageError, match=f"a/counts.json: is damaged or missing.* up to {DAY}"):
+        publish(web, package("a", 9, ago=1))
+    assert files(tmp_path) == before
+    publish(web, package("a", 7))
+    assert told(web, "a") == "7"
+    assert [day.date for day in web.read_history("a").days] == [DAY - timedelta(days=1), DAY]
+
+
 def test_folders_without_a_record_are_of_others(web: WebDir, tmp_path: Path) -> None:
     publish(web, package("a"))
     for name in ("b", "_static", "_group/x"):

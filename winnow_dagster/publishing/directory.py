@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from winnow_dagster.core.days import Package
 from winnow_dagster.core.everything import Everything
 from winnow_dagster.core.history import History
 from winnow_dagster.core.names import GROUP_FOLDER
+from winnow_dagster.core.window import PackageState
 from winnow_dagster.files.operations import (
     Batch,
     StorageError,
@@ -30,16 +32,14 @@ from winnow_dagster.site.breakdown_files import BREAKDOWN_FILES, parse_breakdown
 from winnow_dagster.site.breakdown_files import JSON_NAME as BREAKDOWNS_NAME
 from winnow_dagster.site.compare_page import COMPARE_NAME
 from winnow_dagster.site.discovery import ROOT_NAMES, may_replace_file
-from winnow_dagster.site.folder import format_folder
-from winnow_dagster.site.history import JSON_NAME, parse_json
+from winnow_dagster.site.folder import FILES_BESIDE_BADGES, format_folder
+from winnow_dagster.site.history import JSON_NAME, parse_json, parse_source
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.record import RECORD_NAME, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from datetime import date
 
-    from winnow_dagster.core.window import PackageState
     from winnow_dagster.files.operations import Failures
     from winnow_dagster.files.paths import StorePath
     from winnow_dagster.site.breakdown_files import PublishedBreakdowns
@@ -162,14 +162,29 @@ class WebDir:
     def _publish(self, package: Package, publication: Publication) -> None:
         name = package.state.package
         state, folders = self.read(name), sorted(self._names(name))
-        published = Package(state, self.read_history(name)) if state else None
+        published = Package(state, self.read_history(name)) if state else self._without_record(package, folders)
         if published:
             self._refuse_sample(package.source, published)
-        else:
-            for folder in folders:
-                _refuse_page_of_others(self.folder / folder / PAGE_NAME)
         if newest := publication.newest(package, published):
             self._write(newest, folders, publication)
+
+    def _without_record(self, package: Package, folders: Collection[str]) -> Package | None:
+        """Return what is published of a package whose record is missing or damaged; None if that is nothing.
+
+        Raises StorageError for files that Winnow did not make, and if the published days are newer than the package.
+        """
+        for folder in folders:
+            _refuse_files_of_others(self.folder / folder)
+        place = self.folder / package.state.package
+        source, history = parse_source(read_if_there(place / JSON_NAME)), self.read_history(package.state.package)
+        if not source or history.last is None:
+            return None
+        if history.last > max(package.as_of, default=date.min):
+            raise StorageError(
+                f"{place / RECORD_NAME}: is damaged or missing, and Winnow has not read the published days up to "
+                f"{history.last}. Restore the file, or remove {place}"
+            )
+        return Package(PackageState(package.state.package, source, ()), history)
 
     def _refresh(self, fresh: Collection[str], publication: Publication, failures: Failures) -> None:
         """Redraw every folder that is not in `fresh`, configured or not, so that its badges grow stale."""
@@ -220,6 +235,20 @@ def packages_in_full(found: list[Package] | Everything) -> list[Package]:
 
 def _read(folder: StorePath, name: str) -> bytes | None:
     return read_if_there(folder / name)
+
+
+def _refuse_files_of_others(folder: StorePath) -> None:
+    """Raise StorageError if a folder has files beside its badges that Winnow did not publish."""
+    _refuse_page_of_others(folder / PAGE_NAME)
+    names = {*FILES_BESIDE_BADGES, *BREAKDOWN_FILES}.intersection(list_names(folder))
+    # `*` publishes a history without a page.
+    if PAGE_NAME in names or (JSON_NAME in names and parse_json(read_if_there(folder / JSON_NAME)).days):
+        return
+    for name in sorted(names):
+        raise StorageError(
+            f"{folder / name}: Winnow did not make this file, and does not replace it. Move it away, or choose another "
+            "output_dir"
+        )
 
 
 def _refuse_page_of_others(place: StorePath) -> None:

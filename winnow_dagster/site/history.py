@@ -90,6 +90,15 @@ def parse_json(content: bytes | None) -> History:
         return History.empty()
 
 
+def parse_source(content: bytes | None) -> str:
+    """Return the source in a full `history.json`; empty for other content."""
+    try:
+        fields = json.loads(content or b"{}")
+        return str(fields["source"]) if fields["format"] == FORMAT else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 def definition_of_day(fields: Mapping[str, Any], day: str) -> Definition:
     """Return the definition by which a SHORT_FORMAT history counts a day. Raises ValueError."""
     stated = fields.get("definitions", {}).get(day, fields.get("definition"))
