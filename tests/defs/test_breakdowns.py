@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from tests.conftest import DAY, FixedClock, House, RowSource, make_settings
+from tests.conftest import DAY, FixedClock, House, RowSource, make_settings, on_disk
 from tests.rows import row, to_frame
 from winnow_dagster.config.settings import GroupSettings
 from winnow_dagster.core.coverage import BREAKDOWN_SCHEMA, ONE_DAY, Reading, Request
@@ -158,6 +158,26 @@ def test_a_backfill_reads_just_the_days_that_lack_the_breakdown(make: Make, sour
     assert window_of(house)["python"]["honest"] == {"3.12": 15, "3.13": 6, "": 3}
     assert len(lines_of(house)) == 1 + 3 * len(DAYS)
     assert house.winnow.gaps_to_backfill([Selector("a")], ["python"]) == []
+
+
+@pytest.mark.parametrize("content", [b"damaged", None])
+def test_a_backfill_reads_a_day_whose_breakdowns_are_damaged_or_lost(
+    make: Make, source: PythonSource, content: bytes | None
+) -> None:
+    house = make()
+    collect(house)
+    path = on_disk(house.winnow.raw.breakdowns.path(DAYS[1]))
+    path.unlink() if content is None else path.write_bytes(content)
+    again = make()
+    again.winnow.raw.clean_up()
+    (gap,) = again.winnow.gaps_to_backfill([Selector("a")], ["python"])
+    assert (gap.first, gap.last) == (DAYS[1], DAYS[1])
+    source.asked.clear()
+    for answer in again.winnow.fetch([*DAYS], (), refetch=False, backfill=["python"]):
+        assert isinstance(answer, Reading)
+        again.winnow.raw.add_reading(answer, again.winnow.clock.now())
+    assert [(r.first, r.last) for r in source.asked] == [(DAYS[1], DAYS[1])]
+    assert again.winnow.gaps_to_backfill([Selector("a")], ["python"]) == []
 
 
 def test_a_publication_keeps_older_days_and_counts_those_that_were_read_again(make: Make, source: PythonSource) -> None:

@@ -130,7 +130,7 @@ CHECKS = (
     ),
     Check(
         "no_damaged_days", "raw_downloads", WARN,
-        "No stored day is damaged. Winnow sets a damaged file aside as `*.corrupt`, and reads its day again.",
+        "No stored day is damaged. Winnow sets a damaged file aside as `*.corrupt`, and re-reads its day.",
         _damaged,
     ),
     Check(

@@ -165,6 +165,8 @@ def _plan(
     winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> list[Request]:
     reader = replace(winnow.reader, rows=rows, backfill=wanted.backfill)
+    if wanted.backfill:
+        stored = winnow.raw.without_lost_breakdowns(stored)
     return plan_requests(wanted.days, wanted.selectors, stored, reader, refetch=wanted.refetch)
 
 

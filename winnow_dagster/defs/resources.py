@@ -160,8 +160,10 @@ class Installation:
     def gaps_to_backfill(self, selectors: Collection[Selector], dimensions: Collection[str]) -> list[Gap]:
         """Return the days of the longest window of these selectors that were read without one of these dimensions."""
         wanted = {s: days for s, days in self.settings.longest_windows.items() if s in selectors}
+        if not dimensions:
+            return []
         reader = replace(self.reader, backfill=frozenset(dimensions))
-        return find_backfill(wanted, self._covered(), reader, self.clock.through) if dimensions else []
+        return find_backfill(wanted, self.raw.without_lost_breakdowns(self._covered()), reader, self.clock.through)
 
     def fetch(
         self, days: Collection[date], packages: Collection[str], *, refetch: bool, backfill: Collection[str] = ()

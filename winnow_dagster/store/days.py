@@ -60,11 +60,17 @@ class _FileState:
 class DayStore:
     """Day files of one schema in one folder."""
 
-    def __init__(self, folder: StorePath, schema: pl.Schema, rules: str = "") -> None:
-        """Use `folder`, which need not exist yet. Files that other `rules` made count as not read."""
+    def __init__(
+        self, folder: StorePath, schema: pl.Schema, rules: str = "", recovery: str = "its day is read again"
+    ) -> None:
+        """Use `folder`, which need not exist yet. Files that other `rules` made count as not read.
+
+        `recovery`: what brings the content of a damaged file back.
+        """
         self.folder = folder
         self.schema = schema
         self.rules = rules
+        self.recovery = recovery
         self._known: dict[date, _FileState] = {}
 
     def path(self, day: date) -> StorePath:
@@ -89,7 +95,7 @@ class DayStore:
     def damaged(self) -> dict[str, str]:
         """Return the damaged and set-aside files, each with a message."""
         found = {str(self.path(day)): self._damage(day) for day in self._fetched(self.stored_days())}
-        aside = "was set aside, and its day is read again. Look at the disk that it is on, then delete the file"
+        aside = f"was set aside, and {self.recovery}. Look at the disk that it is on, then delete the file"
         return {
             **{name: damage for name, damage in found.items() if damage},
             **{

@@ -70,13 +70,16 @@ class _MergedDay:
     fresh_breakdowns: pl.DataFrame
 
 
+BACKFILL = "`winnow collect --backfill` reads its breakdowns again"
+
+
 class RawStore:
     """The raw counts below one folder."""
 
     def __init__(self, folder: StorePath) -> None:
         """Use the store in `folder`, which need not exist yet."""
         self.files = DayStore(folder / "raw_downloads", RAW_SCHEMA)
-        self.breakdowns = DayStore(folder / "breakdowns", BREAKDOWN_SCHEMA)
+        self.breakdowns = DayStore(folder / "breakdowns", BREAKDOWN_SCHEMA, recovery=BACKFILL)
         """The breakdowns of each day, in a file beside that of its counts. Most days have none."""
 
         self._answers = AnswerStore(folder / "answers", RAW_SCHEMA)
@@ -152,6 +155,12 @@ class RawStore:
             dict(sorted(coverage.items())),
             dict(sorted(by_day.items())),
         )
+
+    @_locked
+    def without_lost_breakdowns(self, stored: Mapping[date, Coverage]) -> dict[date, Coverage]:
+        """Return these coverages without the dimensions whose breakdowns are missing or damaged."""
+        found = self.load_breakdowns(stored).coverage
+        return {day: coverage.with_dimensions_of(found.get(day, NOTHING)) for day, coverage in stored.items()}
 
     @_locked
     def damaged(self) -> dict[str, str]:
