@@ -17,7 +17,7 @@ from winnow_dagster.core.billing import MB, format_bytes
 from winnow_dagster.core.coverage import CLOCK_TOLERANCE, NOTHING, ONE_DAY
 from winnow_dagster.credentials import ENCODED_VARIABLE, EXPOSED, others_can_read
 from winnow_dagster.defs.resources import Installation
-from winnow_dagster.files.errors import StorageError
+from winnow_dagster.files.errors import NotOursError, SampleOverRealError, StorageError
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.instance.opening import describe_instance
 from winnow_dagster.preflight import check_writable, find_credential_problems, key_file, nearest_existing, needs_google
@@ -54,6 +54,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("config", f"{settings.config_file or 'none, so sample data'}: {entries}")
     yield _directory("output_dir", settings.output_dir)
     yield _directory("data_dir", settings.data_dir)
+    yield _site(settings)
     problems = list(find_credential_problems(settings))
     yield _key(settings, problems)
     # Without a key, each question to the source would end with the same error.
@@ -76,6 +77,17 @@ def _directory(name: str, place: StorePath) -> Finding:
             name, f"{place}: only {format_bytes(free)} are free. Make room, or choose another disk", is_ok=False
         )
     return Finding(name, f"{place}: can be written, {format_bytes(free)} free")
+
+
+def _site(settings: Settings) -> Finding:
+    """Return whether this config may publish to its web directory."""
+    winnow = Installation(settings)
+    try:
+        winnow.ownership.check()
+        winnow.refuse_sample_over_real()
+    except (NotOursError, SampleOverRealError, StorageError) as error:
+        return Finding("site", str(error), is_ok=False)
+    return Finding("site", "this config may publish there")
 
 
 def _key(settings: Settings, problems: Sequence[str]) -> Finding:

@@ -29,7 +29,7 @@ from winnow_dagster.sources.bigquery.settings import EMULATOR_VARIABLE, BigQuery
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LINES = ["config", "output_dir", "data_dir", "key", "source", "newest day", "clock", "dagster"]
+LINES = ["config", "output_dir", "data_dir", "site", "key", "source", "newest day", "clock", "dagster"]
 
 
 @pytest.fixture
@@ -82,6 +82,19 @@ def test_a_directory_that_cannot_be_made_fails() -> None:
     assert text.endswith("file: Not a directory. A file is where a directory should be: move it away")
 
 
+def test_a_directory_of_another_config_fails_and_so_do_sample_data_over_real_numbers(tmp_path: Path) -> None:
+    configure("sample")
+    Path("public").mkdir()
+    Path("public/index.html").write_text("mine")
+    assert diagnose()["site"][1].startswith(f"{tmp_path}/public/index.html: Winnow did not make this page")
+    Path("public/index.html").unlink()
+    Path("public/a").mkdir()
+    Path("public/a/downloads-3d-non-ci.json").write_text('{"label": "downloads", "message": "14"}')
+    is_ok, text = diagnose()["site"]
+    assert (is_ok, "sample data does not replace them" in text) == (False, True)
+    assert "sample data does not replace them" in winnow("check").stderr
+
+
 def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     configure("sample")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000_000))
@@ -122,7 +135,7 @@ def test_a_free_dry_run_shows_that_bigquery_lets_winnow_ask(service: Service) ->
     Path("key.json").chmod(0o600)
     configure("bigquery", credential_file="key.json")
     found = diagnose()
-    assert list(found) == [*LINES[:5], "credentials", "permission", *LINES[5:]]
+    assert list(found) == [*LINES[:6], "credentials", "permission", *LINES[6:]]
     assert found["key"] == (True, f"{Path.cwd()}/key.json: can be read, and is private")
     assert found["permission"][1].startswith("may query. BigQuery's upper bound for one of a day's 1 queries")
     assert found["clock"][1].endswith(", as at the source")

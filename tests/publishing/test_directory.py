@@ -136,6 +136,17 @@ def test_sample_data_never_replaces_real_numbers_nor_stands_beside_them(web: Web
     assert files(tmp_path) == before
 
 
+def test_sample_data_never_replaces_badges_of_the_predecessor(web: WebDir, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    badge = {"schemaVersion": 1, "label": "downloads", "message": "14", "color": "blue"}
+    (tmp_path / "a" / "downloads-30d-non-ci.json").write_text(json.dumps(badge))
+    with pytest.raises(SampleOverRealError, match=r"a/downloads-30d-non-ci\.json holds real"):
+        web.refuse_sample_over_real("sample")
+    web.refuse_sample_over_real("bigquery")
+    (tmp_path / "a" / "downloads-30d-non-ci.json").write_text(json.dumps(badge | {"message": "collecting 3/30d"}))
+    web.refuse_sample_over_real("sample")
+
+
 def test_real_numbers_replace_sample_data(web: WebDir) -> None:
     publish(web, package("a", 9, source="sample"))
     web.refuse_sample_over_real("sample")

@@ -9,6 +9,7 @@ import click
 from winnow_dagster.cli.errors import UNUSABLE, Failure
 from winnow_dagster.cli.options import config_option, json_option, load, quiet_option
 from winnow_dagster.core.escaping import for_terminal
+from winnow_dagster.files.errors import SampleOverRealError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,10 @@ def check_command(config_path: Path | None, *, as_json: bool, quiet: bool) -> No
     if problems:
         raise Failure("\nwinnow: ".join(problems), UNUSABLE)
     winnow = Installation(settings)
+    try:
+        winnow.refuse_sample_over_real()
+    except SampleOverRealError as error:
+        raise Failure(str(error), UNUSABLE) from None
     if as_json:
         winnow.ownership.check()
         print_json(plan_as_json(winnow, find_warnings(settings)))

@@ -231,7 +231,7 @@ def may_replace(published: Mapping[str, object], payload: Mapping[str, object]) 
 
     Anything may replace a sample number.
     """
-    return not _is_number(published) or _is_number(payload)
+    return not is_number(published) or is_number(payload)
 
 
 def keep_style(published: Mapping[str, object], badge: Badge) -> Badge:
@@ -247,7 +247,7 @@ def keep_style(published: Mapping[str, object], badge: Badge) -> Badge:
     return replace(badge, payload={**badge.payload, **published, **fresh})
 
 
-def _is_number(payload: Mapping[str, object]) -> bool:
+def is_number(payload: Mapping[str, object]) -> bool:
     """Return whether a payload shows a real number, not a placeholder or sample data."""
     label, message = str(payload.get("label", "")), str(payload.get("message", ""))
     is_counted = message not in {"", UNKNOWN} and _PLACEHOLDER.fullmatch(message) is None

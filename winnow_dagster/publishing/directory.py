@@ -8,11 +8,13 @@ from datetime import date
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from winnow_dagster.core.badge import is_number, parse_file_name
 from winnow_dagster.core.days import Package
 from winnow_dagster.core.everything import Everything
 from winnow_dagster.core.history import History
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.window import PackageState
+from winnow_dagster.files.errors import SampleOverRealError
 from winnow_dagster.files.operations import (
     Batch,
     StorageError,
@@ -35,7 +37,7 @@ from winnow_dagster.site.discovery import ROOT_NAMES, may_replace_file
 from winnow_dagster.site.folder import FILES_BESIDE_BADGES, format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json, parse_source
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.site.record import RECORD_NAME, parse_record
+from winnow_dagster.site.record import RECORD_NAME, parse_payload, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -121,8 +123,19 @@ class WebDir:
     def refuse_sample_over_real(self, source: str) -> None:
         """Raise SampleOverRealError if `source` is the sample source and any real number is published."""
         self.all_packages.refuse_sample_over_real(source)
-        for state in self.read_all().values():
+        published = self.read_all()
+        for state in published.values():
             self._refuse_sample(source, Package(state, History.empty()))
+        if source == "sample":
+            for name in {folder for package in self.site.styles for folder in self._names(package)} - published.keys():
+                self._refuse_sample_over_badges(self.folder / name)
+
+    def _refuse_sample_over_badges(self, folder: StorePath) -> None:
+        """Raise SampleOverRealError if a folder has a real number without a record, as of pypi-winnow-downloads."""
+        for file in list_names(folder):
+            is_badge = file.endswith(".json") and parse_file_name(file)
+            if is_badge and is_number(parse_payload(read_if_there(folder / file))):
+                raise SampleOverRealError(folder / file)
 
     def _refuse_sample(self, source: str, published: Package) -> None:
         if published.as_of:
