@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +70,11 @@ def _quoting(error: ValueError, value: str) -> str:
 def _check_start(value: date) -> date:
     if value < CI_KNOWN_SINCE:
         raise invalid(f"{value} is too early: PyPI tells CI apart since {CI_KNOWN_SINCE}. Use that day or later")
+    # Refused, not only warned of: a mistyped year would leave every badge without a number. East of UTC, the user's
+    # today may be tomorrow in UTC.
+    today = datetime.now(UTC).date()
+    if value > today + timedelta(days=1):
+        raise invalid(f"{value} is in the future. Use today, {today} (UTC), or an earlier day")
     return value
 
 

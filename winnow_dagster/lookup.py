@@ -26,6 +26,7 @@ from winnow_dagster.core.names import Group, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages
 from winnow_dagster.core.window import Window
 from winnow_dagster.site.index import describe_problem
+from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.kinds import KINDS, open_source
 
 if TYPE_CHECKING:
@@ -112,13 +113,19 @@ class Question:
     with_window_before: bool
     """Whether to read twice the days, to compare the window with the one before."""
 
-    def first_and_last(self, newest: date, start: date) -> tuple[date, date]:
-        """Return the first and last day to read. No day is before `start`."""
+    def first_and_last(self, newest: date, settings: Settings) -> tuple[date, date]:
+        """Return the first and last day to read. No day is before start_date. Raises SourceError if there is none."""
+        start, kind = settings.start_date, settings.source.kind
+        if newest < start:
+            raise SourceError(
+                f"start_date: {start} is after the newest day of {kind}, {newest}. "
+                "Set an earlier start_date, or wait until the source has that day"
+            )
         return max(start, Window(self.days * (1 + self.with_window_before), newest).first_day), newest
 
-    def days_to_read(self, today: date, start: date) -> list[date]:
-        """Return the days to read if yesterday is the newest day of the source."""
-        return days_between(*self.first_and_last(today - ONE_DAY, start))
+    def days_to_read(self, today: date, settings: Settings) -> list[date]:
+        """Return the days to read if yesterday is the newest day of the source. Raises SourceError if there is none."""
+        return days_between(*self.first_and_last(today - ONE_DAY, settings))
 
 
 def find_at_source(settings: Settings, question: Question, now: datetime) -> list[Found]:
@@ -128,7 +135,7 @@ def find_at_source(settings: Settings, question: Question, now: datetime) -> lis
     """
     source, today = open_source(settings.source, settings.source_context), now.date()
     newest = source.newest_day(today) or today - ONE_DAY
-    first, last = question.first_and_last(newest, settings.start_date)
+    first, last = question.first_and_last(newest, settings)
     known = set(KINDS[settings.source.kind].open_dimensions)
     dimensions = tuple(name for name in question.dimensions if name in known)
     requests = [Request(Selector(name), first, last, dimensions=dimensions) for name in question.packages]

@@ -209,6 +209,19 @@ def test_with_yes_bigquery_is_asked_for_one_window_and_the_ledger_has_the_query(
     assert (entry.selectors, entry.first, entry.last) == (["httpx"], YESTERDAY - timedelta(days=1), YESTERDAY)
 
 
+@pytest.mark.parametrize("kind", ["sample", "bigquery"])
+def test_a_source_without_a_day_since_start_date_says_so_in_one_line(kind: str) -> None:
+    start = YESTERDAY + timedelta(days=1)
+    configure("a", kind=kind, start_date=str(start))
+    Path("winnow.yaml").write_text(Path("winnow.yaml").read_text().replace(f'"{start}"', str(start)))
+    done = winnow("show", "zz")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"winnow: start_date: {start} is after the newest day of {kind}, {YESTERDAY}. "
+        "Set an earlier start_date, or wait until the source has that day"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

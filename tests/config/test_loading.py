@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,16 @@ def test_everything_but_the_packages_has_a_default(tmp_path: Path) -> None:
     assert found.start_date == date(2024, 2, 23)
     assert found.stale_threshold_days == 3
     assert found.folder == tmp_path
+
+
+def test_winnow_may_start_to_count_today_but_not_in_the_future() -> None:
+    today = datetime.now(UTC).date()
+    # Where it is tomorrow already, the user's own date may be a day ahead of UTC.
+    for start in (today, today + timedelta(days=1)):
+        assert load_settings(write(f"packages: [{{name: a}}]\nstart_date: {start}")).start_date == start
+    (problem,) = problems("packages: [{name: a}]\nstart_date: 2999-01-01")
+    assert problem.startswith("start_date: 2999-01-01 is in the future. Use today, ")
+    assert problem.endswith(" (UTC), or an earlier day")
 
 
 def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:

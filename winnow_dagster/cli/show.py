@@ -112,13 +112,13 @@ def _find_others(settings: Settings, asked: Question, dimensions: Sequence[str],
     # A second window would double the price.
     asked = replace(asked, dimensions=by, with_window_before=costs is None)
     names = ", ".join(asked.packages)
-    if costs and not yes:
-        now = datetime.now(UTC)
-        price = costs.price_of_refetch(asked.days_to_read(now.date(), settings.start_date), list(settings.windows))
-        raise Failure(f"{names}: not in the config. To ask {kind.name}: {price}. Add --yes to do it", UNUSABLE)
-    click.echo(f"{names}: not in the config. Asking {settings.source}: {kind.summary}", err=True)
+    now = datetime.now(UTC)
     try:
-        return find_at_source(settings, asked, datetime.now(UTC))
+        if costs and not yes:
+            price = costs.price_of_refetch(asked.days_to_read(now.date(), settings), list(settings.windows))
+            raise Failure(f"{names}: not in the config. To ask {kind.name}: {price}. Add --yes to do it", UNUSABLE)
+        click.echo(f"{names}: not in the config. Asking {settings.source}: {kind.summary}", err=True)
+        return find_at_source(settings, asked, now)
     except SourceError as error:
         raise Failure(str(error), INCOMPLETE) from None
 

@@ -129,7 +129,7 @@ class ConfigFile(Section):
     packages: Annotated[list[PackageSection], Field(min_length=1)]
     groups: tuple[GroupSection, ...] = ()
     start_date: StartDate = CI_KNOWN_SINCE
-    """The first day that Winnow may read. With `kind: clickhouse` it is 2026-08-25 or later."""
+    """The first day that Winnow may read, today at the latest. With `kind: clickhouse` it is 2026-08-25 or later."""
 
 
 class ComponentFile(ConfigFile, PlacementSection):
