@@ -1,4 +1,4 @@
-"""A collect with a closed or full standard output publishes anyway, and exits with the usual code."""
+"""A collect with a closed or full standard output publishes anyway. A command that only prints fails in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from tests.downloads import download, write
 
-COLLECT = f"{sys.executable} -m winnow_dagster.cli collect"
+WINNOW = f"{sys.executable} -m winnow_dagster.cli"
+COLLECT = f"{WINNOW} collect"
 
 
 @pytest.fixture
@@ -37,6 +38,29 @@ def test_a_collect_that_is_incomplete_still_exits_with_1(folder: Path) -> None:
     (folder / "winnow.yaml").write_text("source: {kind: parquet, path: none/*.parquet}\npackages: [{name: a}]")
     done = subprocess.run(["bash", "-c", f"{COLLECT} > /dev/full"], cwd=folder, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("command", ["check", "show", "show --json", "doctor", "prune", "init b --config b.yaml", "-h"])
+def test_a_command_that_only_prints_fails_in_one_line_if_its_output_is_lost(folder: Path, command: str) -> None:
+    script = f"{WINNOW} {command} > /dev/full"
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    problem = "No space left on device. Write it to another place, or free space"
+    assert (done.returncode, done.stderr) == (1, f"winnow: standard output cannot be written: {problem}\n")
+
+
+@pytest.mark.parametrize("command", ["check", "show --json", "doctor"])
+def test_a_command_that_only_prints_ends_quietly_if_the_reader_of_its_output_is_gone(
+    folder: Path, command: str
+) -> None:
+    # The sleep lets the reader end first.
+    script = f"set -o pipefail; (sleep 0.2; exec {WINNOW} {command}) | true"
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_json_of_a_collect_may_be_lost_as_its_table_may(folder: Path) -> None:
+    done = subprocess.run(["bash", "-c", f"{COLLECT} --json > /dev/full"], cwd=folder, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_warning_that_quotes_a_file_name_holds_no_escape_codes(folder: Path) -> None:

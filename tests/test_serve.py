@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,12 +14,11 @@ import httpx
 import pytest
 from starlette.staticfiles import StaticFiles
 
-from tests.serving import SERVE, serving
+from tests.serving import SERVE, serving, wait_until_listening
 from winnow_dagster.serve import FILE_POLICY, MAX_READ_AT_ONCE, PAGE_POLICY, make_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 PAGE_TYPE = "text/html; charset=utf-8"
@@ -189,6 +189,20 @@ def test_it_listens_on_loopback_unless_told_otherwise(tmp_path: Path) -> None:
             assert server.stdout is not None
             assert address in server.stdout.readline()
             server.terminate()
+
+
+def test_it_serves_although_its_line_is_lost_on_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Path("/dev/full").open("w") as full:
+        server = subprocess.Popen([*SERVE[:-1], str(port)], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    try:
+        wait_until_listening(port)
+    finally:
+        server.terminate()
+        _, errors = server.communicate()
+    assert errors == b""
 
 
 def test_ctrl_c_ends_it_at_once_without_output(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Standard output that may be closed or full. A collect then loses its output, and publishes all the same."""
+"""Standard output that may be closed or full.
+
+A collect then loses its output, and publishes all the same. A command that only prints fails: see cli/errors.py.
+"""
 
 from __future__ import annotations
 
@@ -78,8 +81,15 @@ class Output:
 
     def _lose(self) -> None:
         self._is_lost = True
-        # At exit Python flushes again. If that fails, it changes the exit code.
-        with contextlib.suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._stream.fileno())
-            os.close(null)
+        discard(self._stream)
+
+
+def discard(stream: TextIO) -> None:
+    """Discard what a stream still holds and what is written to it from now on.
+
+    At exit Python flushes again. If that fails, it changes the exit code.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

@@ -9,6 +9,7 @@ import mimetypes
 import os
 import resource
 import socket
+import sys
 import threading
 import time
 import webbrowser
@@ -29,6 +30,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from winnow_dagster.output import Output
 from winnow_dagster.site.template import CONTENT_POLICY
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ def run(folder: Path, host: str, port: int, *, path: str = "", opens_browser: bo
         workers_kill_timeout=STOP_SECONDS,
     )
     shown = f"[{host}]" if ":" in host else host
-    server.on_startup(lambda: print(f"Badges at http://{shown}:{port}/ (stop with Ctrl-C)", flush=True))  # noqa: T201
+    line = f"Badges at http://{shown}:{port}/ (stop with Ctrl-C)"
+    server.on_startup(lambda: print(line, file=Output(sys.stdout), flush=True))
     if opens_browser:
         # Nothing answers at 0.0.0.0 and ::, which stand for all addresses.
         reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - listens nowhere

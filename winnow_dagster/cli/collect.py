@@ -95,7 +95,7 @@ def collect_command(  # noqa: PLR0913 - an option each
         raise Failure(str(error), INCOMPLETE) from None
     report = Report(settings, result, progress, time.monotonic() - began)
     if as_json:
-        print_json(report.as_json())
+        print_json(report.as_json(), may_fail=True)
     else:
         report.print(quiet=quiet)
     sys.exit(CURRENT if result.is_current else INCOMPLETE)

@@ -155,6 +155,7 @@ def _write(files: Mapping[Path, str]) -> None:
             for each in written:
                 each.unlink(missing_ok=True)
             raise Failure(f"{path}: cannot be written: {error.strerror}", UNUSABLE) from None
+    for path in files:
         click.echo(f"wrote {path}")
 
 

@@ -32,9 +32,12 @@ def console_that_may_fail(*, quiet: bool = False) -> Console:
     return Console(file=output, width=width, highlight=False, quiet=quiet)
 
 
-def print_json(content: Mapping[str, object]) -> None:
-    """Print JSON for programs: indented, keys in the given order, ASCII only."""
+def print_json(content: Mapping[str, object], *, may_fail: bool = False) -> None:
+    """Print JSON for programs: indented, keys in the given order, ASCII only.
+
+    `may_fail`: ignore a full disk or a closed pipe, for a command that does more than print.
+    """
     text = json.dumps({"format": FORMAT, **content}, indent=2, default=str)
-    output = Output(sys.stdout)
+    output = Output(sys.stdout) if may_fail else sys.stdout
     output.write(text + "\n")
     output.flush()

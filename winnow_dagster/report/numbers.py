@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from winnow_dagster.core.badge import format_count, format_share
 from winnow_dagster.core.categories import CATEGORIES
@@ -13,7 +13,6 @@ from winnow_dagster.core.escaping import for_terminal, visible
 from winnow_dagster.core.names import GROUP_FOLDER
 from winnow_dagster.core.packages import lacks_rows
 from winnow_dagster.core.trend import ASCII, BLOCKS, compare, daily, spark
-from winnow_dagster.output import Output
 from winnow_dagster.report.blocks import Block, Line, side_by_side
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.record import format_counts
@@ -47,7 +46,7 @@ UNKNOWN = "-"
 
 def print_numbers(found: Sequence[Found], source: SourceSettings, *, in_full: bool) -> None:
     """Print the numbers of each package. `source`: that of the config. `in_full`: print all values of breakdowns."""
-    out = Output(sys.stdout)
+    out = sys.stdout
     marks = BLOCKS if _can_encode(out, BLOCKS) else ASCII
     blank: list[str] = []
     for each in found:
@@ -97,9 +96,9 @@ def _change(counts: WindowCounts, change: Change) -> str:
     return f"{text} against {change.honest:,} from {change.before.first_day} to {change.before.as_of}"
 
 
-def _can_encode(out: Output, text: str) -> bool:
+def _can_encode(out: TextIO, text: str) -> bool:
     try:
-        text.encode(out.encoding)
+        text.encode(out.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
