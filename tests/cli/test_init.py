@@ -90,6 +90,12 @@ def test_it_says_what_to_do_next() -> None:
         assert f"winnow {command} --config other.yaml" in shown
 
 
+def test_the_next_commands_can_be_pasted_although_the_path_has_a_space() -> None:
+    shown = winnow("init", "a", "--config", "my badges/winnow.yaml").stdout
+    for command in ("doctor", "collect", "serve"):
+        assert f"winnow {command} --config 'my badges/winnow.yaml'" in shown
+
+
 def test_it_asks_on_a_terminal_and_asks_again_after_a_wrong_answer() -> None:
     code, shown = on_terminal("init", typed="a/b\nhttpx, flask\nsample\nhttps://badges.example.com\n")
     assert code == 0, shown
@@ -106,6 +112,27 @@ def test_github_pages_writes_the_workflow_too() -> None:
     for step in ("Settings, Pages, Source: GitHub Actions", "gh workflow run winnow.yml"):
         assert step in done.stdout
     assert load_settings().source.kind == KIND_OF_NEW_CONFIGS
+
+
+@pytest.mark.parametrize("path", ["badges.yaml", "sub/winnow.yaml"])
+@pytest.mark.parametrize("packages", [[], ["httpx"]])
+def test_github_pages_refuses_a_config_that_its_workflow_does_not_read(path: str, packages: list[str]) -> None:
+    if not packages:
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text("packages: [{name: a}]")
+    before = sorted(Path().rglob("*"))
+    done = winnow("init", *packages, "--github-pages", "--config", path)
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "winnow: --config: the workflow of --github-pages reads ./winnow.yaml only. "
+        "Change to the folder of your repository, and leave out --config\n"
+    )
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_github_pages_takes_the_path_of_the_config_that_its_workflow_reads() -> None:
+    assert winnow("init", "httpx", "--github-pages", "--config", str(Path.cwd() / "winnow.yaml")).exit_code == 0
+    assert Path(WORKFLOW_PATH).exists()
 
 
 def test_github_pages_adds_the_workflow_to_an_existing_config() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,9 +56,13 @@ def init_command(  # noqa: PLR0913, PLR0917 - an option each
 
     Without packages, it asks for them, the source and the web address on a terminal. It never overwrites a file.
     """
+    if github_pages and Path(os.path.normpath(config_path.absolute())) != Path.cwd() / CONFIG_NAME:
+        # GitHub runs only workflows in .github/ of the repository, and this one reads the config beside it.
+        fix = "Change to the folder of your repository, and leave out --config"
+        raise Failure(f"--config: the workflow of --github-pages reads ./{CONFIG_NAME} only. {fix}", UNUSABLE)
     if github_pages and config_path.exists() and not packages:
         # The workflow is for the config that is there.
-        _write({config_path.parent / WORKFLOW_PATH: read_workflow()})
+        _write({Path(WORKFLOW_PATH): read_workflow()})
         _say_next(config_path, is_new=False, github_pages=True)
         return
     _refuse_existing(config_path, _how_to_keep(config_path, github_pages=github_pages))
@@ -75,7 +81,7 @@ def init_command(  # noqa: PLR0913, PLR0917 - an option each
         raise Failure(str(error), UNUSABLE) from None
     files = {config_path: text}
     if github_pages:
-        files[config_path.parent / WORKFLOW_PATH] = read_workflow()
+        files[Path(WORKFLOW_PATH)] = read_workflow()
     _write(files)
     _say_next(config_path, is_new=True, github_pages=github_pages)
 
@@ -160,13 +166,13 @@ def _write(files: Mapping[Path, str]) -> None:
 
 
 def _say_next(config_path: Path, *, is_new: bool, github_pages: bool) -> None:
-    option = "" if config_path == Path(CONFIG_NAME) else f" --config {config_path}"
+    option = "" if config_path == Path(CONFIG_NAME) else f" --config {shlex.quote(str(config_path))}"
     click.echo("\nNext:")
     steps = list(_steps(option)) if is_new else []
     if github_pages:
         steps += [
             ("gh variable set WINNOW_REQUIREMENT", "what pip installs: see deploy/github-pages/README.md of Winnow"),
-            (f"git add {config_path} {config_path.parent / WORKFLOW_PATH}", "then commit and push"),
+            (f"git add {CONFIG_NAME} {WORKFLOW_PATH}", "then commit and push"),
             ("Settings, Pages, Source: GitHub Actions", "in your repository, on GitHub"),
             (f"gh workflow run {Path(WORKFLOW_PATH).name}", "collects and publishes for the first time"),
         ]
