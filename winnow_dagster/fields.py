@@ -84,12 +84,23 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _refuse_user(value: str) -> None:
+    if re.match(r"[^/?#]*//[^/?#]*@", value):
+        # The message does not quote the address, which may contain a password.
+        raise invalid("has a user name in it, which would be published. Write the address without it")
+
+
+def _check_base_url(value: str) -> str:
+    _refuse_user(value)
+    if "?" in value or "#" in value:
+        raise invalid("has a '?' or a '#' in it, but paths of files are added to it. Write the address of a folder")
+    return _check_url(value)
+
+
 def _check_https(value: str) -> str:
     if not value.startswith("https://"):
         raise invalid("is not the address of a web page with HTTPS. Write all of it")
-    if "@" in value.removeprefix("https://").partition("/")[0]:
-        # The message does not quote the address, which may contain a password.
-        raise invalid("has a user name in it, which would be published. Write the address without it")
+    _refuse_user(value)
     return _check_url(value)
 
 
@@ -154,7 +165,7 @@ PackageName = Annotated[Text, AfterValidator(_check_package)]
 GroupName = Annotated[Text, AfterValidator(_check_name)]
 SettleDays = Annotated[Whole, Field(ge=0, le=30)]
 StartDate = Annotated[date, Field(strict=True), AfterValidator(_check_start)]
-Url = Annotated[Text, AfterValidator(_check_url)]
+BaseUrl = Annotated[Text, AfterValidator(_check_base_url)]
 Https = Annotated[Text, AfterValidator(_check_https)]
 Webhook = Annotated[Text, AfterValidator(_check_webhook)]
 Variable = Annotated[Text, AfterValidator(_check_variable)]

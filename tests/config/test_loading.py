@@ -425,7 +425,12 @@ def test_an_alert_webhook_is_taken_and_never_shown() -> None:
     assert "T0KEN" not in str(secret)
 
 
-SECRETS = ("https://hooks.example.com/services/T0KEN", "hooks.example.com/T0KEN", "HTTP://a:T0KEN@b/T0KEN")
+SECRETS = (
+    "https://a:T0KEN@b.example",
+    "https://hooks.example.com/services/T0KEN",
+    "hooks.example.com/T0KEN",
+    "HTTP://a:T0KEN@b/T0KEN",
+)
 KEY = {"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----T0KEN", "client_id": "1"}
 
 
@@ -467,6 +472,22 @@ def test_runs_are_kept_for_ninety_days_unless_told_otherwise() -> None:
     assert problems("{packages: [{name: a}], schedule: {keep_runs_days: 5}}") == [
         "schedule.keep_runs_days: 5 is too small. Use 30 or more"
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("https://u:T0KEN@x.example", "has a user name in it, which would be published. Write the address without it"),
+        ("https://T0KEN@x.example/b", "has a user name in it, which would be published. Write the address without it"),
+        ("https://x.example/b?x=T0KEN", "has a '?' or a '#' in it, but paths of files are added to it. Write the "),
+        ("https://x.example/#T0KEN", "has a '?' or a '#' in it, but paths of files are added to it. Write the "),
+    ],
+)
+def test_the_sites_address_has_no_password_and_takes_paths(address: str, problem: str) -> None:
+    (found,) = problems(f"packages: [{{name: a}}]\nservice: {{base_url: '{address}'}}")
+    assert found.startswith(f"service.base_url: {problem}")
+    assert "T0KEN" not in found
+    assert load_settings(write("{packages: [{name: a}], service: {base_url: 'https://x.example/@b/'}}")).base_url
 
 
 def test_a_package_or_group_may_link_to_its_repository() -> None:

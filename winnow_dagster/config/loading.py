@@ -29,11 +29,11 @@ from winnow_dagster.config.settings import CONFIG_NAME, Settings
 from winnow_dagster.core.billing import TIB
 from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
+    BaseUrl,
     Directory,
     LocalPath,
     Section,
     StartDate,
-    Url,
     Variable,
     Webhook,
     Whole,
@@ -69,7 +69,7 @@ class ServiceSection(Section):
     data_dir: Directory = ""
     """Where Winnow stores the days that it has read: a path or a bucket. By default `data` beside output_dir."""
 
-    base_url: Url = ""
+    base_url: BaseUrl = ""
     """The web address of output_dir: for snippets, the sitemap, previews of links, and the links of 404.html."""
 
     stale_threshold_days: Annotated[Whole, Field(ge=1)] = 3
