@@ -35,6 +35,13 @@ def number_in_quotes(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
 
 
+def _refuse_flag(value: object) -> object:
+    """Refuse true and false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise invalid(f"{value} is not a number")
+    return value
+
+
 def one_or_list(value: object) -> object:
     """Return a value that is not a list as a list of one."""
     return value if isinstance(value, list) else [value]
@@ -159,6 +166,8 @@ def _all_or_days(value: object, check: Callable[[object], int]) -> int:
 
 
 Whole = Annotated[int, Field(strict=True), BeforeValidator(number_in_quotes)]
+Number = Annotated[float, BeforeValidator(_refuse_flag), Field(allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 SelectorText = Annotated[Text, AfterValidator(_check_selector)]
 PackageName = Annotated[Text, AfterValidator(_check_package)]

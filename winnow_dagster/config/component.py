@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from winnow_dagster.config.settings import Placement
 from winnow_dagster.core.masking import shown
-from winnow_dagster.fields import Section, Text, invalid
+from winnow_dagster.fields import Flag, Section, Text, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,7 @@ class PlacementSection(Section):
         default=[], description="The owners of each asset: email addresses, or teams such as `team:data`."
     )
     tags: dict[Text, Annotated[str, Field(strict=True)]] = Field(default={}, description="Tags of each asset.")
-    automation: Annotated[bool, Field(strict=True)] = Field(
+    automation: Flag = Field(
         default=True,
         description="Whether Winnow's schedules, sensors and automation conditions are part of the definitions.",
     )

@@ -134,19 +134,27 @@ def place(location: Location, content: object) -> str:
 
 
 _NOT_WHOLE = "{value} is not a whole number"
+_NOT_A_NUMBER = "{value} is not a number. Write digits, such as 0.5"
+_NOT_A_LIST = "{value} is not a list. Begin each entry with '- '"
 _EMPTY = "is empty. Give at least one, or leave the key out where it has a default"
+_NO_VALUE = "has no value. Write one, or leave the key out where it has a default"
 _NOT_A_SECTION = "{value} is not a section. Indent its keys below it, as `key: value`"
 _NOT_A_DAY = "{value} is not a day. Write it as 2026-01-31, without quotes"
 _SENTENCES = {
     "int_type": _NOT_WHOLE,
     "int_from_float": _NOT_WHOLE,
-    "greater_than_equal": "{value} is too small. Use {ge} or more",
+    "float_type": _NOT_A_NUMBER,
+    "float_parsing": _NOT_A_NUMBER,
+    "finite_number": _NOT_A_NUMBER,
+    "greater_than": "{value} is too small. Use more than {gt:g}",
+    "greater_than_equal": "{value} is too small. Use {ge:g} or more",
     "less_than_equal": "{value} is too large. Use {le} or less",
     "string_type": "{value} is not text. Write text, in quotes where YAML takes it for something else",
     "string_too_short": _EMPTY,
     "too_short": _EMPTY,
     "bool_type": "{value} is not true or false",
-    "list_type": "{value} is not a list. Begin each entry with '- '",
+    "list_type": _NOT_A_LIST,
+    "tuple_type": _NOT_A_LIST,
     "model_type": _NOT_A_SECTION,
     "dict_type": _NOT_A_SECTION,
     "date_type": _NOT_A_DAY,
@@ -171,8 +179,12 @@ def _wrong_value(error: ErrorDetails) -> str:
     if error["type"] == "literal_error":
         known = re.findall("'(.*?)'", context["expected"])
         return f"{value} is not one of {', '.join(known)}.{_nearest(str(error['input']), known)}"
+    if error["input"] is None and error["type"].endswith("_type"):
+        return _NO_VALUE
     if error["type"] == "model_type" and isinstance(error["input"], str):
-        if error["loc"][0] == "packages":
+        *parents, step = error["loc"]
+        is_entry = parents == ["packages"] and isinstance(step, int)
+        if is_entry:
             name = error["input"] if hide(error["input"]) == error["input"] else "your-package"
             return f"{value} is not a section. Write `name: {name}`"
         # Text in place of a whole section may be a secret, such as the token of a webhook.

@@ -31,7 +31,9 @@ from winnow_dagster.fields import (
     CI_KNOWN_SINCE,
     BaseUrl,
     Directory,
+    Flag,
     LocalPath,
+    Number,
     Section,
     StartDate,
     Variable,
@@ -82,14 +84,14 @@ class ServiceSection(Section):
 class BudgetSection(Section):
     """`budget:`: how much the source may bill in a month (UTC). A source with costs has at least this much free."""
 
-    tib_per_month: Annotated[float, Field(ge=0)] = 1.0
+    tib_per_month: Annotated[Number, Field(ge=0)] = 1.0
     """How many TiB the source may bill in a month (UTC). The default is Google's free tier."""
 
 
 class ScheduleSection(Section):
     """`schedule:`: when Dagster reads yesterday, in UTC."""
 
-    enabled: Annotated[bool, Field(strict=True)] = True
+    enabled: Flag = True
     """Whether Dagster's schedule is on. `winnow collect` ignores it."""
 
     hour: Annotated[Whole, Field(ge=0, le=23)] = 3

@@ -12,7 +12,7 @@ from winnow_dagster.config.style import StyleSection, find_repeated, find_same_l
 from winnow_dagster.core.badge import HEADLINE
 from winnow_dagster.core.dimensions import BREAKDOWNS, KERNEL, PYTHON, in_order
 from winnow_dagster.core.names import EVERYTHING, Group, Selector, normalise
-from winnow_dagster.fields import GroupName, Https, Section, SelectorText, Whole, one_or_list
+from winnow_dagster.fields import Flag, GroupName, Https, Section, SelectorText, Whole, one_or_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class DefaultsSection(StyleSection):
     breakdowns: Breakdowns | None = None
     """As in an entry of `packages`. By default `[python, version]` if the source is free, else none."""
 
-    estimate_unsaid_ci: bool | None = None
+    estimate_unsaid_ci: Flag | None = None
     """As in an entry of `packages`. By default false."""
 
 
@@ -50,7 +50,7 @@ class PackageSection(StyleSection):
     breakdowns: Breakdowns | None = None
     """By what Winnow breaks the downloads down on the page and in files. Each costs bytes if the source bills them."""
 
-    estimate_unsaid_ci: bool | None = None
+    estimate_unsaid_ci: Flag | None = None
     """Whether the page estimates how many installs were CI jobs that did not say so. It costs bytes if billed."""
 
     name: SelectorText
@@ -59,7 +59,7 @@ class PackageSection(StyleSection):
     min_downloads: Annotated[Whole, Field(ge=0)] | None = None
     """For `"*"` only: Winnow publishes packages with at least this many honest downloads over the headline's window."""
 
-    settle: bool | None = None
+    settle: Flag | None = None
     """For `"*"` only: whether Winnow re-reads days once they have settled. This doubles the bytes."""
 
     links: LinksSection | None = None

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from winnow_dagster.core.billing import GB, MB
 from winnow_dagster.core.masking import shown
-from winnow_dagster.fields import LocalPath, Section, Text, Whole, invalid
+from winnow_dagster.fields import LocalPath, Number, Section, Text, Whole, invalid
 from winnow_dagster.sources.bigquery.billing import Figures
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
@@ -62,16 +62,16 @@ class FiguresSection(Section):
     Sizes are for days since PyPI's change of its log.
     """
 
-    package_day_mb: Annotated[float, Field(gt=0)] = Figures.package_day_bytes / MB
+    package_day_mb: Annotated[Number, Field(gt=0)] = Figures.package_day_bytes / MB
     """The megabytes that a day of one package bills, without breakdowns."""
 
-    scan_day_gb: Annotated[float, Field(gt=0)] = Figures.scan_day_bytes / GB
+    scan_day_gb: Annotated[Number, Field(gt=0)] = Figures.scan_day_bytes / GB
     """The gigabytes that a whole day of the table bills, without breakdowns."""
 
-    usd_per_tib: Annotated[float, Field(ge=0)] = Figures.usd_per_tib
+    usd_per_tib: Annotated[Number, Field(ge=0)] = Figures.usd_per_tib
     """The price of a TiB."""
 
-    free_tib_per_month: Annotated[float, Field(ge=0)] = Figures.free_tib_per_month
+    free_tib_per_month: Annotated[Number, Field(ge=0)] = Figures.free_tib_per_month
     """The TiB that are free each month."""
 
     def resolve(self) -> Figures:

@@ -18,7 +18,7 @@ from winnow_dagster.core.coverage import ONE_DAY
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.dimensions import COUNTRY, FILE_TYPE, INSTALLER, LIBC, PYTHON, SYSTEM, VERSION
 from winnow_dagster.core.masking import shown
-from winnow_dagster.fields import PackageName, Text, Variable, Whole, invalid
+from winnow_dagster.fields import Flag, PackageName, Text, Variable, Whole, invalid
 from winnow_dagster.sources.clickhouse.limits import Limits
 from winnow_dagster.sources.interface import SourceSection, SourceSettings
 
@@ -168,7 +168,7 @@ class ClickHouseSection(SourceSection):
     table: Identifier = TABLE
     """A table with the columns of ClickPy's `pypi.pypi`."""
 
-    secure: Annotated[bool, Field(strict=True)] = True
+    secure: Flag = True
     """Whether to use TLS."""
 
     control: PackageName = CONTROL
