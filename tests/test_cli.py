@@ -210,6 +210,7 @@ def test_the_error_names_a_file_that_lacks_a_column_and_published_files_stay() -
     ("arguments", "complaint"),
     [
         (["--through", "tomorrow"], "--through: 'tomorrow' is not a day. Write it as "),
+        (["--through", ""], "--through: '' is not a day. Write it as "),
         (["--through", "2024-01-01"], "--through: 2024-01-01 is before start_date, 2024-02-23. Choose a later day"),
         (["--through", "2999-12-31"], "--through: 2999-12-31 is not over yet (UTC). The newest day is "),
         (["--package", "aa"], "--package: aa is not in the config. Did you mean a?"),

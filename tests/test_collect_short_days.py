@@ -102,6 +102,9 @@ def test_refetch_re_reads_a_range_of_days() -> None:
         (f"{NEWEST}..{NEWEST - timedelta(days=1)}", "Write the older day first"),
         (str(TODAY + timedelta(days=1)), "is not over yet"),
         ("2020-01-01", "is before start_date"),
+        (f"{NEWEST}..", f"--refetch: '{NEWEST}..' has only one end. Write both days, as "),
+        (f"..{NEWEST}", f"--refetch: '..{NEWEST}' has only one end. Write both days, as "),
+        ("", "--refetch: '' is not a day"),
     ],
 )
 def test_an_invalid_range_of_days_is_refused(given: str, complaint: str) -> None:

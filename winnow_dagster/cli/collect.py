@@ -72,8 +72,8 @@ def collect_command(  # noqa: PLR0913 - an option each
     """
     began = time.monotonic()
     settings = load(config_path)
-    newest = parse_day("--through", through, settings) if through else None
-    again = parse_range("--refetch", refetch, settings) if refetch else None
+    newest = parse_day("--through", through, settings) if through is not None else None
+    again = parse_range("--refetch", refetch, settings) if refetch is not None else None
     check_backfill(backfill, settings, is_refetch=again is not None)
     names = [find_configured("--package", name, settings) for name in packages]
     with without_garbage_collection():

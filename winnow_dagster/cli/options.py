@@ -83,9 +83,13 @@ def parse_day(option: str, text: str, settings: Settings) -> date:
 
 def parse_range(option: str, text: str, settings: Settings) -> tuple[date, date]:
     """Return the first and last day of `2026-11-21` or `2026-11-01..2026-11-21`, or exit."""
-    one, _, other = text.partition("..")
+    one, dots, other = text.partition("..")
+    if dots and not (one and other):
+        yesterday = datetime.now(UTC).date() - ONE_DAY
+        fix = f"Write both days, as {yesterday - ONE_DAY}..{yesterday}, or one day without dots"
+        raise Failure(f"{option}: {text!r} has only one end. {fix}", UNUSABLE)
     first = parse_day(option, one, settings)
-    last = parse_day(option, other, settings) if other else first
+    last = parse_day(option, other, settings) if dots else first
     if last < first:
         raise Failure(f"{option}: {last} is before {first}. Write the older day first", UNUSABLE)
     return first, last
