@@ -1,4 +1,4 @@
-"""A command on a terminal: its standard streams are a pty of 80 columns."""
+"""A command on a terminal: its standard streams are a pty, of 80 columns unless a test says otherwise."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import termios
 COLUMNS = 80
 
 
-def on_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
+def on_terminal(*arguments: str, typed: str = "", columns: int = COLUMNS) -> tuple[int, str]:
     """Return the exit code of `winnow` and what the terminal shows, with the echo of what is typed."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     command = [sys.executable, "-m", "winnow_dagster", *arguments]
     with subprocess.Popen(

@@ -7,14 +7,20 @@ import sys
 from typing import IO, TYPE_CHECKING, cast
 
 from rich.console import Console
+from rich.measure import Measurement
 
 from winnow_dagster.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.table import Table
+
 LOG_WIDTH = 240
 """The width of a log. A table takes only the width that it needs."""
+
+MIN_FOLDED = 12
+"""The smallest width of a column that folds what it holds."""
 
 FORMAT = 1
 """The version of the JSON that commands print."""
@@ -30,6 +36,25 @@ def console_that_may_fail(*, quiet: bool = False) -> Console:
     output = cast("IO[str]", Output(sys.stdout))
     width = None if output.isatty() else LOG_WIDTH
     return Console(file=output, width=width, highlight=False, quiet=quiet)
+
+
+def print_table(out: Console, table: Table) -> None:
+    """Print a table of which only the columns with `overflow="fold"` may be narrower than what they hold.
+
+    A narrow terminal wraps the lines, which is ugly. rich would cut numbers and dates, which is wrong.
+    """
+    unlimited = out.options.update(width=LOG_WIDTH)
+    for column in table.columns:
+        widest = max(Measurement.get(out, unlimited, cell).maximum for cell in (column.header, *column.cells))
+        folds = column.overflow == "fold"
+        column.no_wrap = not folds
+        column.min_width = column.max_width = min(widest, MIN_FOLDED) if folds else widest
+    needed = Measurement.get(out, unlimited, table).maximum
+    for column in table.columns:
+        column.max_width = None
+    if needed > out.width:
+        table.width = needed
+    out.print(table, crop=False)
 
 
 def print_json(content: Mapping[str, object], *, may_fail: bool = False) -> None:

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Column, Table
 
 from winnow_dagster.defs.clock import Clock
-from winnow_dagster.report.console import console
+from winnow_dagster.report.console import console, print_table
 from winnow_dagster.sources.kinds import costs_or_usual
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ def print_estimate(settings: Settings) -> None:
         out.print(f"{_packages(settings)}: free, since {source} costs nothing", markup=False, soft_wrap=True)
         out.print(f"With `kind: {kind}` it would be: {found.summary}", markup=False, soft_wrap=True)
     first, *others = found.titles
-    table = Table(first, *(Column(title, justify="right") for title in others), box=box.SIMPLE)
+    table = Table(Column(first, overflow="fold"), *(Column(title, justify="right") for title in others), box=box.SIMPLE)
     for row in found.rows:
         table.add_row(*row)
-    out.print(table)
+    print_table(out, table)
     for line in found.notes:
         out.print(line, markup=False)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from winnow_dagster.core.badge import split_slug
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.core.names import Group
-from winnow_dagster.report.console import console
+from winnow_dagster.report.console import console, print_table
 from winnow_dagster.site.folder import FILES_BESIDE_BADGES
 from winnow_dagster.site.record import window_key
 
@@ -48,7 +48,7 @@ def print_plan(winnow: Installation) -> None:
     for which, days in settings.published_windows.items():
         lengths = ", ".join(map(window_key, days))
         table.add_row(*map(Text, (str(which), lengths, ", ".join(f"{f}/" for f in _folders(settings, which)))))
-    out.print(table)
+    print_table(out, table)
 
 
 def plan_as_json(winnow: Installation, warnings: Sequence[str]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from winnow_dagster.core.definition import LAST_MIXED_DAY
 from winnow_dagster.core.escaping import for_terminal
 from winnow_dagster.files.paths import local_path
-from winnow_dagster.report.console import console_that_may_fail
+from winnow_dagster.report.console import console_that_may_fail, print_table
 from winnow_dagster.site.comparison import name_window
 from winnow_dagster.site.index import package_entry
 from winnow_dagster.site.page import PAGE_NAME
@@ -44,7 +44,7 @@ class Report:
         """
         out = console_that_may_fail()
         if not quiet:
-            out.print(self._table())
+            print_table(out, self._table())
         for line in self._notes(quiet=quiet):
             out.print(for_terminal(line), markup=False, soft_wrap=True)
         if not quiet:
