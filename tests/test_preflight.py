@@ -43,6 +43,18 @@ def test_a_config_that_can_work_passes(folder: Path) -> None:
     assert check({"kind": "bigquery", "credential_file": "gha-creds-0123.json"}).exit_code == 0
 
 
+def test_a_variable_that_is_not_set_here_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOOK", raising=False)
+    Path("winnow.yaml").write_text("{packages: [{name: a}], alerts: {webhook_env: HOOK}}")
+    warning = "alerts.webhook_env: $HOOK is not set here. Set it where Dagster or `winnow collect` runs"
+    done = CliRunner().invoke(main, ["check"], catch_exceptions=False)
+    assert (done.exit_code, done.stderr) == (0, f"winnow: warning: {warning}\n")
+    as_json = CliRunner().invoke(main, ["check", "--json"], catch_exceptions=False)
+    assert json.loads(as_json.stdout)["warnings"] == [warning]
+    monkeypatch.setenv("HOOK", "https://hooks.example.com/T")
+    assert CliRunner().invoke(main, ["check"], catch_exceptions=False).stderr == ""
+
+
 def test_a_glob_without_files_fails(folder: Path) -> None:
     (folder / "a.parquet").mkdir()
     done = check({"kind": "parquet", "path": "*.parquet"})

@@ -57,8 +57,13 @@ def find_credential_problems(settings: Settings) -> Iterator[str]:
 
 def find_warnings(settings: Settings) -> list[str]:
     """Return what the user should know about a config that can be used, one line each."""
-    key = key_file(settings)
-    return [f"{key}: {EXPOSED}"] if key and key.exists() and others_can_read(key) else []
+    found, key, variable = [], key_file(settings), settings.alerts_webhook_env
+    if key and key.exists() and others_can_read(key):
+        found.append(f"{key}: {EXPOSED}")
+    # No problem: the process that sends alerts may have another environment.
+    if variable and not os.environ.get(variable):
+        found.append(f"alerts.webhook_env: ${variable} is not set here. Set it where Dagster or `winnow collect` runs")
+    return found
 
 
 def _directories(settings: Settings) -> Iterator[str]:
