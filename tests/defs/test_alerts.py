@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,10 +22,13 @@ from winnow_dagster.collect import Scope, collect
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.alerts import AlertError, make_alert_sensors, post
 from winnow_dagster.defs.resources import Installation
+from winnow_dagster.files import operations
+from winnow_dagster.files.operations import StorageError, Version
 from winnow_dagster.instance.opening import open_instance
 from winnow_dagster.instance.runs import SITE_TAG
 from winnow_dagster.report.progress import ProgressReporter
 from winnow_dagster.sources.parquet.kind import ParquetSettings
+from winnow_dagster.store.sent_alerts import FILE_NAME, read_sent_alerts, write_sent_alerts
 
 SECRET = "T0KEN"
 
@@ -186,6 +190,70 @@ def test_an_alert_whose_answer_is_lost_is_sent_twice_and_the_others_once(house: 
     tick(house)
     told = [text.split()[2] for text in texts(webhook) if " failed. badges: " in text]
     assert told == [runs[0][:8], runs[0][:8], runs[1][:8]]
+
+
+@pytest.mark.parametrize("grows", [0, 1], ids=["full", "full but for the record as it is"])
+def test_while_the_disk_has_no_space_for_the_record_no_alert_is_sent(
+    house: House, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, grows: int
+) -> None:
+    runs = [fail(house), fail(house)]
+    too_much = (house.data_dir / FILE_NAME).stat().st_size + grows
+
+    def replace_file(place: Path, content: bytes, replaces: Version | None) -> Version:
+        if len(content) >= too_much:
+            raise StorageError(f"{place}: no space is left")
+        return operations.replace_file(place, content, replaces)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("winnow_dagster.store.sent_alerts.replace_file", replace_file)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="no space"):
+                tick(house)
+    assert texts(webhook) == []
+    tick(house)
+    told = [text.split()[2] for text in texts(webhook) if " failed. badges: " in text]
+    assert told == [run[:8] for run in runs]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(days=20)])
+def test_alerts_that_were_sent_while_the_clock_was_ahead_do_not_silence_later_ones(
+    house: House, source: RowSource, webhook: Webhook, ahead: timedelta
+) -> None:
+    later = (datetime.now(UTC) + ahead).timestamp()
+    source.failing = {"a"}
+    house.count(DAY, DAY)
+    tick(house)
+    sent = read_sent_alerts(house.data_dir)
+    write_sent_alerts(
+        house.data_dir, replace(sent, since=later, judged_at=dict.fromkeys(sent.judged_at, later), runs={"one": later})
+    )
+    tick(house)
+    told = texts(webhook)
+    source.failing = set()
+    house.count(DAY, DAY)
+    run = fail(house)
+    tick(house)
+    tick(house)
+    news = texts(webhook)[len(told) :]
+    assert sum(run[:8] in text for text in news) == 1
+    assert sum("every_package_covered of raw_downloads has recovered" in text for text in news) == 1
+
+
+def test_a_run_that_failed_while_the_clock_was_ahead_does_not_silence_later_ones(
+    house: House, webhook: Webhook
+) -> None:
+    tick(house)
+    like = house.instance.get_run_by_id(fail(house))
+    assert like is not None
+    house.instance.add_run(like._replace(run_id="it", status=dg.DagsterRunStatus.STARTED))
+    ahead = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, like.job_name)
+    later = datetime.now(UTC) + timedelta(days=20)
+    house.instance.report_dagster_event(ahead, "it", timestamp=later.timestamp())
+    tick(house)
+    run = fail(house)
+    tick(house)
+    tick(house)
+    assert [sum(name in text for text in texts(webhook)) for name in ("run it failed", run[:8])] == [1, 1]
 
 
 def test_two_processes_that_alert_at_once_send_each_alert_once(house: House, webhook: Webhook) -> None:

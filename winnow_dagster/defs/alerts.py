@@ -6,6 +6,7 @@ A sensor of Dagster's daemon and `winnow collect` both send alerts.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import dagster as dg
 import requests
 from urllib3.exceptions import LocationParseError
 
+from winnow_dagster.core.coverage import CLOCK_TOLERANCE
 from winnow_dagster.core.escaping import for_slack
 from winnow_dagster.defs.checks import CHECKS
 from winnow_dagster.defs.partitions import TICK_SECONDS
@@ -73,21 +75,38 @@ def send_alerts(winnow: Installation, runs: OwnRuns) -> int:
     is lost.
     """
     folder, number = winnow.settings.data_dir, 0
-    sent = read_sent_alerts(folder)
-    if sent.since is not None and not any(_news(winnow, runs, sent)):
+    recorded = read_sent_alerts(folder)
+    sent = _without_future(recorded)
+    if sent.since is not None and sent == recorded and not any(_news(winnow, runs, sent)):
         return 0
     with alerting(folder):
         # Another process may have sent some of the alerts meanwhile.
-        sent = read_sent_alerts(folder)
-        if sent.since is None:
-            sent = replace(sent, since=winnow.started.timestamp())
-            write_sent_alerts(folder, sent)
+        sent = _without_future(read_sent_alerts(folder))
+        sent = replace(sent, since=winnow.started.timestamp()) if sent.since is None else sent
+        write_sent_alerts(folder, sent)
         for text, after in _news(winnow, runs, sent):
+            then = after(sent)
+            # If a full disk raised an error only after the post, each tick would post the alert again.
+            write_sent_alerts(folder, sent, space_for=then)
             post(_webhook(winnow.settings), text)
-            sent = after(sent)
+            sent = then
             write_sent_alerts(folder, sent)
             number += 1
     return number
+
+
+def _without_future(sent: SentAlerts) -> SentAlerts:
+    """Return the record with moments an hour ago instead of moments in the future.
+
+    A clock that was ahead recorded them. Until then, no failed run and no check would be news.
+    """
+    now = time.time()
+
+    def past(at: float) -> float:
+        return at if at <= now + CLOCK_TOLERANCE.total_seconds() else now - OVERLAP_SECONDS
+
+    since = None if sent.since is None else past(sent.since)
+    return replace(sent, since=since, judged_at={name: past(at) for name, at in sent.judged_at.items()})
 
 
 def _alerts(winnow: Installation) -> dg.SensorDefinition:
@@ -129,7 +148,7 @@ def _news(winnow: Installation, runs: OwnRuns, sent: SentAlerts) -> Iterator[New
 
 
 def _add_run(run_id: str, failed_at: float, sent: SentAlerts) -> SentAlerts:
-    since = max(sent.since or 0.0, failed_at - OVERLAP_SECONDS)
+    since = max(sent.since or 0.0, min(failed_at, time.time()) - OVERLAP_SECONDS)
     runs = {known: at for known, at in {**sent.runs, run_id: failed_at}.items() if at >= since}
     return replace(sent, since=since, runs=runs)
 

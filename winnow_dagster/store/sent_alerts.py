@@ -41,7 +41,15 @@ def read_sent_alerts(folder: StorePath) -> SentAlerts:
     return SentAlerts()
 
 
-def write_sent_alerts(folder: StorePath, sent: SentAlerts) -> None:
-    """Replace the record of alerts. Raises StorageError."""
+def write_sent_alerts(folder: StorePath, sent: SentAlerts, *, space_for: SentAlerts | None = None) -> None:
+    """Replace the record of alerts. Raises StorageError.
+
+    `space_for`: the next record. The disk must have space for it too.
+    """
+    content, size = _to_json(sent), len(_to_json(space_for)) if space_for else 0
     make_folder(folder)
-    replace_file(folder / FILE_NAME, json.dumps(asdict(sent)).encode(), version_of(folder / FILE_NAME))
+    replace_file(folder / FILE_NAME, content.ljust(size), version_of(folder / FILE_NAME))
+
+
+def _to_json(sent: SentAlerts) -> bytes:
+    return json.dumps(asdict(sent)).encode()
