@@ -69,6 +69,16 @@ def test_with_another_setup_it_is_asked_for_at_once_unless_it_was_paid_for(chang
     assert ask([gap("a")], before, soon, changed, is_paid=True).due == []
 
 
+@pytest.mark.parametrize(("is_paid", "wait"), [(False, timedelta(minutes=10)), (True, timedelta(days=1))])
+def test_what_was_asked_for_while_the_clock_was_ahead_waits_from_now_on(wait: timedelta, *, is_paid: bool) -> None:
+    ahead = [replace(attempt, is_paid=is_paid) for attempt in ask([gap("a")], after=timedelta(days=20)).attempts]
+    now = ask([gap("a")], ahead)
+    assert now.due == []
+    soon = ask([gap("a")], now.attempts, wait - timedelta(seconds=1))
+    assert soon.due == []
+    assert ask([gap("a")], soon.attempts, wait).due == [gap("a")]
+
+
 def test_a_package_that_is_new_does_not_wait_for_one_that_failed() -> None:
     before = ask([gap("a")]).attempts
     decision = ask([gap("a", "b")], before, timedelta(seconds=30))

@@ -161,6 +161,14 @@ def test_the_reason_names_a_query_that_was_paid_for(make_house: MakeHouse) -> No
     )
 
 
+def test_after_the_clock_was_ahead_gaps_are_requested_at_their_intervals_again(make_house: MakeHouse) -> None:
+    sensor = Sensor(make_house({"a": (30,)}), loaded=NOW + timedelta(days=20))
+    assert sensor.asks(days=20)
+    assert "next at 2025-07-01 04:10 UTC" in sensor.says()
+    assert sensor.asks(minutes=10)
+    assert "next at 2025-07-01 04:30 UTC" in sensor.says(minutes=11)
+
+
 def test_a_cursor_that_winnow_did_not_write_is_ignored(make_house: MakeHouse) -> None:
     for cursor in ("nonsense", "[{}]", "3"):
         assert Sensor(make_house({"a": (7,)}), cursor).asks()

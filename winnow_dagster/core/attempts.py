@@ -77,7 +77,9 @@ def decide(
     `paid_for` returns the selectors of an attempt for which a query was paid. It is called only for attempts that are
     otherwise due.
     """
-    known = [left for attempt in attempts if (left := _still_missing(attempt, gaps))]
+    # A clock that was ahead has dated attempts in the future. They would wait until then.
+    past = [replace(attempt, at=min(attempt.at, now)) for attempt in attempts]
+    known = [left for attempt in past if (left := _still_missing(attempt, gaps))]
     known = [part for a in known for part in (_split(a, paid_for(a)) if a.next_at(setup) <= now else [a])]
     waiting = [a for a in known if a.next_at(setup) > now]
     due = []

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator  # noqa: TC003 - Dagster reads annotations
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 3
 """The maximum number of entries of `packages` that a reason names."""
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def make_gap_sensor(winnow: Installation, jobs: Jobs) -> dg.SensorDefinition:
@@ -52,7 +55,8 @@ def make_gap_sensor(winnow: Installation, jobs: Jobs) -> dg.SensorDefinition:
             yield dg.SkipReason(f"run {run.run_id[:8]} ({run.status.value.lower()}) reads days. Waiting until it ends")
             return
         found = winnow.gaps(through=winnow.due_day)
-        setup = Setup(_digest(winnow), winnow.started)
+        # If the clock was ahead when the definitions were loaded, every attempt would seem older than they are.
+        setup = Setup(_digest(winnow), winnow.started if winnow.started <= now else EPOCH)
         before = _parse(context.cursor)
         decision = decide(found, before, now, setup, lambda attempt: _paid_for(winnow, attempt))
         context.update_cursor(json.dumps(to_json(decision.attempts)))
