@@ -50,6 +50,28 @@ def test_between_midnight_and_the_tick_yesterday_is_not_due(make_house: MakeHous
     assert make_house({"a": (7,)}, FixedClock(moment=now)).winnow.due_day == due
 
 
+@pytest.mark.parametrize(
+    ("start_date", "asked"),
+    [
+        (date(2025, 7, 1), []),
+        (date(2025, 6, 30), ["2025-06-30"]),
+        (date(2025, 6, 28), ["2025-06-30"]),
+        (date(2025, 6, 27), ["2025-06-30", "2025-06-27"]),
+    ],
+)
+def test_a_tick_requests_no_day_before_start_date(make_house: MakeHouse, start_date: date, asked: list[str]) -> None:
+    winnow = make_house({"a": (7,)}).winnow
+    settings = replace(winnow.settings, start_date=start_date, source=replace(winnow.settings.source, settle_days=3))
+    definitions = build(replace(winnow, settings=settings))
+    context = dg.build_schedule_context(
+        scheduled_execution_time=TICK, repository_def=definitions.get_repository_def(), instance=make_house.instance
+    )
+    # Dagster refuses a whole tick if one of its days is no partition.
+    tick = definitions.resolve_schedule_def("winnow_daily").evaluate_tick(context)
+    assert [request.partition_key for request in tick.run_requests or ()] == asked
+    assert asked or tick.skip_message == "start_date is 2025-07-01, and that day is not over yet"
+
+
 TEN = timedelta(minutes=10)
 
 

@@ -129,11 +129,15 @@ def _daily(winnow: Installation, jobs: Jobs) -> dg.ScheduleDefinition:
         default_status=status,
         description="Reads yesterday, and re-reads the day that has settled.",
     )
-    def daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def daily(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         tick = context.scheduled_execution_time.date()
         yesterday = tick - ONE_DAY
         settled = yesterday - settings.source.settle_days * ONE_DAY
-        for day in dict.fromkeys([yesterday, settled]):
+        # Days before start_date have no partition. For one of them Dagster would refuse the whole tick.
+        days = [day for day in dict.fromkeys([yesterday, settled]) if day >= settings.start_date]
+        if not days:
+            yield dg.SkipReason(f"start_date is {settings.start_date}, and that day is not over yet")
+        for day in days:
             # Dagster may evaluate a tick twice. With the key it starts one run.
             yield dg.RunRequest(run_key=f"{day} at {tick}", partition_key=str(day))
 
