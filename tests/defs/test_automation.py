@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -199,6 +200,27 @@ def test_a_failed_run_is_requested_every_hour_until_it_succeeds(make_house: Make
     assert "collecting 1/3d" in (output_dir / "a/downloads-3d-non-ci.json").read_text()
     assert daemon.settle(house) in ([], [{"index": {None}}])
     assert daemon.settle(house) == []
+
+
+def test_while_a_package_cannot_be_published_the_lists_follow_the_others_every_hour(
+    make_house: MakeHouse, daemon: Daemon
+) -> None:
+    house = make_house({"a": (3,), "b": (3,)})
+    daemon.settle(house)
+    page = house.output_dir / "b" / "index.html"
+    page.unlink()
+    page.mkdir()
+    house.count(DAY - timedelta(days=2), DAY)
+    assert set(daemon.tick(house)) == {"badges"}
+    for _ in range(2):
+        assert sum("index" in daemon.tick(house) for _ in range(6)) == 1
+    entries = json.loads((house.output_dir / "_health.json").read_text())["packages"]
+    assert [entries[name].get("as_of") for name in "ab"] == [str(DAY), None]
+    page.rmdir()
+    # The last run of the partition of `b` has failed, and the config no longer has it.
+    left = make_house({"a": (3,)})
+    assert {"badges", "index"} == set().union(*daemon.settle(left))
+    assert not any(daemon.tick(left) for _ in range(7))
 
 
 @pytest.mark.parametrize(("kind", "pool"), [("bigquery", "winnow_bigquery"), ("parquet", None)])

@@ -50,11 +50,16 @@ def when_to_publish(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
 
 
 def when_to_list() -> dg.AutomationCondition[dg.AssetKey]:
-    """Return when `index` is due: after every publication of badges."""
-    return _follow_deps()
+    """Return when `index` is due: after every publication of badges, and every hour while one fails.
+
+    One package that cannot be written fails the whole publication, but the others have new numbers.
+    """
+    failed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.execution_failed())
+    hourly = dg.AutomationCondition.cron_tick_passed(RETRY_CRON)
+    return _follow_deps((hourly & failed).with_label("badges cannot be published"))
 
 
-def _follow_deps(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.AutomationCondition[dg.AssetKey]:
+def _follow_deps(also: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
     """Return when an asset is due: after its dependencies, when its last run failed, and when `also` holds.
 
     An asset waits while its dependencies run. A new partition does not wait, so that its placeholder appears at once.
@@ -65,8 +70,7 @@ def _follow_deps(also: dg.AutomationCondition[dg.AssetKey] | None = None) -> dg.
     # A publication costs nothing, so a failed or interrupted one is retried within the hour.
     again = dg.AutomationCondition.cron_tick_passed(RETRY_CRON) & dg.AutomationCondition.execution_failed()
     again = again.with_label("retry after a failure")
-    due = dg.AutomationCondition.any_deps_updated() | again
-    due = (due if also is None else due | also).with_label("something has changed")
+    due = (dg.AutomationCondition.any_deps_updated() | again | also).with_label("something has changed")
     busy = dg.AutomationCondition.any_deps_in_progress() | dg.AutomationCondition.in_progress()
     # A run publishes the state at its start. Days or a config that change meanwhile need another run. So only a request
     # settles what is due, not the end of a run, and not a request in a tick that brings another change.
