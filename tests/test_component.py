@@ -264,6 +264,16 @@ def test_beside_a_host_only_runs_of_winnows_jobs_are_tagged_with_their_process(
     assert tags[of_host.run_id] & {PROCESS_TAG, SITE_TAG} == {SITE_TAG}
 
 
+def test_without_a_prefix_the_executor_of_a_project_decides_which_runs_have_one_process(make_house: MakeHouse) -> None:
+    house = make_house({"sample-oat": (1,)}, kind="sample")
+    house.winnow.ownership.claim()
+    house.definitions = winnow_dagster.build_defs(house.winnow.settings)
+    of_host = house.run("badges")
+    of_job = house.definitions.resolve_job_def("winnow_check_all").execute_in_process(instance=house.instance)
+    tags = {run.run_id: set(run.tags) & {PROCESS_TAG, SITE_TAG} for run in house.instance.get_runs()}
+    assert tags == {of_host.run_id: {SITE_TAG}, of_job.run_id: {SITE_TAG, PROCESS_TAG}}
+
+
 def test_without_automation_there_are_no_schedules_sensors_or_conditions(make_house: MakeHouse) -> None:
     winnow = make_house({"a": (1,)}).winnow
     placement = Placement(("one",), is_automated=False)

@@ -42,7 +42,7 @@ def build_defs(
         placement = replace(placement, key_prefix=parts)
     if group_prefix is not None:
         placement = replace(placement, group_prefix=group_prefix)
-    return build(Installation(replace(settings, placement=placement)))
+    return build(Installation(replace(settings, placement=placement), is_merged=True))
 
 
 class _Attributes(BaseModel):

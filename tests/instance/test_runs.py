@@ -14,6 +14,7 @@ from tests.conftest import DAY, House, MakeHouse, RowSource
 from tests.rows import row
 from winnow_dagster.definitions import build
 from winnow_dagster.files.processes import this_machine, this_process
+from winnow_dagster.instance.naming import Names
 from winnow_dagster.instance.runs import FORMER_TAGS, PROCESS_TAG, SITE_TAG, OwnRuns
 
 
@@ -24,8 +25,8 @@ def add_run(house: House, status: dg.DagsterRunStatus, tag: str) -> str:
     return "it"
 
 
-def own_runs(house: House) -> OwnRuns:
-    return OwnRuns(house.instance, house.winnow.ownership.site)
+def own_runs(house: House, label: str = "") -> OwnRuns:
+    return OwnRuns(house.instance, house.winnow.ownership.site, label)
 
 
 @pytest.fixture
@@ -146,19 +147,57 @@ def test_a_run_that_was_never_submitted_is_closed_after_a_while(house: House, mo
     assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_died_before_its_tag_was_set_is_closed_after_a_while(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def start(house: House, at: datetime) -> str:
+    """Start a run of a moment, without the tag of a process."""
     job = build(house.winnow).resolve_implicit_global_asset_job_def()
     tags = {SITE_TAG: house.winnow.ownership.site}
     run = house.instance.create_run_for_job(job, asset_selection=frozenset({dg.AssetKey("badges")}), tags=tags)
     started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
-    house.instance.report_dagster_event(started, run_id=run.run_id)
-    own_runs(house).close_dead()
-    assert status_of(house, run.run_id) is dg.DagsterRunStatus.STARTED
+    house.instance.report_dagster_event(started, run_id=run.run_id, timestamp=at.timestamp())
+    return run.run_id
+
+
+def test_a_run_that_died_before_its_tag_was_set_is_closed_after_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = start(house, datetime.now(UTC))
+    runs = own_runs(house, "__repository__@winnow")
+    runs.close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.STARTED
     monkeypatch.setattr("winnow_dagster.instance.runs.TIME_TO_SUBMIT", timedelta(seconds=-5))
+    runs.close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("label", "names"),
+    [("__repository__@ours", Names(is_merged=True)), ("", Names())],
+    ids=["in a project", "by a collect, which does not know the executor"],
+)
+def test_where_each_step_may_have_a_process_a_run_without_one_is_not_closed_soon(
+    house: House, label: str, names: Names
+) -> None:
+    run_id = start(house, datetime.now(UTC) - timedelta(hours=1))
+    OwnRuns(house.instance, house.winnow.ownership.site, label, names).close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_run_of_unknown_processes_is_closed_once_it_has_logged_nothing_for_hours(
+    house: House, *, is_silent: bool
+) -> None:
+    run_id = start(house, datetime.now(UTC) - timedelta(hours=5))
+    if not is_silent:
+        house.instance.report_engine_event("it goes on", run_id=run_id, job_name="__ASSET_JOB")
     own_runs(house).close_dead()
-    assert status_of(house, run.run_id) is dg.DagsterRunStatus.FAILURE
+    assert (status_of(house, run_id) is dg.DagsterRunStatus.FAILURE) is is_silent
+
+
+def test_a_silent_run_whose_process_is_alive_is_left_alone(house: House) -> None:
+    run_id = start(house, datetime.now(UTC) - timedelta(days=1))
+    house.instance.add_run_tags(run_id, {PROCESS_TAG: f"{this_process()} {run_id}"})
+    own_runs(house).close_dead()
+    assert status_of(house, run_id) is dg.DagsterRunStatus.STARTED
 
 
 def status_of(house: House, run_id: str) -> dg.DagsterRunStatus:

@@ -65,11 +65,13 @@ class Installation:
     """Whether a run retries later if the source does not have a day yet, instead of failing."""
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    is_merged: bool = False
+    """Whether its definitions are part of a project's, whose executor then runs all but Winnow's jobs."""
 
     @cached_property
     def names(self) -> Names:
         """The names of its assets, jobs and sensors in Dagster."""
-        return Names.of(self.settings.placement)
+        return Names.of(self.settings.placement, is_merged=self.is_merged)
 
     @cached_property
     def source(self) -> Source:

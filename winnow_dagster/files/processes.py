@@ -25,11 +25,15 @@ def this_machine() -> str:
     return name
 
 
+def is_on_this_machine(name: str) -> bool:
+    """Return whether a process is one of this machine since its last start, by the name of the process."""
+    return name.partition(" ")[0].partition("@")[2] == this_machine()
+
+
 def is_dead(name: str) -> bool:
     """Return whether a process of this machine has died, by its name. False for a process of another machine."""
-    process, _, machine = name.partition(" ")[0].partition("@")
-    pid, _, started = process.partition(".")
-    if machine != this_machine() or not pid.isdecimal():
+    pid, _, started = name.partition("@")[0].partition(".")
+    if not is_on_this_machine(name) or not pid.isdecimal():
         return False
     return not is_alive(int(pid)) or _started(int(pid)) != started
 

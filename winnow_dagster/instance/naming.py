@@ -26,17 +26,19 @@ class Names:
 
     prefix: tuple[str, ...] = ()
     group_prefix: str = ""
+    is_merged: bool = False
+    """Whether the definitions are part of a project's."""
 
     @classmethod
-    def of(cls, placement: Placement) -> Names:
+    def of(cls, placement: Placement, *, is_merged: bool = False) -> Names:
         """Return the names for this placement. By default its groups have the prefix of its assets."""
         said, usual = placement.group_prefix, "_".join(map(_identifier, placement.key_prefix))
-        return cls(placement.key_prefix, _identifier(usual if said is None else said))
+        return cls(placement.key_prefix, _identifier(usual if said is None else said), is_merged)
 
     @property
     def is_alone(self) -> bool:
-        """Whether the code location belongs to this installation, so that names need no prefix."""
-        return not self.prefix
+        """Whether the code location belongs to this installation. Its executor then runs all steps in one process."""
+        return not (self.prefix or self.is_merged)
 
     @property
     def resource(self) -> str:
@@ -65,12 +67,12 @@ class Names:
 
     def pool(self, name: str | None) -> str | None:
         """Return the name of a source's pool."""
-        return name if name is None or self.is_alone else self.named(name)
+        return self.named(name) if name and self.prefix else name
 
     @property
     def jobs(self) -> frozenset[str]:
         """The names of the jobs. Without a prefix, also those of 0.1.0, which did not begin with `winnow_`."""
-        return frozenset({*map(self.named, JOBS), *(JOBS if self.is_alone else ())})
+        return frozenset({*map(self.named, JOBS), *(() if self.prefix else JOBS)})
 
     def reads_days(self, job: str) -> bool:
         """Return whether a job reads days."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from winnow_dagster.files.processes import is_dead_or_restarted, this_process
+from winnow_dagster.files.processes import is_dead_or_restarted, is_on_this_machine, this_process
 from winnow_dagster.instance.naming import ALONE, Names
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ TIME_TO_SUBMIT = timedelta(minutes=10)
 
 # A run that takes longer counts as dead: its process may have died before it recorded its id.
 MAX_RUN_TIME = timedelta(hours=4)
+HOUR = timedelta(hours=1)
 
 
 def run_tags(run_id: str, site: str) -> dict[str, str]:
@@ -162,10 +163,25 @@ class OwnRuns:
                 self.instance.report_run_failed(run, f"Process {process.partition('.')[0]}, which ran this, has died")
             elif self._has_lost_its_process(record, lost):
                 self.instance.report_run_failed(run, "Its process died before it recorded its id")
+            elif not is_on_this_machine(process) and self._is_silent(record):
+                self.instance.report_run_failed(run, f"It has logged nothing for {MAX_RUN_TIME // HOUR} hours")
 
     def _has_lost_its_process(self, record: dg.RunRecord, lost: datetime) -> bool:
         run, started = record.dagster_run, record.start_time
-        return not process_of(run) and tags_its_process(run, self.names) and 0 < (started or 0) < lost.timestamp()
+        # Only the code location itself knows its executor.
+        has_one = bool(self.label) and tags_its_process(run, self.names)
+        return has_one and not process_of(run) and 0 < (started or 0) < lost.timestamp()
+
+    def _is_silent(self, record: dg.RunRecord) -> bool:
+        """Return whether a run has logged nothing for `MAX_RUN_TIME`.
+
+        If the executor starts a process per step, no single process tells whether the run goes on.
+        """
+        oldest = (datetime.now(UTC) - MAX_RUN_TIME).timestamp()
+        if (record.start_time or record.create_timestamp.timestamp()) > oldest:
+            return False
+        last = self.instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
+        return all(each.timestamp < oldest for each in last)
 
     def purge_old_runs(self, before: datetime) -> int:
         """Delete the runs created before that moment, and return how many.
