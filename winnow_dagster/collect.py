@@ -23,6 +23,7 @@ from winnow_dagster.instance.errors import HistoryError
 from winnow_dagster.instance.failures import failures
 from winnow_dagster.instance.opening import open_instance, open_without_history
 from winnow_dagster.instance.runs import OwnRuns, run_tags
+from winnow_dagster.site.record import RECORD_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from winnow_dagster.core.window import WindowCounts, WindowState
     from winnow_dagster.defs.fetching import Answer
     from winnow_dagster.site.index import Row
+
+MAX_NAMED = 20
+"""The maximum number of packages that one line names."""
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +91,9 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
 
     Before it fetches anything, it raises SampleOverRealError, NotOursError, or StorageError for an unusable directory.
     """
-    winnow, packages = Installation(settings, Clock(scope.through), progress.answered, waits=False), scope.packages
+    # Midnight may pass meanwhile. The days read and the rows are for the same newest day.
+    clock = Clock(scope.through or Clock().through)
+    winnow, packages = Installation(settings, clock, progress.answered, waits=False), scope.packages
     site = claim(winnow)
     before = {state.package: state.windows for states in winnow.published().values() for state in states}
     selectors = [s for s in settings.windows if not packages or any(map(s.matches, packages))]
@@ -203,14 +209,20 @@ def _not_listed(
     listed: Collection[str],
     missing: Mapping[str, str],
 ) -> Iterator[str]:
-    """Yield a line for each prefix that was not read, and for each requested package without a row.
+    """Yield a line for each prefix that was not read, and lines for requested packages and groups without a row.
 
     Prefixes have no row of their own.
     """
     for selector in selectors:
         if selector.is_prefix and str(selector) in missing:
             yield f"{selector}: {missing[str(selector)]}"
-    for package in sorted(set(packages) - set(listed) - winnow.web.all_packages.names()):
+    own = [str(selector) for selector in selectors if not selector.is_prefix]
+    groups = [str(group.group) for group in winnow.settings.groups if not packages]
+    if gone := [name for name in (*own, *groups) if name not in listed]:
+        more = f" and {len(gone) - MAX_NAMED} more" if len(gone) > MAX_NAMED else ""
+        where = f"{RECORD_NAME} is missing in {winnow.web.folder}, or damaged"
+        yield f"{', '.join(gone[:MAX_NAMED])}{more}: {where}. Run again to publish it"
+    for package in sorted({*packages} - {*listed} - {*own} - winnow.web.all_packages.names()):
         yield f"{package}: no download in the days read, and no entry of its own. Check the spelling"
 
 
