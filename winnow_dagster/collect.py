@@ -19,8 +19,8 @@ from winnow_dagster.defs.partitions import RANGE_END, RANGE_START
 from winnow_dagster.defs.resources import Installation
 from winnow_dagster.files.errors import StorageError
 from winnow_dagster.files.operations import make_writable
-from winnow_dagster.instance.errors import HistoryError
-from winnow_dagster.instance.failures import failures
+from winnow_dagster.instance.errors import HistoryError, StepHistoryError
+from winnow_dagster.instance.failures import failures, history_error
 from winnow_dagster.instance.opening import open_instance, open_without_history
 from winnow_dagster.instance.runs import OwnRuns, run_tags
 from winnow_dagster.site.record import RECORD_NAME
@@ -114,6 +114,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
         # No number depends on the history. Days that were read before the error are stored, and are not re-read.
         with open_without_history() as instance:
             errors = [*task.run(instance), str(error)]
+            _alert(winnow, OwnRuns(instance, site, names=winnow.names))
     published = winnow.published()
     missing, short = winnow.missing(), winnow.judge.short_days()
     rows = _with_reasons(winnow.rows(published, packages), settings, missing, short)
@@ -241,7 +242,10 @@ class _Runs:
         partitions: tuple[str, str] | None = None,
         ops: Mapping[str, object] | None = None,
     ) -> Iterator[str]:
-        """Run these assets, over a range of partitions if one is given; yield why each step, or the run, failed."""
+        """Run these assets, over a range of partitions if one is given; yield why each step, or the run, failed.
+
+        Raises HistoryError if a step failed because Dagster could not record it.
+        """
         run_id = str(uuid.uuid4())
         chosen = dict(zip((RANGE_START, RANGE_END), partitions, strict=True)) if partitions else {}
         result = self.job.execute_in_process(
@@ -252,8 +256,10 @@ class _Runs:
             run_config={"ops": ops or {}, "loggers": {"console": {"config": {"log_level": self.log_level}}}},
             raise_on_error=False,
         )
-        for failure in failures(result.all_events):
-            if failure.is_interrupt:
-                # Otherwise the next run would begin.
-                raise KeyboardInterrupt
-            yield failure.reason
+        failed = failures(result.all_events)
+        if any(failure.is_interrupt for failure in failed):
+            # Otherwise the next run would begin.
+            raise KeyboardInterrupt
+        if reason := history_error(result.all_events):
+            raise StepHistoryError(reason)
+        yield from (failure.reason for failure in failed)

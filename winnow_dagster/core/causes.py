@@ -180,6 +180,10 @@ INSTANCE: Mapping[str, Cause] = {
         "the database that dagster.yaml names does not answer",
         "Start the database, or correct host, port, user and password",
     ),
+    "migration": Cause(
+        "an older Dagster made the history of runs",
+        "Run `dagster instance migrate` with the same DAGSTER_HOME",
+    ),
     "history": Cause(
         "the history of runs cannot be read or written",
         "No number depends on it, and Winnow publishes without it. Free some space on its disk, or check its "

@@ -24,6 +24,9 @@ UNKNOWN = re.compile(r'unexpected config entr(?:y|ies) "?\[?(.+?)\]?"? at ')
 PLACE = re.compile(r"at path root((?::[^:. ]+)+)")
 MISSING = re.compile(r'[Mm]issing required config entr(?:y|ies) "?\[?(.+?)\]?"? at ')
 
+MIGRATION = "dagster instance migrate"
+"""Dagster names this command if the tables of an instance are older than its code."""
+
 
 class HistoryError(StorageError):
     """Dagster's history of runs cannot be read or written. No published number depends on it."""
@@ -71,13 +74,23 @@ def _errors_of_files() -> tuple[type[Exception], ...]:
     return CheckError, ImportError, DagsterError
 
 
+class StepHistoryError(HistoryError):
+    """Dagster's history could not be read or written during a step, and Dagster reports the step as failed."""
+
+
 @contextlib.contextmanager
 def translating_history_errors(where: str) -> Iterator[None]:
-    """Turn a database's errors into a HistoryError."""
+    """Turn a database's errors, and those of an outdated schema, into a HistoryError that names the instance."""
     try:
         yield
+    except StepHistoryError as error:
+        raise _history_error(error, where) from None
     except _database_errors() as error:
         raise _history_error(error if isinstance(error, SQLAlchemyError) else error.__cause__ or error, where) from None
+    except _errors_of_files() as error:
+        if MIGRATION not in str(error):
+            raise
+        raise _history_error(error, where) from None
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
@@ -89,7 +102,9 @@ def _database_errors() -> tuple[type[Exception], ...]:
 def _history_error(error: BaseException, where: str) -> HistoryError:
     reason = _first_line(str(getattr(error, "orig", None) or error))
     is_away = "connect" in reason or "FATAL" in reason or "translate host name" in reason
-    fix = f"{INSTANCE['database'].fix}. {INSTANCE['history'].fix}" if is_away else INSTANCE["history"].fix
+    first = "database" if is_away else "migration" if MIGRATION in reason else ""
+    fix = f"{INSTANCE[first].fix}. {INSTANCE['history'].fix}" if first else INSTANCE["history"].fix
+    reason = "an older Dagster made it" if first == "migration" else reason
     return HistoryError(
         f"{where}: the history of runs (`storage` in dagster.yaml) cannot be read or written ({reason}). {fix}"
     )

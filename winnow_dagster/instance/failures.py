@@ -5,15 +5,21 @@ Private: the data of a failure has an `error`, a `SerializableErrorInfo`. Only i
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagster import DagsterExecutionInterruptedError
 
+from winnow_dagster.instance.errors import MIGRATION
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import dagster as dg
     from dagster_shared.error import SerializableErrorInfo
+
+STORAGE_ERROR = re.compile(r"(?:sqlalchemy\.exc|dagster_postgres)\.[\w.]+: (?:\([\w.]+\) )?(.*)")
+"""The message of an error of the history's database. Nothing else in a run uses sqlalchemy."""
 
 INTERRUPTS = (DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 
@@ -41,6 +47,26 @@ def _failure(event: dg.DagsterEvent) -> RunFailure:
     step = (event.step_key or "") if event.is_step_failure else ""
     otherwise = f"{step} failed" if step else event.message or "no reason given"
     return RunFailure(step, root_cause(error) or otherwise, any(name in str(error) for name in INTERRUPTS))
+
+
+def history_error(events: Iterable[dg.DagsterEvent]) -> str:
+    """Return the error of the history of runs that made a run fail; '' if it is not the reason."""
+    found = ""
+    for event in events:
+        data: Any = event.event_specific_data
+        for error in _chain(getattr(data, "error", None)) if event.is_failure else ():
+            if match := STORAGE_ERROR.match(error.message):
+                found = match[1]
+            elif MIGRATION in error.message:
+                found = error.message
+    return found
+
+
+def _chain(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInfo]:
+    """Yield an error and the errors behind it."""
+    while error is not None:
+        yield error
+        error = error.cause or error.context
 
 
 def root_cause(error: SerializableErrorInfo | None) -> str:
