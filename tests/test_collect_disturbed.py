@@ -111,8 +111,7 @@ def forget_what_was_read() -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("why", ["database is locked", "database disk image is malformed"])
-def test_if_a_step_cannot_be_recorded_all_is_published_without_the_history(monkeypatch: Patch, why: str) -> None:
+def fail_to_record_steps(monkeypatch: Patch, why: str) -> None:
     store, store_batch = SqliteEventLogStorage.store_event, event_log.EventLog.store_event_batch
 
     def fail(events: Sequence[dg.EventLogEntry]) -> None:
@@ -129,7 +128,27 @@ def test_if_a_step_cannot_be_recorded_all_is_published_without_the_history(monke
 
     monkeypatch.setattr(SqliteEventLogStorage, "store_event", store_event)
     monkeypatch.setattr(event_log.EventLog, "store_event_batch", store_event_batch)
+
+
+@pytest.mark.parametrize("why", ["database is locked", "database disk image is malformed"])
+def test_if_a_step_cannot_be_recorded_all_is_published_without_the_history(monkeypatch: Patch, why: str) -> None:
+    fail_to_record_steps(monkeypatch, why)
     assert_published_without_history(run(), f"({why})")
+
+
+def test_if_a_step_cannot_be_recorded_what_it_has_re_read_is_not_paid_for_twice(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    source = RowSource(rows=[row(DAY, name, downloads=10) for name in "ab"])
+    monkeypatch.setattr("winnow_dagster.defs.resources.open_source", lambda *_: source)
+    settings = make_settings(tmp_path, {"a": (1,), "b": (1,)})
+    assert collect(settings, Scope(DAY), progress=Silent()).is_current
+    source.asked.clear()
+    fail_to_record_steps(monkeypatch, "database is locked")
+    result = collect(settings, Scope(DAY, refetch=(DAY, DAY)), progress=Silent())
+    assert [str(request.selector) for request in source.asked] == ["a", "b"]
+    (error,) = result.errors
+    assert "database is locked" in error
 
 
 def test_if_the_history_is_of_a_dagster_without_checks_all_is_published_without_it() -> None:

@@ -101,7 +101,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
         logging.getLogger("dagster").setLevel(logging.CRITICAL)
     rereads = [Gap(*scope.refetch, tuple(selectors))] if scope.refetch else []
     rereads += winnow.gaps_to_backfill(selectors, scope.backfill)
-    how = {"refetch": bool(scope.refetch), "backfill": list(scope.backfill)}
+    how = {"refetch": bool(scope.refetch), "asked_at": str(winnow.started), "backfill": list(scope.backfill)}
     task = _Task(winnow, site, selectors, rereads, how, progress, "DEBUG" if verbose else "CRITICAL")
     try:
         with open_instance(settings) as instance:
@@ -111,7 +111,8 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
             own.purge_old_runs(winnow.oldest_kept_run)
             _alert(winnow, own)
     except HistoryError as error:
-        # No number depends on the history. Days that were read before the error are stored, and are not re-read.
+        # No number depends on the history. Days that were read before the error are stored, and are not
+        # read twice.
         with open_without_history() as instance:
             errors = [*task.run(instance), str(error)]
             _alert(winnow, OwnRuns(instance, site, names=winnow.names))

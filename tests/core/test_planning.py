@@ -95,6 +95,21 @@ def test_a_refetch_asks_for_what_is_covered_too() -> None:
     assert plan_requests([THROUGH], [A], stored, READER, refetch=True) == [Request(A, THROUGH, THROUGH)]
 
 
+def test_a_refetch_does_not_ask_for_what_was_read_since_the_user_asked_for_it() -> None:
+    before = NOW - timedelta(minutes=1)
+    stored = {ago(1): read(A, B, at=before), THROUGH: Coverage({A: NOW, B: before}, failed={B: "503"})}
+    asked = plan_requests([ago(1), THROUGH], [A, B], stored, READER, refetch=NOW)
+    assert asked == [Request(A, ago(1), ago(1)), Request(B, ago(1), THROUGH)]
+    later = NOW + timedelta(minutes=1)
+    assert plan_requests([THROUGH], [A], stored, READER, refetch=later) == [Request(A, THROUGH, THROUGH)]
+
+
+def test_a_refetch_asks_again_for_what_a_clock_that_was_ahead_has_read() -> None:
+    stored = {THROUGH: read(A, at=NOW + timedelta(days=1))}
+    asked = plan_requests([THROUGH], [A], stored, READER, refetch=NOW)
+    assert asked == [Request(A, THROUGH, THROUGH)]
+
+
 def test_a_day_that_is_not_over_is_never_asked_for() -> None:
     assert plan_requests([NOW.date()], [A], {}, READER, refetch=True) == []
     midnight = datetime.combine(NOW.date(), time.min, tzinfo=UTC) + timedelta(days=1)

@@ -13,6 +13,7 @@ from tests.conftest import DAY, FixedClock, MakeHouse, RowSource
 from tests.defs.test_counts import metadata
 from tests.rows import row
 from winnow_dagster.core.coverage import Cost, Failure, Reading, Request
+from winnow_dagster.defs.clock import Clock
 from winnow_dagster.sources.interface import IncompleteDaysError, SourceError, TransientError
 
 ROWS = [row(DAY - timedelta(days=n), "a", downloads=10) for n in range(5)]
@@ -134,6 +135,18 @@ def test_packages_that_may_be_read_later_are_asked_for_again_and_in_the_end_the_
     source.passing = set()
     assert house.count(DAY, DAY).success
     assert house.winnow.missing() == {}
+
+
+def test_a_retry_of_a_refetch_asks_only_for_what_failed(
+    make_house: MakeHouse, source: CostlySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TransientError, "seconds_to_wait", 0)
+    house = make_house({"a": (1,), "b": (1,)}, Clock())
+    assert house.count(DAY, DAY).success
+    source.asked.clear()
+    source.passing = {"b"}
+    assert house.count(DAY, DAY, refetch=True).success
+    assert Counter(str(request.selector) for request in source.asked) == {"a": 1, "b": 4}
 
 
 def test_what_asking_again_cannot_mend_is_not_asked_for_again(make_house: MakeHouse, source: CostlySource) -> None:

@@ -116,13 +116,13 @@ def plan_requests(
     stored: Mapping[date, Coverage],
     reader: ReadPolicy,
     *,
-    refetch: bool = False,
+    refetch: bool | datetime = False,
 ) -> list[Request]:
     """Return the requests that top these days up: one per selector and contiguous range of days.
 
     First readings, re-reads and days counted by an older definition are separate requests. If a wider selector asks for
-    a day with the same dimensions, a narrower one does not. With `refetch` Winnow asks for everything again. It never
-    asks for a day that is not over.
+    a day with the same dimensions, a narrower one does not. With `refetch` Winnow asks for everything again. If it is a
+    moment, Winnow does not ask for what it has read since. It never asks for a day that is not over.
     """
     chosen = list(selectors)
     wanted: dict[_Kind, list[date]] = defaultdict(list)
@@ -132,7 +132,8 @@ def plan_requests(
         again = [
             s
             for s in chosen
-            if (refetch or reader.has_to_backfill(coverage, s)) and not reader.has_lost_rows(day, coverage, s)
+            if (_has_to_refetch(refetch, coverage, s, reader) or reader.has_to_backfill(coverage, s))
+            and not reader.has_lost_rows(day, coverage, s)
         ]
         missing = [s for s in chosen if s in again or reader.has_to_read(day, coverage, s)]
         # A prefix that fails must not make packages with an entry of their own fail.
@@ -140,12 +141,24 @@ def plan_requests(
         for selector in missing:
             is_answered = any(w != selector and reader.answers(w, selector) for w in wider)
             covered, held = coverage.covers(selector), coverage.holds(selector)
-            is_first = refetch or selector in again
+            is_first = bool(refetch) or selector in again
             is_replacing = covered and selector in reader.dimensions
             kind = _Kind(selector, not is_first and covered, not is_first and held and not covered, is_replacing)
             (answered if is_answered else wanted)[kind].append(day)
     narrower = sorted(_requests(answered, reader), key=lambda request: chosen.index(request.selector))
     return [_with_narrower(request, narrower) for request in _requests(wanted, reader)]
+
+
+def _has_to_refetch(refetch: bool | datetime, coverage: Coverage, selector: Selector, reader: ReadPolicy) -> bool:  # noqa: FBT001 - or a moment
+    if isinstance(refetch, bool):
+        return refetch
+    return not _is_read_since(refetch, coverage, selector, reader)
+
+
+def _is_read_since(moment: datetime, coverage: Coverage, selector: Selector, reader: ReadPolicy) -> bool:
+    """Return whether `selector` was read at this moment or later. A timestamp in the future does not count."""
+    last_read = coverage.last_read(selector)
+    return last_read is not None and last_read >= moment and not reader.is_ahead(coverage, selector)
 
 
 class _Kind(NamedTuple):
@@ -198,18 +211,14 @@ def without_answered(requests: Iterable[Request], answered: Iterable[Request]) -
 def without_read_since(
     requests: Iterable[Request], read_at: datetime, stored: Mapping[date, Coverage], reader: ReadPolicy
 ) -> list[Request]:
-    """Return requests without the days that are stored as read at this moment or later.
-
-    A timestamp in the future does not count.
-    """
-
-    def is_read_since(day: date, selector: Selector) -> bool:
-        coverage = stored.get(day, NOTHING)
-        last_read = coverage.last_read(selector)
-        return last_read is not None and last_read >= read_at and not reader.is_ahead(coverage, selector)
-
+    """Return requests without the days that are stored as read at this moment or later."""
     asked = list(requests)
-    read = [replace(r, first=day, last=day) for r in asked for day in r.days() if is_read_since(day, r.selector)]
+    read = [
+        replace(r, first=day, last=day)
+        for r in asked
+        for day in r.days()
+        if _is_read_since(read_at, stored.get(day, NOTHING), r.selector, reader)
+    ]
     return without_answered(asked, read) if read else asked
 
 

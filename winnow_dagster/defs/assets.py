@@ -18,9 +18,10 @@ from winnow_dagster.defs.automation import publishing_version, when_to_list, whe
 from winnow_dagster.defs.checks import check_after_failure
 from winnow_dagster.defs.fetching import Fetch
 from winnow_dagster.defs.notes import column_schema
-from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days
+from winnow_dagster.defs.partitions import day_partitions, selector_partitions, to_days, to_moment
 from winnow_dagster.defs.resources import installation_of
 from winnow_dagster.instance.naming import Names
+from winnow_dagster.instance.retries import started_at
 from winnow_dagster.sources.kinds import KINDS
 from winnow_dagster.store.days import FORMAT
 
@@ -35,6 +36,11 @@ class RawConfig(dg.Config):
     """How to read the days of a run."""
 
     refetch: bool = Field(default=False, description="Re-read days that are covered already.")
+    asked_at: str = Field(
+        default="",
+        description="With `refetch`: re-read only what was last read before this moment, such as "
+        "2026-11-10T09:00:00+00:00. By default it is the start of the run, or of the run that this one retries.",
+    )
     backfill: list[str] = Field(
         default=[],
         description="Re-read days that are covered already, but without one of these breakdowns, such as python.",
@@ -117,7 +123,9 @@ def _count_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]
     )
     def raw_downloads(context: dg.AssetExecutionContext, config: RawConfig) -> Fetch:
         days, winnow = to_days(context.partition_keys), installation_of(context.resources, names)
-        return winnow.fetch(days, config.packages, refetch=config.refetch, backfill=config.backfill)
+        asked_at = to_moment(config.asked_at) if config.asked_at else started_at(context.instance, context.run)
+        refetch = config.refetch and (asked_at or True)
+        return winnow.fetch(days, config.packages, refetch=refetch, backfill=config.backfill)
 
     @dg.asset(
         partitions_def=days,

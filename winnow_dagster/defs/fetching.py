@@ -18,7 +18,7 @@ from winnow_dagster.sources.interface import IncompleteDaysError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from winnow_dagster.core.completeness import DayRows, Judgement
     from winnow_dagster.core.coverage import Coverage
@@ -45,11 +45,13 @@ class Fetch:
 
 @dataclass(frozen=True)
 class FetchScope:
-    """The days and selectors to fetch. With `refetch`, Winnow also re-reads covered days."""
+    """The days and selectors to fetch."""
 
     days: Collection[date]
     selectors: Collection[Selector]
-    refetch: bool = False
+    refetch: bool | datetime = False
+    """Whether to re-read covered days too; if it is a moment, only what was last read before it."""
+
     backfill: frozenset[str] = frozenset()
     """Open dimensions for which covered days are re-read if they lack them."""
 

@@ -56,7 +56,7 @@ class RawDaysIO(dg.IOManager):
             if self._winnow.waits:
                 raise dg.RetryRequested(error.tries, error.seconds_to_wait) from error
             raise
-        # A retry asks only for what failed. After the last try, Winnow counts without it.
+        # A retry asks only for what failed, also if it re-reads days. After the last try, Winnow counts without it.
         if may_recover and self._winnow.waits and dg.AssetExecutionContext.get().retry_number < TransientError.tries:
             raise dg.RetryRequested(TransientError.tries, TransientError.seconds_to_wait)
         stored = self._winnow.raw.load(to_days(context.asset_partition_keys))

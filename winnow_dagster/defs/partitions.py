@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -32,3 +32,9 @@ def selector_partitions(settings: Settings) -> dg.StaticPartitionsDefinition:
 def to_days(keys: Iterable[str]) -> list[date]:
     """Return the days of these partition keys."""
     return [date.fromisoformat(key) for key in keys]
+
+
+def to_moment(text: str) -> datetime:
+    """Return the moment of a run's config. It is in UTC if it does not say where."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -168,11 +168,17 @@ class Installation:
         return find_backfill(wanted, self.raw.without_lost_breakdowns(self._covered()), reader, self.clock.through)
 
     def fetch(
-        self, days: Collection[date], packages: Collection[str], *, refetch: bool, backfill: Collection[str] = ()
+        self,
+        days: Collection[date],
+        packages: Collection[str],
+        *,
+        refetch: bool | datetime,
+        backfill: Collection[str] = (),
     ) -> Fetch:
         """Return a fetch of the counts that these days lack, and of the days that lack a breakdown of `backfill`.
 
-        `packages`: the texts of the selectors to ask for; empty for all. Raises RefusedError.
+        `packages`: the texts of the selectors to ask for; empty for all. `refetch`: fetch covered counts too; if it
+        is a moment, those that were last read before it. Raises RefusedError.
         """
         refuse_future_days(days, self.clock.now())
         chosen = choose_selectors(packages, self.settings.windows)
