@@ -59,6 +59,13 @@ def test_a_source_may_be_one_day_late(ago: int, *, is_late: bool) -> None:
     assert verdict.facts == {"newest_day": str(newest), "due_day": str(DAY)}
 
 
+def test_before_the_first_day_that_counts_no_day_is_late() -> None:
+    assert judge_newest_day(days_of([], {}), DAY, start=DAY + timedelta(days=1)).bad == {}
+    assert judge_newest_day(days_of([], {}), DAY, start=DAY).bad == {
+        "no day": f"is the newest day read, and {DAY} is due"
+    }
+
+
 def test_a_day_whose_reading_failed_is_not_a_day_read() -> None:
     days = Days(to_frame([]).lazy(), {DAY: Coverage(failed={A: "on fire"})})
     assert judge_newest_day(days, DAY).bad == {"no day": f"is the newest day read, and {DAY} is due"}
@@ -149,6 +156,18 @@ def test_a_day_that_only_one_of_the_stores_has_is_compared_too() -> None:
     honest = Days(winnow(to_frame(RAW).lazy()), {DAY: Coverage()})
     raw = Days(to_frame(RAW[:3]).lazy(), {DAY - timedelta(days=1): Coverage()})
     assert list(judge_sums(raw, honest).bad) == [f"{DAY - timedelta(days=1)} a"]
+
+
+def test_a_reading_that_is_not_counted_yet_breaks_no_sum() -> None:
+    """B's answer waits, and A is read again: the honest counts are those of A's reading before."""
+    before = AT - timedelta(days=3)
+    raw = Days(to_frame(RAW[:3]).lazy(), {DAY: Coverage({A: AT, B: AT})})
+    honest = Days(winnow(to_frame(RAW[:1]).lazy()), {DAY: Coverage({A: before})})
+    assert judge_sums(raw, honest, uncounted_since=AT).bad == {}
+    # A run that has not counted a reading for long does not exist any more.
+    assert set(judge_sums(raw, honest, uncounted_since=AT + timedelta(hours=1)).bad) == {f"{DAY} a", f"{DAY} b"}
+    same = Days(honest.counts, {DAY: Coverage({A: AT})})
+    assert set(judge_sums(raw, same, uncounted_since=AT).bad) == {f"{DAY} a"}
 
 
 @pytest.mark.parametrize(("downloads", "is_bad"), [(100, False), (101, True)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,8 +18,13 @@ from tests.conftest import DAY, FixedClock, House, MakeHouse, RowSource, on_disk
 from tests.defs.test_counts import culprits
 from tests.rows import row, to_frame
 from winnow_dagster.config.loading import SAMPLE_PACKAGES
+from winnow_dagster.config.settings import GroupSettings
+from winnow_dagster.core.names import Group, Selector, normalise
 from winnow_dagster.definitions import build
 from winnow_dagster.defs.checks import CHECKS
+from winnow_dagster.defs.writing import store_answer
+from winnow_dagster.files.paths import StorePath
+from winnow_dagster.files.session import Session, publishing
 from winnow_dagster.sources.sample import SampleSource
 
 HEADLINE = "downloads-7d-non-ci.json"
@@ -212,6 +218,75 @@ def test_files_of_a_removed_package_and_window_are_orphans(house: House, make_ho
     assert HEADLINE in found["a"]
     assert "counts.json" not in found["a"]
     assert "counts.json" in found["b"]
+
+
+def test_on_its_first_day_an_installation_without_a_day_is_green(make_house: MakeHouse) -> None:
+    house = make_house({"a": (7,)})
+    house.winnow = replace(house.winnow, settings=replace(house.winnow.settings, start_date=ago(-1)))
+    house.publish()
+    assert red(house) == {}
+
+
+def test_sums_are_not_wrong_while_days_are_read(house: House, make_house: MakeHouse, source: RowSource) -> None:
+    source.rows = [r | {"downloads": 700} for r in source.rows]
+    winnow = make_house({"a": (7,), "b": (7,)}, FixedClock.after(ago(-1))).winnow
+    for answer in winnow.fetch([DAY], [], refetch=True):
+        store_answer(winnow, answer)
+        other = make_house({"a": (7,), "b": (7,)}, winnow.clock)
+        assert "categories_sum_to_raw" not in red(other)
+    # No run lives so long: these readings will not be counted by the run that made them.
+    late = make_house({"a": (7,), "b": (7,)}, FixedClock.after(ago(-3)))
+    assert set(red(late)["categories_sum_to_raw"]) == {f"{DAY} a", f"{DAY} b"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"damaged"])
+def test_a_package_without_a_readable_record_is_named(house: House, content: bytes | None) -> None:
+    house.publish()
+    record = house.output_dir / "a" / "counts.json"
+    record.unlink() if content is None else record.write_bytes(content)
+    assert red(house)["published_equals_store"] == {"a/counts.json": "is missing or damaged. Materialise badges"}
+    house.publish()
+    assert red(house) == {}
+
+
+def test_packages_and_groups_whose_folders_were_removed_are_named(house: House) -> None:
+    group = Group(normalise("both"), (Selector("a"), Selector("b")))
+    settings = replace(house.winnow.settings, groups=(GroupSettings(group, (7,)),))
+    house.winnow = replace(house.winnow, settings=settings)
+    house.publish()
+    listing = "_packages.json names it, and its counts.json is missing. Materialise badges"
+    for folder in ("a", "_group"):
+        shutil.rmtree(house.output_dir / folder)
+    gone = dict.fromkeys(("a/counts.json", "_group/both/counts.json"), "is missing or damaged. Materialise badges")
+    found = red(house)
+    assert found["published_equals_store"] == gone
+    assert found["lists_every_package"] == {"a": listing, "_group/both": listing}
+    shutil.rmtree(house.output_dir)
+    assert set(red(house)["published_equals_store"]) == {*gone, "b/counts.json"}
+
+
+def test_a_package_that_was_never_published_is_not_missed(house: House, make_house: MakeHouse) -> None:
+    house.publish()
+    more = make_house({"a": (7,), "b": (7,), "c": (7,)})
+    more.count(ago(6), DAY)
+    assert red(more) == {}
+
+
+def test_a_publication_under_way_in_another_process_is_waited_for_before_files_count_as_wrong(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    badge = house.output_dir / "a" / HEADLINE
+    right = badge.read_bytes()
+    edit(badge, {"message": "half"})
+
+    @contextmanager
+    def publishes_first(data_dir: StorePath, output_dir: StorePath) -> Iterator[Session]:
+        with publishing(data_dir, output_dir) as session:
+            badge.write_bytes(right)
+            yield session
+
+    monkeypatch.setattr("winnow_dagster.defs.checks.publishing", publishes_first)
+    assert red(house) == {}
 
 
 def test_checks_run_with_what_they_check(house: House) -> None:

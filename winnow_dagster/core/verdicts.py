@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,13 @@ import polars as pl
 from winnow_dagster.core.badge import is_stale
 from winnow_dagster.core.categories import category, printable_name
 from winnow_dagster.core.completeness import read_anyway_day
-from winnow_dagster.core.coverage import ONE_DAY
+from winnow_dagster.core.coverage import NOTHING, ONE_DAY
 from winnow_dagster.core.names import Selector, matches_any
 from winnow_dagster.core.read_policy import LOW_REREAD_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import date
+    from datetime import datetime
 
     from winnow_dagster.core.completeness import Judgement
     from winnow_dagster.core.days import Days
@@ -52,11 +52,14 @@ class Verdict:
     """Facts to show even if nothing is bad."""
 
 
-def judge_newest_day(days: Days, due: date) -> Verdict:
-    """Check that Winnow has read the last due day, or the day before it: the source may be a day late."""
+def judge_newest_day(days: Days, due: date, start: date = date.min) -> Verdict:
+    """Check that Winnow has read the last due day, or the day before it: the source may be a day late.
+
+    Before `start`, the first day that counts, no day is due.
+    """
     newest = max((day for day, coverage in days.coverage.items() if coverage.read), default=None)
     facts = {"newest_day": str(newest or "none"), "due_day": str(due)}
-    late = newest is None or newest < due - ONE_DAY
+    late = due >= start and (newest is None or newest < due - ONE_DAY)
     return Verdict({f"{newest or 'no day'}": f"is the newest day read, and {due} is due"} if late else {}, 1, facts)
 
 
@@ -103,8 +106,11 @@ def describe_short(day: date, judgement: Judgement) -> str:
     return f"{day} is short: {judgement}. Winnow reads it once its rows are back, or as it is from {until} on"
 
 
-def judge_sums(raw: Days, honest: Days) -> Verdict:
-    """Check that the seven categories of each package and day sum to its raw total (R2)."""
+def judge_sums(raw: Days, honest: Days, uncounted_since: datetime | None = None) -> Verdict:
+    """Check that the seven categories of each package and day sum to its raw total (R2).
+
+    A run may still have to count what it has read since `uncounted_since`.
+    """
     bad: dict[str, str] = {}
     looked_at = 0
     # Day by day: with `*`, all days together may not fit in memory.
@@ -120,9 +126,17 @@ def judge_sums(raw: Days, honest: Days) -> Verdict:
         )  # fmt: skip
         looked_at += both.height
         unequal = both.filter(pl.col("raw") != pl.col("categories")).sort("package")
+        times = [days.coverage.get(day, NOTHING) for days in (raw, honest)]
         for package, total, summed in unequal.select("package", "raw", "categories").iter_rows():
-            bad[f"{day} {package}"] = f"{total:,} raw downloads, and {summed:,} in the seven categories"
+            if not _is_being_counted([coverage.last_read(Selector(package)) for coverage in times], uncounted_since):
+                bad[f"{day} {package}"] = f"{total:,} raw downloads, and {summed:,} in the seven categories"
     return Verdict(bad, looked_at)
+
+
+def _is_being_counted(read: Collection[datetime | None], since: datetime | None) -> bool:
+    """Return whether the raw and the honest counts are of different readings, one of them a recent one."""
+    newest = max(filter(None, read), default=None)
+    return len(set(read)) > 1 and newest is not None and since is not None and newest >= since
 
 
 def judge_breakdowns(honest: Days, breakdowns: Days) -> Verdict:

@@ -5,24 +5,32 @@ Checks have no partitions. Each judges all days that the windows need, and names
 
 # Without `from __future__ import annotations`: Dagster reads the annotations themselves.
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from winnow_dagster.core import remarks, verdicts
 from winnow_dagster.core.escaping import for_markdown
+from winnow_dagster.core.names import Selector
 from winnow_dagster.core.verdicts import Verdict
 from winnow_dagster.defs.resources import Installation, installation_of
 from winnow_dagster.files.operations import Failures, StorageError, read_if_there
+from winnow_dagster.files.session import publishing
 from winnow_dagster.instance.naming import ASSETS, Names
 from winnow_dagster.publishing import audit
+from winnow_dagster.publishing.directory import WebDir
 from winnow_dagster.publishing.prune import find_orphans
+from winnow_dagster.site.record import RECORD_NAME
 
 MAX_NAMED = 100
 """The maximum number of culprits that a check names. It only counts the others."""
+
+MAX_TIME_TO_COUNT = timedelta(days=1)
+"""How long after a reading a run may still have to count it: BigQuery keeps a lost answer for a day."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -36,6 +44,8 @@ class Check:
     severity: dg.AssetCheckSeverity
     description: str
     judge: Callable[[Installation], Verdict]
+    judge_by_history: Callable[[Installation, dg.DagsterInstance], Mapping[str, str]] = lambda *_: {}
+    """Returns what only the history of runs shows to be bad."""
 
     def key(self, names: Names) -> dg.AssetCheckKey:
         """Return the check's key in Dagster."""
@@ -52,9 +62,8 @@ def _damaged(winnow: Installation) -> Verdict:
 
 
 def _newest_day(winnow: Installation) -> Verdict:
-    return verdicts.judge_newest_day(
-        winnow.honest.load(winnow.settings.days_of_longest_window(winnow.due_day)), winnow.due_day
-    )
+    days = winnow.settings.days_of_longest_window(winnow.due_day)
+    return verdicts.judge_newest_day(winnow.honest.load(days), winnow.due_day, winnow.settings.start_date)
 
 
 def _totals(winnow: Installation) -> Verdict:
@@ -71,7 +80,8 @@ def _whole(winnow: Installation) -> Verdict:
 
 def _sums(winnow: Installation) -> Verdict:
     days = winnow.settings.days_of_longest_window(winnow.clock.through)
-    return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days))
+    since = winnow.clock.now() - MAX_TIME_TO_COUNT
+    return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days), since)
 
 
 def _breakdowns(winnow: Installation) -> Verdict:
@@ -95,18 +105,38 @@ def _downloads(winnow: Installation) -> Verdict:
 
 
 def _published(winnow: Installation) -> Verdict:
+    verdict = _published_now(winnow, winnow.web)
+    if not verdict.bad:
+        return verdict
+    # Another process may be publishing: some files are new already, and others are old.
+    with suppress(StorageError), publishing(winnow.settings.data_dir, winnow.web.folder) as session:
+        return _published_now(winnow, replace(winnow.web, folder=session.folder))
+    return verdict
+
+
+def _published_now(winnow: Installation, web: WebDir) -> Verdict:
     # The store has counts of the configured source only.
-    published = {n: s for n, s in winnow.web.read_all().items() if s.source == winnow.settings.source.kind}
-    winnow.web.read_ahead(published, "")
+    published = {n: s for n, s in web.read_all().items() if s.source == winnow.settings.source.kind}
+    web.read_ahead(published, "")
     in_full = audit.judge_published(
-        winnow.web.site,
+        web.site,
         published,
         winnow.recount(published.values()),
-        lambda folder, name: read_if_there(winnow.web.folder / folder / name),
+        lambda folder, name: read_if_there(web.folder / folder / name),
         winnow.clock.today,
     )
-    wide = audit.judge_all_packages(winnow.web.all_packages, winnow.everything(), winnow.clock.today)
+    wide = audit.judge_all_packages(web.all_packages, winnow.everything(), winnow.clock.today)
     return Verdict({**in_full.bad, **wide.bad}, in_full.looked_at + wide.looked_at, {**in_full.facts, **wide.facts})
+
+
+def _vanished(winnow: Installation, instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return the configured packages and groups that were published before, and have no readable record now."""
+    there = {state.package for states in winnow.published().values() for state in states}
+    wanted = [str(w) for w in winnow.settings.published_windows if not (isinstance(w, Selector) and w.is_prefix)]
+    gone = [name for name in wanted if name not in there]
+    # Before their first publication, as after a change of the config, nothing is missing.
+    before = instance.get_materialized_partitions(winnow.names.asset("badges")) if gone else ()
+    return {f"{name}/{RECORD_NAME}": "is missing or damaged. Materialise badges" for name in gone if name in before}
 
 
 def _orphans(winnow: Installation) -> Verdict:
@@ -176,7 +206,8 @@ CHECKS = (
     Check(
         "published_equals_store", "badges", ERROR,
         "Every published file is, byte for byte, what the store says for the file's own as-of. With many packages, "
-        "breakdowns are counted again once a week.", _published,
+        "breakdowns are counted again once a week. Each package and group that was ever published has its files.",
+        _published, _vanished,
     ),
     Check(
         "lists_every_package", "index", ERROR,
@@ -213,7 +244,7 @@ def _checks_of(names: Names, asset: str, checks: list[Check]) -> dg.AssetChecksD
             if check.name in chosen:
                 # A storage error of one check must not fail the others.
                 with failures.collect():
-                    found = dg.AssetCheckResult(**_judge(check, winnow))
+                    found = dg.AssetCheckResult(**_judge(check, winnow, context.instance))
             if found:
                 yield found
         failures.raise_any()
@@ -244,7 +275,7 @@ def _judge_after_failure(context: dg.HookContext, winnow: Installation) -> None:
     for check in CHECKS:
         if run is not None and check.key(names) in planned and check.asset in after:
             with suppress(StorageError):
-                evaluation = dg.AssetCheckEvaluation(**_judge(check, winnow))
+                evaluation = dg.AssetCheckEvaluation(**_judge(check, winnow, instance))
                 # The same event that the check's own step would log.
                 event = dg.DagsterEvent(
                     dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation
@@ -252,20 +283,21 @@ def _judge_after_failure(context: dg.HookContext, winnow: Installation) -> None:
                 instance.report_dagster_event(event, run.run_id)
 
 
-def _judge(check: Check, winnow: Installation) -> dict[str, Any]:
+def _judge(check: Check, winnow: Installation, instance: dg.DagsterInstance) -> dict[str, Any]:
     """Return the result of a check, as the arguments of a result or an evaluation."""
     verdict = check.judge(winnow)
-    named = list(verdict.bad.items())[:MAX_NAMED]
+    bad = {**check.judge_by_history(winnow, instance), **verdict.bad}
+    named = list(bad.items())[:MAX_NAMED]
     records = [dg.TableRecord({"what": what, "why": why}) for what, why in named]
     return {
         "check_name": check.name,
         "asset_key": winnow.names.asset(check.asset),
-        "passed": not verdict.bad,
+        "passed": not bad,
         "severity": check.severity,
         # Dagster's UI reads it as Markdown.
         "description": "; ".join(for_markdown(f"{what}: {why}") for what, why in named[:3]) or None,
         "metadata": {
-            "bad": len(verdict.bad),
+            "bad": len(bad),
             "looked_at": verdict.looked_at,
             **verdict.facts,
             **({"culprits": dg.MetadataValue.table(records)} if records else {}),

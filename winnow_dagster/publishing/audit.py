@@ -22,7 +22,7 @@ from winnow_dagster.site.folder import format_folder
 from winnow_dagster.site.history import JSON_NAME, parse_json
 from winnow_dagster.site.index import HEALTH_NAME, PACKAGES_NAME
 from winnow_dagster.site.page import PAGE_NAME
-from winnow_dagster.site.record import parse_payload
+from winnow_dagster.site.record import RECORD_NAME, parse_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -85,13 +85,13 @@ def judge_published(
 
 
 def judge_listing(published: Collection[str], read: Callable[[str], bytes | None]) -> Verdict:
-    """Check that the files that list all packages exist, and that PACKAGES_NAME lists each of these folders.
+    """Check that the files that list all packages exist, and that PACKAGES_NAME lists these folders and no others.
 
     `read`: returns the content of a file of the web directory.
     """
-    if not published:
-        return Verdict({}, 0)
     files = {name: read(name) for name in (PAGE_NAME, PACKAGES_NAME, HEALTH_NAME)}
+    if not published and files[PACKAGES_NAME] is None:
+        return Verdict({}, 0)
     bad = {name: "does not exist. Materialise index" for name, content in files.items() if content is None}
     if PACKAGES_NAME in bad:
         return Verdict(bad, len(published))
@@ -101,6 +101,8 @@ def judge_listing(published: Collection[str], read: Callable[[str], bytes | None
     except (ValueError, LookupError, TypeError):
         return Verdict({**bad, PACKAGES_NAME: "is not Winnow's list. Materialise index"}, len(published))
     bad |= {name: f"{PACKAGES_NAME} does not name it. Materialise index" for name in published if name not in listed}
+    gone = [name for name in sorted(listed - {*published}) if read(f"{name}/{RECORD_NAME}") is None]
+    bad |= dict.fromkeys(gone, f"{PACKAGES_NAME} names it, and its {RECORD_NAME} is missing. Materialise badges")
     return Verdict(bad, len(published))
 
 
