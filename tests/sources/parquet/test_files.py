@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -113,6 +114,13 @@ def test_several_paths_are_read_and_a_file_that_two_of_them_mean_once(tmp_path: 
 def test_a_folder_without_parquet_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"source.path: no file at {tmp_path}, {tmp_path}/x"):
         read(tmp_path, tmp_path / "x")
+
+
+def test_each_path_without_a_file_is_an_error_even_beside_one_with_files(tmp_path: Path) -> None:
+    write(tmp_path / "one" / "1.parquet", seconds(3))
+    message = f"source.path: no file at {tmp_path}/gone, {tmp_path}/*.csv. Correct the path, or export the files there"
+    with pytest.raises(SourceError, match=re.escape(message)):
+        read(tmp_path / "one", tmp_path / "gone", tmp_path / "*.csv")
 
 
 def test_a_copy_of_a_file_is_skipped_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

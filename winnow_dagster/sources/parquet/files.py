@@ -9,6 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winnow_dagster.sources.interface import SourceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -20,10 +22,20 @@ NOT_DATA = (".", "_")
 
 
 def find_files(paths: Iterable[str]) -> list[str]:
-    """Return the files at these absolute paths of files, folders or globs. Follow links; return no file twice."""
-    found = {file for path in paths for match in _expand(Path("/"), Path(path).parts[1:]) for file in _within(match)}
+    """Return the files at these absolute paths of files, folders or globs. Follow links; return no file twice.
+
+    Raises SourceError if a path has no file: its disk may not be mounted, and missing rows must not count as zero.
+    """
+    found = {path: _find(path) for path in paths}
+    if empty := [path for path, files in found.items() if not files]:
+        raise SourceError(f"source.path: no file at {', '.join(empty)}. Correct the path, or export the files there")
     # A symlink beside its file, such as latest.parquet, must not count the same rows twice.
-    return sorted({os.path.realpath(file): str(file) for file in sorted(found)}.values())
+    files = sorted(set().union(*found.values()))
+    return sorted({os.path.realpath(file): str(file) for file in files}.values())
+
+
+def _find(path: str) -> set[Path]:
+    return {file for match in _expand(Path("/"), Path(path).parts[1:]) for file in _within(match)}
 
 
 def _expand(base: Path, parts: Sequence[str]) -> Iterator[Path]:

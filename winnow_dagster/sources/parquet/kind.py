@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.fields import LocalPaths  # noqa: TC001 - pydantic reads it
-from winnow_dagster.sources.interface import Kind, SourceSection, SourceSettings
+from winnow_dagster.sources.interface import Kind, SourceError, SourceSection, SourceSettings
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource
 
@@ -70,9 +70,11 @@ def _open(settings: ParquetSettings, context: SourceContext) -> ParquetSource:
 
 
 def _find_problems(settings: ParquetSettings) -> list[str]:
-    if find_files(settings.paths):
-        return []
-    return [f"source.path: no file at {', '.join(settings.paths)}. Correct the path, or export the files there"]
+    try:
+        find_files(settings.paths)
+    except SourceError as error:
+        return [str(error)]
+    return []
 
 
 PARQUET = Kind(

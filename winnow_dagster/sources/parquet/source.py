@@ -128,7 +128,7 @@ class ParquetSource:
         a process of its own. Raises SourceError.
         """
         if self._marker and self._marker.exists():
-            for file in self._files():
+            for file in find_files(self._paths):
                 _check_that_one_survives(file)
         if self._marker:
             make_folder(self._marker.parent)
@@ -139,15 +139,9 @@ class ParquetSource:
             if self._marker:
                 self._marker.unlink(missing_ok=True)
 
-    def _files(self) -> list[str]:
-        files = find_files(self._paths)
-        if not files:
-            raise SourceError(f"source.path: no file at {self}. Correct the path, or export the files there")
-        return files
-
     def _survey(self) -> list[Survey]:
         """Return a survey of each file, without copies of other files. Read only files that have changed."""
-        files = self._files()
+        files = find_files(self._paths)
         copies = find_copies(files)
         known = self._surveys
         self._surveys = {}
