@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +24,7 @@ from winnow_dagster.core.coverage import Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet import repeats as parquet_repeats
+from winnow_dagster.sources.parquet import source as parquet_source
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource
 
@@ -100,6 +104,72 @@ def test_a_folder_means_its_parquet_files_and_those_of_folders_in_it(tmp_path: P
     found = ["1.parquet", "date=2026-09-01/part-0.parquet", "spark.parquet/part-1.parquet"]
     assert names(find_files([str(tmp_path)]), tmp_path) == found
     assert names(find_files([str(tmp_path / "*.parquet")]), tmp_path) == [found[0], "_metadata.parquet", found[2]]
+
+
+def test_the_ending_of_a_file_may_be_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "b.PARQUET").touch()
+    assert names(find_files([str(tmp_path)]), tmp_path) == ["b.PARQUET"]
+
+
+@pytest.mark.parametrize("path", ["exports", "exports/**/*.parquet", "*/"])
+def test_a_link_to_a_folder_is_followed_and_one_that_leads_back_ends(tmp_path: Path, path: str) -> None:
+    for file in ("exports/1.parquet", "elsewhere/deep/2.parquet"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "exports" / "linked").symlink_to("../elsewhere")
+    for name in ("loop", "again"):
+        (tmp_path / "elsewhere" / "deep" / name).symlink_to("../../exports")
+    found = [Path(file).name for file in find_files([str(tmp_path / path)])]
+    assert found == ["1.parquet", "2.parquet"]
+
+
+# Root without the right to pass over permissions.
+AS_ANYBODY = ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"] * (os.geteuid() == 0)
+FIND = """
+import sys
+from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.sources.parquet.files import find_files
+try:
+    print(find_files(sys.argv[1:]))
+except SourceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("path", ["", "*", "*/*.parquet", "**/*.parquet", "[b-c]/2.parquet"])
+@pytest.mark.parametrize("mode", [0o000, 0o100, 0o400], ids=oct)
+def test_a_folder_that_winnow_may_not_read_is_named_with_the_fix(tmp_path: Path, path: str, mode: int) -> None:
+    for file in ("a/1.parquet", "b/2.parquet"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+    (tmp_path / "b").chmod(mode)
+    script = [*AS_ANYBODY, sys.executable, "-c", FIND, str(tmp_path / path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    (tmp_path / "b").chmod(0o700)
+    if mode == 0o100 and path == "[b-c]/2.parquet":
+        assert done.stdout == f"['{tmp_path}/b/2.parquet']\n", "its name is known"
+        return
+    assert done.stdout.startswith(f"{tmp_path}/b")
+    assert done.stdout.endswith(
+        ": cannot be read: Permission denied. Let Winnow's user read it, or leave it out of source.path\n"
+    )
+
+
+@pytest.mark.parametrize("path", ["", "*.parquet", "**/*.parquet", "[f-h]one.parquet"])
+def test_a_link_to_a_file_that_is_gone_is_named_with_the_fix(tmp_path: Path, path: str) -> None:
+    write(tmp_path / "1.parquet", seconds(3))
+    (tmp_path / "gone.parquet").symlink_to("0.parquet")
+    fix = "Remove it if it is a broken link, or put the file back"
+    message = f"{tmp_path}/gone.parquet: cannot be read: No such file or directory. {fix}"
+    with pytest.raises(SourceError, match=re.escape(message)):
+        read(tmp_path / path)
+
+
+def test_a_file_that_vanishes_while_winnow_reads_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = f"{tmp_path}/gone.parquet"
+    monkeypatch.setattr(parquet_source, "find_files", lambda *_: [gone])
+    with pytest.raises(SourceError, match=re.escape(f"{gone}: cannot be read: No such file or directory. ")):
+        read(tmp_path)
 
 
 def test_several_paths_are_read_and_a_file_that_two_of_them_mean_once(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from winnow_dagster.core.planning import contiguous
 from winnow_dagster.files.disk import make_folder, replace_file
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet.counts import Counted, add_up, count_rows
-from winnow_dagster.sources.parquet.files import find_copies, find_files
+from winnow_dagster.sources.parquet.files import find_copies, find_files, translating_os_errors
 from winnow_dagster.sources.parquet.repeats import find_repeats
 from winnow_dagster.sources.parquet.schema import FILE_NAME
 from winnow_dagster.sources.parquet.survey import (
@@ -142,14 +142,14 @@ class ParquetSource:
     def _survey(self) -> list[Survey]:
         """Return a survey of each file, without copies of other files. Read only files that have changed."""
         files = find_files(self._paths)
-        copies = find_copies(files)
         known = self._surveys
         self._surveys = {}
-        for file in files:
-            stat = Path(file).stat()
-            key = file, stat.st_size, stat.st_mtime_ns
-            if file not in copies:
-                self._surveys[key] = known.get(key) or survey_file(file)
+        with translating_os_errors():
+            copies = find_copies(files)
+            states = [(file, Path(file).stat()) for file in files if file not in copies]
+        for file, state in states:
+            key = file, state.st_size, state.st_mtime_ns
+            self._surveys[key] = known.get(key) or survey_file(file)
         surveys = list(self._surveys.values())
         with_rows = {survey.file for survey in surveys if survey.spans}
         for file, original in copies.items():
