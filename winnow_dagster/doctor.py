@@ -110,7 +110,7 @@ def _source(settings: Settings, now: datetime, *, is_asked: bool) -> Iterator[Fi
     """Yield the account, its permission and the newest day at the source. Stop at the first refusal."""
     source, context = settings.source, settings.source_context
     kind, costs = KINDS[source.kind], costs_of(source, context)
-    problems = list(kind.problems(source))
+    problems = list(kind.problems(source, context))
     yield Finding("source", problems[0] if problems else str(source), is_ok=not problems)
     if problems or not is_asked:
         return

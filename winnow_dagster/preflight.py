@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def find_problems(settings: Settings) -> list[str]:
     """Return the problems, one line each. Tests a bucket by writing and removing an object."""
     source = settings.source
-    return [*find_credential_problems(settings), *_directories(settings), *KINDS[source.kind].problems(source)]
+    of_source = KINDS[source.kind].problems(source, settings.source_context)
+    return [*find_credential_problems(settings), *_directories(settings), *of_source]
 
 
 def needs_google(settings: Settings) -> bool:

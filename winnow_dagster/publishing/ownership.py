@@ -21,6 +21,7 @@ from winnow_dagster.files.operations import create_file, list_names, overwrite_f
 from winnow_dagster.site.index import PACKAGES_NAME
 from winnow_dagster.site.page import PAGE_NAME
 from winnow_dagster.site.template import STATIC_FOLDER
+from winnow_dagster.store.folders import RAW
 
 if TYPE_CHECKING:
     from winnow_dagster.files.paths import StorePath
@@ -141,7 +142,7 @@ class Ownership:
         return page is not None
 
     def _has_days(self) -> bool:
-        return any(list_names(self.data_dir / name / "raw_downloads") for name in list_names(self.data_dir))
+        return any(list_names(self.data_dir / name / RAW) for name in list_names(self.data_dir))
 
 
 def is_own_page(content: bytes) -> bool:

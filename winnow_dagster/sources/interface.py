@@ -221,7 +221,7 @@ class Kind:
     pool: str | None = None
     """The Dagster pool of the runs that read the source; None: runs may read it at the same time."""
 
-    problems: Callable[[Any], Sequence[str]] = lambda _: ()
+    problems: Callable[[Any, SourceContext], Sequence[str]] = lambda *_: ()
     """Returns the problems of the source on this machine, before Winnow reads anything."""
 
     identify: Callable[[Any, SourceContext], str] | None = None

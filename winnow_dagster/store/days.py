@@ -33,6 +33,7 @@ from winnow_dagster.files.operations import (
     version_of,
 )
 from winnow_dagster.store import old_days
+from winnow_dagster.store.folders import HONEST
 from winnow_dagster.store.sealed import CORRUPT_SUFFIX, UNREADABLE, DamagedError, encode, is_whole, read_metadata
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class DayStore:
 
 def honest_store(folder: StorePath) -> DayStore:
     """Return the store of honest counts below `folder`, which ignores counts by other rules."""
-    return DayStore(folder / "honest_downloads", HONEST_SCHEMA, RULES)
+    return DayStore(folder / HONEST, HONEST_SCHEMA, RULES)
 
 
 def _encode(counts: pl.DataFrame, coverage: Coverage, rules: str) -> bytes:

@@ -24,6 +24,7 @@ from winnow_dagster.core.merging import (
     merge_coverage,
 )
 from winnow_dagster.core.names import matches_any
+from winnow_dagster.store import folders
 from winnow_dagster.store.answers import AnswerStore
 from winnow_dagster.store.days import DayStore
 
@@ -78,11 +79,11 @@ class RawStore:
 
     def __init__(self, folder: StorePath) -> None:
         """Use the store in `folder`, which need not exist yet."""
-        self.files = DayStore(folder / "raw_downloads", RAW_SCHEMA)
-        self.breakdowns = DayStore(folder / "breakdowns", BREAKDOWN_SCHEMA, recovery=BACKFILL)
+        self.files = DayStore(folder / folders.RAW, RAW_SCHEMA)
+        self.breakdowns = DayStore(folder / folders.BREAKDOWNS, BREAKDOWN_SCHEMA, recovery=BACKFILL)
         """The breakdowns of each day, in a file beside that of its counts. Most days have none."""
 
-        self._answers = AnswerStore(folder / "answers", RAW_SCHEMA)
+        self._answers = AnswerStore(folder / folders.ANSWERS, RAW_SCHEMA)
         self._known: dict[date, tuple[Coverage | None, int, Coverage | None]] = {}
         self.lock = RLock()
 

@@ -20,13 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.downloads import SCHEMA, download, write
-from winnow_dagster.core.coverage import Failure, Reading, Request
+from tests.rows import to_frame
+from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet import repeats as parquet_repeats
 from winnow_dagster.sources.parquet import source as parquet_source
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource
+from winnow_dagster.store.raw import RawStore
 
 DAY = date(2026, 9, 1)
 NEXT = date(2026, 9, 2)
@@ -104,6 +106,24 @@ def test_a_folder_means_its_parquet_files_and_those_of_folders_in_it(tmp_path: P
     found = ["1.parquet", "date=2026-09-01/part-0.parquet", "spark.parquet/part-1.parquet"]
     assert names(find_files([str(tmp_path)]), tmp_path) == found
     assert names(find_files([str(tmp_path / "*.parquet")]), tmp_path) == [found[0], "_metadata.parquet", found[2]]
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "**/*.parquet", "*/*/*/*.parquet", "data", "data/parquet-12345678/answers/*"]
+)
+def test_winnows_own_files_in_data_dir_are_no_exports(tmp_path: Path, path: str) -> None:
+    for name in ("raw_downloads", "breakdowns", "answers", "honest_downloads"):
+        write(tmp_path / "data" / "parquet-12345678" / name / f"{DAY}.parquet", seconds(3))
+    with pytest.raises(SourceError, match="no file at"):
+        find_files([str(tmp_path / path)], tmp_path / "data")
+    assert len(find_files([str(tmp_path)])) == 4, "elsewhere, files of these names are exports"
+
+
+def test_exports_may_be_in_data_dir_too(tmp_path: Path) -> None:
+    RawStore(tmp_path / "sample").write(DAY, to_frame([]), Coverage())
+    write(tmp_path / "exports" / "1.parquet", seconds(3))
+    source = ParquetSource(str(tmp_path), data_dir=tmp_path)
+    assert source.day_rows(DAY, DAY) == {DAY: 3}
 
 
 def test_the_ending_of_a_file_may_be_in_capitals(tmp_path: Path) -> None:

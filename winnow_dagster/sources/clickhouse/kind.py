@@ -35,7 +35,8 @@ def _open(settings: ClickHouseSettings, context: SourceContext) -> Source:
     return ClickHouseSource(settings)
 
 
-def _find_problems(settings: ClickHouseSettings) -> list[str]:
+def _find_problems(settings: ClickHouseSettings, context: SourceContext) -> list[str]:
+    del context
     variable = settings.password_env
     if not variable or variable in os.environ:
         return []

@@ -10,9 +10,10 @@ import os
 import stat
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from winnow_dagster.sources.interface import SourceError
+from winnow_dagster.store.folders import is_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,14 +28,16 @@ NOT_DATA = (HIDDEN, "_")
 """The prefixes of the temporary files and folders of other tools, such as `_temporary`."""
 
 
-def find_files(paths: Iterable[str]) -> list[str]:
+def find_files(paths: Iterable[str], data_dir: Path | None = None) -> list[str]:
     """Return the files at these absolute paths of files, folders or globs. Follow links; return no file twice.
+
+    Leaves out Winnow's own files in `data_dir`, so that a path such as `.` may have that folder in it.
 
     Raises SourceError for a folder or file that cannot be read. Also raises it if a path has no file: its disk may not
     be mounted, and missing rows must not count as zero.
     """
     with translating_os_errors():
-        found = {path: _find(path) for path in paths}
+        found = {path: _find(path, data_dir) for path in paths}
     if empty := [path for path, files in found.items() if not files]:
         raise SourceError(f"source.path: no file at {', '.join(empty)}. Correct the path, or export the files there")
     # A symlink beside its file, such as latest.parquet, must not count the same rows twice.
@@ -54,8 +57,11 @@ def translating_os_errors() -> Iterator[None]:
         raise SourceError(f"{error.filename}: cannot be read: {error.strerror or error}. {fix}") from None
 
 
-def _find(path: str) -> set[Path]:
+def _find(path: str, data_dir: Path | None) -> set[Path]:
     files = {file for match in _expand(Path("/"), Path(path).parts[1:]) for file in _within(match)}
+    if data_dir:
+        store = Path(os.path.realpath(data_dir))
+        files = {file for file in files if not is_stored(Path(os.path.realpath(file)), store)}
     return {file for file in files if stat.S_ISREG(file.stat().st_mode)}
 
 
@@ -106,8 +112,10 @@ def _walk(top: Path, skipped: str | tuple[str, ...]) -> Iterator[tuple[Path, lis
             yield Path(folder), files
 
 
-def _raise(error: OSError) -> NoReturn:
-    raise error
+def _raise(error: OSError) -> None:
+    # A folder that another process has just removed has no files.
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def find_copies(files: Iterable[str]) -> dict[str, str]:

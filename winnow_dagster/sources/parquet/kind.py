@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
 from winnow_dagster.fields import LocalPaths  # noqa: TC001 - pydantic reads it
+from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import Kind, SourceError, SourceSection, SourceSettings
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource
@@ -66,12 +67,12 @@ def _resolve_glob(folder: Path, path: str) -> str:
 
 
 def _open(settings: ParquetSettings, context: SourceContext) -> ParquetSource:
-    return ParquetSource(settings.paths, context.local_dir / ".reading-exports")
+    return ParquetSource(settings.paths, context.local_dir / ".reading-exports", local_path(context.data_dir))
 
 
-def _find_problems(settings: ParquetSettings) -> list[str]:
+def _find_problems(settings: ParquetSettings, context: SourceContext) -> list[str]:
     try:
-        find_files(settings.paths)
+        find_files(settings.paths, local_path(context.data_dir))
     except SourceError as error:
         return [str(error)]
     return []

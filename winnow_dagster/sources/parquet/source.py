@@ -54,13 +54,15 @@ _READ = "import sys; from winnow_dagster.sources.parquet.source import read_all;
 class ParquetSource:
     """Files at one or several paths."""
 
-    def __init__(self, path: str | Sequence[str], marker: Path | None = None) -> None:
+    def __init__(self, path: str | Sequence[str], marker: Path | None = None, data_dir: Path | None = None) -> None:
         """Take absolute paths of files or folders, or globs. Each reading finds the files again.
 
         `marker`: a file that exists while Winnow reads. If Winnow finds it at the start, a process died in a reading.
+        `data_dir`: a folder with files of Winnow, which the paths may contain and which are no exports.
         """
         self._paths = (path,) if isinstance(path, str) else tuple(path)
         self._marker = marker
+        self._data_dir = data_dir
         self._surveys: dict[tuple[str, int, int], Survey] = {}
         self._warned: set[str] = set()
 
@@ -128,7 +130,7 @@ class ParquetSource:
         a process of its own. Raises SourceError.
         """
         if self._marker and self._marker.exists():
-            for file in find_files(self._paths):
+            for file in find_files(self._paths, self._data_dir):
                 _check_that_one_survives(file)
         if self._marker:
             make_folder(self._marker.parent)
@@ -141,7 +143,7 @@ class ParquetSource:
 
     def _survey(self) -> list[Survey]:
         """Return a survey of each file, without copies of other files. Read only files that have changed."""
-        files = find_files(self._paths)
+        files = find_files(self._paths, self._data_dir)
         known = self._surveys
         self._surveys = {}
         with translating_os_errors():
