@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.downloads import SCHEMA, download, write
+from tests.downloads import SCHEMA, download, leave_out, write
 from tests.rows import to_frame
 from winnow_dagster.core.coverage import Coverage, Failure, Reading, Request
 from winnow_dagster.core.names import Selector
@@ -271,6 +271,63 @@ def test_equal_columns_that_winnow_reads_are_no_proof_if_others_differ(tmp_path:
     rows.with_columns(url=pl.lit("/1")).write_parquet(tmp_path / "1.parquet")
     rows.with_columns(url=pl.lit("/2")).write_parquet(tmp_path / "2.parquet")
     assert read(tmp_path, last=DAY) == ({DAY: 20}, {})
+
+
+def with_subcommand(rows: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+    details, installer = pl.col("details").struct, pl.col("details").struct.field("installer").struct
+    return rows.with_columns(details.with_fields(installer.with_fields(value.alias("subcommand")).alias("installer")))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(lambda rows: rows.drop("file"), lambda rows: rows, id="a column more"),
+        pytest.param(lambda rows: leave_out(rows, "details.cpu"), lambda rows: rows, id="a field more"),
+        pytest.param(
+            lambda rows: rows.with_columns(country_code=pl.lit(None)),
+            lambda rows: rows.with_columns(country_code=pl.lit("US")),
+            id="NULL",
+        ),
+        pytest.param(
+            lambda rows: with_subcommand(rows, pl.lit(["pip", "install"])),
+            lambda rows: with_subcommand(rows, pl.lit("pip install")),
+            id="a list as text",
+        ),
+        pytest.param(
+            lambda rows: rows.with_columns(country_code=pl.lit(1)),
+            lambda rows: rows.with_columns(country_code=pl.lit("1")),
+            id="another type",
+        ),
+        pytest.param(
+            lambda rows: rows.with_columns(exported=pl.lit(1)),
+            lambda rows: rows.with_columns(exported=pl.lit(2)),
+            id="a column that the log does not have",
+        ),
+    ],
+)
+def test_two_exports_of_the_same_rows_are_named_even_if_their_columns_differ(
+    tmp_path: Path, one: Any, other: Any
+) -> None:
+    rows = pl.DataFrame(seconds(40), schema=SCHEMA)
+    one(rows).write_parquet(tmp_path / "1.parquet")
+    other(rows).write_parquet(tmp_path / "2.parquet")
+    counts, reasons = read(tmp_path, last=DAY)
+    assert counts == {}
+    assert "hold mostly the same rows" in reasons[DAY]
+
+
+def test_other_rows_of_the_same_moments_count_whatever_columns_the_files_have(tmp_path: Path) -> None:
+    rows = pl.DataFrame(seconds(40), schema=SCHEMA)
+    rows.drop("file", "country_code").write_parquet(tmp_path / "1.parquet")
+    rows.with_columns(project=pl.lit("b")).write_parquet(tmp_path / "2.parquet")
+    assert read(tmp_path, last=DAY) == ({DAY: 80}, {})
+
+
+def test_a_value_that_no_row_of_a_few_has_may_tell_them_from_others(tmp_path: Path) -> None:
+    rows = pl.DataFrame(seconds(1), schema=SCHEMA)
+    rows.write_parquet(tmp_path / "1.parquet")
+    rows.with_columns(country_code=pl.lit("US")).write_parquet(tmp_path / "2.parquet")
+    assert read(tmp_path, last=DAY) == ({DAY: 2}, {})
 
 
 @settings(deadline=None, max_examples=15)

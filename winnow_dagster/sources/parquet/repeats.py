@@ -18,7 +18,7 @@ from winnow_dagster.sources.parquet.schema import leaf_columns
 from winnow_dagster.sources.parquet.survey import UNREADABLE, damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from winnow_dagster.sources.parquet.survey import Survey
@@ -33,6 +33,16 @@ MAX_HASHED = 4_000_000
 MIN_SAMPLED = 200
 """A sample with fewer rows of a file's day decides nothing."""
 
+MIN_EQUAL_ROWS = 2
+"""Where files have different columns, Winnow compares less of each row, and one equal row decides nothing."""
+
+MIN_ROWS_WITHOUT_VALUE = 10
+MAX_ROWS_WITHOUT_VALUE = 10_000
+"""A column counts as missing if it is NULL in the first rows: in at least and at most so many."""
+
+Columns = frozenset[tuple[str, pl.DataType]]
+"""The dotted names of columns, with the types of their values once they are converted."""
+
 
 def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, str]:
     """Return the days of which two files have mostly the same rows, each with a sentence that names both files.
@@ -44,15 +54,22 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
     hashes: list[pl.DataFrame] = []
     overlapping = _overlapping(surveys, days)
     every = 1 + sum(surveys[n].spans[day].rows for n, held in overlapping.items() for day in held) // MAX_HASHED
+    columns: dict[int, Columns] = {}
     for number, suspected in overlapping.items():
         try:
-            hashes.append(_count_rows(surveys[number], suspected, every).with_columns(file=number))
+            columns[number] = _find_columns(surveys[number])
         except UNREADABLE as error:
             found |= dict.fromkeys(suspected, f"{surveys[number].file}: {damage(error)}")
+    common = _common_columns(overlapping, columns)
+    for number, compared, alike in _by_columns(overlapping, columns, common):
+        try:
+            hashes.append(_count_rows(surveys[number], alike, compared, every).with_columns(file=number))
+        except UNREADABLE as error:
+            found |= dict.fromkeys(alike, f"{surveys[number].file}: {damage(error)}")
     if not hashes:
         return found
     keys, hashed = ["date", "row", "times"], pl.concat(hashes)
-    compared = {
+    totals = {
         (day, file): rows for day, file, rows in hashed.group_by("date", "file").agg(pl.col("times").sum()).iter_rows()
     }
     in_several = hashed.filter(pl.len().over(keys) > 1)
@@ -64,7 +81,9 @@ def find_repeats(surveys: Sequence[Survey], days: Iterable[date]) -> dict[date, 
         .sort("date", "file", "file_other", descending=True)
     )
     for day, file, other, rows in pairs.iter_rows():
-        if rows > MAX_REPEATED_SHARE * compared[day, file] and (every == 1 or compared[day, file] >= MIN_SAMPLED):
+        is_sample_enough = every == 1 or totals[day, file] >= MIN_SAMPLED
+        is_proof = rows >= MIN_EQUAL_ROWS or columns[file] == columns[other] == common[day]
+        if rows > MAX_REPEATED_SHARE * totals[day, file] and is_sample_enough and is_proof:
             one, two = sorted((surveys[file].file, surveys[other].file))
             found[day] = (
                 f"{one} and {two} hold mostly the same rows of {day}, which would count twice. Remove one of them"
@@ -84,12 +103,44 @@ def _overlapping(surveys: Sequence[Survey], days: Iterable[date]) -> dict[int, s
     return found
 
 
-def _count_rows(survey: Survey, days: Iterable[date], every: int) -> pl.DataFrame:
+def _find_columns(survey: Survey) -> Columns:
+    """Return the columns that a file has, without those that are NULL in its first rows."""
+    leaves = leaf_columns(survey.schema)
+    # To compare too few columns is harmless, so there is no need to read the whole file.
+    head = survey.scan().head(MAX_ROWS_WITHOUT_VALUE)
+    found = head.select(pl.len().alias(""), *(leaf.value.is_not_null().any().alias(leaf.name) for leaf in leaves))
+    number, *has_value = found.collect().row(0)
+    has_all = number < MIN_ROWS_WITHOUT_VALUE
+    return frozenset((leaf.name, leaf.kind) for leaf, has in zip(leaves, has_value, strict=True) if has or has_all)
+
+
+def _common_columns(overlapping: Mapping[int, Iterable[date]], columns: Mapping[int, Columns]) -> dict[date, Columns]:
+    """Return the columns to compare on each day: those of all files that overlap on it."""
+    common: dict[date, Columns] = {}
+    for number, has in columns.items():
+        for day in overlapping[number]:
+            common[day] = common.get(day, has) & has
+    return common
+
+
+def _by_columns(
+    overlapping: Mapping[int, Iterable[date]], numbers: Iterable[int], common: Mapping[date, Columns]
+) -> Iterator[tuple[int, Columns, list[date]]]:
+    """Yield the days of each of these files, by the columns to compare."""
+    for number in numbers:
+        days_by_columns: dict[Columns, list[date]] = defaultdict(list)
+        for day in overlapping[number]:
+            days_by_columns[common[day]].append(day)
+        for compared, days in days_by_columns.items():
+            yield number, compared, days
+
+
+def _count_rows(survey: Survey, days: Iterable[date], columns: Columns, every: int) -> pl.DataFrame:
     """Return how often each row occurs in a file: date, hash, times. Keep one hash in `every`."""
-    # Neither a missing column nor a NULL changes the hash, so the two are equal.
     row = pl.lit(0, pl.UInt64)
-    for name, value in leaf_columns(survey.schema):
-        row ^= pl.when(value.is_null()).then(pl.lit(0, pl.UInt64)).otherwise(value.hash(zlib.crc32(name.encode())))
+    for leaf in leaf_columns(survey.schema):
+        if (leaf.name, leaf.kind) in columns:
+            row ^= leaf.value.hash(zlib.crc32(leaf.name.encode()))
     return (
         survey.scan()
         .select(survey.columns.values["timestamp"].dt.date().alias("date"), row.alias("row"))

@@ -36,6 +36,9 @@ REPEATED = {dimension.column for dimension in OPEN_FIELDS if dimension.is_repeat
 OPTIONAL = {FILE_NAME, *(dimension.column for dimension in DIMENSIONS if dimension.is_later), *OPEN_COLUMNS}
 """The columns that a file may lack. Only days before PyPI's change need file names."""
 
+LOGGED = {"timestamp", "project", "country_code", "url", "file", "details", "tls_protocol", "tls_cipher"}
+"""The columns of file_downloads. A tool may add others, such as the time of the export."""
+
 MAY_NOT_BE_NULL = {"timestamp", "project"}
 """The columns without which a file says nothing about any package."""
 
@@ -81,7 +84,7 @@ def parse_columns(schema: pl.Schema) -> Columns:
                 columns.wrong[column] = complaint + AS_EXPORTED
         elif _fits(column, kind):
             if isinstance(kind, pl.List):
-                value = value.cast(pl.List(pl.String)).list.join(" ")
+                value = _as_text(value)
             columns.values[column] = value.cast(pl.Boolean if column == "details.ci" else pl.String)
         elif column in MAY_NOT_BE_NULL:
             columns.wrong[column] = complaint + AS_EXPORTED
@@ -130,19 +133,33 @@ def to_utc(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return value
 
 
-def leaf_columns(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr]]:
-    """Yield all columns and struct fields with dotted names, converted so that two tools' files can be compared."""
-    for name, kind in schema.items():
-        yield from _leaves_of(name, pl.col(name), kind)
+@dataclass(frozen=True)
+class Leaf:
+    """A column or a field of a struct, by its dotted name, with the type that `value` has."""
+
+    name: str
+    kind: pl.DataType
+    value: pl.Expr
 
 
-def _leaves_of(name: str, value: pl.Expr, kind: pl.DataType) -> Iterator[tuple[str, pl.Expr]]:
+def leaf_columns(schema: pl.Schema) -> list[Leaf]:
+    """Return the log's columns and struct fields, converted so that two tools' files can be compared."""
+    return [leaf for name in schema.names() if name in LOGGED for leaf in _leaves_of(name, pl.col(name), schema[name])]
+
+
+def _leaves_of(name: str, value: pl.Expr, kind: pl.DataType) -> Iterator[Leaf]:
     if isinstance(kind, pl.Struct):
         for field, inner in pl.Schema(kind.to_schema()).items():
             yield from _leaves_of(f"{name}.{field}", value.struct.field(field), inner)
     elif isinstance(kind, pl.Datetime):
-        yield name, to_utc(value, kind).dt.cast_time_unit("us")
+        yield Leaf(name, MOMENT, to_utc(value, kind).dt.cast_time_unit("us"))
     elif isinstance(kind, (pl.Categorical, pl.Enum)):
-        yield name, value.cast(pl.String)
+        yield Leaf(name, pl.String(), value.cast(pl.String))
+    elif isinstance(kind, pl.List) and isinstance(kind.inner, _TEXT):
+        yield Leaf(name, pl.String(), _as_text(value))
     else:
-        yield name, value
+        yield Leaf(name, kind, value)
+
+
+def _as_text(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.List(pl.String)).list.join(" ")
