@@ -374,6 +374,25 @@ def test_a_last_day_that_ends_hours_before_the_others_is_told(
     assert [record.message for record in caplog.records] == [message] * told
 
 
+FAR_AWAY = [download(datetime(1, 1, 1, tzinfo=UTC), "a"), download(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), "a")]
+
+
+def test_a_row_of_the_year_9999_hinders_no_other_day(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "rows.parquet", [*whole_days(2, 9), FAR_AWAY[-1]])
+    assert read(tmp_path) == ({DAY: 24, NEXT: 10}, {})
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path}: the rows of 2026-09-02 end at 09:00 UTC. If the day is cut off, export it again"
+    ]
+
+
+def test_an_unusable_file_with_rows_of_impossible_years_fails_the_days_between(tmp_path: Path) -> None:
+    rows = pl.DataFrame([*whole_days(2), *FAR_AWAY], schema=SCHEMA)
+    rows.with_columns(details=pl.lit(1)).write_parquet(tmp_path / "rows.parquet")
+    counts, reasons = read(tmp_path)
+    assert counts == {}
+    assert reasons.keys() == {DAY, NEXT}
+
+
 def test_a_last_day_that_was_not_asked_for_or_that_no_other_compares_with_is_not_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import Failure, Reading, Request, days_between, describe_requests
+from winnow_dagster.core.coverage import ONE_DAY, Failure, Reading, Request, days_between, describe_requests
 from winnow_dagster.core.definition import LAST_MIXED_DAY, needs_file_names
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS, in_order
 from winnow_dagster.core.names import EVERYTHING
@@ -103,18 +103,19 @@ class ParquetSource:
     def newest_day(self, today: date) -> date | None:
         """Return the newest day before `today` for which the files have rows, or may have."""
         with self._reading():
-            days = [day for survey in self._survey() for day in (*survey.spans, *survey.refused)]
-        return max((day for day in days if day < today), default=None)
+            surveys = self._survey()
+        days = {day for survey in surveys for day in survey.spans if day < today}
+        refused = [survey.refused for survey in surveys if survey.refused and survey.refused[0] < today]
+        return max((*days, *(min(last, today - ONE_DAY) for _, last in refused)), default=None)
 
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
         """Return the number of rows of each day. Days without rows, or with an unusable file, are absent."""
         with self._reading():
             surveys = self._survey()
-        refused = {day for survey in surveys for day in survey.refused}
         rows: dict[date, int] = {}
         for survey in surveys:
             for day, span in survey.spans.items():
-                if first <= day <= last and day not in refused:
+                if first <= day <= last and not any(other.refuses(day) for other in surveys):
                     rows[day] = rows.get(day, 0) + span.rows
         return rows
 
@@ -163,7 +164,7 @@ class ParquetSource:
         """Return the wanted days that Winnow cannot count, each with the reason."""
         failed: dict[date, str] = {}
         for survey in surveys:
-            failed |= dict.fromkeys(wanted & survey.refused, survey.problem)
+            failed |= dict.fromkeys(filter(survey.refuses, wanted), survey.problem)
             if not survey.columns.has_file_names:
                 old = {day for day in wanted & survey.spans.keys() if needs_file_names(day)}
                 failed |= dict.fromkeys(old, _no_file_names(survey.file))
@@ -185,7 +186,7 @@ class ParquetSource:
         return unknown
 
     def _warn_of_early_end(self, surveys: Sequence[Survey], wanted: set[date]) -> None:
-        end = find_early_end(surveys)
+        end = find_early_end(surveys, max(wanted))
         if end and end.date() in wanted:
             self._warn(
                 f"{self}: the rows of {end.date()} end at {end:%H:%M} UTC. If the day is cut off, export it again"

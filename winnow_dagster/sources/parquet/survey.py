@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from winnow_dagster.core.coverage import days_between, end_of
+from winnow_dagster.core.coverage import ONE_DAY, end_of
 from winnow_dagster.core.dimensions import OPEN_DIMENSIONS
 from winnow_dagster.sources.interface import SourceError
 from winnow_dagster.sources.parquet.schema import OPEN_COLUMNS, Columns, parse_columns
@@ -43,14 +43,18 @@ MIN_EARLY_END = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Survey:
-    """The content of a file. `problem`: why the file is unusable. `refused`: the days that it then fails."""
+    """The content of a file. `problem`: why the file is unusable. `refused`: the first and last day that it fails."""
 
     file: str
     schema: pl.Schema = field(default_factory=pl.Schema)
     columns: Columns = field(default_factory=lambda: Columns({}, {}, {}))
     spans: Mapping[date, DaySpan] = field(default_factory=dict)
     problem: str = ""
-    refused: frozenset[date] = frozenset()
+    refused: tuple[date, date] | None = None
+
+    def refuses(self, day: date) -> bool:
+        """Return whether the file is unusable and may have rows of this day."""
+        return self.refused is not None and self.refused[0] <= day <= self.refused[1]
 
     def scan(self) -> pl.LazyFrame:
         """Return the file's rows."""
@@ -119,10 +123,14 @@ def why_unknown(survey: Survey, dimension: str) -> str:
         return damage(error)
 
 
-def find_early_end(surveys: Iterable[Survey]) -> datetime | None:
-    """Return the last moment of the newest day if its rows end hours earlier than those of every other day."""
+def find_early_end(surveys: Iterable[Survey], last: date) -> datetime | None:
+    """Return the last moment of the newest day if its rows end hours earlier than those of every other day.
+
+    Ignores rows from two days after `last` on, whose dates may be wrong: some tools write 9999-12-31 for "never".
+    """
     ends: dict[date, datetime] = {}
-    for day, span in ((day, span) for survey in surveys for day, span in survey.spans.items()):
+    days = ((day, span) for survey in surveys for day, span in survey.spans.items() if day <= last + ONE_DAY)
+    for day, span in days:
         ends[day] = max(span.last, ends.get(day, span.last))
     missing = {day: end_of(day) - end for day, end in ends.items()}
     newest = max(missing, default=None)
@@ -138,7 +146,7 @@ def mark_unusable(found: Survey, problem: str) -> Survey:
     problem = f"{found.file}: {problem}"
     if first_and_last is None:
         raise SourceError(problem)
-    return Survey(found.file, found.schema, found.columns, {}, problem, frozenset(days_between(*first_and_last)))
+    return Survey(found.file, found.schema, found.columns, {}, problem, first_and_last)
 
 
 def damage(error: BaseException) -> str:
