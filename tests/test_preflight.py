@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
@@ -63,6 +64,26 @@ def test_a_glob_without_files_fails(folder: Path) -> None:
         done.stderr
         == f"winnow: source.path: no file at {folder}/*.parquet. Correct the path, or export the files there\n"
     )
+
+
+def test_source_files_that_cannot_be_used_fail(folder: Path) -> None:
+    write(folder / "1.parquet", [download(DAY, "a")])
+    rows = pl.read_parquet(folder / "1.parquet")
+    rows.drop("project").write_parquet(folder / "2.parquet")
+    rows.drop("project").clear().write_parquet(folder / "3, without rows.parquet")
+    (folder / "4.parquet").touch()
+    done = check({"kind": "parquet", "path": "*.parquet"})
+    assert done.exit_code == 2
+    project, empty = done.stderr.splitlines()
+    assert project == f"winnow: {folder}/2.parquet: has no column project. Export it with the schema of file_downloads"
+    assert empty.startswith(f"winnow: {folder}/4.parquet: cannot be read as Parquet (")
+
+
+def test_of_many_unusable_source_files_some_are_named(folder: Path) -> None:
+    for number in range(12):
+        (folder / f"{number}.parquet").write_bytes(bytes(number))
+    *_, last = lines = check({"kind": "parquet", "path": "*.parquet"}).stderr.splitlines()
+    assert (len(lines), last) == (11, "winnow: source.path: 2 more files cannot be used")
 
 
 @pytest.mark.parametrize(

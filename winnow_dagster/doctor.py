@@ -122,6 +122,9 @@ def _source(settings: Settings, now: datetime, *, is_asked: bool) -> Iterator[Fi
         if costs:
             yield Finding(step, f"may query. {costs.upper_bound(now.date() - ONE_DAY)}")
         step = "newest day"
+        if unusable := kind.find_unusable(source, context):
+            yield Finding(step, unusable[0], is_ok=False)
+            return
         yield _newest_day(settings, now)
     except SourceError as error:
         yield Finding(step, str(error), is_ok=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from tests.cli.conftest import winnow
@@ -167,6 +168,16 @@ def test_a_source_that_stands_still_fails() -> None:
     assert not is_ok
     assert text.startswith("2025-06-30: the source is ")
     assert text.endswith(" days behind. Wait until it goes on, or use another source")
+
+
+def test_a_file_that_no_collect_can_use_fails() -> None:
+    write(Path("rows/1.parquet"), [download(datetime.now(UTC).date() - timedelta(days=1), "a", ci=True)])
+    rows = pl.read_parquet("rows/1.parquet")
+    is_number = pl.col("details").struct.with_fields(pl.field("ci").cast(pl.Int8))
+    rows.with_columns(is_number).write_parquet("rows/1.parquet")
+    configure("parquet")
+    says = "column details.ci is Int8, not true or false. Export it as file_downloads has it"
+    assert diagnose()["newest day"] == (False, f"{Path.cwd()}/rows/1.parquet: {says}")
 
 
 def test_a_source_without_files_fails_and_is_not_asked() -> None:

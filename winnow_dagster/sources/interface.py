@@ -224,6 +224,9 @@ class Kind:
     problems: Callable[[Any, SourceContext], Sequence[str]] = lambda *_: ()
     """Returns the problems of the source on this machine, before Winnow reads anything."""
 
+    find_unusable: Callable[[Any, SourceContext], Sequence[str]] = lambda *_: ()
+    """Returns why Winnow cannot use some parts of the source, as far as only reading shows. It raises SourceError."""
+
     identify: Callable[[Any, SourceContext], str] | None = None
     """Returns whose credentials the source uses; None: it needs none. It raises SourceError."""
 

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from winnow_dagster.core.dimensions import USUAL_BREAKDOWNS
+from winnow_dagster.core.escaping import visible
 from winnow_dagster.fields import LocalPaths  # noqa: TC001 - pydantic reads it
 from winnow_dagster.files.paths import local_path
 from winnow_dagster.sources.interface import Kind, SourceError, SourceSection, SourceSettings
 from winnow_dagster.sources.parquet.files import find_files
 from winnow_dagster.sources.parquet.source import ParquetSource
+from winnow_dagster.sources.parquet.survey import find_footer_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from winnow_dagster.sources.interface import SourceContext
+
+MAX_NAMED = 10
+"""The maximum number of unusable files that `winnow check` names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +77,17 @@ def _open(settings: ParquetSettings, context: SourceContext) -> ParquetSource:
 
 def _find_problems(settings: ParquetSettings, context: SourceContext) -> list[str]:
     try:
-        find_files(settings.paths, local_path(context.data_dir))
+        files = find_files(settings.paths, local_path(context.data_dir))
     except SourceError as error:
         return [str(error)]
-    return []
+    problems = [visible(problem) for problem in map(find_footer_problem, files) if problem]
+    more = len(problems) - MAX_NAMED
+    rest = [f"source.path: {more} more files cannot be used"] if more > 0 else []
+    return problems[:MAX_NAMED] + rest
+
+
+def _find_unusable(settings: ParquetSettings, context: SourceContext) -> list[str]:
+    return _open(settings, context).find_unusable()
 
 
 PARQUET = Kind(
@@ -85,4 +97,5 @@ PARQUET = Kind(
     summary="your own files in the schema of BigQuery's file_downloads",
     usual_breakdowns=USUAL_BREAKDOWNS,
     problems=_find_problems,
+    find_unusable=_find_unusable,
 )

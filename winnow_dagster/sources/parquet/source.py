@@ -108,6 +108,11 @@ class ParquetSource:
         refused = [survey.refused for survey in surveys if survey.refused and survey.refused[0] < today]
         return max((*days, *(min(last, today - ONE_DAY) for _, last in refused)), default=None)
 
+    def find_unusable(self) -> list[str]:
+        """Return why Winnow cannot use some of the files, a text per file. Raises SourceError."""
+        with self._reading():
+            return [survey.problem for survey in self._survey() if survey.problem]
+
     def day_rows(self, first: date, last: date) -> Mapping[date, int]:
         """Return the number of rows of each day. Days without rows, or with an unusable file, are absent."""
         with self._reading():

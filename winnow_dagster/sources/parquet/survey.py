@@ -67,13 +67,27 @@ def survey_file(file: str) -> Survey:
         # Not read_parquet_schema, which treats `x[1].parquet` as a glob.
         schema = Survey(file).scan().collect_schema()
     except UNREADABLE as error:
-        problem = f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
-        return mark_unusable(Survey(file), problem)
+        return mark_unusable(Survey(file), _not_parquet(error))
     found = Survey(file, schema, parse_columns(schema))
     try:
         return _survey_rows(found)
     except UNREADABLE as error:
         return mark_unusable(found, damage(error))
+
+
+def find_footer_problem(file: str) -> str:
+    """Return why a file is unusable as far as its footer tells; empty if nothing is wrong. Reads no rows."""
+    try:
+        scan = Survey(file).scan()
+        wrong = list(parse_columns(scan.collect_schema()).wrong.values())
+        is_usable = not wrong or scan.select(pl.len()).collect().item() == 0
+    except UNREADABLE as error:
+        return f"{file}: {_not_parquet(error)}"
+    return "" if is_usable else f"{file}: {wrong[0]}"
+
+
+def _not_parquet(error: BaseException) -> str:
+    return f"cannot be read as Parquet ({reason_of(error)}). Remove it from source.path, or export it again"
 
 
 def _survey_rows(found: Survey) -> Survey:
