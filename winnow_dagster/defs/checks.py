@@ -30,7 +30,7 @@ MAX_NAMED = 100
 """The maximum number of culprits that a check names. It only counts the others."""
 
 MAX_TIME_TO_COUNT = timedelta(days=1)
-"""How long after a reading a run may still have to count it: BigQuery keeps a lost answer for a day."""
+"""How long after a reading a run may still have to count it. A source keeps a lost answer for a day at most."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
