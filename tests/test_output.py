@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, time, timedelta
@@ -40,7 +41,7 @@ def test_a_collect_that_is_incomplete_still_exits_with_1(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-@pytest.mark.parametrize("command", ["check", "show", "show --json", "doctor", "prune", "init b --config b.yaml", "-h"])
+@pytest.mark.parametrize("command", ["check", "show --json", "-h"])
 def test_a_command_that_only_prints_fails_in_one_line_if_its_output_is_lost(folder: Path, command: str) -> None:
     script = f"{WINNOW} {command} > /dev/full"
     done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
@@ -48,13 +49,12 @@ def test_a_command_that_only_prints_fails_in_one_line_if_its_output_is_lost(fold
     assert (done.returncode, done.stderr) == (1, f"winnow: standard output cannot be written: {problem}\n")
 
 
-@pytest.mark.parametrize("command", ["check", "show --json", "doctor"])
-def test_a_command_that_only_prints_ends_quietly_if_the_reader_of_its_output_is_gone(
-    folder: Path, command: str
-) -> None:
-    # The sleep lets the reader end first.
-    script = f"set -o pipefail; (sleep 0.2; exec {WINNOW} {command}) | true"
-    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+def test_a_command_that_only_prints_ends_quietly_if_the_reader_of_its_output_is_gone(folder: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*shlex.split(WINNOW), "check"]
+    done = subprocess.run(command, cwd=folder, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 
 
