@@ -227,16 +227,22 @@ def test_on_its_first_day_an_installation_without_a_day_is_green(make_house: Mak
     assert red(house) == {}
 
 
-def test_sums_are_not_wrong_while_days_are_read(house: House, make_house: MakeHouse, source: RowSource) -> None:
+def test_while_days_are_read_again_no_sum_is_wrong_and_none_is_missing(
+    house: House, make_house: MakeHouse, source: RowSource
+) -> None:
     source.rows = [r | {"downloads": 700} for r in source.rows]
     winnow = make_house({"a": (7,), "b": (7,)}, FixedClock.after(ago(-1))).winnow
+    tomorrow = f"1 days, {ago(-1)} to {ago(-1)}: not read yet. Run `winnow collect`"
+    not_read = {"a": tomorrow, "b": tomorrow}
     for answer in winnow.fetch([DAY], [], refetch=True):
         store_answer(winnow, answer)
         other = make_house({"a": (7,), "b": (7,)}, winnow.clock)
         assert "categories_sum_to_raw" not in red(other)
+        assert red(other)["every_package_covered"] == not_read
     # No run lives so long: these readings will not be counted by the run that made them.
     late = make_house({"a": (7,), "b": (7,)}, FixedClock.after(ago(-3)))
     assert set(red(late)["categories_sum_to_raw"]) == {f"{DAY} a", f"{DAY} b"}
+    assert all(str(DAY) in why for why in red(late)["every_package_covered"].values())
 
 
 @pytest.mark.parametrize("content", [None, b"{}"])

@@ -34,6 +34,9 @@ MAX_UNLISTED_SHARE = 0.01
 WEEKS_COMPARED = 6
 """The number of earlier weeks whose same weekday a day is compared with."""
 
+MAX_TIME_TO_COUNT = timedelta(days=1)
+"""How long after a reading a run may still have to count it. A source keeps a lost answer for a day at most."""
+
 MIN_WEEKS = 3
 MIN_DOWNLOADS = 100
 """With fewer downloads, a day's total is not judged."""

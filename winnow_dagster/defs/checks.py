@@ -8,7 +8,6 @@ Checks have no partitions. Each judges all days that the windows need, and names
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -28,9 +27,6 @@ from winnow_dagster.site.record import RECORD_NAME
 
 MAX_NAMED = 100
 """The maximum number of culprits that a check names. It only counts the others."""
-
-MAX_TIME_TO_COUNT = timedelta(days=1)
-"""How long after a reading a run may still have to count it. A source keeps a lost answer for a day at most."""
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -80,7 +76,7 @@ def _whole(winnow: Installation) -> Verdict:
 
 def _sums(winnow: Installation) -> Verdict:
     days = winnow.settings.days_of_longest_window(winnow.clock.through)
-    since = winnow.clock.now() - MAX_TIME_TO_COUNT
+    since = winnow.clock.now() - verdicts.MAX_TIME_TO_COUNT
     return verdicts.judge_sums(winnow.raw.load(days), winnow.honest.load(days), since)
 
 

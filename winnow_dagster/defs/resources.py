@@ -15,7 +15,7 @@ from winnow_dagster.core.names import EVERYTHING, Selector, selector_of
 from winnow_dagster.core.packages import describe_packages, recount
 from winnow_dagster.core.planning import find_backfill, find_gaps
 from winnow_dagster.core.read_policy import LOW_REREAD_DAYS, ReadPolicy
-from winnow_dagster.core.verdicts import describe_short
+from winnow_dagster.core.verdicts import MAX_TIME_TO_COUNT, describe_short
 from winnow_dagster.core.window import Window
 from winnow_dagster.defs.breakdowns import count_for, due_for_audit, with_breakdowns
 from winnow_dagster.defs.clock import Clock
@@ -197,12 +197,23 @@ class Installation:
 
         The window ends with `through`, by default the newest day that may be included.
         """
-        covered, short = self._covered(), self.judge.short_days()
+        honest = self.honest.coverages(self.honest.stored_days())
+        raw, short = self.judge.trusted(self.raw.coverages(honest)), self.judge.short_days()
+        counted = {day: coverage.within(honest[day]) for day, coverage in raw.items()}
+        since = self.clock.now() - MAX_TIME_TO_COUNT
+
+        def has(day: date, selector: Selector) -> bool:
+            if day not in raw:
+                return False
+            # The counts of the reading before are valid until a run has counted a re-read.
+            is_recent = (raw[day].last_read(selector) or since) > since
+            return counted[day].covers(selector) or (is_recent and honest[day].covers(selector))
+
         found: dict[str, str] = {}
         for selector, longest in self.settings.longest_windows.items():
             window = Window(longest, through or self.clock.through)
             days = [d for d in days_between(window.first_day, window.as_of) if d >= self.settings.start_date]
-            gone = [d for d in days if not covered.get(d, NOTHING).covers(selector)]
+            gone = [day for day in days if not has(day, selector)]
             if gone:
                 why = (self.raw.coverage(gone[-1]) or NOTHING).failure(selector) or "not read yet. Run `winnow collect`"
                 why = describe_short(gone[-1], short[gone[-1]]) if gone[-1] in short else why
