@@ -183,3 +183,14 @@ def test_a_narrower_entry_with_more_dimensions_is_asked_for_beside_a_wider_one()
     assert [(r.selector, r.dimensions) for r in asked] == [(wide, ()), (package, ("python",))]
     alike = ReadPolicy(NOW, dimensions={wide: ("python",), package: ("python",)})
     assert [r.selector for r in plan_requests([THROUGH], [wide, package], {}, alike)] == [wide]
+
+
+def test_an_entry_that_a_dead_run_left_to_a_wider_reading_is_read_by_the_next_run() -> None:
+    wide = Selector.parse("*")
+    reader = ReadPolicy(NOW, dimensions={A: ("python",)}, uncounted=frozenset({THROUGH}))
+    (request,) = plan_requests([THROUGH], [wide, A], {THROUGH: read(wide)}, reader)
+    assert (request.selector, request.dimensions, request.is_replacing) == (A, ("python",), True)
+    assert plan_requests([THROUGH], [wide, A], {THROUGH: read(wide, A)}, reader) == []
+    # An entry that is added beside `*` later has the breakdowns of new days only.
+    counted = ReadPolicy(NOW, dimensions={A: ("python",)})
+    assert plan_requests([THROUGH], [wide, A], {THROUGH: read(wide)}, counted) == []

@@ -39,6 +39,9 @@ class ReadPolicy:
     dimensions: Mapping[Selector, tuple[str, ...]] = field(default_factory=dict)
     """The open dimensions by which to break down what each selector selects."""
 
+    uncounted: frozenset[date] = frozenset()
+    """Days of which a prefix or `*` was read and not counted: the run has died."""
+
     backfill: frozenset[str] = frozenset()
     """Open dimensions for which Winnow re-reads the days that lack them."""
 
@@ -59,11 +62,17 @@ class ReadPolicy:
             return True
         if self.has_lost_rows(day, coverage, selector):
             return False
-        if self.has_come_back(day, coverage, selector):
+        if self.has_come_back(day, coverage, selector) or self._was_interrupted(day, coverage, selector):
             return True
         settles = () if selector in self.read_once else (self.settle_days,)
         moments = (*settles, *(LOW_REREAD_DAYS if day in self.low_days else ()))
         return any(last_read < end_of(day) + days * ONE_DAY <= self.now for days in moments)
+
+    def _was_interrupted(self, day: date, coverage: Coverage, selector: Selector) -> bool:
+        """Return whether a run died after it had read a wider selector, and before it read this one's dimensions."""
+        wanted = self.dimensions.get(selector, ())
+        is_left = selector not in coverage.read and not coverage.dimensions_of(selector).issuperset(wanted)
+        return day in self.uncounted and coverage.covers(selector) and is_left
 
     def has_to_backfill(self, coverage: Coverage, selector: Selector) -> bool:
         """Return whether `selector` was read without a dimension of `backfill` by which it is to be broken down."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from winnow_dagster.core.completeness import days_to_judge, is_read_anyway, judge_days
-from winnow_dagster.core.coverage import Failure, Reading, Request
+from winnow_dagster.core.coverage import NOTHING, Failure, Reading, Request
 from winnow_dagster.core.planning import contiguous, plan_requests, without_answered, without_read_since
 from winnow_dagster.core.verdicts import describe_short
 from winnow_dagster.files.locks import fetching
@@ -166,10 +166,21 @@ def _warn_of_lost_rows(
 def _plan(
     winnow: Installation, wanted: FetchScope, stored: Mapping[date, Coverage], rows: Mapping[date, DayRows]
 ) -> list[Request]:
-    reader = replace(winnow.reader, rows=rows, backfill=wanted.backfill)
+    reader = replace(winnow.reader, rows=rows, backfill=wanted.backfill, uncounted=_uncounted(winnow, stored))
     if wanted.backfill:
         stored = winnow.raw.without_lost_breakdowns(stored)
     return plan_requests(wanted.days, wanted.selectors, stored, reader, refetch=wanted.refetch)
+
+
+def _uncounted(winnow: Installation, stored: Mapping[date, Coverage]) -> frozenset[date]:
+    """Return the days of which a prefix or `*` was read and not counted."""
+    honest = winnow.honest.coverages(stored)
+    return frozenset(
+        day
+        for day, coverage in stored.items()
+        for selector, at in coverage.read.items()
+        if selector.is_prefix and honest.get(day, NOTHING).read.get(selector) != at
+    )
 
 
 def _days_in_question(
