@@ -111,8 +111,7 @@ def collect(settings: Settings, scope: Scope, *, progress: Progress, verbose: bo
             own.purge_old_runs(winnow.oldest_kept_run)
             _alert(winnow, own)
     except HistoryError as error:
-        # No number depends on the history. Days that were read before the error are stored, and are not
-        # read twice.
+        # No number depends on the history. Days that were read before the error are stored, and not read twice.
         with open_without_history() as instance:
             errors = [*task.run(instance), str(error)]
             _alert(winnow, OwnRuns(instance, site, names=winnow.names))

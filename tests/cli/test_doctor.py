@@ -83,7 +83,7 @@ def test_a_directory_that_cannot_be_made_fails() -> None:
     assert text.endswith("file: Not a directory. A file is where a directory should be: move it away")
 
 
-def test_a_directory_of_another_config_fails_and_so_do_sample_data_over_real_numbers(tmp_path: Path) -> None:
+def test_a_directory_of_another_config_fails_and_so_does_sample_data_over_real_numbers(tmp_path: Path) -> None:
     configure("sample")
     Path("public").mkdir()
     Path("public/index.html").write_text("mine")

@@ -158,7 +158,7 @@ class Coverage:
         """Whether any reading has open dimensions."""
         return any(facts.dimensions for facts in self.facts.values())
 
-    def with_dimensions_of(self, other: Coverage) -> Coverage:
+    def keep_dimensions_of(self, other: Coverage) -> Coverage:
         """Return this coverage without the dimensions of readings that `other` lacks."""
         lost = [selector for selector, at in self.read.items() if other.read.get(selector) != at]
         plain = {selector: replace(self.facts_of_own(selector), dimensions=()) for selector in lost}

@@ -174,12 +174,10 @@ def _plan(
 
 def _uncounted(winnow: Installation, stored: Mapping[date, Coverage]) -> frozenset[date]:
     """Return the days of which a prefix or `*` was read and not counted."""
-    honest = winnow.honest.coverages(stored)
+    wide = {day: [(s, at) for s, at in coverage.read.items() if s.is_prefix] for day, coverage in stored.items()}
+    honest = winnow.honest.coverages([day for day, readings in wide.items() if readings])
     return frozenset(
-        day
-        for day, coverage in stored.items()
-        for selector, at in coverage.read.items()
-        if selector.is_prefix and honest.get(day, NOTHING).read.get(selector) != at
+        day for day, readings in wide.items() for s, at in readings if honest.get(day, NOTHING).read.get(s) != at
     )
 
 

@@ -206,7 +206,8 @@ class Installation:
             if day not in raw:
                 return False
             # The counts of the reading before are valid until a run has counted a re-read.
-            is_recent = (raw[day].last_read(selector) or since) > since
+            last_read = raw[day].last_read(selector)
+            is_recent = last_read is not None and last_read > since
             return counted[day].covers(selector) or (is_recent and honest[day].covers(selector))
 
         found: dict[str, str] = {}

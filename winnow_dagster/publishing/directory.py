@@ -257,10 +257,10 @@ def _refuse_files_of_others(folder: StorePath) -> None:
     # `*` publishes a history without a page.
     if PAGE_NAME in names or (JSON_NAME in names and parse_json(read_if_there(folder / JSON_NAME)).days):
         return
-    for name in sorted(names):
+    if names:
         raise StorageError(
-            f"{folder / name}: Winnow did not make this file, and does not replace it. Move it away, or choose another "
-            "output_dir"
+            f"{folder / min(names)}: Winnow did not make this file, and does not replace it. Move it away, or choose "
+            "another output_dir"
         )
 
 

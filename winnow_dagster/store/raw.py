@@ -161,7 +161,7 @@ class RawStore:
     def without_lost_breakdowns(self, stored: Mapping[date, Coverage]) -> dict[date, Coverage]:
         """Return these coverages without the dimensions whose breakdowns are missing or damaged."""
         found = self.load_breakdowns(stored).coverage
-        return {day: coverage.with_dimensions_of(found.get(day, NOTHING)) for day, coverage in stored.items()}
+        return {day: coverage.keep_dimensions_of(found.get(day, NOTHING)) for day, coverage in stored.items()}
 
     @_locked
     def damaged(self) -> dict[str, str]:
